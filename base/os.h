@@ -15,6 +15,7 @@
 #ifndef WEIR_BASE_OS_H
 #define WEIR_BASE_OS_H
 
+#include <stddef.h>
 #include <stdint.h>
 #include <weir/error.h>
 
