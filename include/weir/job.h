@@ -94,6 +94,10 @@ WEIR_API weir_stream *weir_parallelism(weir_stream *of, uint32_t parallelism);
 WEIR_API weir_stream *weir_chaining(weir_stream *of, enum weir_chaining chaining);
 WEIR_API weir_stream *weir_slot_group(weir_stream *of, const char *group); /* default "default" */
 
+/* What an operator verb of your own needs: the type and the job of a stream. */
+WEIR_API const struct weir_type *weir_stream_type(const weir_stream *stream);
+WEIR_API weir_job *weir_stream_job(const weir_stream *stream);
+
 /* Zeroed memory that lives as long as the job. Never NULL. */
 WEIR_API void *weir_job_alloc(weir_job *job, size_t size);
 /* Reports a mistake of the job's own (a missing option, say) among the graph's; takes the error. */

@@ -133,6 +133,8 @@ WEIR_API int64_t weir_now_ms(const weir_ctx *ctx);    /* wall clock, read once p
 WEIR_API weir_str weir_key_bytes(const weir_ctx *ctx); /* the current key as stored */
 WEIR_API void *weir_instance(weir_ctx *ctx);           /* the subtask's own zeroed memory */
 WEIR_API const void *weir_config(const weir_ctx *ctx); /* what the graph verb was given */
+/* The table the subtask was made from: generic operators embed it as first member of their own. */
+WEIR_API const struct weir_operator *weir_operator_of(const weir_ctx *ctx);
 WEIR_API uint32_t weir_subtask_index(const weir_ctx *ctx);
 WEIR_API uint32_t weir_parallelism_of(const weir_ctx *ctx);
 
