@@ -1,6 +1,6 @@
 /* memory.h -- where memory comes from: checked allocation and arenas.
  *
- * mem_* never return NULL: the control plane is small and bounded, so running out aborts with the
+ * mem_* never return NULL, mem_try_alloc apart: the control plane is small and bounded, so running out aborts with the
  * size that was asked for. Data-plane memory comes from pools and arenas sized by configuration.
  *
  * An arena hands out pieces that are freed together: mem for a plan (freed whole), or scratch for a
@@ -15,6 +15,8 @@
 #include <stdint.h>
 
 void *mem_alloc(size_t size);                         /* zeroed */
+void *mem_alloc_aligned(size_t alignment, size_t size); /* zeroed; alignment a power of two */
+void *mem_try_alloc(size_t size);                     /* zeroed; NULL when there is none */
 void *mem_realloc(void *memory, size_t size);         /* new bytes are not zeroed */
 void *mem_alloc_array(size_t count, size_t size);     /* zeroed, overflow-checked */
 char *mem_strdup(const char *text);                   /* NULL gives NULL */

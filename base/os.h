@@ -20,6 +20,7 @@
 #include <weir/error.h>
 
 #define OS_PATH_MAX 4096
+#define OS_NAMES_MAX 1000000u /* in one directory */
 
 /* -- time and randomness -------------------------------------------------------------------- */
 int64_t os_monotonic_ns(void); /* never goes back */
@@ -56,11 +57,12 @@ weir_error *os_link(const char *from, const char *to) WEIR_MUST_USE;       /* ha
 weir_error *os_remove(const char *path) WEIR_MUST_USE;                     /* missing is no error */
 weir_error *os_remove_tree(const char *path) WEIR_MUST_USE;                /* rm -r; missing is fine */
 /* Names in a directory, sorted by bytes, without . and ..; free with os_names_free. At most
- * 1,000,000 names. */
+ * OS_NAMES_MAX names. */
 weir_error *os_list(const char *path, char ***names, uint32_t *count) WEIR_MUST_USE;
 void os_names_free(char **names, uint32_t count);
 /* Whole files, for small ones: read (at most size_max bytes; mem_free it; terminated), and write to
- * a temporary name, sync, rename, sync the directory. */
+ * a temporary name ("<path>.<random>.tmp": what a crash leaves of it), sync, rename, sync the
+ * directory. */
 weir_error *os_read_file(const char *path, size_t size_max, char **bytes, size_t *size)
     WEIR_MUST_USE;
 weir_error *os_write_file(const char *path, const void *bytes, size_t size) WEIR_MUST_USE;
@@ -70,8 +72,13 @@ struct waker; /* an eventfd */
 struct waker *waker_new(void);
 void waker_free(struct waker *waker);
 void waker_wake(struct waker *waker);                    /* Thread: any; costs a load if awake */
-void waker_wait(struct waker *waker, int64_t timeout_ms); /* returns when woken or at the time-out */
+/* Returns when woken since the last return, or at the time-out (negative: none). May return early. */
+void waker_wait(struct waker *waker, int64_t timeout_ms);
 int waker_fd(const struct waker *waker);
+
+/* -- standard error, for base/log only (one write call; errors are ignored) ------------------- */
+void os_stderr_write(const void *bytes, size_t size);
+bool os_stderr_is_terminal(void);
 
 /* -- the table -------------------------------------------------------------------------------- */
 /* What the simulator replaces. The functions return 0 or an errno value. `handle` is the
