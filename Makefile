@@ -17,7 +17,8 @@ export WEIR_BIN := $(CURDIR)/build/bin
 
 # Under a job server (make -jN) the sub-make shares it; otherwise it gets its own JOBS jobs.
 parallel = $(if $(findstring jobserver,$(MAKEFLAGS)),,-j$(JOBS))
-engine = $(MAKE) --no-print-directory $(parallel) -f tools/build.mk
+# "+" passes the job server on although $(MAKE) is hidden in a variable.
+engine = +$(MAKE) --no-print-directory $(parallel) -f tools/build.mk
 run_tests = python3 tools/run_tests.py
 
 .PHONY: all release debug asan tsan demo deps test test-long unit unit-tsan property sim fuzz oracle e2e \

@@ -173,10 +173,10 @@ def run_suite(suite):
         return json.load(file)
 
 
-def suites(arguments):
+def suites(names):
     os.makedirs(LOGS, exist_ok=True)
     results = []
-    for suite in arguments.suite:
+    for suite in names:
         print(f"---- {suite}", flush=True)
         results.append(run_suite(suite))
     passed, failed, skipped = (sum(column) for column in zip(*results))
@@ -184,21 +184,22 @@ def suites(arguments):
     return int(failed > 0 or passed == 0)
 
 
-def main():
+def parse(words):
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    commands = parser.add_subparsers(required=True)
-    one = commands.add_parser("run")
-    one.set_defaults(function=run)
-    one.add_argument("suite")
-    one.add_argument("--timeout", type=float, default=120)
-    one.add_argument("--jobs", type=int, default=int(os.environ.get("JOBS") or os.cpu_count() or 1))
-    one.add_argument("--unittest", action="append", default=[])
-    one.add_argument("command", nargs="*")
-    many = commands.add_parser("suites")
-    many.set_defaults(function=suites)
-    many.add_argument("suite", nargs="+")
-    arguments = parser.parse_args()
-    return arguments.function(arguments)
+    parser.add_argument("what", choices=("run", "suites"))
+    parser.add_argument("suite")
+    parser.add_argument("--timeout", type=float, default=120)
+    parser.add_argument("--jobs", type=int, default=int(os.environ.get("JOBS") or os.cpu_count() or 1))
+    parser.add_argument("--unittest", action="append", default=[])
+    parser.add_argument("command", nargs="*")
+    return parser.parse_intermixed_args(words)
+
+
+def main():
+    arguments = parse(sys.argv[1:])
+    if arguments.what == "suites":
+        return suites([arguments.suite] + arguments.command)
+    return run(arguments)
 
 
 if __name__ == "__main__":
