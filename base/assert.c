@@ -1,5 +1,6 @@
-/* assert.c -- the last words of a broken belief. Plain stdio and abort: nothing else may be trusted. */
-#include <base/assert.h>
+/* assert.c -- the last words of a broken belief. Plain stdio and abort: nothing else may be
+ * trusted. */
+#include "base/assert.h"
 
 #include <stdio.h>
 #include <stdlib.h>

@@ -3,17 +3,17 @@
  * Over the maximum nothing more is written until the reset, because half a record is no record; the
  * buffer only remembers. weir_buffer_reserve must still give room, so it gives the `spill`: memory
  * that is written and thrown away. */
-#include <base/buffer.h>
+#include "base/buffer.h"
 
-#include <base/assert.h>
-#include <base/memory.h>
+#include "base/assert.h"
+#include "base/memory.h"
 
 #include <endian.h>
 #include <stdarg.h>
 #include <stdio.h>
 
 #define CAPACITY_MIN ((size_t)256)
-#define NULL_SIZE UINT32_C(0xffffffff)
+#define NULL_SIZE    UINT32_C(0xffffffff)
 
 /* Thread: its owner. */
 struct weir_buffer {

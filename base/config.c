@@ -1,18 +1,18 @@
 /* config.c -- the set of option tables, the values given, and the parser that joins them. */
-#include <base/config.h>
+#include "base/config.h"
 
-#include <base/assert.h>
-#include <base/buffer.h>
-#include <base/memory.h>
+#include "base/assert.h"
+#include "base/buffer.h"
+#include "base/memory.h"
 
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
 #define NAME_SIZE_MAX ((size_t)64)
-#define OPTIONS_MAX 1024u
+#define OPTIONS_MAX   1024u
 #define USAGE_COLUMNS 80u
-#define HELP_COLUMN 30u
+#define HELP_COLUMN   30u
 
 /* Thread: immutable after config_parse. */
 struct value {
@@ -62,7 +62,7 @@ static enum parse_result number_parse(const char *text, const struct unit *units
     for (; *at >= '0' && *at <= '9'; at++) {
         has_digits = true;
         is_too_large |= __builtin_mul_overflow(total, 10, &total) ||
-            __builtin_add_overflow(total, *at - '0', &total);
+                        __builtin_add_overflow(total, *at - '0', &total);
     }
     int64_t factor = factor_of(units, at);
     if (factor == 0 && *at == '\0' && total == 0 && !is_too_large)
@@ -86,7 +86,7 @@ static enum parse_result size_parse(const char *text, int64_t *bytes)
 }
 
 #define DURATION_FORM "a number with ms, s, m, h or d, such as 10s"
-#define SIZE_FORM "a number with B, KB, MB, GB or TB, such as 64MB"
+#define SIZE_FORM     "a number with B, KB, MB, GB or TB, such as 64MB"
 
 weir_error *config_parse_duration(const char *text, int64_t *ms)
 {
@@ -118,7 +118,8 @@ weir_error *config_parse_size(const char *text, int64_t *bytes)
 static const char *number_print(int64_t number, enum weir_option_kind kind, char *text, size_t size)
 {
     const struct unit *units = kind == WEIR_OPTION_DURATION ? duration_units
-        : kind == WEIR_OPTION_SIZE ? size_units : no_units;
+                               : kind == WEIR_OPTION_SIZE   ? size_units
+                                                            : no_units;
     const struct unit *best = units;
     for (; units->name != NULL; units++)
         if (number != 0 && number % units->factor == 0)
@@ -152,10 +153,10 @@ static weir_error *check_range(const struct weir_option *row, const char *text, 
     number_print(min_of(row), row->kind, min, sizeof(min));
     number_print(max_of(row), row->kind, max, sizeof(max));
     if (max_of(row) == INT64_MAX)
-        return weir_errorf(WEIR_E_USAGE, "option '--%s' is '%s'; it must be at least %s", row->name,
-            text, min);
-    return weir_errorf(WEIR_E_USAGE, "option '--%s' is '%s'; it must be from %s to %s", row->name,
-        text, min, max);
+        return weir_errorf(
+            WEIR_E_USAGE, "option '--%s' is '%s'; it must be at least %s", row->name, text, min);
+    return weir_errorf(
+        WEIR_E_USAGE, "option '--%s' is '%s'; it must be from %s to %s", row->name, text, min, max);
 }
 
 static enum parse_result flag_parse(const char *text, int64_t *number)
@@ -190,13 +191,13 @@ static weir_error *text_parse(const struct weir_option *row, const char *text, i
         break;
     }
     if (result == PARSE_MALFORMED)
-        return weir_errorf(WEIR_E_USAGE, "option '--%s' is '%s'; it must be %s", row->name, text,
-            form);
+        return weir_errorf(
+            WEIR_E_USAGE, "option '--%s' is '%s'; it must be %s", row->name, text, form);
     if (result == PARSE_TOO_LARGE)
         *number = text[0] == '-' ? INT64_MIN : INT64_MAX;
     if (result == PARSE_TOO_LARGE && max_of(row) == INT64_MAX && text[0] != '-')
-        return weir_errorf(WEIR_E_USAGE, "option '--%s' is '%s', which is too large", row->name,
-            text);
+        return weir_errorf(
+            WEIR_E_USAGE, "option '--%s' is '%s', which is too large", row->name, text);
     return row->kind == WEIR_OPTION_FLAG ? NULL : check_range(row, text, *number);
 }
 
@@ -243,11 +244,15 @@ void config_free(struct config *config)
 static weir_error *row_check(const struct config *config, const struct weir_option *row)
 {
     if (row->name == NULL || row->name[0] == '\0' || strlen(row->name) > NAME_SIZE_MAX)
-        return weir_errorf(WEIR_E_PLAN, "an option of the program has no name, or one of more than "
-            "%zu bytes", NAME_SIZE_MAX);
+        return weir_errorf(WEIR_E_PLAN,
+            "an option of the program has no name, or one of more than "
+            "%zu bytes",
+            NAME_SIZE_MAX);
     if (find(config, row->name, strlen(row->name)) != NULL)
-        return weir_errorf(WEIR_E_PLAN, "the option '--%s' is in the tables twice; rename the "
-            "program's", row->name);
+        return weir_errorf(WEIR_E_PLAN,
+            "the option '--%s' is in the tables twice; rename the "
+            "program's",
+            row->name);
     if (row->kind > WEIR_OPTION_SIZE)
         return weir_errorf(WEIR_E_PLAN, "the option '--%s' has an unknown kind", row->name);
     return NULL;
@@ -256,16 +261,18 @@ static weir_error *row_check(const struct config *config, const struct weir_opti
 void config_add(struct config *config, const struct weir_option *options, uint32_t count)
 {
     ASSERT(count <= OPTIONS_MAX - config->count);
-    config->values =
-        mem_realloc(config->values, (config->count + count) * sizeof(*config->values));
+    config->values = mem_realloc(config->values, (config->count + count) * sizeof(*config->values));
     for (uint32_t i = 0; i < count; i++) {
         weir_error *mistake = row_check(config, &options[i]);
         struct value value = { .row = &options[i] };
         if (mistake == NULL && options[i].fallback != NULL) {
             mistake = value_set(&value, options[i].fallback);
             if (mistake != NULL)
-                mistake = weir_error_join(weir_errorf(WEIR_E_PLAN, "the fallback of option '--%s' "
-                    "does not fit its row", options[i].name), mistake);
+                mistake = weir_error_join(weir_errorf(WEIR_E_PLAN,
+                                              "the fallback of option '--%s' "
+                                              "does not fit its row",
+                                              options[i].name),
+                    mistake);
             value.is_given = false;
         }
         config->mistake = weir_error_join(config->mistake, mistake);
@@ -357,8 +364,8 @@ static weir_error *unknown_option(const struct config *config, const char *name,
     const char *known = nearest(config, name, size);
     int shown = size > NAME_SIZE_MAX ? (int)NAME_SIZE_MAX : (int)size;
     if (known != NULL)
-        return weir_errorf(WEIR_E_USAGE, "there is no option '--%.*s'; did you mean '--%s'?", shown,
-            name, known);
+        return weir_errorf(
+            WEIR_E_USAGE, "there is no option '--%.*s'; did you mean '--%s'?", shown, name, known);
     return weir_errorf(WEIR_E_USAGE, "there is no option '--%.*s'; --help lists all", shown, name);
 }
 
@@ -376,15 +383,17 @@ static weir_error *option_parse(struct config *config, int argc, char **argv, in
         return weir_errorf(WEIR_E_USAGE, "option '--%s' is given twice", row->name);
     if (row->kind == WEIR_OPTION_FLAG) {
         if (text != NULL)
-            return weir_errorf(WEIR_E_USAGE, "option '--%s' is a flag and takes no value, but got "
-                "'%s'", row->name, text);
+            return weir_errorf(WEIR_E_USAGE,
+                "option '--%s' is a flag and takes no value, but got "
+                "'%s'",
+                row->name, text);
         return value_set(value, "true");
     }
     if (text == NULL) {
         const char *form = row->value_name == NULL ? "VALUE" : row->value_name;
         if (*index + 1 >= argc || strncmp(argv[*index + 1], "--", 2) == 0)
-            return weir_errorf(WEIR_E_USAGE, "option '--%s' needs a value: --%s=%s", row->name,
-                row->name, form);
+            return weir_errorf(
+                WEIR_E_USAGE, "option '--%s' needs a value: --%s=%s", row->name, row->name, form);
         text = argv[++*index];
     }
     return value_set(value, text);
@@ -399,8 +408,10 @@ weir_error *config_parse(struct config *config, int argc, char **argv)
     }
     for (int i = 1; i < argc; i++) {
         if (strncmp(argv[i], "--", 2) != 0 || argv[i][2] == '\0')
-            return weir_errorf(WEIR_E_USAGE, "'%.200s' is not an option; options look like --name or "
-                "--name=VALUE", argv[i]);
+            return weir_errorf(WEIR_E_USAGE,
+                "'%.200s' is not an option; options look like --name or "
+                "--name=VALUE",
+                argv[i]);
         WEIR_TRY(option_parse(config, argc, argv, &i));
     }
     return NULL;

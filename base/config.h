@@ -2,10 +2,11 @@
  *
  * Rows are struct weir_option (job.h); several tables (the engine's own, the program's) form a set.
  * `--name value`, `--name=value`; a flag stands alone. Unknown option, missing or malformed value,
- * value out of range: one WEIR_E_USAGE error that names the option, what was given, what is allowed,
- * and the nearest known name. An option given twice is an error. Rows with min and max both 0 allow
- * 0 .. INT64_MAX for numbers and durations, 1 .. INT64_MAX for sizes. A mistake in a table (a name
- * used twice, a fallback that does not parse) is reported by config_parse, as WEIR_E_PLAN.
+ * value out of range: one WEIR_E_USAGE error that names the option, what was given, what is
+ * allowed, and the nearest known name. An option given twice is an error. Rows with min and max
+ * both 0 allow 0 .. INT64_MAX for numbers and durations, 1 .. INT64_MAX for sizes. A mistake in a
+ * table (a name used twice, a fallback that does not parse) is reported by config_parse, as
+ * WEIR_E_PLAN.
  *
  * Units: durations "250ms" "10s" "5m" "24h" "7d" (ms); sizes "512B" "64KB" "1GB" (powers of 1024).
  * Thread: immutable after config_parse. */

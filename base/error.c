@@ -5,8 +5,8 @@
  * border of UTF-8: a message may quote input of any length. */
 #include <weir/error.h>
 
-#include <base/assert.h>
-#include <base/memory.h>
+#include "base/assert.h"
+#include "base/memory.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -23,7 +23,8 @@ struct weir_error {
     const char *message; /* behind the struct */
 };
 
-static weir_error out_of_memory = { .code = WEIR_E_MEMORY, .is_static = true,
+static weir_error out_of_memory = { .code = WEIR_E_MEMORY,
+    .is_static = true,
     .message = "memory ran out; give the process more, or lower its limits" };
 
 static const struct {
@@ -45,8 +46,8 @@ struct sentence {
     char text[MESSAGE_SIZE_MAX];
 };
 
-static void WEIR_PRINTF(2, 0) sentence_vadd(struct sentence *sentence, const char *format,
-    va_list arguments)
+static void WEIR_PRINTF(2, 0)
+    sentence_vadd(struct sentence *sentence, const char *format, va_list arguments)
 {
     size_t room = sizeof(sentence->text) - sentence->size;
     if (sentence->is_cut)
@@ -57,8 +58,7 @@ static void WEIR_PRINTF(2, 0) sentence_vadd(struct sentence *sentence, const cha
     sentence->size += sentence->is_cut ? room - 1 : (size_t)size;
 }
 
-static void WEIR_PRINTF(2, 3) sentence_add(struct sentence *sentence,
-    const char *format, ...)
+static void WEIR_PRINTF(2, 3) sentence_add(struct sentence *sentence, const char *format, ...)
 {
     va_list arguments;
     va_start(arguments, format);
@@ -93,8 +93,8 @@ static weir_error *error_make(enum weir_code code, const char *reason, struct se
     return error;
 }
 
-static void WEIR_PRINTF(2, 0) sentence_start(struct sentence *sentence, const char *format,
-    va_list arguments)
+static void WEIR_PRINTF(2, 0)
+    sentence_start(struct sentence *sentence, const char *format, va_list arguments)
 {
     sentence->size = 0;
     sentence->is_cut = false;

@@ -2,10 +2,10 @@
  *
  * What is logged may quote input, so nothing reaches the terminal raw: control characters are shown
  * as escapes, and bytes that are not UTF-8 as U+FFFD. */
-#include <base/log.h>
+#include "base/log.h"
 
-#include <base/assert.h>
-#include <base/os.h>
+#include "base/assert.h"
+#include "base/os.h"
 
 #include <pthread.h>
 #include <stdarg.h>
@@ -14,10 +14,10 @@
 #include <string.h>
 #include <time.h>
 
-#define LINE_SIZE_MAX ((size_t)4096)     /* with its line feed */
+#define LINE_SIZE_MAX     ((size_t)4096) /* with its line feed */
 #define PROGRESS_SIZE_MAX ((size_t)1024) /* more does not fit a terminal's line anyway */
-#define ELLIPSIS "\xe2\x80\xa6"
-#define ERASE "\r\033[K"
+#define ELLIPSIS          "\xe2\x80\xa6"
+#define ERASE             "\r\033[K"
 
 static _Atomic int log_level = LOG_INFO;
 static _Atomic bool log_is_json;
@@ -81,14 +81,18 @@ static void line_add_text(struct line *line, const char *text)
 static size_t utf8_size(const char *text)
 {
     const unsigned char *at = (const unsigned char *)text;
-    size_t size = at[0] < 0x80 ? 1 : at[0] < 0xc2 ? 0 : at[0] < 0xe0 ? 2 : at[0] < 0xf0 ? 3 :
-        at[0] < 0xf5 ? 4 : 0;
+    size_t size = at[0] < 0x80   ? 1
+                  : at[0] < 0xc2 ? 0
+                  : at[0] < 0xe0 ? 2
+                  : at[0] < 0xf0 ? 3
+                  : at[0] < 0xf5 ? 4
+                                 : 0;
     for (size_t i = 1; i < size; i++)
         if ((at[i] & 0xc0) != 0x80)
             return 0;
     bool is_bad = (at[0] == 0xc2 && at[1] < 0xa0) || /* C1 controls */
-        (at[0] == 0xe0 && at[1] < 0xa0) || (at[0] == 0xed && at[1] > 0x9f) ||
-        (at[0] == 0xf0 && at[1] < 0x90) || (at[0] == 0xf4 && at[1] > 0x8f);
+                  (at[0] == 0xe0 && at[1] < 0xa0) || (at[0] == 0xed && at[1] > 0x9f) ||
+                  (at[0] == 0xf0 && at[1] < 0x90) || (at[0] == 0xf4 && at[1] > 0x8f);
     return is_bad ? 0 : size;
 }
 

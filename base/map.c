@@ -3,11 +3,11 @@
  * Removal closes the gap in the array and builds the table anew: O(n), which keeps iteration
  * ordered and the code free of tombstones. The maps of the control plane are small and rarely lose
  * an entry; state has its own tables. */
-#include <base/map.h>
+#include "base/map.h"
 
-#include <base/assert.h>
-#include <base/hash.h>
-#include <base/memory.h>
+#include "base/assert.h"
+#include "base/hash.h"
+#include "base/memory.h"
 
 #define SLOTS_MIN 16u
 #define NOT_FOUND UINT32_MAX
@@ -101,7 +101,8 @@ void map_put(struct map *map, weir_str key, void *value)
     ASSERT(map->count < map->count_max);
     if (map->count == map->slot_count / 2)
         grow(map);
-    map->entries[map->count] = (struct entry){ .hash = hash, .value = value,
+    map->entries[map->count] = (struct entry){ .hash = hash,
+        .value = value,
         .key = { .data = mem_dup(key.data, key.size), .size = key.size } };
     slot_fill(map, map->count);
     map->count++;

@@ -3,9 +3,9 @@
  * An arena is a list of blocks, newest first; only the newest hands out pieces. A piece that does
  * not fit opens a new block, twice as large as the last one, so a batch that needs n bytes costs
  * log n allocations once and none after the reset, which keeps the largest block. */
-#include <base/memory.h>
+#include "base/memory.h"
 
-#include <base/assert.h>
+#include "base/assert.h"
 
 #include <stdalign.h>
 #include <stdarg.h>
@@ -23,15 +23,15 @@
 #endif
 #ifdef HAS_ASAN
 #include <sanitizer/asan_interface.h>
-#define POISON(bytes_, size_) ASAN_POISON_MEMORY_REGION((bytes_), (size_))
+#define POISON(bytes_, size_)   ASAN_POISON_MEMORY_REGION((bytes_), (size_))
 #define UNPOISON(bytes_, size_) ASAN_UNPOISON_MEMORY_REGION((bytes_), (size_))
 #else
-#define POISON(bytes_, size_) ((void)(bytes_), (void)(size_))
+#define POISON(bytes_, size_)   ((void)(bytes_), (void)(size_))
 #define UNPOISON(bytes_, size_) ((void)(bytes_), (void)(size_))
 #endif
 
 #define PIECE_ALIGNMENT ((size_t)16)
-#define BLOCK_SIZE_MAX ((size_t)1 << 20)
+#define BLOCK_SIZE_MAX  ((size_t)1 << 20)
 
 static _Thread_local uint64_t allocation_count;
 
@@ -100,8 +100,8 @@ void *mem_dup(const void *bytes, size_t size)
 }
 
 /* Length of the formatted text without its terminator. */
-static size_t __attribute__((format(printf, 1, 0))) format_size(const char *format,
-    va_list arguments)
+static size_t __attribute__((format(printf, 1, 0)))
+format_size(const char *format, va_list arguments)
 {
     va_list again;
     va_copy(again, arguments);
@@ -197,8 +197,8 @@ static struct arena_block *block_add(struct arena *arena, size_t size)
     ASSERT(size <= room); /* the arena's size_max is reached: a defect of its owner */
     size_t wanted = arena->block_size;
     if (arena->blocks != NULL)
-        wanted = arena->blocks->size >= BLOCK_SIZE_MAX / 2 ? BLOCK_SIZE_MAX
-                                                           : arena->blocks->size * 2;
+        wanted =
+            arena->blocks->size >= BLOCK_SIZE_MAX / 2 ? BLOCK_SIZE_MAX : arena->blocks->size * 2;
     if (wanted > room)
         wanted = room;
     if (wanted < size)
@@ -215,8 +215,8 @@ static struct arena_block *block_add(struct arena *arena, size_t size)
 void *arena_take(struct arena *arena, size_t size)
 {
     ASSERT(size <= SIZE_MAX - PIECE_ALIGNMENT);
-    size_t padded = size == 0 ? PIECE_ALIGNMENT
-                              : (size + PIECE_ALIGNMENT - 1) & ~(PIECE_ALIGNMENT - 1);
+    size_t padded =
+        size == 0 ? PIECE_ALIGNMENT : (size + PIECE_ALIGNMENT - 1) & ~(PIECE_ALIGNMENT - 1);
     struct arena_block *block = arena->blocks;
     if (block == NULL || padded > block->size - block->used)
         block = block_add(arena, padded);

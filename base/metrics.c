@@ -1,9 +1,9 @@
 /* metrics.c -- the histogram: bucket 4e + k counts the durations from 2^(e + k/4) us on, up to the
  * next bucket. The quarter is found by comparing the number, shifted so that its highest bit is bit
  * 63, with the three borders: integers only, no logarithm. */
-#include <base/metrics.h>
+#include "base/metrics.h"
 
-#include <base/assert.h>
+#include "base/assert.h"
 
 /* 2^63 * 2^(k/4), rounded up. */
 static const uint64_t borders[4] = { UINT64_C(0x8000000000000000), UINT64_C(0x9837f0518db8a970),
@@ -16,7 +16,7 @@ static uint32_t bucket_of(int64_t us)
     uint32_t zeros = (uint32_t)__builtin_clzll((uint64_t)us);
     uint64_t shifted = (uint64_t)us << zeros;
     uint32_t quarter = (shifted >= borders[1]) + (uint32_t)(shifted >= borders[2]) +
-        (uint32_t)(shifted >= borders[3]);
+                       (uint32_t)(shifted >= borders[3]);
     uint32_t bucket = (63 - zeros) * 4 + quarter;
     return bucket < HISTOGRAM_BUCKETS ? bucket : HISTOGRAM_BUCKETS - 1;
 }

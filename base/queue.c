@@ -3,16 +3,16 @@
  * ring. `tail` counts what was ever pushed, `head` what was ever popped; both run over 2^32 and are
  * masked to slots, whose number is a power of two, while count_max is any number. Each side keeps
  * its own copy of the other's counter and looks at the real one only when the copy says "full" or
- * "empty": in a busy channel the cache line of the other side is fetched once per lap, not per item.
- * The two sides live in different cache lines for the same reason.
+ * "empty": in a busy channel the cache line of the other side is fetched once per lap, not per
+ * item. The two sides live in different cache lines for the same reason.
  *
  * inbox. `count` changes only under the lock, but may be read without it. A consumer that reads 0
  * may miss an item pushed this instant; its producer wakes it afterwards (waker_wake), and that
  * orders the push before the next look. */
-#include <base/queue.h>
+#include "base/queue.h"
 
-#include <base/assert.h>
-#include <base/memory.h>
+#include "base/assert.h"
+#include "base/memory.h"
 
 #include <pthread.h>
 #include <stdalign.h>

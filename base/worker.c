@@ -3,10 +3,10 @@
  * A job is runnable when no job of its lane is running. Looking from the front, the first job of a
  * lane is found before its later ones, so each lane keeps its order without queues of its own. The
  * search is linear: jobs are few (jobs_max) and long (an upload, an fsync). */
-#include <base/worker.h>
+#include "base/worker.h"
 
-#include <base/assert.h>
-#include <base/memory.h>
+#include "base/assert.h"
+#include "base/memory.h"
 
 #include <pthread.h>
 #include <signal.h>
@@ -15,7 +15,7 @@
 #include <string.h>
 
 #define THREADS_MAX 256u
-#define JOBS_MAX (1u << 20)
+#define JOBS_MAX    (1u << 20)
 
 /* Thread: its lock. */
 struct job {
@@ -31,11 +31,11 @@ struct workers {
     pthread_cond_t finished;  /* a job has ended */
     struct job *waiting;      /* oldest first */
     uint32_t waiting_count;
-    uint32_t jobs_max;        /* immutable */
-    struct job *running;      /* one a thread, and one for workers_step */
+    uint32_t jobs_max;   /* immutable */
+    struct job *running; /* one a thread, and one for workers_step */
     uint32_t running_count;
-    pthread_t *threads;       /* immutable */
-    uint32_t thread_count;    /* immutable */
+    pthread_t *threads;    /* immutable */
+    uint32_t thread_count; /* immutable */
     bool is_stopping;
 };
 
@@ -100,7 +100,7 @@ static void job_run(struct workers *workers, struct job job)
     lock(workers);
     uint32_t index = 0;
     while (workers->running[index].run != job.run || workers->running[index].arg != job.arg ||
-        workers->running[index].lane != job.lane)
+           workers->running[index].lane != job.lane)
         index++;
     ASSERT(index < workers->running_count);
     workers->running[index] = workers->running[--workers->running_count];
@@ -135,6 +135,7 @@ static void threads_start(struct workers *workers)
     sigfillset(&all);
     ASSERT(pthread_sigmask(SIG_SETMASK, &all, &before) == 0);
     for (uint32_t i = 0; i < workers->thread_count; i++) {
+        /* tidy: allow banned-call, because these are the threads the simulator has none of */
         int error = pthread_create(&workers->threads[i], NULL, thread_main, workers);
         if (error != 0) {
             fprintf(stderr, "weir: cannot start worker thread %u: %s; raise the limit of threads\n",
