@@ -12,9 +12,9 @@
  *
  * plan_build checks everything and reports all mistakes in one error, a line each, naming operators
  * as the user wrote them: types that differ along an edge (both names), duplicate uid, state or timers
- * or counters without uid, a stateful operator on an unkeyed stream, a key of another type, a cycle,
- * an operator without callbacks, a job without sources or sinks, parallelism out of range, a source
- * or sink whose options do not validate, names that are missing.
+ * or counters without uid, a stateful operator on an unkeyed stream, a key of another type, an
+ * operator without callbacks, a job without sources or sinks, parallelism out of range, a source or
+ * sink whose options do not validate, names that are missing. (A cycle cannot be written.)
  *
  * Thread: immutable after plan_build; it outlives every task. */
 #ifndef WEIR_GRAPH_PLAN_H
@@ -22,6 +22,9 @@
 
 #include "runtime/exchange/partition.h"
 #include <weir/job.h>
+
+#define PLAN_MAX_PARALLELISM_DEFAULT 128u
+#define PLAN_MAX_PARALLELISM_LIMIT 32768u
 
 enum plan_operator_kind { PLAN_SOURCE, PLAN_OPERATOR, PLAN_SINK };
 
@@ -96,7 +99,7 @@ struct plan {
 struct plan_options {
     const char *job;
     uint32_t parallelism;     /* of operators without their own */
-    uint32_t max_parallelism; /* 0: 128 */
+    uint32_t max_parallelism; /* 0: the default; at most the limit */
     bool is_chaining_disabled;
 };
 
