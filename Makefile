@@ -22,7 +22,7 @@ engine = +$(MAKE) --no-print-directory $(parallel) -f tools/build.mk
 run_tests = python3 tools/run_tests.py
 
 .PHONY: all release debug asan tsan demo deps test test-long unit unit-tsan property sim fuzz oracle e2e \
-	outoftree tools-test tidy bench install format clean help FORCE
+	outoftree tools-test tidy analyze bench install format clean help FORCE
 
 all: release ## build everything, optimised, into build/ and build/bin/
 
@@ -87,6 +87,10 @@ tools-test: ## tests of the tools and of the documents
 
 tidy: ## the rules of the house and the format, checked
 	@$(run_tests) run tidy --timeout 300 "python3 tools/tidy.py" "bash tools/format.sh --check"
+
+analyze: ## the static analyzer of clang-tidy, slow; T=state looks only at paths that contain it
+	@$(engine) VARIANT=release compile_commands.json
+	@bash tools/analyze.sh
 
 bench: ## run build/bin/bench_*, collect bench/RESULTS.tsv
 	@$(engine) VARIANT=release all

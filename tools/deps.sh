@@ -2,8 +2,9 @@
 # Install the Debian 12 packages Weir needs: deps.sh build|test...
 #   build   to compile the library and the jobs, and to run the demonstration
 #   test    what the tests need on top: other compilers, checkers, and Java for a Kafka broker
-# Only what dpkg does not report as installed is fetched; when nothing is missing this says nothing, needs no
-# network and no rights. Programs that are on PATH from elsewhere (a JDK, Maven, Python) are not installed again.
+# Only what dpkg does not report as installed is fetched; when nothing is missing this says nothing,
+# needs no network and no rights. Programs that are on PATH from elsewhere (a JDK, Maven, Python) are
+# not installed again.
 set -euo pipefail
 
 # group | package | program that makes it unnecessary, or - | what for

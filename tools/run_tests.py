@@ -26,6 +26,7 @@ from concurrent.futures import ThreadPoolExecutor
 LOGS = os.path.join("build", "test-logs")
 TAIL_LINES = 60
 SLOW_SECONDS = 10
+LONG_FACTOR = 5  # of time limits under WEIR_TEST_LONG
 
 
 def number(pattern, text):
@@ -133,8 +134,8 @@ def programs(arguments):
     for directory in arguments.unittest:
         for path in sorted(glob.glob(os.path.join(directory, "test_*.py"))):
             file = os.path.basename(path)
-            found.append((path, shlex.join([sys.executable, "-m", "unittest", "discover", "-v", "-s", directory,
-                                            "-p", file])))
+            words = [sys.executable, "-m", "unittest", "discover", "-v", "-s", directory, "-p", file]
+            found.append((path, shlex.join(words)))
     return found
 
 
@@ -143,17 +144,19 @@ def report(suite, total, seconds, wanted):
     with open(os.path.join(LOGS, suite + ".json"), "w", encoding="utf-8") as file:
         json.dump(total, file)
     nothing = "" if wanted else " (there are no such tests)"
-    print(f"{suite}: {total[0]} passed, {total[1]} failed, {total[2]} skipped, {seconds:.1f} s{nothing}", flush=True)
+    counts = f"{total[0]} passed, {total[1]} failed, {total[2]} skipped"
+    print(f"{suite}: {counts}, {seconds:.1f} s{nothing}", flush=True)
 
 
 def run(arguments):
+    limit = arguments.timeout * (LONG_FACTOR if os.environ.get("WEIR_TEST_LONG") else 1)
     directory = os.path.join(LOGS, arguments.suite)
     shutil.rmtree(directory, ignore_errors=True)
     os.makedirs(directory)
     start = time.monotonic()
     wanted = programs(arguments)
     with ThreadPoolExecutor(max(arguments.jobs, 1)) as pool:
-        results = list(pool.map(lambda one: run_one(one[0], one[1], directory, arguments.timeout), wanted))
+        results = list(pool.map(lambda one: run_one(one[0], one[1], directory, limit), wanted))
     total = [sum(column) for column in zip(*results)] or [0, 0, 0]
     report(arguments.suite, total, time.monotonic() - start, wanted)
     return int(total[1] > 0)
@@ -164,7 +167,8 @@ def run_suite(suite):
     result = os.path.join(LOGS, suite + ".json")
     if os.path.exists(result):
         os.remove(result)
-    env = {name: value for name, value in os.environ.items() if name not in ("MAKEFLAGS", "MFLAGS", "MAKELEVEL")}
+    outer = ("MAKEFLAGS", "MFLAGS", "MAKELEVEL")
+    env = {name: value for name, value in os.environ.items() if name not in outer}
     code = subprocess.call(["make", "--no-print-directory", suite], env=env)
     if not os.path.exists(result):
         print(f"{suite}: could not be built or started (exit code {code})", flush=True)
@@ -185,7 +189,8 @@ def suites(names):
 
 
 def parse(words):
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("what", choices=("run", "suites"))
     parser.add_argument("suite")
     parser.add_argument("--timeout", type=float, default=120)
