@@ -5,8 +5,8 @@
  * another parallelism moves whole groups and never looks at keys. (Flink's scheme.)
  *
  * Limits: max_parallelism 1 .. 32,768, fixed at a job's fresh start. Thread: any, pure. */
-#ifndef WEIR_STATE_KEY_GROUP_H
-#define WEIR_STATE_KEY_GROUP_H
+#ifndef WEIR_TYPES_KEY_GROUP_H
+#define WEIR_TYPES_KEY_GROUP_H
 
 #include "base/hash.h"
 #include <stdbool.h>
