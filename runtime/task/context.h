@@ -13,6 +13,7 @@
 #define WEIR_TASK_CONTEXT_H
 
 #include "checkpoint/restore.h"
+#include "runtime/exchange/partition.h"
 #include "runtime/graph/plan.h"
 #include "runtime/task/host.h"
 #include "runtime/task/timer.h"
