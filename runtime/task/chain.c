@@ -131,6 +131,7 @@ static weir_error *open_backend(struct chain *chain, struct weir_ctx *ctx,
         .memory_size = ctx->host->backend_memory,
     };
     struct backend *backend;
+    ASSERT(ctx == chain->contexts[0]); /* a keyed operator has an edge in front: it is the head */
     WEIR_TRY(ctx->host->backend->open(
         &options, restore->sources, restore->source_count, &backend));
     ctx->keyed = keyed_new(
@@ -276,34 +277,22 @@ weir_error *chain_error(struct chain *chain)
     return first;
 }
 
-void chain_watermark(struct chain *chain, int64_t watermark_ms)
+void chain_set_watermark(struct chain *chain, int64_t watermark_ms)
 {
     for (uint32_t i = 0; i < chain->count; i++)
-        context_watermark(chain->contexts[i], watermark_ms);
+        context_set_watermark(chain->contexts[i], watermark_ms);
 }
 
-void chain_clock(struct chain *chain, int64_t now_ms)
+void chain_set_clock(struct chain *chain, int64_t now_ms)
 {
     for (uint32_t i = 0; i < chain->count; i++)
-        context_clock(chain->contexts[i], now_ms);
+        context_set_clock(chain->contexts[i], now_ms);
 }
 
 void chain_finish(struct chain *chain)
 {
     for (uint32_t i = 0; i < chain->count; i++)
         context_finish(chain->contexts[i]);
-}
-
-int64_t chain_next_timer_ms(const struct chain *chain)
-{
-    int64_t next = INT64_MAX;
-    for (uint32_t i = 0; i < chain->count; i++) {
-        if (chain->contexts[i]->timers == NULL)
-            continue;
-        int64_t at = timers_next_ms(chain->contexts[i]->timers, WEIR_PROCESSING_TIME);
-        next = at < next ? at : next;
-    }
-    return next;
 }
 
 bool chain_has_room(struct chain *chain)

@@ -101,10 +101,13 @@ struct weir_ctx {
 void context_rows(struct weir_ctx *ctx, const struct weir_row *rows, uint32_t row_count);
 /* Makes the key and time of a row current. */
 void context_select(struct weir_ctx *ctx, const struct weir_row *row);
-/* Fires due timers of this operator, event time up to the watermark. */
-void context_watermark(struct weir_ctx *ctx, int64_t watermark_ms);
-void context_clock(struct weir_ctx *ctx, int64_t now_ms);
-/* Every timer left, then on_finish. */
+/* Sets event time, and the clock, as the callbacks and TTLs see them. */
+void context_set_watermark(struct weir_ctx *ctx, int64_t watermark_ms);
+void context_set_clock(struct weir_ctx *ctx, int64_t now_ms);
+/* Fires at most `count_max` timers that are due at `until_ms`, in order; how many. */
+uint32_t context_fire(struct weir_ctx *ctx, enum weir_time time, int64_t until_ms,
+    uint32_t count_max);
+/* on_finish, after the last timer. */
 void context_finish(struct weir_ctx *ctx);
 
 /* Makes a bad record a dead letter; takes the error. `record` of the input type, or NULL with a

@@ -6,7 +6,7 @@
  * again. Everything from outside comes as a letter (mailbox.h), everything to the outside goes
  * through the host (host.h).
  *
- *      CREATED --open--> RUNNING --input ended--> ENDED            (still takes part in checkpoints)
+ *      CREATED --open--> RUNNING --input over--> ENDING (timers fire) --> ENDED (barriers still pass)
  *          \                |  \--stop letter--> STOPPED (source: polls no more, input not ended)
  *           \---error---> FAILED <---error-----/
  *
@@ -29,7 +29,7 @@
 #define TASK_ASYNC_MAX 64     /* asynchronous calls under way, per operator */
 #define TASK_LETTERS_MAX 8192 /* 64 operators' calls, a few letters per checkpoint */
 
-enum task_state { TASK_CREATED, TASK_RUNNING, TASK_STOPPED, TASK_ENDED, TASK_FAILED };
+enum task_state { TASK_CREATED, TASK_RUNNING, TASK_STOPPED, TASK_ENDING, TASK_ENDED, TASK_FAILED };
 enum task_result {
     TASK_WORKED, /* step again */
     TASK_IDLE,   /* until woken, or task_deadline_ms */
