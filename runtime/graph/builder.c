@@ -292,7 +292,9 @@ weir_stream *weir_process(weir_stream *in, const struct weir_operator *op, const
     node->uid = op->uid == NULL ? NULL : arena_strdup(&in->job->arena, op->uid);
     node->op = op;
     node->config = config;
-    return node_stream(in->job, node);
+    weir_stream *stream = node_stream(in->job, node);
+    stream->is_broken = in->is_broken && stream->type == NULL; /* a filter of a broken stream */
+    return stream;
 }
 
 void weir_sink(weir_stream *in, const char *name, struct weir_sink sink)

@@ -23,9 +23,6 @@
 #include "types/partitioning.h"
 #include <weir/job.h>
 
-#define PLAN_MAX_PARALLELISM_DEFAULT 128u
-#define PLAN_MAX_PARALLELISM_LIMIT 32768u
-
 enum plan_operator_kind { PLAN_SOURCE, PLAN_OPERATOR, PLAN_SINK };
 
 enum plan_output_kind { PLAN_OUTPUT_MAIN, PLAN_OUTPUT_SIDE, PLAN_OUTPUT_DEAD_LETTERS };

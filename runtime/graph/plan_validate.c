@@ -6,6 +6,7 @@
 
 #include "base/assert.h"
 #include "base/map.h"
+#include "types/key_group.h"
 
 /* Thread: the builder's. */
 struct check {
@@ -50,6 +51,19 @@ static bool check_type(struct check *check, const char *what, const struct weir_
     return is_shaped;
 }
 
+/* A uid also names directories and items of checkpoints. */
+static void check_uid(struct check *check)
+{
+    const char *uid = check->node->uid;
+    if (uid == NULL)
+        return;
+    if (strcmp(uid, check->node->name) != 0)
+        check_text(check, "uid", uid);
+    if (strchr(uid, '/') != NULL || uid[0] == '.')
+        job_mistake(check->job, "%s: the uid '%s' must not have a '/' or begin with a '.'",
+            check->label, uid);
+}
+
 /* -- operators ---------------------------------------------------------------------------------- */
 
 static void check_state(struct check *check, const struct weir_state *state)
@@ -57,7 +71,7 @@ static void check_state(struct check *check, const struct weir_state *state)
     const char *name = state->name == NULL ? "" : state->name;
     if (name[0] == '\0')
         job_mistake(check->job, "%s has a state without a name", check->label);
-    if (state->type == NULL)
+    if (state->type == NULL && !check->node->has_broken_input)
         job_mistake(check->job, "%s: state '%s' has no type", check->label, name);
     if (state->kind > WEIR_REDUCING)
         job_mistake(check->job, "%s: state '%s' is of no known kind", check->label, name);
@@ -277,8 +291,7 @@ static void check_node(
         .job = job, .options = options, .node = node, .label = graph_label(job, node)
     };
     check_text(&check, "name", node->name);
-    if (node->uid != NULL && node->uid != node->name && strcmp(node->uid, node->name) != 0)
-        check_text(&check, "uid", node->uid);
+    check_uid(&check);
     if (node->slot_group != NULL)
         check_text(&check, "slot group", node->slot_group);
     switch (node->kind) {
@@ -327,9 +340,9 @@ void plan_validate(weir_job *job, const struct plan_options *options)
 {
     if (options->job == NULL || options->job[0] == '\0')
         job_mistake(job, "the job has no name");
-    if (options->max_parallelism > PLAN_MAX_PARALLELISM_LIMIT)
+    if (options->max_parallelism > MAX_PARALLELISM_LIMIT)
         job_mistake(job, "the maximum parallelism %u is over the limit, %u",
-            options->max_parallelism, PLAN_MAX_PARALLELISM_LIMIT);
+            options->max_parallelism, MAX_PARALLELISM_LIMIT);
     if (options->parallelism == 0 || options->parallelism > options->max_parallelism)
         job_mistake(job, "the parallelism of the job is %u, but must be 1 to %u",
             options->parallelism, options->max_parallelism);
