@@ -5,6 +5,7 @@
  * integers, and bytes with a u32 length in front. A reader is a cursor over borrowed bytes; reading
  * past the end is remembered, gives zeros, and is checked once: reader_failed.
  *
+ * Prefixes: reader_
  * Thread: its owner. */
 #ifndef WEIR_BASE_BUFFER_H
 #define WEIR_BASE_BUFFER_H

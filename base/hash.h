@@ -3,7 +3,8 @@
  * hash_bytes (XXH3, 64 bits) is computed once per key, at the key_by, and travels with the record:
  * tables, caches and key groups all start from it. hash_mix (the murmur3 finaliser) makes a second,
  * independent number of it. checksum_* (XXH3, 64 bits, seed 0) guards stored files. The results are
- * part of stored state: they must never change. */
+ * part of stored state: they must never change.
+ * Prefixes: checksum_ */
 #ifndef WEIR_BASE_HASH_H
 #define WEIR_BASE_HASH_H
 

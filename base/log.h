@@ -17,8 +17,8 @@ void log_set_json(bool is_json);
 void log_line(enum log_level level, const char *component, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 #define log_debug(component_, ...) log_line(LOG_DEBUG, component_, __VA_ARGS__)
-#define log_info(component_, ...) log_line(LOG_INFO, component_, __VA_ARGS__)
-#define log_warn(component_, ...) log_line(LOG_WARN, component_, __VA_ARGS__)
+#define log_info(component_, ...)  log_line(LOG_INFO, component_, __VA_ARGS__)
+#define log_warn(component_, ...)  log_line(LOG_WARN, component_, __VA_ARGS__)
 #define log_error(component_, ...) log_line(LOG_ERROR, component_, __VA_ARGS__)
 
 /* Replaces the progress line on a terminal; elsewhere does nothing. Empty text removes it. */

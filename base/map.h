@@ -1,10 +1,10 @@
 /* map.h -- a hash map from bytes to a pointer, for the control plane.
  *
- * Open addressing over hash_bytes; keys are copied, values borrowed. Iteration is in insertion order
- * (removed entries leave no trace), so whatever is printed from it is stable.
+ * Open addressing over hash_bytes; keys are copied, values borrowed. Iteration is in insertion
+ * order (removed entries leave no trace), so whatever is printed from it is stable.
  *
- * Thread: its owner. Limit: count_max at init; adding more aborts (a defect of the caller: check the
- * count against the limit of the input first). */
+ * Thread: its owner. Limit: count_max at init; adding more aborts (a defect of the caller: check
+ * the count against the limit of the input first). */
 #ifndef WEIR_BASE_MAP_H
 #define WEIR_BASE_MAP_H
 

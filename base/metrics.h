@@ -1,9 +1,10 @@
 /* metrics.h -- counters and gauges that one thread writes and any thread may read.
  *
  * A metric is a relaxed atomic 64-bit number, one writer: adding costs a plain add and store. The
- * owner of a group (a subtask, a connector) embeds its metrics in its own struct; whoever shows them
- * (progress line, --metrics-json, later /metrics) reads them at leisure.
+ * owner of a group (a subtask, a connector) embeds its metrics in its own struct; whoever shows
+ * them (progress line, --metrics-json, later /metrics) reads them at leisure.
  *
+ * Prefixes: metric_, histogram_
  * histogram: durations in logarithmic buckets (4 a factor of two: 19 % wide), 1 us .. 1 h, for
  * percentiles of checkpoints. Thread: its owner. */
 #ifndef WEIR_BASE_METRICS_H

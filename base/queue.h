@@ -4,6 +4,8 @@
  * inbox: many producers, one consumer, small fixed-size items, one short lock: what mailboxes are
  *        made of. An empty inbox costs its consumer one relaxed load.
  *
+ * Prefixes: ring_, inbox_
+ *
  * Both have a maximum at init and refuse when full: the sender keeps the item and decides. */
 #ifndef WEIR_BASE_QUEUE_H
 #define WEIR_BASE_QUEUE_H
@@ -12,7 +14,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* Thread: producer for push, consumer for pop and peek; count is exact on either side's own thread. */
+/* Thread: producer for push, consumer for pop and peek; count: both. */
 struct ring;
 struct ring *ring_new(uint32_t count_max); /* any number >= 1 */
 void ring_free(struct ring *ring);         /* empty, or its pointers leak: the owner drains first */

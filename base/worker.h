@@ -7,6 +7,7 @@
  * With zero threads nothing runs by itself: workers_step runs one job on the caller's thread. That
  * is how the simulator decides when an upload happens.
  *
+ * Prefixes: workers_
  * Thread: any. Limit: jobs_max waiting; submit refuses when full. */
 #ifndef WEIR_BASE_WORKER_H
 #define WEIR_BASE_WORKER_H

@@ -4,7 +4,8 @@
  * contiguous groups g with g * parallelism / max_parallelism == subtask. State is stored by group, so
  * another parallelism moves whole groups and never looks at keys. (Flink's scheme.)
  *
- * Limits: max_parallelism 1 .. 32,768, fixed at a job's fresh start. Thread: any, pure. */
+ * Limits: max_parallelism 1 .. 32,768, fixed at a job's fresh start. Thread: any, pure.
+ * Prefixes: key_group_, group_range_. */
 #ifndef WEIR_STATE_KEY_GROUP_H
 #define WEIR_STATE_KEY_GROUP_H
 

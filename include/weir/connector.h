@@ -143,13 +143,15 @@ WEIR_API void weir_split_finish(weir_ctx *ctx, uint32_t split);
 
 WEIR_API uint32_t weir_source_room(const weir_ctx *ctx);
 /* Decodes a message by the format and emits the record, or makes it a dead letter. The message is
- * borrowed until poll returns: records point into it. */
+ * borrowed until the next callback on this instance: records point into it. */
 WEIR_API void weir_source_emit(weir_ctx *ctx, uint32_t split, const struct weir_format *format,
     const struct weir_message *message);
-/* Emits a record that needs no decoding; it must live until poll returns. */
+/* Emits a record that needs no decoding; it must live until the next callback on this instance, or
+ * in weir_scratch. */
 WEIR_API void weir_source_emit_record(weir_ctx *ctx, uint32_t split, const void *record);
-/* Refuses a message that cannot even be framed (a line too long); takes the error. */
-WEIR_API void weir_source_reject(weir_ctx *ctx, const struct weir_message *message,
+/* Refuses a message that cannot even be framed (a line too long); takes the error. `size`: length of
+ * the whole value, of which message->value may hold only the first WEIR_DEAD_LETTER_RAW_MAX bytes. */
+WEIR_API void weir_source_reject(weir_ctx *ctx, const struct weir_message *message, uint64_t size,
     weir_error *error);
 
 /* -- sinks -------------------------------------------------------------------------------------- */

@@ -138,7 +138,8 @@ WEIR_API const struct weir_operator *weir_operator_of(const weir_ctx *ctx);
 WEIR_API uint32_t weir_subtask_index(const weir_ctx *ctx);
 WEIR_API uint32_t weir_parallelism_of(const weir_ctx *ctx);
 
-/* Memory that lives until the batch has been handled; aligned to 16 bytes; never NULL. */
+/* Memory that lives until the batch has been handled; aligned to 16 bytes, not
+ * zeroed; never NULL. */
 WEIR_API void *weir_scratch(weir_ctx *ctx, size_t size);
 
 /* on_batch only: makes the key of `row` current; and sends one row to the dead letters (takes the
