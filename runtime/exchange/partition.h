@@ -15,16 +15,10 @@
 #define WEIR_EXCHANGE_PARTITION_H
 
 #include "runtime/exchange/channel.h"
+#include "types/key_group.h"
 #include "types/layout.h"
+#include "types/partitioner.h"
 #include <weir/operator.h>
-
-enum partitioner_kind {
-    PARTITIONER_FORWARD,
-    PARTITIONER_REBALANCE,
-    PARTITIONER_BROADCAST,
-    PARTITIONER_KEY_GROUP
-};
-const char *partitioner_name(enum partitioner_kind kind); /* Flink's: FORWARD REBALANCE BROADCAST HASH */
 
 /* Thread: immutable after init. */
 struct partition_options {

@@ -6,8 +6,8 @@
  *
  * Limits: max_parallelism 1 .. 32,768, fixed at a job's fresh start. Thread: any, pure.
  * Prefixes: key_group_, group_range_. */
-#ifndef WEIR_STATE_KEY_GROUP_H
-#define WEIR_STATE_KEY_GROUP_H
+#ifndef WEIR_TYPES_KEY_GROUP_H
+#define WEIR_TYPES_KEY_GROUP_H
 
 #include "base/hash.h"
 #include <stdbool.h>
