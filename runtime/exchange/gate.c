@@ -16,7 +16,7 @@ struct entrance {
 
 /* Thread: task. */
 struct gate {
-    const struct weir_type *type;
+    struct layout layout; /* of the records */
     struct entrance *entrances;
     uint32_t entrance_count;
     uint32_t turn;
@@ -32,7 +32,7 @@ struct gate *gate_new(struct channel *const *channels, uint32_t channel_count,
     ASSERT(channel_count >= 1);
     ASSERT(batch_max >= 1 && batch_max <= GATE_BATCH_MAX);
     struct gate *gate = mem_alloc(sizeof(*gate));
-    gate->type = type;
+    layout_init(&gate->layout, type);
     gate->batch_max = batch_max;
     gate->entrances = mem_alloc_array(channel_count, sizeof(gate->entrances[0]));
     gate->entrance_count = channel_count;
@@ -84,7 +84,7 @@ static uint32_t read_rows(struct gate *gate, struct segment *segment)
     struct element *element = segment_peek(segment);
     while (element != NULL && element->kind == ELEMENT_RECORD && count < gate->batch_max) {
         gate->rows[count++] = (struct weir_row){
-            .record = layout_open(gate->type, element + 1, element->size),
+            .record = layout_open(&gate->layout, element + 1),
             .timestamp_ms = element->value,
             .key_hash = element->key_hash,
         };

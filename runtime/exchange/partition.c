@@ -20,6 +20,7 @@ struct output {
 struct partition {
     enum partitioner_kind kind;
     const struct weir_type *type;
+    struct layout layout;
     struct segment_pool *pool;
     struct output *outputs;
     uint32_t output_count;
@@ -27,9 +28,9 @@ struct partition {
     uint32_t turn;       /* REBALANCE: the output being filled */
     bool has_ended;
     uint64_t record_count, byte_count;
-    struct weir_key key;
-    struct partitioner groups; /* KEY_GROUP only, as is key */
-    char *key_bytes;
+    struct key_plan key; /* KEY_GROUP only, as are the next two */
+    struct partitioner groups;
+    char *key_bytes; /* KEY_SIZE_MAX */
 };
 
 struct partition *partition_new(const struct partition_options *options,
@@ -40,6 +41,7 @@ struct partition *partition_new(const struct partition_options *options,
     struct partition *partition = mem_alloc(sizeof(*partition));
     partition->kind = options->kind;
     partition->type = options->type;
+    layout_init(&partition->layout, options->type);
     partition->pool = options->pool;
     partition->outputs = mem_alloc_array(channel_count, sizeof(partition->outputs[0]));
     partition->output_count = channel_count;
@@ -49,7 +51,7 @@ struct partition *partition_new(const struct partition_options *options,
     partition->turn = options->subtask % channel_count;
     if (options->kind == PARTITIONER_KEY_GROUP) {
         ASSERT(options->key.offset_count >= 1);
-        partition->key = options->key;
+        key_plan_init(&partition->key, &options->key);
         partition->key_bytes = mem_alloc(KEY_SIZE_MAX);
         partitioner_init(&partition->groups, channel_count, options->max_parallelism);
     }
@@ -120,7 +122,7 @@ static inline weir_error *write_record(struct partition *partition, struct outpu
     }
     element->value = row->timestamp_ms;
     element->key_hash = key_hash;
-    layout_write(partition->type, row->record, element + 1);
+    layout_write(&partition->layout, row->record, element + 1);
     partition->record_count++;
     partition->byte_count += size;
     return NULL;
@@ -131,7 +133,7 @@ static weir_error *emit_to(struct partition *partition, struct output *output,
 {
     for (uint32_t i = 0; i < row_count; i++)
         WEIR_TRY(write_record(partition, output, &rows[i], rows[i].key_hash,
-            layout_size(partition->type, rows[i].record)));
+            layout_size(&partition->layout, rows[i].record)));
     return NULL;
 }
 
@@ -154,7 +156,7 @@ static weir_error *emit_rebalanced(
 {
     for (uint32_t i = 0; i < row_count; i++) {
         struct output *output = &partition->outputs[partition->turn];
-        size_t size = layout_size(partition->type, rows[i].record);
+        size_t size = layout_size(&partition->layout, rows[i].record);
         if (output->open != NULL && !segment_fits(output->open, size)) {
             push_open(partition, output);
             take_turn(partition);
@@ -175,13 +177,14 @@ static weir_error *emit_keyed(
     struct partition *partition, const struct weir_row *rows, uint32_t row_count)
 {
     for (uint32_t i = 0; i < row_count; i++) {
-        size_t key_size = key_encode(&partition->key, rows[i].record, partition->key_bytes);
-        if (key_size > KEY_SIZE_MAX)
+        weir_str key = key_plan_encode(
+            &partition->key, rows[i].record, partition->key_bytes, KEY_SIZE_MAX);
+        if (__builtin_expect(key.data == NULL || key.size > KEY_SIZE_MAX, 0))
             return key_is_too_long(partition);
-        uint64_t hash = hash_bytes(partition->key_bytes, key_size);
+        uint64_t hash = key_hash(key);
         uint32_t channel = partitioner_channel(&partition->groups, hash);
         WEIR_TRY(write_record(partition, &partition->outputs[channel], &rows[i], hash,
-            layout_size(partition->type, rows[i].record)));
+            layout_size(&partition->layout, rows[i].record)));
     }
     return NULL;
 }

@@ -136,6 +136,7 @@ static weir_error *open_backend(struct chain *chain, struct weir_ctx *ctx,
         &options, restore->sources, restore->source_count, &backend));
     ctx->keyed = keyed_new(
         backend, ctx->op->op->states, ctx->op->op->state_count, ctx->plan->max_parallelism);
+    key_plan_init(&ctx->key_plan, &ctx->op->key);
     ctx->key_scratch = arena_alloc(&chain->memory, KEY_SIZE_MAX);
     if (ctx->op->op->has_timers)
         WEIR_TRY(timers_open(ctx->keyed, ctx->plan->max_parallelism, &ctx->timers));

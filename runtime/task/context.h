@@ -18,8 +18,8 @@
 #include "runtime/task/host.h"
 #include "runtime/task/timer.h"
 #include "runtime/task/watermark.h"
+#include "types/key.h"
 
-#define KEY_SIZE_MAX (64u << 10)
 #define SOURCE_BATCH_MAX 256
 #define SPLITS_MAX 65536
 #define COUNTERS_MAX 192 /* the operator's own, and one for each reason of dead letters */
@@ -61,6 +61,7 @@ struct weir_ctx {
     struct keyed *keyed;   /* NULL: none */
     struct timers *timers; /* NULL: none */
     struct arena *scratch; /* the chain's, reset per batch */
+    struct key_plan key_plan; /* keyed only */
     char *key_scratch;     /* KEY_SIZE_MAX bytes for composite keys, keyed only */
 
     struct output main, dead;
