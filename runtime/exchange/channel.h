@@ -19,8 +19,7 @@
  * In one process a push hands a pointer over. (Between processes an io thread takes the
  * consumer's part on one side and the producer's on the other.)
  *
- * Thread: push, room and flushed: producer; pop and is_empty: consumer; the rest: neither runs.
- * */
+ * Thread: push, room and flushed: producer; pop and is_empty: consumer; the rest: neither runs. */
 #ifndef WEIR_EXCHANGE_CHANNEL_H
 #define WEIR_EXCHANGE_CHANNEL_H
 

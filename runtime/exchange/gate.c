@@ -16,7 +16,7 @@ struct entrance {
 
 /* Thread: task. */
 struct gate {
-    struct layout layout; /* of the records */
+    struct layout layout;
     struct entrance *entrances;
     uint32_t entrance_count;
     uint32_t turn;

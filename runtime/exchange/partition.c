@@ -19,7 +19,6 @@ struct output {
 /* Thread: task. */
 struct partition {
     enum partitioner_kind kind;
-    const struct weir_type *type;
     struct layout layout;
     struct segment_pool *pool;
     struct output *outputs;
@@ -28,9 +27,10 @@ struct partition {
     uint32_t turn;       /* REBALANCE: the output being filled */
     bool has_ended;
     uint64_t record_count, byte_count;
-    struct key_plan key; /* KEY_GROUP only, as are the next two */
+    /* KEY_GROUP only */
+    struct key_plan key;
     struct partitioner groups;
-    char *key_bytes; /* KEY_SIZE_MAX */
+    char *key_bytes; /* a key of several fields is put together here */
 };
 
 struct partition *partition_new(const struct partition_options *options,
@@ -40,7 +40,6 @@ struct partition *partition_new(const struct partition_options *options,
     ASSERT(options->kind != PARTITIONER_FORWARD || channel_count == 1);
     struct partition *partition = mem_alloc(sizeof(*partition));
     partition->kind = options->kind;
-    partition->type = options->type;
     layout_init(&partition->layout, options->type);
     partition->pool = options->pool;
     partition->outputs = mem_alloc_array(channel_count, sizeof(partition->outputs[0]));
@@ -50,9 +49,8 @@ struct partition *partition_new(const struct partition_options *options,
     /* Producers start at different consumers, or the first gets the start of all of them. */
     partition->turn = options->subtask % channel_count;
     if (options->kind == PARTITIONER_KEY_GROUP) {
-        ASSERT(options->key.offset_count >= 1);
         key_plan_init(&partition->key, &options->key);
-        partition->key_bytes = mem_alloc(KEY_SIZE_MAX);
+        partition->key_bytes = mem_alloc(PARTITION_KEY_SIZE_MAX);
         partitioner_init(&partition->groups, channel_count, options->max_parallelism);
     }
     return partition;
@@ -87,19 +85,15 @@ static weir_error *pool_is_empty(const struct partition *partition, size_t paylo
     return weir_errorf(WEIR_E_LIMIT,
         "no exchange memory for %zu more bytes of '%s': %zu of %zu bytes are in flight; give the "
         "job more memory",
-        payload, partition->type->name, segment_pool_used(partition->pool),
+        payload, partition->layout.type->name, segment_pool_used(partition->pool),
         segment_pool_size_max(partition->pool));
 }
 
-/* Replaces the open segment, if any, by an empty one with room for a record. Rare: not inlined.
- * */
-static __attribute__((noinline)) weir_error *open_next(
-    struct partition *partition, struct output *output, size_t payload)
+/* Replaces the open segment, if any, by an empty one with room for a record. Rare. */
+static __attribute__((noinline)) weir_error *open_next(struct partition *partition,
+    struct output *output, size_t payload)
 {
     push_open(partition, output);
-    if (payload > WEIR_RECORD_SIZE_MAX)
-        return weir_errorf(WEIR_E_LIMIT, "a record of type '%s' has %zu bytes, at most %u",
-            partition->type->name, payload, WEIR_RECORD_SIZE_MAX);
     output->open = segment_take(partition->pool, payload);
     if (output->open == NULL)
         return pool_is_empty(partition, payload);
@@ -109,10 +103,18 @@ static __attribute__((noinline)) weir_error *open_next(
 
 /* -- records -------------------------------------------------------------------------------- */
 
+static weir_error *record_is_too_large(const struct partition *partition)
+{
+    return weir_errorf(WEIR_E_LIMIT, "a record of type '%s' has more than %u bytes",
+        partition->layout.type->name, WEIR_RECORD_SIZE_MAX);
+}
+
 /* `size` is the record's, of layout. */
 static inline weir_error *write_record(struct partition *partition, struct output *output,
     const struct weir_row *row, uint64_t key_hash, size_t size)
 {
+    if (size > WEIR_RECORD_SIZE_MAX)
+        return record_is_too_large(partition);
     struct element *element =
         output->open == NULL ? NULL : segment_add(output->open, ELEMENT_RECORD, size);
     if (element == NULL) {
@@ -137,8 +139,8 @@ static weir_error *emit_to(struct partition *partition, struct output *output,
     return NULL;
 }
 
-static weir_error *emit_broadcast(
-    struct partition *partition, const struct weir_row *rows, uint32_t row_count)
+static weir_error *emit_broadcast(struct partition *partition, const struct weir_row *rows,
+    uint32_t row_count)
 {
     for (uint32_t i = 0; i < partition->output_count; i++)
         WEIR_TRY(emit_to(partition, &partition->outputs[i], rows, row_count));
@@ -151,8 +153,8 @@ static void take_turn(struct partition *partition)
 }
 
 /* The next output's turn comes when the segment of this one has been pushed. */
-static weir_error *emit_rebalanced(
-    struct partition *partition, const struct weir_row *rows, uint32_t row_count)
+static weir_error *emit_rebalanced(struct partition *partition, const struct weir_row *rows,
+    uint32_t row_count)
 {
     for (uint32_t i = 0; i < row_count; i++) {
         struct output *output = &partition->outputs[partition->turn];
@@ -170,16 +172,16 @@ static weir_error *emit_rebalanced(
 static weir_error *key_is_too_long(const struct partition *partition)
 {
     return weir_errorf(WEIR_E_LIMIT, "the key of a record of type '%s' has more than %u bytes",
-        partition->type->name, KEY_SIZE_MAX);
+        partition->layout.type->name, PARTITION_KEY_SIZE_MAX);
 }
 
-static weir_error *emit_keyed(
-    struct partition *partition, const struct weir_row *rows, uint32_t row_count)
+static weir_error *emit_keyed(struct partition *partition, const struct weir_row *rows,
+    uint32_t row_count)
 {
     for (uint32_t i = 0; i < row_count; i++) {
-        weir_str key = key_plan_encode(
-            &partition->key, rows[i].record, partition->key_bytes, KEY_SIZE_MAX);
-        if (__builtin_expect(key.data == NULL || key.size > KEY_SIZE_MAX, 0))
+        weir_str key = key_plan_encode(&partition->key, rows[i].record, partition->key_bytes,
+            PARTITION_KEY_SIZE_MAX);
+        if (key.data == NULL || key.size > PARTITION_KEY_SIZE_MAX)
             return key_is_too_long(partition);
         uint64_t hash = key_hash(key);
         uint32_t channel = partitioner_channel(&partition->groups, hash);
@@ -189,8 +191,8 @@ static weir_error *emit_keyed(
     return NULL;
 }
 
-weir_error *partition_emit(
-    struct partition *partition, const struct weir_row *rows, uint32_t row_count)
+weir_error *partition_emit(struct partition *partition, const struct weir_row *rows,
+    uint32_t row_count)
 {
     ASSERT(!partition->has_ended);
     switch (partition->kind) {
@@ -210,8 +212,8 @@ weir_error *partition_emit(
 /* -- events --------------------------------------------------------------------------------- */
 
 /* An event closes the segment behind the records that precede it; alone it takes a small one. */
-static weir_error *write_event(
-    struct partition *partition, struct output *output, enum element_kind kind, int64_t value)
+static weir_error *write_event(struct partition *partition, struct output *output,
+    enum element_kind kind, int64_t value)
 {
     struct element *element = output->open == NULL ? NULL : segment_add(output->open, kind, 0);
     if (element == NULL) {

@@ -9,8 +9,9 @@
  * the others the hash that a row came with travels on.
  *
  * Errors, all of them WEIR_E_LIMIT and the end of the task: the pool has nothing left, a record
- * is over WEIR_RECORD_SIZE_MAX, a key over KEY_SIZE_MAX. They name the type; the caller, who
- * knows the operator, puts its name in front. A NULL string in a key is a value like any other.
+ * is over WEIR_RECORD_SIZE_MAX, a key over PARTITION_KEY_SIZE_MAX. They name the type; the
+ * caller, who knows the operator, puts its name in front. A NULL string in a key is no error: it
+ * is the same key as an empty one (types/key.h).
  *
  * Cost: one copy of the record (layout.h); no lock, no allocation per record.
  * Thread: the producing task's. */
@@ -21,6 +22,8 @@
 #include "runtime/exchange/partitioner.h"
 #include "types/layout.h"
 #include <weir/operator.h>
+
+#define PARTITION_KEY_SIZE_MAX (64u << 10) /* bytes of a key */
 
 /* Thread: immutable after init. */
 struct partition_options {
@@ -39,11 +42,11 @@ struct partition *partition_new(const struct partition_options *options,
     struct channel *const *channels, uint32_t channel_count);
 void partition_free(struct partition *partition);
 
-weir_error *partition_emit(
-    struct partition *partition, const struct weir_row *rows, uint32_t row_count) WEIR_MUST_USE;
+weir_error *partition_emit(struct partition *partition, const struct weir_row *rows,
+    uint32_t row_count) WEIR_MUST_USE;
 /* To every channel, after all records so far; pushed at once. */
-weir_error *partition_event(
-    struct partition *partition, enum element_kind kind, int64_t value) WEIR_MUST_USE;
+weir_error *partition_event(struct partition *partition, enum element_kind kind, int64_t value)
+    WEIR_MUST_USE;
 void partition_flush(struct partition *partition);          /* pushes what is open */
 bool partition_has_room(struct partition *partition);       /* every channel has a credit */
 bool partition_flushed(struct partition *partition);        /* channel_flushed, for every channel */

@@ -9,8 +9,8 @@
 
 _Static_assert(MAX_PARALLELISM_LIMIT - 1 <= UINT16_MAX, "a channel number fits the table");
 
-void partitioner_init(
-    struct partitioner *partitioner, uint32_t channel_count, uint32_t max_parallelism)
+void partitioner_init(struct partitioner *partitioner, uint32_t channel_count,
+    uint32_t max_parallelism)
 {
     ASSERT(max_parallelism >= 1 && max_parallelism <= MAX_PARALLELISM_LIMIT);
     ASSERT(channel_count >= 1 && channel_count <= max_parallelism);

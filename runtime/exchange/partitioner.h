@@ -21,8 +21,8 @@ struct partitioner {
     uint32_t max_parallelism;
     uint32_t mask; /* max_parallelism - 1 if that is a power of two, else 0 */
 };
-void partitioner_init(
-    struct partitioner *partitioner, uint32_t channel_count, uint32_t max_parallelism);
+void partitioner_init(struct partitioner *partitioner, uint32_t channel_count,
+    uint32_t max_parallelism);
 void partitioner_release(struct partitioner *partitioner);
 
 static inline uint32_t partitioner_channel(const struct partitioner *partitioner, uint64_t key_hash)

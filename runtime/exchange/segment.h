@@ -85,10 +85,9 @@ static inline bool segment_fits(const struct segment *segment, size_t payload)
 {
     return segment_element_size(payload) <= segment->capacity - segment->used;
 }
-/* Space for an element at the end, header filled; NULL: does not fit. Per record, hence inline.
- * */
-static inline struct element *segment_add(
-    struct segment *segment, enum element_kind kind, size_t payload)
+/* Space for an element at the end, header filled; NULL: does not fit. Per record: inline. */
+static inline struct element *segment_add(struct segment *segment, enum element_kind kind,
+    size_t payload)
 {
     if (!segment_fits(segment, payload))
         return NULL;
