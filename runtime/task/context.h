@@ -21,8 +21,8 @@
 #include "types/key.h"
 
 #define SOURCE_BATCH_MAX 256
-#define SPLITS_MAX 65536
-#define COUNTERS_MAX 192 /* the operator's own, and one for each reason of dead letters */
+#define SPLITS_MAX       65536
+#define COUNTERS_MAX     192 /* the operator's own, and one for each reason of dead letters */
 
 struct task;
 
@@ -58,11 +58,11 @@ struct weir_ctx {
     const struct task_host *host;
     uint32_t subtask;
     void *instance;
-    struct keyed *keyed;   /* NULL: none */
-    struct timers *timers; /* NULL: none */
-    struct arena *scratch; /* the chain's, reset per batch */
+    struct keyed *keyed;      /* NULL: none */
+    struct timers *timers;    /* NULL: none */
+    struct arena *scratch;    /* the chain's, reset per batch */
     struct key_plan key_plan; /* keyed only */
-    char *key_scratch;     /* KEY_SIZE_MAX bytes for composite keys, keyed only */
+    char *key_scratch;        /* KEY_SIZE_MAX bytes for composite keys, keyed only */
 
     struct output main, dead;
     struct output *sides;
@@ -92,7 +92,7 @@ struct weir_ctx {
     uint32_t item_count;
     const struct state_file *files; /* staged files of the restored checkpoint */
     uint32_t file_count;
-    struct arena *restore_arena; /* the chain's memory */
+    struct arena *restore_arena;        /* the chain's memory */
     struct operator_snapshot *snapshot; /* while snapshot callbacks run */
     struct arena *snapshot_arena;
     uint32_t async_count; /* calls whose done has not run */

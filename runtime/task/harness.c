@@ -14,7 +14,7 @@
 #include "checkpoint/storage.h"
 #include "runtime/task/chain.h"
 
-#define OUTPUTS_MAX (WEIR_SIDES_MAX + 2)
+#define OUTPUTS_MAX   (WEIR_SIDES_MAX + 2)
 #define COLLECTED_MAX 1000000
 
 /* What one output has emitted, oldest first. Thread: the harness's. */
@@ -163,9 +163,10 @@ static void add_output(struct weir_harness *harness, enum plan_output_kind kind,
     ASSERT(index < OUTPUTS_MAX);
     if (harness->collectors[index] == NULL)
         harness->collectors[index] = collector_new(type);
-    harness->targets[index] = (struct plan_target){
-        .output = kind, .side = side, .is_chained = true, .operator_ = index + 1
-    };
+    harness->targets[index] = (struct plan_target){ .output = kind,
+        .side = side,
+        .is_chained = true,
+        .operator_ = index + 1 };
     harness->operators[index + 1] = (struct plan_operator){ .kind = PLAN_SINK,
         .uid = "collector",
         .name = "collector",
@@ -254,8 +255,8 @@ weir_error *weir_harness_try(weir_harness *harness, int64_t timestamp_ms, const 
 {
     struct weir_row row = { .record = record, .timestamp_ms = timestamp_ms };
     if (harness->key.type != NULL)
-        row.key_hash = key_hash(key_plan_encode(
-            &harness->key_plan, record, harness->key_scratch, KEY_SIZE_MAX));
+        row.key_hash = key_hash(
+            key_plan_encode(&harness->key_plan, record, harness->key_scratch, KEY_SIZE_MAX));
     arena_reset(&harness->chain.scratch);
     context_rows(harness->chain.contexts[0], &row, 1);
     return chain_error(&harness->chain);
@@ -342,8 +343,8 @@ static void snapshot_into(struct weir_harness *harness, struct checkpoint_metada
     must(chain_snapshot(&harness->chain, harness->checkpoint, snapshot, parts));
     struct operator_snapshot *op = &snapshot->operators[0];
     if (parts[0] != NULL) {
-        must(backend_hashmap.snapshot_write(
-            parts[0], &snapshot->arena, &op->files, &op->file_count));
+        must(backend_hashmap.snapshot_write(parts[0], &snapshot->arena, &op->files,
+            &op->file_count));
         backend_hashmap.snapshot_free(parts[0]);
     }
     checkpoint_metadata_init(metadata);
