@@ -5,7 +5,7 @@
  *      forward     subtask i -> i          rebalance  round robin, a segment's worth at a time
  *      broadcast   every channel           key group  the subtask that owns the key's group
  *
- * Thread: any, immutable. */
+ * Thread: any, immutable. Prefixes: partitioner_ */
 #ifndef WEIR_TYPES_PARTITIONING_H
 #define WEIR_TYPES_PARTITIONING_H
 

@@ -74,8 +74,8 @@ static void follow_inputs(const struct plan_node *nodes, struct plan_node *sink)
     }
 }
 
-static void decide_resources(
-    weir_job *job, struct plan_node *nodes, const struct plan_options *options)
+static void decide_resources(weir_job *job, struct plan_node *nodes,
+    const struct plan_options *options)
 {
     for (uint32_t i = 0; i < job->node_count; i++) {
         struct plan_node *node = &nodes[i];
