@@ -1,5 +1,4 @@
-/* os.c -- what os.h promises on top of the bare table: limits, whole reads and writes, sentences.
- * */
+/* os.c -- what os.h promises on top of the bare table: limits, whole writes, sentences. */
 #include "base/os.h"
 
 #include "base/assert.h"

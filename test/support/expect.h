@@ -8,16 +8,16 @@
 #include <stdint.h>
 #include <string.h>
 
-#include <cmocka.h>
 #include <weir/error.h>
+#include <cmocka.h>
 
 #define COUNT_OF(array_) (sizeof(array_) / sizeof((array_)[0]))
 
 /* Fails the test unless `error` is of the code and its message has the text; frees it. */
 #define expect_error(error_, code_, text_) \
     expect_error_at((error_), (code_), (text_), __FILE__, __LINE__)
-static inline void expect_error_at(
-    weir_error *error, enum weir_code code, const char *text, const char *file, int line)
+static inline void expect_error_at(weir_error *error, enum weir_code code, const char *text,
+    const char *file, int line)
 {
     if (error == NULL)
         print_error("%s:%d: no error, expected \"%s\"\n", file, line, text);

@@ -62,7 +62,7 @@ static void after_an_overflow_nothing_more_is_written(void **state)
     weir_buffer_free(buffer);
 }
 
-static void printing_appends(void **state)
+static void printing_appends_to_what_is_there(void **state)
 {
     weir_buffer *buffer = weir_buffer_new(5000);
     for (int i = 0; i < 1000; i++)
@@ -119,7 +119,7 @@ int main(void)
         cmocka_unit_test(bytes_come_back_as_they_were_added),
         cmocka_unit_test(a_buffer_takes_exactly_its_maximum),
         cmocka_unit_test(after_an_overflow_nothing_more_is_written),
-        cmocka_unit_test(printing_appends),
+        cmocka_unit_test(printing_appends_to_what_is_there),
         cmocka_unit_test(what_is_put_can_be_read),
         cmocka_unit_test(reading_past_the_end_fails_and_gives_zeros),
     };

@@ -32,7 +32,8 @@ static void a_ring_between_sleeping_threads_loses_nothing(void **state)
 {
     static const uint32_t maxima[] = { 1, 3, 64 };
     for (size_t m = 0; m < COUNT_OF(maxima); m++) {
-        struct channel channel = { .ring = ring_new(maxima[m]), .consumer = waker_new(),
+        struct channel channel = { .ring = ring_new(maxima[m]),
+            .consumer = waker_new(),
             .producer = waker_new() };
         pthread_t thread;
         assert_int_equal(pthread_create(&thread, NULL, produce, &channel), 0);
