@@ -29,7 +29,7 @@
 #ifndef WEIR_STATE_BACKEND_H
 #define WEIR_STATE_BACKEND_H
 
-#include "state/key_group.h"
+#include "types/key_group.h"
 #include "state/state_file.h"
 #include <weir/type.h>
 

@@ -31,6 +31,7 @@ struct backend *keyed_backend(struct keyed *keyed);
 void keyed_select(struct keyed *keyed, weir_str key, uint64_t hash); /* borrows key until commit */
 void keyed_unselect(struct keyed *keyed);
 weir_str keyed_key(const struct keyed *keyed);
+uint64_t keyed_hash(const struct keyed *keyed);
 /* What TTL and stamps count with; timestamp may be WEIR_NO_TIMESTAMP. */
 void keyed_set_time(struct keyed *keyed, int64_t now_ms, int64_t watermark_ms);
 void keyed_set_timestamp(struct keyed *keyed, int64_t timestamp_ms);

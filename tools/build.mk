@@ -160,6 +160,8 @@ $(foreach s,$(FUZZ_SRC),$(eval $(call program,$(s:test/%.c=$(OUT)/%),$(call one,
 
 # ---- packaging -------------------------------------------------------------------------------------------
 
+# Libraries are named, not required by package: pkg-config --static would otherwise also ask for what those
+# packages need when they are linked statically themselves, which a user who has their .so lacks.
 # pc: $1 prefix, $2 include directory, $3 library directory
 define pc
 prefix=$1
@@ -169,9 +171,8 @@ libdir=$3
 Name: weir
 Description: Stateful stream processing in C
 Version: $(VERSION)
-Requires.private: $(PACKAGES)
 Libs: -L$${libdir} -lweir
-Libs.private: -lpthread -lm
+Libs.private: $(filter-out -Wl%,$(LIBS))
 Cflags: -I$${includedir}
 endef
 export PC_TREE := $(call pc,$${pcfiledir}/..,$${prefix}/include,$${prefix}/build)

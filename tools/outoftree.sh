@@ -39,7 +39,7 @@ done
 for header in "$stage"/include/weir/*.h; do
     [ -f "$header" ] || continue
     check "$(basename "$header") stands alone" "${CC:-cc}" "${cflags[@]}" -std=c17 -Wall -Wextra -Werror \
-        -fsyntax-only -x c "$header"
+        -fsyntax-only -include "$header" -x c /dev/null
 done
 cd "$root" || exit 1
 if [ -f test/outoftree.sh ]; then

@@ -26,6 +26,7 @@ from concurrent.futures import ThreadPoolExecutor
 LOGS = os.path.join("build", "test-logs")
 TAIL_LINES = 60
 SLOW_SECONDS = 10
+LONG_FACTOR = 5  # of time limits under WEIR_TEST_LONG
 
 
 def number(pattern, text):
@@ -148,13 +149,14 @@ def report(suite, total, seconds, wanted):
 
 
 def run(arguments):
+    limit = arguments.timeout * (LONG_FACTOR if os.environ.get("WEIR_TEST_LONG") else 1)
     directory = os.path.join(LOGS, arguments.suite)
     shutil.rmtree(directory, ignore_errors=True)
     os.makedirs(directory)
     start = time.monotonic()
     wanted = programs(arguments)
     with ThreadPoolExecutor(max(arguments.jobs, 1)) as pool:
-        results = list(pool.map(lambda one: run_one(one[0], one[1], directory, arguments.timeout), wanted))
+        results = list(pool.map(lambda one: run_one(one[0], one[1], directory, limit), wanted))
     total = [sum(column) for column in zip(*results)] or [0, 0, 0]
     report(arguments.suite, total, time.monotonic() - start, wanted)
     return int(total[1] > 0)

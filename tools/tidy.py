@@ -49,7 +49,7 @@ BANNED = [
     ("strcpy strcat strncpy sprintf vsprintf strtok gets", [], "unbounded or surprising: use base/str"),
     ("atoi atol atoll", [], "cannot report an error: use strtoll and look at its end"),
     ("rand srand random", [], "not reproducible: take randomness from base/os"),
-    ("system sleep usleep alloca", [], "nothing blocks, nothing grows the stack"),
+    ("system sleep usleep alloca", ["test/e2e/*"], "nothing blocks, nothing grows the stack"),
     ("localtime gmtime", [], "not thread-safe: use the _r form"),
     ("malloc calloc realloc free strdup strndup",
      ["base/memory.c", "test/*", "bench/*", "jobs/*", "examples/*"], "memory comes from base/memory"),
@@ -70,7 +70,8 @@ FORBIDDEN_TEXT = [  # the product is built anywhere by anyone
 
 FUNCTION_LINES = 70
 FILE_LINES_WARN, FILE_LINES = 700, 1000
-COLUMNS = {".c": 100, ".h": 100, ".py": 110, ".sh": 110}
+# clang-format holds C code to 100 columns; this is for what it leaves alone: comments and scripts
+COLUMNS = {".c": 110, ".h": 110, ".py": 110, ".sh": 110}
 ESSAY_LINES = 3
 
 C_FILES = (".c", ".h")
@@ -318,7 +319,7 @@ def prefix(tree):
         stem = os.path.basename(source.path)[:-2]
         header = tree.by_path.get(source.path[:-2] + ".h")
         declared = source.text + (header.text if header else "")
-        wanted = [stem + "_", "weir_"]
+        wanted = [stem + "_", stem + "s_", stem.removesuffix("s") + "_", "weir_"]
         for names in re.findall(r"\bPrefixes: ([a-z0-9_, ]+)", declared):
             wanted += re.split(r"[, ]+", names.strip(" ,"))
         for function in source.functions:
@@ -367,9 +368,10 @@ def struct_thread(tree):
         if not source.path.endswith(".h") or source.folder in free:
             continue
         above = {last: text for _, last, text in source.comments()}
+        essay = (source.comments() or [(1, 1, "")])[0][2]
         for line, name, _ in source.structs():
-            if not re.match(r"/[/*]+\s*Thread:", above.get(line - 1, "")):
-                yield source, line, f"the comment above struct {name} must start with 'Thread: '"
+            if "Thread:" not in above.get(line - 1, "") + essay:
+                yield source, line, f"no 'Thread:' above struct {name}, nor for all in the first comment"
 
 
 @rule("include-guard")

@@ -79,8 +79,13 @@ WEIR_API struct weir_item weir_item_at(const weir_ctx *ctx, uint32_t index);
 /* In snapshot: adds an item; copied. */
 WEIR_API void weir_item_add(weir_ctx *ctx, weir_str name, weir_str value);
 /* In snapshot: makes a finished, synced file part of the checkpoint; `path` lies in
- * weir_staging_dir. It is kept, and verified at restore, as long as a checkpoint that has it. */
+ * weir_staging_dir and stays the connector's to delete: the checkpoint has its own link or copy, kept
+ * and verified at restore as long as a checkpoint refers to it. File names must differ between
+ * subtasks and checkpoints. */
 WEIR_API void weir_file_add(weir_ctx *ctx, const char *path);
+/* In open: where a file of the restored checkpoint now lies, by its file name (the last part of what
+ * weir_file_add was given); NULL: it has none such. Read-only: other checkpoints may share it. */
+WEIR_API const char *weir_file_find(const weir_ctx *ctx, weir_str file_name);
 
 WEIR_API const char *weir_job_name_of(const weir_ctx *ctx);
 /* A random number made at a fresh start and kept in every checkpoint since. */

@@ -12,15 +12,15 @@
  *
  * plan_build checks everything and reports all mistakes in one error, a line each, naming operators
  * as the user wrote them: types that differ along an edge (both names), duplicate uid, state or timers
- * or counters without uid, a stateful operator on an unkeyed stream, a key of another type, a cycle,
- * an operator without callbacks, a job without sources or sinks, parallelism out of range, a source
- * or sink whose options do not validate, names that are missing.
+ * or counters without uid, a stateful operator on an unkeyed stream, a key of another type, an
+ * operator without callbacks, a job without sources or sinks, parallelism out of range, a source or
+ * sink whose options do not validate, names that are missing. (A cycle cannot be written.)
  *
  * Thread: immutable after plan_build; it outlives every task. */
 #ifndef WEIR_GRAPH_PLAN_H
 #define WEIR_GRAPH_PLAN_H
 
-#include "runtime/exchange/partition.h"
+#include "types/partitioning.h"
 #include <weir/job.h>
 
 enum plan_operator_kind { PLAN_SOURCE, PLAN_OPERATOR, PLAN_SINK };
@@ -96,7 +96,7 @@ struct plan {
 struct plan_options {
     const char *job;
     uint32_t parallelism;     /* of operators without their own */
-    uint32_t max_parallelism; /* 0: 128 */
+    uint32_t max_parallelism; /* 0: the default; at most the limit */
     bool is_chaining_disabled;
 };
 
@@ -104,7 +104,21 @@ struct plan_options {
 weir_error *plan_build(weir_job *job, const struct plan_options *options, const struct plan **plan)
     WEIR_MUST_USE;
 
-/* -- explain.c: the plan as text (for a terminal), JSON, or Graphviz dot, appended to `out`. */
+/* -- explain*.c: the plan as text (for a terminal), JSON, or Graphviz dot, appended to `out`. The same
+ * plan gives the same bytes.
+ *
+ * JSON, one object and a line feed; `?` may be null:
+ *   job, fingerprint (16 hexadecimal digits), max_parallelism, subtasks
+ *   slot_groups[]: name, slots
+ *   vertices[]: id (its index), name, parallelism, slot_group, first_subtask,
+ *     operators[]: kind (source operator sink), name, uid, connector?, in?, out?,
+ *       key?[] (field names; of a keyed input),
+ *       states[]: name, kind (value list map reducing), type, ttl_ms (0: never), ttl_time?
+ *       timers, sides[]: name, type; counters[],
+ *       event_time?: field, out_of_orderness_ms; dead_letters?: per_second_max (0: no limit),
+ *       chained[]: output (main side dead-letters), side?, operator (index in the vertex)
+ *   edges[]: id, from: vertex, operator, output, side?; to (vertex), partitioner, key?[], type
+ *   types[]: name, fields[]: id, name, kind (bool i32 u32 i64 u64 f64 string) */
 void explain_text(const struct plan *plan, weir_buffer *out);
 void explain_json(const struct plan *plan, weir_buffer *out);
 void explain_dot(const struct plan *plan, weir_buffer *out);

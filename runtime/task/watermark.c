@@ -33,7 +33,7 @@ static bool smallest(const struct watermarks *marks, int64_t *watermark)
     return is_any;
 }
 
-static bool recompute(struct watermarks *marks)
+bool watermarks_recompute(struct watermarks *marks)
 {
     int64_t watermark;
     bool was_idle = marks->is_idle;
@@ -66,7 +66,7 @@ bool watermarks_advance(struct watermarks *marks, uint32_t input, int64_t waterm
         it->watermark = watermark;
     else if (!was_idle)
         return false;
-    return recompute(marks);
+    return watermarks_recompute(marks);
 }
 
 bool watermarks_idle(struct watermarks *marks, uint32_t input, bool is_idle)
@@ -75,7 +75,7 @@ bool watermarks_idle(struct watermarks *marks, uint32_t input, bool is_idle)
     if (marks->inputs[input].is_idle == is_idle)
         return false;
     marks->inputs[input].is_idle = is_idle;
-    return recompute(marks);
+    return watermarks_recompute(marks);
 }
 
 bool watermarks_finish(struct watermarks *marks, uint32_t input)
@@ -84,5 +84,5 @@ bool watermarks_finish(struct watermarks *marks, uint32_t input)
     if (marks->inputs[input].is_finished)
         return false;
     marks->inputs[input].is_finished = true;
-    return recompute(marks);
+    return watermarks_recompute(marks);
 }

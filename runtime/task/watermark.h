@@ -40,5 +40,6 @@ uint32_t watermarks_add(struct watermarks *marks); /* a new active input; its nu
 bool watermarks_advance(struct watermarks *marks, uint32_t input, int64_t watermark);
 bool watermarks_idle(struct watermarks *marks, uint32_t input, bool is_idle);
 bool watermarks_finish(struct watermarks *marks, uint32_t input);
+bool watermarks_recompute(struct watermarks *marks); /* after writing to inputs directly */
 
 #endif

@@ -89,7 +89,7 @@ CASES = {
         "types/type.h": (ESSAY, "#pragma once\nint type_count(void);\n/*\n *\n *\n */\n")}),
     "a space at the end": ("white-space", {"tools/README.md": "run.py \n"}),
     "a tab": ("white-space", {"base/queue.c": "\tint queue_x;\n"}),
-    "a wide line": ("white-space", {"base/queue.c": "/* " + "x" * 100 + " */\n"}),
+    "a wide line": ("white-space", {"base/queue.c": "/* " + "x" * 110 + " */\n"}),
     "no newline at the end": ("white-space", {"base/queue.c": "/* x */"}),
     "a test called test": ("test-name", {
         "test/unit/base/queue_test.c": ("test(a_push_adds_one", "test(test_push_a")}),
@@ -101,6 +101,11 @@ CASES = {
 HARMLESS = {
     "a flat switch may be long": {
         "base/queue.c": function("queue_all", 80, "/* tidy: flat switch, one row per code */\n")},
+    "the plural of the module": {"base/queue.c": function("queues_all", 3)},
+    "one thread for all structs of a header": {
+        "types/row.h": "/*\n * A row.\n * Thread: task.\n */\n#pragma once\n"
+                       "/* Of data. */\nstruct row {\n    int size;\n};\n",
+        "types/README.md": "row\n"},
     "a declared prefix": {"base/queue.c": "/* Prefixes: row_, line_ */\n" + function("row_all", 3)},
     "a breach with a reason": {"base/queue.c": ("grow(1)", "time(0) /* tidy: allow banned-call, because */")},
     "a member that is called like a banned call": {"base/queue.c": ("grow(1)", "queue->free(1)")},
