@@ -17,12 +17,20 @@
  * into the checkpoint directory and lists them all. backend_confirm says that the checkpoint is
  * complete, so that later ones may refer to its files.
  *
- * Errors: I/O and corruption only. A borrowed view is valid until the next call on the backend.
+ * Errors: I/O and corruption only. A borrowed view is valid until the next call on the backend; what a
+ * callback gets is valid until it returns. A backend with `edit` keeps its entries in memory and
+ * promises more: a view or pointer of an entry stays valid until that entry is put, removed or
+ * cleared, or until expire, prefetch or snapshot is called.
+ *
+ * Callbacks of each may call the backend for other rows, and must not write to the row that they are
+ * called for; those of scan must not write at all.
+ *
  * Thread: task, but snapshot_write and snapshot_free (worker). */
 #ifndef WEIR_STATE_BACKEND_H
 #define WEIR_STATE_BACKEND_H
 
-#include "state/key_group.h"
+#include "types/key_group.h"
+#include "state/state_file.h"
 #include <weir/type.h>
 
 #define STATE_NUMBER_TIMERS 255 /* state numbers 0..63 are the operator's own */
@@ -30,17 +38,9 @@
 /* Thread: task. */
 struct row_key {
     weir_str key;
-    uint64_t hash;
+    uint64_t hash; /* hash_bytes of the key: not stored, computed again at a restore */
     uint32_t group;
     uint32_t state;
-};
-
-/* A file of a snapshot. Thread: immutable after init; memory belongs to the snapshot's arena. */
-struct state_file {
-    const char *name;  /* in the backend's own directory, "000012.sst" */
-    const char *path;  /* where it is stored, relative to the job's checkpoint directory */
-    uint64_t length;   /* bytes */
-    uint64_t checksum; /* hash.h */
 };
 
 /* Where a backend keeps its files, and where it came from. Thread: immutable after init. */
@@ -59,6 +59,13 @@ struct backend_source {
     uint32_t file_count;
 };
 
+/* What may be forgotten. Every value of the states in these sets (bit = state number) starts with an
+ * i64, little-endian: the time in ms after which nobody will read it. Thread: its holder. */
+struct backend_expiry {
+    uint64_t processing_states, event_states;
+    int64_t now_ms, watermark_ms;
+};
+
 struct arena;
 struct backend;          /* Thread: task */
 struct backend_snapshot; /* Thread: task makes it, then worker */
@@ -73,7 +80,8 @@ struct backend_class {
      * groups opens in place. */
     weir_error *(*open)(const struct backend_options *options, const struct backend_source *sources,
         uint32_t source_count, struct backend **backend);
-    void (*close)(struct backend *backend); /* and removes its directory */
+    /* And removes its directory. Every snapshot has been freed. */
+    void (*close)(struct backend *backend);
 
     weir_error *(*get)(struct backend *backend, const struct row_key *row, weir_str entry,
         weir_str *value); /* value->data NULL: none */
@@ -84,14 +92,18 @@ struct backend_class {
     /* The row's entries starting with prefix, in byte order. The callback must not write to it. */
     weir_error *(*each)(struct backend *backend, const struct row_key *row, weir_str prefix,
         backend_entry_fn *each, void *arg);
-    /* A pointer to the `size` bytes of an existing or new (zeroed) entry that may be changed until the
-     * next call; NULL in *bytes: this backend cannot, use get and put. May be NULL. */
+    /* A pointer, aligned to 8 bytes, to the `size` bytes of an existing or new (zeroed) entry, which
+     * may be changed as long as it is valid (above). The entry's size must be `size`. NULL: this
+     * backend cannot, use get and put. */
     weir_error *(*edit)(struct backend *backend, const struct row_key *row, weir_str entry,
         size_t size, void **bytes, bool *is_new);
     /* Every entry of a state, all groups, in no particular order between rows. */
     weir_error *(*scan)(struct backend *backend, uint32_t state, backend_row_fn *each, void *arg);
     /* Hint: these rows will be used next. May be NULL. */
     void (*prefetch)(struct backend *backend, const struct row_key *rows, uint32_t row_count);
+    /* Hint, once a batch: what is past its expiry may be dropped, a little at a time or whenever the
+     * store rewrites itself. Readers check the expiry themselves. May be NULL. */
+    void (*expire)(struct backend *backend, const struct backend_expiry *expiry);
 
     weir_error *(*snapshot)(struct backend *backend, uint64_t checkpoint,
         struct backend_snapshot **snapshot);
@@ -114,12 +126,9 @@ extern const struct backend_class backend_rocksdb;
 /* By name; NULL: unknown. */
 const struct backend_class *backend_find(const char *name);
 
-/* Copies (or hard-links) a finished file into <checkpoint_dir>/shared under a name made of its
- * checksum, length and attempt, synced; a file of that name that is already there is kept. */
-weir_error *state_file_store(const char *from, const char *checkpoint_dir, uint64_t attempt,
-    const char *name, struct arena *arena, struct state_file *file) WEIR_MUST_USE;
-/* Length and checksum of a stored file as listed, or WEIR_E_CORRUPT naming it. */
-weir_error *state_file_verify(const char *checkpoint_dir, const struct state_file *file)
-    WEIR_MUST_USE;
+/* For `open`: WEIR_E_STATE unless every wanted group is in exactly one source (or there is none):
+ * a group in no source would be lost silently, one in two would be restored twice. */
+weir_error *backend_check_sources(const struct group_range groups,
+    const struct backend_source *sources, uint32_t source_count) WEIR_MUST_USE;
 
 #endif

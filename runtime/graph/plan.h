@@ -20,7 +20,7 @@
 #ifndef WEIR_GRAPH_PLAN_H
 #define WEIR_GRAPH_PLAN_H
 
-#include "types/partitioner.h"
+#include "types/partitioning.h"
 #include <weir/job.h>
 
 enum plan_operator_kind { PLAN_SOURCE, PLAN_OPERATOR, PLAN_SINK };
