@@ -27,7 +27,7 @@ struct profile {
 };
 WEIR_TYPE(profile, WEIR_FIELD(1, profile, user_id), WEIR_FIELD(2, profile, visits));
 
-/* -- connectors: the options say the type, and what validate finds wrong ------------------------- */
+/* -- connectors: the options say the type, and what validate finds wrong ---------------------- */
 
 struct fake_options {
     const struct weir_type *type;
@@ -77,7 +77,7 @@ static const struct weir_sink_class fake_sink_class __attribute__((unused)) = {
     ((struct weir_sink){ .sink_class = &fake_sink_class, \
         .options = &(struct fake_options){ __VA_ARGS__ } })
 
-/* -- operators ------------------------------------------------------------------------------------ */
+/* -- operators -------------------------------------------------------------------------------- */
 
 static inline weir_error *ignore_record(weir_ctx *ctx, const void *record)
 {
@@ -143,7 +143,7 @@ static inline weir_stream *clicks(weir_job *job)
     return weir_source(job, "clicks", FAKE_SOURCE(.type = &click_type));
 }
 
-/* -- plans ---------------------------------------------------------------------------------------- */
+/* -- plans ------------------------------------------------------------------------------------ */
 
 static const struct plan_options two_wide
     __attribute__((unused)) = { .job = "test", .parallelism = 2 };

@@ -130,7 +130,7 @@ static void a_long_chain_is_planned(void **state)
     job_free(job);
 }
 
-/* -- fingerprint ---------------------------------------------------------------------------------- */
+/* -- fingerprint ------------------------------------------------------------------------------ */
 
 static uint64_t fingerprint_of(void (*change)(weir_job *job, weir_stream *stream),
     const struct plan_options *options)
