@@ -1,6 +1,9 @@
 /* restore.c -- old subtasks to new ones, and whether the job still fits its checkpoint. */
 #include "checkpoint/restore.h"
 
+#include <stdarg.h>
+#include <stdio.h>
+
 #include "base/assert.h"
 #include "base/buffer.h"
 

@@ -17,6 +17,8 @@
 
 #include <weir/type.h>
 
+#define KEY_SIZE_MAX (64u << 10) /* bytes of an encoded key; longer ones are refused */
+
 /* Thread: immutable after init. A key with its fields looked up, once per stream. */
 struct key_plan {
     uint32_t part_count;

@@ -93,7 +93,7 @@ static inline void layout_write(const struct layout *layout, const void *record,
     }
 }
 
-/* Offsets into pointers, in the struct at `record`; its strings lie behind the struct at `bytes`. */
+/* Offsets into pointers, in the struct at `record`; its strings lie behind `bytes`. */
 static inline void layout_resolve(const struct layout *layout, const void *bytes, void *record)
 {
     for (uint32_t i = 0; i < layout->string_count; i++) {

@@ -5,7 +5,7 @@
 #include "base/log.h"
 
 #define SCRATCH_MAX ((size_t)1 << 30)
-#define ENCODE_MAX (16u << 20)
+#define ENCODE_MAX  (16u << 20)
 
 /* -- wiring --------------------------------------------------------------------------------------- */
 
@@ -132,10 +132,10 @@ static weir_error *open_backend(struct chain *chain, struct weir_ctx *ctx,
     };
     struct backend *backend;
     ASSERT(ctx == chain->contexts[0]); /* a keyed operator has an edge in front: it is the head */
-    WEIR_TRY(ctx->host->backend->open(
-        &options, restore->sources, restore->source_count, &backend));
-    ctx->keyed = keyed_new(
-        backend, ctx->op->op->states, ctx->op->op->state_count, ctx->plan->max_parallelism);
+    WEIR_TRY(ctx->host->backend->open(&options, restore->sources, restore->source_count, &backend));
+    ctx->keyed = keyed_new(backend, ctx->op->op->states, ctx->op->op->state_count,
+        ctx->plan->max_parallelism);
+    key_plan_init(&ctx->key_plan, &ctx->op->key);
     ctx->key_scratch = arena_alloc(&chain->memory, KEY_SIZE_MAX);
     if (ctx->op->op->has_timers)
         WEIR_TRY(timers_open(ctx->keyed, ctx->plan->max_parallelism, &ctx->timers));
@@ -152,8 +152,8 @@ static void restore_counters(struct weir_ctx *ctx, const struct checkpoint_metad
         if (!weir_str_equal(old->uid, uid))
             continue;
         for (uint32_t c = 0; c < old->counter_count; c++) {
-            char *name = mem_printf(
-                "%.*s", (int)old->counter_names[c].size, old->counter_names[c].data);
+            char *name =
+                mem_printf("%.*s", (int)old->counter_names[c].size, old->counter_names[c].data);
             struct counter *counter = context_counter(ctx, name);
             mem_free(name);
             if (counter != NULL)
@@ -412,8 +412,8 @@ weir_error *chain_snapshot(struct chain *chain, uint64_t checkpoint,
         arena_alloc(&snapshot->arena, chain->count * sizeof(struct operator_snapshot));
     for (uint32_t i = 0; i < chain->count; i++) {
         struct weir_ctx *ctx = chain->contexts[i];
-        weir_error *error = snapshot_one(
-            ctx, checkpoint, &snapshot->operators[i], &snapshot->arena, &parts[i]);
+        weir_error *error =
+            snapshot_one(ctx, checkpoint, &snapshot->operators[i], &snapshot->arena, &parts[i]);
         if (error == NULL)
             continue;
         const struct backend_class *class = ctx->host->backend;

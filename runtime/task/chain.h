@@ -26,7 +26,7 @@ struct chain_options {
     uint32_t vertex, subtask;
     struct task *task;
     const struct task_host *host;
-    struct partition **partitions; /* taken: freed with the chain */
+    struct partition **partitions;             /* taken: freed with the chain */
     const struct checkpoint_metadata *restore; /* NULL: fresh; outlives open */
 };
 void chain_init(struct chain *chain, const struct chain_options *options);

@@ -124,17 +124,19 @@ void context_reject(struct weir_ctx *ctx, const void *record, const struct weir_
 {
     ASSERT(weir_error_code(error) == WEIR_E_DATA);
     if (!ctx->op->has_dead_letters) {
-        context_fail(ctx, weir_error_wrap(error,
-            "a record is bad and the dead letters of this operator go nowhere; connect "
-            "weir_dead_letters()"));
+        context_fail(ctx,
+            weir_error_wrap(error,
+                "a record is bad and the dead letters of this operator go nowhere; connect "
+                "weir_dead_letters()"));
         return;
     }
     count_reason(ctx, weir_error_reason(error));
     if (!rate_allows(ctx)) {
         context_fail(ctx, weir_errorf(WEIR_E_LIMIT,
-            "more than %u dead letters a second, the last one: %s; repair the input or raise the "
-            "limit given to weir_dead_letters()",
-            ctx->op->dead_letters_per_second_max, weir_error_message(error)));
+                              "more than %u dead letters a second, the last one: %s; repair the "
+                              "input or raise the "
+                              "limit given to weir_dead_letters()",
+                              ctx->op->dead_letters_per_second_max, weir_error_message(error)));
         weir_error_free(error);
         return;
     }
@@ -165,7 +167,7 @@ void context_select(struct weir_ctx *ctx, const struct weir_row *row)
     ctx->timestamp_ms = ctx->emit_timestamp_ms = row->timestamp_ms;
     if (ctx->keyed == NULL)
         return;
-    weir_str key = key_encode(&ctx->op->key, row->record, ctx->key_scratch, KEY_SIZE_MAX);
+    weir_str key = key_plan_encode(&ctx->key_plan, row->record, ctx->key_scratch, KEY_SIZE_MAX);
     if (__builtin_expect(key.data == NULL, 0)) {
         context_fail(ctx, weir_errorf(WEIR_E_LIMIT, "a key is longer than %u bytes", KEY_SIZE_MAX));
         key = WEIR_STR("");
@@ -200,8 +202,7 @@ void context_rows(struct weir_ctx *ctx, const struct weir_row *rows, uint32_t ro
     }
     DEBUG_ASSERT(ctx->op->kind == PLAN_SINK);
     ctx->timestamp_ms = rows[0].timestamp_ms;
-    weir_error *error =
-        ctx->op->sink.sink_class->write(ctx, ctx->instance, rows, row_count);
+    weir_error *error = ctx->op->sink.sink_class->write(ctx, ctx->instance, rows, row_count);
     if (__builtin_expect(error != NULL, 0))
         context_fail(ctx, error);
 }
@@ -225,8 +226,8 @@ uint32_t context_fire(struct weir_ctx *ctx, enum weir_time time, int64_t until_m
     weir_str key;
     uint64_t key_hash;
     uint32_t count = 0;
-    while (count < count_max && ctx->error == NULL
-        && timers_pop(ctx->timers, time, until_ms, &at_ms, &key, &key_hash)) {
+    while (count < count_max && ctx->error == NULL &&
+           timers_pop(ctx->timers, time, until_ms, &at_ms, &key, &key_hash)) {
         fire_one(ctx, time, at_ms, key, key_hash);
         count++;
     }

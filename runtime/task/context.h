@@ -18,11 +18,11 @@
 #include "runtime/task/host.h"
 #include "runtime/task/timer.h"
 #include "runtime/task/watermark.h"
+#include "types/key.h"
 
-#define KEY_SIZE_MAX (64u << 10)
 #define SOURCE_BATCH_MAX 256
-#define SPLITS_MAX 65536
-#define COUNTERS_MAX 192 /* the operator's own, and one for each reason of dead letters */
+#define SPLITS_MAX       65536
+#define COUNTERS_MAX     192 /* the operator's own, and one for each reason of dead letters */
 
 struct task;
 
@@ -58,10 +58,11 @@ struct weir_ctx {
     const struct task_host *host;
     uint32_t subtask;
     void *instance;
-    struct keyed *keyed;   /* NULL: none */
-    struct timers *timers; /* NULL: none */
-    struct arena *scratch; /* the chain's, reset per batch */
-    char *key_scratch;     /* KEY_SIZE_MAX bytes for composite keys, keyed only */
+    struct keyed *keyed;      /* NULL: none */
+    struct timers *timers;    /* NULL: none */
+    struct arena *scratch;    /* the chain's, reset per batch */
+    struct key_plan key_plan; /* keyed only */
+    char *key_scratch;        /* KEY_SIZE_MAX bytes for composite keys, keyed only */
 
     struct output main, dead;
     struct output *sides;
@@ -91,7 +92,7 @@ struct weir_ctx {
     uint32_t item_count;
     const struct state_file *files; /* staged files of the restored checkpoint */
     uint32_t file_count;
-    struct arena *restore_arena; /* the chain's memory */
+    struct arena *restore_arena;        /* the chain's memory */
     struct operator_snapshot *snapshot; /* while snapshot callbacks run */
     struct arena *snapshot_arena;
     uint32_t async_count; /* calls whose done has not run */

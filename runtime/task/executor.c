@@ -7,7 +7,7 @@
 #include <stdatomic.h>
 #include <stdio.h>
 
-#define TASKS_MAX 4096
+#define TASKS_MAX    4096
 #define SLEEP_MAX_MS 1000 /* a lost wake-up would cost this much, not a hang */
 
 /* Thread: control for the list; the slot's own thread runs it. */
@@ -32,8 +32,8 @@ struct executor *executor_new(const char *name)
 void executor_add(struct executor *executor, struct task *task)
 {
     ASSERT(!executor->is_started && executor->task_count < TASKS_MAX);
-    executor->tasks = mem_realloc(
-        executor->tasks, (executor->task_count + 1) * sizeof(*executor->tasks));
+    executor->tasks =
+        mem_realloc(executor->tasks, (executor->task_count + 1) * sizeof(*executor->tasks));
     executor->tasks[executor->task_count++] = task;
     task_set_waker(task, executor->waker);
 }
@@ -87,8 +87,10 @@ weir_error *executor_start(struct executor *executor)
     ASSERT(!executor->is_started);
     int code = pthread_create(&executor->thread, NULL, run, executor);
     if (code != 0)
-        return weir_errorf(WEIR_E_LIMIT, "cannot start the thread of slot '%s': %s; raise the limit "
-            "of threads (ulimit -u) or lower the parallelism", executor->name, strerror(code));
+        return weir_errorf(WEIR_E_LIMIT,
+            "cannot start the thread of slot '%s': %s; raise the limit "
+            "of threads (ulimit -u) or lower the parallelism",
+            executor->name, strerror(code));
     executor->is_started = true;
     pthread_setname_np(executor->thread, executor->name);
     return NULL;

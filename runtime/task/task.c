@@ -93,8 +93,8 @@ static bool check(struct task *task, weir_error *error)
 static weir_error *settle_watermark(struct task *task)
 {
     if (task->due_watermark_ms != WATERMARK_NONE) {
-        if (task->head->timers != NULL
-            && timers_next_ms(task->head->timers, WEIR_EVENT_TIME) <= task->due_watermark_ms)
+        if (task->head->timers != NULL &&
+            timers_next_ms(task->head->timers, WEIR_EVENT_TIME) <= task->due_watermark_ms)
             return NULL;
         task->sent_watermark_ms = task->due_watermark_ms;
         task->due_watermark_ms = WATERMARK_NONE;
@@ -194,8 +194,8 @@ static weir_error *on_event(struct task *task, const struct gate_input *input)
 {
     switch (input->event) {
     case ELEMENT_WATERMARK:
-        return input_watermark(
-            task, watermarks_advance(&task->inputs, input->channel, input->value));
+        return input_watermark(task,
+            watermarks_advance(&task->inputs, input->channel, input->value));
     case ELEMENT_IDLE:
         return input_watermark(task, watermarks_idle(&task->inputs, input->channel, true));
     case ELEMENT_BARRIER:
@@ -303,8 +303,7 @@ static enum task_result work(struct task *task)
     }
     if (!may_read(task))
         return check(task, NULL) ? TASK_IDLE : TASK_WORKED;
-    enum task_result result =
-        task->is_source ? step_source(task, &error) : step_gate(task, &error);
+    enum task_result result = task->is_source ? step_source(task, &error) : step_gate(task, &error);
     return check(task, error) ? result : TASK_WORKED;
 }
 
@@ -322,9 +321,9 @@ static void account(struct task *task, int64_t started_ns, enum task_result resu
 {
     int64_t now_ns = os_monotonic_ns();
     if (task->last_step_ns != 0) {
-        metric *gap = task->last_result == TASK_IDLE ? &task->metrics.idle_ns
-            : task->last_result == TASK_NO_ROOM      ? &task->metrics.backpressured_ns
-                                                     : &task->metrics.busy_ns;
+        metric *gap = task->last_result == TASK_IDLE      ? &task->metrics.idle_ns
+                      : task->last_result == TASK_NO_ROOM ? &task->metrics.backpressured_ns
+                                                          : &task->metrics.busy_ns;
         metric_add(gap, started_ns - task->last_step_ns);
     }
     metric_add(&task->metrics.busy_ns, now_ns - started_ns);
@@ -338,9 +337,9 @@ static void publish_metrics(struct task *task)
     struct weir_ctx *tail = task->chain.contexts[task->chain.count - 1];
     metric_set(&task->metrics.records_in,
         task->is_source ? metric_get(&head->counters[0].value) : metric_get(&head->records_in));
-    metric_set(&task->metrics.records_out,
-        tail->op->kind == PLAN_SINK ? metric_get(&tail->records_in)
-                                    : metric_get(&tail->records_out));
+    metric_set(&task->metrics.records_out, tail->op->kind == PLAN_SINK
+                                               ? metric_get(&tail->records_in)
+                                               : metric_get(&tail->records_out));
     metric_set(&task->metrics.unpublished, chain_unpublished(&task->chain));
     if (task->now_ms < task->next_metrics_ms)
         return;
