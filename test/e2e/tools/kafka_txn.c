@@ -11,8 +11,8 @@
  * so that a reader can tell: an epoch is visible whole or not at all, and once.
  *
  * Progress goes to stdout, a line at a time: "ready" (init_transactions is done, which fences
- * others of this TXID), and per transaction "begun E", "flushed E" (every record acknowledged), then
- * "committed E" or "aborted E". A test waits for a line and kills the process there. --end open
+ * others of this TXID), and per transaction "begun E", "flushed E" (every record acknowledged),
+ * then "committed E" or "aborted E". A test waits for a line and kills the process there. --end open
  * stops after "flushed", prints "open E" and sleeps --hold seconds (default 60) or until a signal;
  * then it exits without a word to the broker, as a crash would. --end init stops after "ready".
  *
