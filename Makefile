@@ -1,0 +1,114 @@
+# Weir's front door: what can be asked for. How one variant is built is in tools/build.mk, which finds
+# every source by its folder, so adding a file never means editing a list. Every target here runs that
+# engine as a sub-make, which is why `make clean all` and `make -j2 unit tidy` are both safe.
+
+.DEFAULT_GOAL := all
+SHELL := /bin/bash
+
+PREFIX ?= /usr/local
+DESTDIR ?=
+JOBS ?= $(shell nproc 2>/dev/null || echo 2)
+FUZZ_SECONDS ?= 30
+T ?=
+
+export FUZZ_SECONDS T JOBS
+export WEIR_ROOT := $(CURDIR)
+export WEIR_BIN := $(CURDIR)/build/bin
+
+# Under a job server (make -jN) the sub-make shares it; otherwise it gets its own JOBS jobs.
+parallel = $(if $(findstring jobserver,$(MAKEFLAGS)),,-j$(JOBS))
+# "+" passes the job server on although $(MAKE) is hidden in a variable.
+engine = +$(MAKE) --no-print-directory $(parallel) -f tools/build.mk
+run_tests = python3 tools/run_tests.py
+
+.PHONY: all release debug asan tsan demo deps test test-long unit unit-tsan property sim fuzz oracle e2e \
+	outoftree tools-test tidy analyze bench install format clean help FORCE
+
+all: release ## build everything, optimised, into build/ and build/bin/
+
+release: ## the same as all
+	@$(engine) VARIANT=release all compile_commands.json
+
+debug: ## build without optimisation into build/debug/
+	@$(engine) VARIANT=debug all
+
+asan: ## build with address and undefined-behaviour sanitizers into build/asan/
+	@$(engine) VARIANT=asan all
+
+tsan: ## build with the thread sanitizer into build/tsan/
+	@$(engine) VARIANT=tsan all
+
+demo: ## install what the build needs, build, and run the demonstration
+	@tools/deps.sh build
+	@$(engine) VARIANT=release all
+	@if [ -x tools/demo.sh ]; then exec tools/demo.sh; else echo "there is no tools/demo.sh yet"; fi
+
+deps: ## install the Debian 12 packages that building and testing need (nothing if present)
+	@tools/deps.sh build test
+
+# Each suite is also a target of its own; --keep-going in spirit: a failed suite does not stop the next.
+SUITES := tidy tools-test unit unit-tsan property sim oracle fuzz outoftree e2e
+
+test: deps ## every test below; the last line is "N passed, N failed, N skipped"
+	@$(run_tests) suites $(SUITES)
+
+test-long: deps ## the same with more seeds, longer fuzzing and the long end-to-end tests
+	@WEIR_TEST_LONG=1 FUZZ_SECONDS=600 $(run_tests) suites $(SUITES)
+
+unit: ## unit tests under ASan and UBSan; T=base/queue runs only the paths that contain it
+	@$(engine) VARIANT=asan run-unit
+
+unit-tsan: ## unit tests of what crosses threads, under TSan
+	@$(engine) VARIANT=tsan run-unit-tsan
+
+property: ## properties checked over generated inputs
+	@$(engine) VARIANT=asan run-property
+
+sim: ## the simulated cluster, from seeds
+	@$(engine) VARIANT=asan run-sim
+
+fuzz: ## each fuzzer for FUZZ_SECONDS (30), clang only
+	@$(engine) VARIANT=fuzz run-fuzz
+
+oracle: ## tests of the reference model that judges the others
+	@$(run_tests) run oracle --timeout 600 --unittest test/oracle
+
+e2e: ## real processes, real broker; may take long
+	@$(engine) VARIANT=release all
+	@$(run_tests) run e2e --timeout 1800 --jobs 1 --unittest test/e2e
+
+outoftree: ## install into build/stage and build the examples against it
+	@$(engine) VARIANT=release all
+	@$(run_tests) run outoftree --timeout 600 "bash tools/outoftree.sh"
+
+tools-test: ## tests of the tools and of the documents
+	@$(run_tests) run tools-test --timeout 300 \
+		$(addprefix --unittest ,$(filter-out test/oracle test/e2e,$(sort $(patsubst %/,%,$(dir $(wildcard test/*/test_*.py))))))
+
+tidy: ## the rules of the house and the format, checked
+	@$(run_tests) run tidy --timeout 300 "python3 tools/tidy.py" "bash tools/format.sh --check"
+
+analyze: ## the static analyzer of clang-tidy, slow; T=state looks only at paths that contain it
+	@$(engine) VARIANT=release compile_commands.json
+	@bash tools/analyze.sh
+
+bench: ## run build/bin/bench_*, collect bench/RESULTS.tsv
+	@$(engine) VARIANT=release all
+	@bash tools/bench.sh
+
+install: ## headers, libraries, weir.pc and licence into DESTDIR and PREFIX (/usr/local)
+	@$(engine) VARIANT=release all
+	@$(engine) VARIANT=release install PREFIX='$(PREFIX)' DESTDIR='$(DESTDIR)'
+
+format: ## rewrite the sources with clang-format
+	@bash tools/format.sh
+
+clean: ## remove what was built
+	rm -rf build compile_commands.json
+
+help: ## this list
+	@sed -n 's/^\([a-z0-9-]*\):[^#]*## /\1	/p' Makefile | expand -t 14
+
+# One product by name: make build/bin/userprofile, make VARIANT=asan build/asan/unit/base/queue_test
+build/%: FORCE
+	@$(engine) VARIANT=$(or $(VARIANT),release) $@

@@ -1,0 +1,257 @@
+/* memory.c -- the only place that calls malloc and free.
+ *
+ * An arena is a list of blocks, newest first; only the newest hands out pieces. A piece that does
+ * not fit opens a new block, twice as large as the last one, so a batch that needs n bytes costs
+ * log n allocations once and none after the reset, which keeps the largest block. */
+#include "base/memory.h"
+
+#include "base/assert.h"
+
+#include <stdalign.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#if defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define HAS_ASAN 1
+#endif
+#endif
+#if defined(__SANITIZE_ADDRESS__) && !defined(HAS_ASAN)
+#define HAS_ASAN 1
+#endif
+#ifdef HAS_ASAN
+#include <sanitizer/asan_interface.h>
+#define POISON(bytes_, size_)   ASAN_POISON_MEMORY_REGION((bytes_), (size_))
+#define UNPOISON(bytes_, size_) ASAN_UNPOISON_MEMORY_REGION((bytes_), (size_))
+#else
+#define POISON(bytes_, size_)   ((void)(bytes_), (void)(size_))
+#define UNPOISON(bytes_, size_) ((void)(bytes_), (void)(size_))
+#endif
+
+#define PIECE_ALIGNMENT ((size_t)16)
+#define BLOCK_SIZE_MAX  ((size_t)1 << 20)
+
+static _Thread_local uint64_t allocation_count;
+
+/* -- checked allocation --------------------------------------------------------------------- */
+
+_Noreturn static void out_of_memory(size_t size)
+{
+    fprintf(stderr, "weir: memory ran out: %zu bytes were asked for\n", size);
+    abort();
+}
+
+void *mem_try_alloc(size_t size)
+{
+    allocation_count++;
+    return calloc(1, size == 0 ? 1 : size);
+}
+
+void *mem_alloc(size_t size)
+{
+    void *memory = mem_try_alloc(size);
+    if (memory == NULL)
+        out_of_memory(size);
+    return memory;
+}
+
+void *mem_alloc_aligned(size_t alignment, size_t size)
+{
+    ASSERT(alignment != 0 && (alignment & (alignment - 1)) == 0);
+    ASSERT(size <= SIZE_MAX - alignment);
+    size_t padded = (size + alignment - 1) & ~(alignment - 1);
+    allocation_count++;
+    void *memory = aligned_alloc(alignment, padded == 0 ? alignment : padded);
+    if (memory == NULL)
+        out_of_memory(size);
+    return memset(memory, 0, padded);
+}
+
+void *mem_realloc(void *memory, size_t size)
+{
+    allocation_count++;
+    void *moved = realloc(memory, size == 0 ? 1 : size);
+    if (moved == NULL)
+        out_of_memory(size);
+    return moved;
+}
+
+void *mem_alloc_array(size_t count, size_t size)
+{
+    size_t total;
+    if (__builtin_mul_overflow(count, size, &total))
+        out_of_memory(SIZE_MAX);
+    return mem_alloc(total);
+}
+
+char *mem_strdup(const char *text)
+{
+    return text == NULL ? NULL : mem_dup(text, strlen(text) + 1);
+}
+
+void *mem_dup(const void *bytes, size_t size)
+{
+    void *copy = mem_alloc(size);
+    if (size > 0)
+        memcpy(copy, bytes, size);
+    return copy;
+}
+
+/* Length of the formatted text without its terminator. */
+static size_t __attribute__((format(printf, 1, 0)))
+format_size(const char *format, va_list arguments)
+{
+    va_list again;
+    va_copy(again, arguments);
+    int size = vsnprintf(NULL, 0, format, again);
+    va_end(again);
+    ASSERT(size >= 0);
+    return (size_t)size;
+}
+
+char *mem_printf(const char *format, ...)
+{
+    va_list arguments;
+    va_start(arguments, format);
+    size_t size = format_size(format, arguments) + 1;
+    char *text = mem_alloc(size);
+    vsnprintf(text, size, format, arguments);
+    va_end(arguments);
+    return text;
+}
+
+void mem_free(void *memory)
+{
+    free(memory);
+}
+
+uint64_t mem_count(void)
+{
+    return allocation_count;
+}
+
+/* -- arenas --------------------------------------------------------------------------------- */
+
+/* Thread: its arena's owner. */
+struct arena_block {
+    struct arena_block *next; /* older */
+    size_t size;              /* of `bytes` */
+    size_t used;
+    alignas(16) char bytes[];
+};
+_Static_assert(sizeof(struct arena_block) % 16 == 0, "pieces are aligned to 16 bytes");
+
+void arena_init(struct arena *arena, size_t block_size, size_t size_max)
+{
+    ASSERT(block_size > 0);
+    ASSERT(block_size <= size_max);
+    *arena = (struct arena){ .block_size = block_size, .size_max = size_max };
+}
+
+static void block_free(struct arena *arena, struct arena_block *block)
+{
+    ASSERT(arena->size >= block->size);
+    arena->size -= block->size;
+    UNPOISON(block->bytes, block->size);
+    mem_free(block);
+}
+
+void arena_release(struct arena *arena)
+{
+    for (struct arena_block *block = arena->blocks; block != NULL;) {
+        struct arena_block *next = block->next;
+        block_free(arena, block);
+        block = next;
+    }
+    ASSERT(arena->size == 0);
+    arena->blocks = NULL;
+}
+
+void arena_reset(struct arena *arena)
+{
+    struct arena_block *largest = arena->blocks;
+    for (struct arena_block *block = arena->blocks; block != NULL; block = block->next)
+        if (block->size > largest->size)
+            largest = block;
+    for (struct arena_block *block = arena->blocks; block != NULL;) {
+        struct arena_block *next = block->next;
+        if (block != largest)
+            block_free(arena, block);
+        block = next;
+    }
+    arena->blocks = largest;
+    if (largest == NULL)
+        return;
+    largest->next = NULL;
+    largest->used = 0;
+    POISON(largest->bytes, largest->size);
+}
+
+/* Opens a block with room for `size` bytes: double the last one, but no more than the maxima allow,
+ * unless the piece itself needs it. */
+static struct arena_block *block_add(struct arena *arena, size_t size)
+{
+    size_t room = arena->size_max - arena->size;
+    ASSERT(size <= room); /* the arena's size_max is reached: a defect of its owner */
+    size_t wanted = arena->block_size;
+    if (arena->blocks != NULL)
+        wanted =
+            arena->blocks->size >= BLOCK_SIZE_MAX / 2 ? BLOCK_SIZE_MAX : arena->blocks->size * 2;
+    if (wanted > room)
+        wanted = room;
+    if (wanted < size)
+        wanted = size;
+    struct arena_block *block = mem_alloc(sizeof(*block) + wanted);
+    block->size = wanted;
+    block->next = arena->blocks;
+    arena->blocks = block;
+    arena->size += wanted;
+    POISON(block->bytes, block->size);
+    return block;
+}
+
+void *arena_take(struct arena *arena, size_t size)
+{
+    ASSERT(size <= SIZE_MAX - PIECE_ALIGNMENT);
+    size_t padded =
+        size == 0 ? PIECE_ALIGNMENT : (size + PIECE_ALIGNMENT - 1) & ~(PIECE_ALIGNMENT - 1);
+    struct arena_block *block = arena->blocks;
+    if (block == NULL || padded > block->size - block->used)
+        block = block_add(arena, padded);
+    char *piece = block->bytes + block->used;
+    block->used += padded;
+    DEBUG_ASSERT(block->used <= block->size);
+    UNPOISON(piece, size);
+    return piece;
+}
+
+void *arena_alloc(struct arena *arena, size_t size)
+{
+    return memset(arena_take(arena, size), 0, size);
+}
+
+void *arena_dup(struct arena *arena, const void *bytes, size_t size)
+{
+    void *copy = arena_take(arena, size);
+    if (size > 0)
+        memcpy(copy, bytes, size);
+    return copy;
+}
+
+char *arena_strdup(struct arena *arena, const char *text)
+{
+    return text == NULL ? NULL : arena_dup(arena, text, strlen(text) + 1);
+}
+
+char *arena_printf(struct arena *arena, const char *format, ...)
+{
+    va_list arguments;
+    va_start(arguments, format);
+    size_t size = format_size(format, arguments) + 1;
+    char *text = arena_take(arena, size);
+    vsnprintf(text, size, format, arguments);
+    va_end(arguments);
+    return text;
+}

@@ -1,0 +1,49 @@
+/* memory.h -- where memory comes from: checked allocation and arenas.
+ *
+ * mem_* never return NULL, mem_try_alloc apart: the control plane is small and bounded, so running
+ * out aborts with the size that was asked for. Data-plane memory comes from pools and arenas sized
+ * by configuration.
+ *
+ * An arena hands out pieces that are freed together: mem for a plan (freed whole), or scratch for a
+ * batch (reset, blocks kept). Pieces are aligned to 16 bytes. Under ASan what was reset is
+ * poisoned.
+ *
+ * Prefixes: mem_, arena_
+ *
+ * mem_count tells how many allocations a thread has made through mem_* and arenas' new blocks:
+ * tests and benchmarks use it to show that the hot path makes none. */
+#ifndef WEIR_BASE_MEMORY_H
+#define WEIR_BASE_MEMORY_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+void *mem_alloc(size_t size);                           /* zeroed */
+void *mem_alloc_aligned(size_t alignment, size_t size); /* zeroed; alignment a power of two */
+void *mem_try_alloc(size_t size);                       /* zeroed; NULL when there is none */
+void *mem_realloc(void *memory, size_t size);           /* new bytes are not zeroed */
+void *mem_alloc_array(size_t count, size_t size);       /* zeroed, overflow-checked */
+char *mem_strdup(const char *text);                     /* NULL gives NULL */
+void *mem_dup(const void *bytes, size_t size);          /* 0 bytes gives a valid pointer */
+char *mem_printf(const char *format, ...) __attribute__((format(printf, 1, 2)));
+void mem_free(void *memory); /* NULL is fine */
+uint64_t mem_count(void);    /* Thread: any; of this thread */
+
+/* Thread: its owner. */
+struct arena {
+    struct arena_block *blocks; /* newest first */
+    size_t block_size;          /* of the first block; later ones double up to 1 MiB */
+    size_t size_max; /* bytes over all blocks; going over aborts (a defect of the caller) */
+    size_t size;
+};
+void arena_init(struct arena *arena, size_t block_size, size_t size_max);
+void arena_release(struct arena *arena);
+void arena_reset(struct arena *arena);               /* keeps the largest block */
+void *arena_alloc(struct arena *arena, size_t size); /* zeroed, 16-aligned */
+void *arena_take(struct arena *arena, size_t size);  /* not zeroed, 16-aligned: hot path */
+void *arena_dup(struct arena *arena, const void *bytes, size_t size);
+char *arena_strdup(struct arena *arena, const char *text);
+char *arena_printf(struct arena *arena, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+
+#endif

@@ -1,0 +1,28 @@
+/* worker.h -- threads for blocking work: uploads, publishing, fsync.
+ *
+ * Task threads never block; they submit a job here and hear of its end through their mailbox, which
+ * the job's own `run` pushes to. Jobs of one `lane` run one after the other in the order submitted;
+ * different lanes run in parallel.
+ *
+ * With zero threads nothing runs by itself: workers_step runs one job on the caller's thread. That
+ * is how the simulator decides when an upload happens.
+ *
+ * Prefixes: workers_
+ * Thread: any. Limit: jobs_max waiting; submit refuses when full. */
+#ifndef WEIR_BASE_WORKER_H
+#define WEIR_BASE_WORKER_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct workers;
+struct workers *workers_new(uint32_t thread_count, uint32_t jobs_max);
+/* Runs what is waiting to its end, then stops the threads. */
+void workers_free(struct workers *workers);
+/* `lane`: any pointer, NULL for none. False: full. */
+bool workers_submit(struct workers *workers, const void *lane, void (*run)(void *arg), void *arg);
+bool workers_step(struct workers *workers); /* false: nothing to do; only with zero threads */
+/* Waits until no job of the lane is waiting or running. With zero threads: runs them. */
+void workers_drain(struct workers *workers, const void *lane);
+
+#endif

@@ -1,0 +1,60 @@
+/* storage.h -- the checkpoint directory: the only truth about what is complete.
+ *
+ *      <root>/<job>/attempt-<a>         one per start: what it restored from; the highest is in charge
+ *      <root>/<job>/chk-<n>/_metadata   complete checkpoint n (format.h)
+ *      <root>/<job>/shared/…            immutable files, named by checksum, length and attempt
+ *      <root>/<job>/staging-<a>/…       files of unfinished checkpoints of attempt a
+ *      <root>/<job>/work-<a>/…          backends' own directories of attempt a
+ *
+ * Publish = write _metadata under a temporary name, fsync, check that this attempt is still in charge,
+ * rename, fsync the directories. A crash before the rename leaves a checkpoint that never was.
+ *
+ * Attempts. Opening claims the next attempt by creating its file (exclusive: two claimants cannot get
+ * the same number). The file says which checkpoint it restored. A zombie, an older attempt that goes
+ * on, could still publish once between its check and its rename: a checkpoint n of attempt a is void
+ * when a later attempt's file says that it restored from a checkpoint < n. Numbers are never used
+ * twice: a new attempt starts behind the highest number that any attempt can have used.
+ *
+ * Retention: the newest `retained` complete ones stay; files in shared/ that no stored checkpoint and
+ * no pending one refers to are deleted, but only files of attempts <= this one. A failed fsync fails
+ * the checkpoint; the file is deleted, never synced again.
+ *
+ * Without a root (no --checkpoints) the directory is temporary and removed at the end; checkpoints in
+ * it still give exactly-once within the life of the process.
+ *
+ * Thread: one at a time (the job manager's worker), but storage_check_attempt: any. */
+#ifndef WEIR_CHECKPOINT_STORAGE_H
+#define WEIR_CHECKPOINT_STORAGE_H
+
+#include "checkpoint/format.h"
+
+struct storage;
+/* Makes the directories and claims an attempt. `root` NULL: temporary. Job: [A-Za-z0-9_.-]{1,64}. */
+weir_error *storage_open(const char *root, const char *job, uint32_t retained,
+    struct storage **storage) WEIR_MUST_USE;
+void storage_close(struct storage *storage); /* removes staging, work, and a temporary root */
+
+const char *storage_dir(const struct storage *storage);         /* <root>/<job> */
+const char *storage_staging_dir(const struct storage *storage); /* exists */
+const char *storage_work_dir(const struct storage *storage);    /* exists */
+uint64_t storage_attempt(const struct storage *storage);
+uint64_t storage_last_number(const struct storage *storage); /* start behind it */
+bool storage_is_temporary(const struct storage *storage);
+/* The same process starts again after a failure: claims the next attempt. */
+weir_error *storage_next_attempt(struct storage *storage) WEIR_MUST_USE;
+weir_error *storage_check_attempt(const struct storage *storage) WEIR_MUST_USE; /* WEIR_E_FENCED */
+
+/* Reads the newest complete checkpoint whose metadata and every file verify; a broken one is logged
+ * loudly and the one before it is tried. *found false: there is none at all. All of them broken:
+ * an error that names them. Records the choice in this attempt's file. */
+weir_error *storage_restore(struct storage *storage, struct checkpoint_metadata *metadata,
+    bool *found) WEIR_MUST_USE;
+/* --fresh: records that this attempt restored nothing; refuses if a complete checkpoint exists. */
+weir_error *storage_fresh(struct storage *storage) WEIR_MUST_USE;
+
+weir_error *storage_publish(struct storage *storage, const struct checkpoint_metadata *metadata)
+    WEIR_MUST_USE;
+/* Deletes what retention no longer keeps. Trouble is logged, never an error. */
+void storage_clean(struct storage *storage);
+
+#endif

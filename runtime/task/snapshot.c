@@ -1,0 +1,185 @@
+/* snapshot.c -- a task's part of a checkpoint: barrier on, freeze, write aside, ack.
+ *
+ *   task thread                                 worker thread (lane: the task)
+ *   barrier to all edges, flushed
+ *   snapshot callbacks, backends frozen  ----->  staged files and state files stored, synced
+ *   goes on with records                         host->acked(snapshot)
+ *
+ * A failure declines the checkpoint and nothing else: the task goes on, the coordinator tries again. */
+#include "runtime/task/task_private.h"
+
+#include "base/assert.h"
+#include "base/log.h"
+#include <inttypes.h>
+
+/* Thread: task, then worker. */
+struct snapshot_job {
+    const struct task_host *host;
+    struct subtask_snapshot *snapshot;
+    struct backend_snapshot **parts; /* one per operator, NULL: none */
+    uint32_t number;
+    int64_t frozen_ns;
+};
+
+static void job_free(struct snapshot_job *job)
+{
+    for (uint32_t i = 0; i < job->snapshot->operator_count; i++) {
+        if (job->parts[i] != NULL)
+            job->host->backend->snapshot_free(job->parts[i]);
+    }
+    mem_free(job->parts);
+    mem_free(job);
+}
+
+static weir_error *write_operator(const struct snapshot_job *job, uint32_t index)
+{
+    struct operator_snapshot *op = &job->snapshot->operators[index];
+    struct arena *arena = &job->snapshot->arena;
+    for (uint32_t i = 0; i < op->staged_count; i++) {
+        const char *path = op->staged[i].name;
+        const char *slash = strrchr(path, '/');
+        WEIR_TRY(state_file_store(path, job->host->checkpoint_dir, job->host->attempt,
+            slash == NULL ? path : slash + 1, arena, &op->staged[i]));
+    }
+    if (job->parts[index] == NULL)
+        return NULL;
+    return job->host->backend->snapshot_write(job->parts[index], arena, &op->files,
+        &op->file_count);
+}
+
+static void write_all(void *arg)
+{
+    struct snapshot_job *job = arg;
+    weir_error *error = NULL;
+    for (uint32_t i = 0; i < job->snapshot->operator_count && error == NULL; i++)
+        error = write_operator(job, i);
+    const struct task_host *host = job->host;
+    struct subtask_snapshot *snapshot = job->snapshot;
+    uint32_t number = job->number;
+    snapshot->async_us = (os_monotonic_ns() - job->frozen_ns) / 1000;
+    job_free(job);
+    if (error == NULL) {
+        host->acked(host->arg, snapshot);
+        return;
+    }
+    host->declined(host->arg, snapshot->checkpoint, number, error);
+    subtask_snapshot_free(snapshot);
+}
+
+static void decline(struct task *task, struct subtask_snapshot *snapshot, weir_error *error)
+{
+    task->host->declined(task->host->arg, snapshot->checkpoint, task->number, error);
+    subtask_snapshot_free(snapshot);
+}
+
+static weir_error *take_snapshot(struct task *task, uint64_t checkpoint)
+{
+    WEIR_TRY(chain_event(&task->chain, ELEMENT_BARRIER, (int64_t)checkpoint));
+    int64_t started_ns = os_monotonic_ns();
+    struct subtask_snapshot *snapshot = subtask_snapshot_new(checkpoint, task->number);
+    struct backend_snapshot **parts = mem_alloc_array(task->chain.count, sizeof(*parts));
+    weir_error *error = chain_snapshot(&task->chain, checkpoint, snapshot, parts);
+    if (error != NULL) {
+        mem_free(parts);
+        decline(task, snapshot, error);
+        return NULL;
+    }
+    struct snapshot_job *job = mem_alloc(sizeof(*job));
+    job->host = task->host;
+    job->snapshot = snapshot;
+    job->parts = parts;
+    job->number = task->number;
+    job->frozen_ns = os_monotonic_ns();
+    snapshot->sync_us = (job->frozen_ns - started_ns) / 1000;
+    snapshot->alignment_us = task->barrier.alignment_ns / 1000;
+    if (workers_submit(task->host->workers, task, write_all, job))
+        return NULL;
+    job_free(job);
+    decline(task, snapshot, weir_errorf(WEIR_E_LIMIT, "too much blocking work is waiting"));
+    return NULL;
+}
+
+weir_error *task_barrier(struct task *task, uint32_t channel, uint64_t checkpoint)
+{
+    switch (barrier_arrived(&task->barrier, channel, checkpoint, os_monotonic_ns())) {
+    case BARRIER_NONE:
+        return NULL;
+    case BARRIER_RESTART_BLOCK:
+        gate_unblock_all(task->gate);
+        gate_block(task->gate, channel);
+        return NULL;
+    case BARRIER_BLOCK:
+        gate_block(task->gate, channel);
+        return NULL;
+    case BARRIER_SNAPSHOT:
+        break;
+    }
+    if (task->gate != NULL)
+        gate_unblock_all(task->gate);
+    return take_snapshot(task, checkpoint);
+}
+
+/* -- letters ---------------------------------------------------------------------------------------- */
+
+static void *number_arg(uint64_t checkpoint)
+{
+    uint64_t *arg = mem_alloc(sizeof(*arg));
+    *arg = checkpoint;
+    return arg;
+}
+
+static uint64_t take_number(void *arg)
+{
+    uint64_t checkpoint = *(uint64_t *)arg;
+    mem_free(arg);
+    return checkpoint;
+}
+
+static void on_trigger(struct task *task, void *arg)
+{
+    uint64_t checkpoint = take_number(arg);
+    ASSERT(task->is_source);
+    weir_error *error = task_barrier(task, 0, checkpoint);
+    if (error != NULL)
+        task_fail(task, error);
+}
+
+static void on_complete(struct task *task, void *arg)
+{
+    uint64_t checkpoint = take_number(arg);
+    weir_error *error = chain_checkpoint_complete(&task->chain, checkpoint);
+    metric_set(&task->metrics.unpublished, chain_unpublished(&task->chain));
+    metric_set(&task->metrics.notified, (int64_t)checkpoint);
+    if (error != NULL)
+        task_fail(task, error);
+}
+
+static void on_abort(struct task *task, void *arg)
+{
+    if (barrier_abort(&task->barrier, take_number(arg)) && task->gate != NULL)
+        gate_unblock_all(task->gate);
+}
+
+static void post(struct task *task, const char *what, void (*run)(struct task *task, void *arg),
+    uint64_t checkpoint)
+{
+    task_post(task, (struct letter){ .what = what,
+                        .run = run,
+                        .drop = mem_free,
+                        .arg = number_arg(checkpoint) });
+}
+
+void task_trigger(struct task *task, uint64_t checkpoint)
+{
+    post(task, "trigger", on_trigger, checkpoint);
+}
+
+void task_complete(struct task *task, uint64_t checkpoint)
+{
+    post(task, "checkpoint complete", on_complete, checkpoint);
+}
+
+void task_abort(struct task *task, uint64_t checkpoint)
+{
+    post(task, "checkpoint aborted", on_abort, checkpoint);
+}

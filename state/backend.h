@@ -1,0 +1,134 @@
+/* backend.h -- where keyed state lives: one table of verbs, several stores behind it.
+ *
+ * A backend belongs to one keyed operator of one subtask. It stores bytes:
+ *
+ *      row   = (state number, key group, key bytes)       one per key and state
+ *      entry = (row, entry bytes) -> value bytes           one per value, list element, map entry
+ *
+ * A value or reducing state uses the empty entry name; a map's entries are its map keys; each entry
+ * is read and written alone, never the whole row. Typed access, TTL and read/edit are in keyed.h.
+ *
+ *      hashmap   heap only, for small state and tests         snapshot copies everything
+ *      rocksdb   RocksDB below, WAL off                       snapshot is incremental
+ *      (a cache is a backend in front of another one)
+ *
+ * Snapshot, in two parts. backend_snapshot runs on the task thread at the barrier and freezes the
+ * state; snapshot_write runs on a worker thread: it stores the files that no earlier checkpoint has
+ * into the checkpoint directory and lists them all. backend_confirm says that the checkpoint is
+ * complete, so that later ones may refer to its files.
+ *
+ * Errors: I/O and corruption only. A borrowed view is valid until the next call on the backend; what a
+ * callback gets is valid until it returns. A backend with `edit` keeps its entries in memory and
+ * promises more: a view or pointer of an entry stays valid until that entry is put, removed or
+ * cleared, or until expire, prefetch or snapshot is called.
+ *
+ * Callbacks of each may call the backend for other rows, and must not write to the row that they are
+ * called for; those of scan must not write at all.
+ *
+ * Thread: task, but snapshot_write and snapshot_free (worker). */
+#ifndef WEIR_STATE_BACKEND_H
+#define WEIR_STATE_BACKEND_H
+
+#include "types/key_group.h"
+#include "state/state_file.h"
+#include <weir/type.h>
+
+#define STATE_NUMBER_TIMERS 255 /* state numbers 0..63 are the operator's own */
+
+/* Thread: task. */
+struct row_key {
+    weir_str key;
+    uint64_t hash; /* hash_bytes of the key: not stored, computed again at a restore */
+    uint32_t group;
+    uint32_t state;
+};
+
+/* Where a backend keeps its files, and where it came from. Thread: immutable after init. */
+struct backend_options {
+    const char *directory;      /* the backend's own; empty or missing at open; may be NULL (hashmap) */
+    const char *checkpoint_dir; /* the job's: files are stored in <checkpoint_dir>/shared */
+    uint64_t attempt;           /* part of stored files' names */
+    struct group_range groups;
+    uint64_t memory_size;       /* bytes for memtables, this backend's share */
+};
+
+/* One old subtask's snapshot to restore from. Thread: immutable after init. */
+struct backend_source {
+    struct group_range groups;
+    const struct state_file *files;
+    uint32_t file_count;
+};
+
+/* What may be forgotten. Every value of the states in these sets (bit = state number) starts with an
+ * i64, little-endian: the time in ms after which nobody will read it. Thread: its holder. */
+struct backend_expiry {
+    uint64_t processing_states, event_states;
+    int64_t now_ms, watermark_ms;
+};
+
+struct arena;
+struct backend;          /* Thread: task */
+struct backend_snapshot; /* Thread: task makes it, then worker */
+
+/* false stops. */
+typedef bool backend_entry_fn(void *arg, weir_str entry, weir_str value);
+typedef bool backend_row_fn(void *arg, const struct row_key *row, weir_str entry, weir_str value);
+
+struct backend_class {
+    const char *name; /* kept in the checkpoint: a restore needs the same */
+    /* Restores every entry of `groups` from the sources (0: empty). One source with exactly the same
+     * groups opens in place. */
+    weir_error *(*open)(const struct backend_options *options, const struct backend_source *sources,
+        uint32_t source_count, struct backend **backend);
+    /* And removes its directory. Every snapshot has been freed. */
+    void (*close)(struct backend *backend);
+
+    weir_error *(*get)(struct backend *backend, const struct row_key *row, weir_str entry,
+        weir_str *value); /* value->data NULL: none */
+    weir_error *(*put)(struct backend *backend, const struct row_key *row, weir_str entry,
+        weir_str value);
+    weir_error *(*remove)(struct backend *backend, const struct row_key *row, weir_str entry);
+    weir_error *(*clear)(struct backend *backend, const struct row_key *row);
+    /* The row's entries starting with prefix, in byte order. The callback must not write to it. */
+    weir_error *(*each)(struct backend *backend, const struct row_key *row, weir_str prefix,
+        backend_entry_fn *each, void *arg);
+    /* A pointer, aligned to 8 bytes, to the `size` bytes of an existing or new (zeroed) entry, which
+     * may be changed as long as it is valid (above). The entry's size must be `size`. NULL: this
+     * backend cannot, use get and put. */
+    weir_error *(*edit)(struct backend *backend, const struct row_key *row, weir_str entry,
+        size_t size, void **bytes, bool *is_new);
+    /* Every entry of a state, all groups, in no particular order between rows. */
+    weir_error *(*scan)(struct backend *backend, uint32_t state, backend_row_fn *each, void *arg);
+    /* Hint: these rows will be used next. May be NULL. */
+    void (*prefetch)(struct backend *backend, const struct row_key *rows, uint32_t row_count);
+    /* Hint, once a batch: what is past its expiry may be dropped, a little at a time or whenever the
+     * store rewrites itself. Readers check the expiry themselves. May be NULL. */
+    void (*expire)(struct backend *backend, const struct backend_expiry *expiry);
+
+    weir_error *(*snapshot)(struct backend *backend, uint64_t checkpoint,
+        struct backend_snapshot **snapshot);
+    /* Stores what is new, fsynced, directory too; files in `arena`. */
+    weir_error *(*snapshot_write)(struct backend_snapshot *snapshot, struct arena *arena,
+        struct state_file **files, uint32_t *file_count);
+    void (*snapshot_free)(struct backend_snapshot *snapshot);
+    void (*confirm)(struct backend *backend, uint64_t checkpoint); /* complete */
+
+    uint64_t (*size)(struct backend *backend); /* bytes on the heap and on disk, about */
+};
+
+/* First member of every backend. Thread: task. */
+struct backend {
+    const struct backend_class *backend_class;
+};
+
+extern const struct backend_class backend_hashmap;
+extern const struct backend_class backend_rocksdb;
+/* By name; NULL: unknown. */
+const struct backend_class *backend_find(const char *name);
+
+/* For `open`: WEIR_E_STATE unless every wanted group is in exactly one source (or there is none):
+ * a group in no source would be lost silently, one in two would be restored twice. */
+weir_error *backend_check_sources(const struct group_range groups,
+    const struct backend_source *sources, uint32_t source_count) WEIR_MUST_USE;
+
+#endif

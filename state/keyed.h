@@ -1,0 +1,57 @@
+/* keyed.h -- typed state of the current key: what weir_state_*, weir_map_*, weir_list_* do.
+ *
+ * A keyed belongs to one operator of one subtask. keyed_select makes a key current; reads and edits
+ * then work on it; keyed_commit, at the end of each callback, writes edited records back:
+ *
+ *      select(key) -> read / edit / each ... -> commit -> select(next key) ...
+ *
+ * An edit of a type without strings works in place when the backend can; otherwise on a decoded copy
+ * in a scratch arena that commit encodes (layout.h) and puts. Editing the same entry twice in one
+ * callback gives the same pointer; a read after an edit sees it; each sees edits.
+ *
+ * Stored value: [i64 expiry, only with a TTL] [layout bytes]. List: entry = u64 big-endian sequence,
+ * the empty entry holds the next sequence number.
+ *
+ * Errors are sticky: after the first one reads give NULL, edits a zeroed scratch record, and commit
+ * returns it. Thread: task. */
+#ifndef WEIR_STATE_KEYED_H
+#define WEIR_STATE_KEYED_H
+
+#include "state/backend.h"
+#include <weir/connector.h>
+
+struct keyed; /* Thread: task */
+
+/* `states` outlive it; the backend is owned by it from here on. */
+struct keyed *keyed_new(struct backend *backend, const struct weir_state *states,
+    uint32_t state_count, uint32_t max_parallelism);
+void keyed_free(struct keyed *keyed); /* closes the backend */
+struct backend *keyed_backend(struct keyed *keyed);
+
+void keyed_select(struct keyed *keyed, weir_str key, uint64_t hash); /* borrows key until commit */
+void keyed_unselect(struct keyed *keyed);
+weir_str keyed_key(const struct keyed *keyed);
+uint64_t keyed_hash(const struct keyed *keyed);
+/* What TTL and stamps count with; timestamp may be WEIR_NO_TIMESTAMP. */
+void keyed_set_time(struct keyed *keyed, int64_t now_ms, int64_t watermark_ms);
+void keyed_set_timestamp(struct keyed *keyed, int64_t timestamp_ms);
+weir_error *keyed_commit(struct keyed *keyed) WEIR_MUST_USE;
+
+const void *keyed_read(struct keyed *keyed, uint32_t state, weir_str entry);
+void *keyed_edit(struct keyed *keyed, uint32_t state, weir_str entry);
+void keyed_remove(struct keyed *keyed, uint32_t state, weir_str entry);
+void keyed_clear(struct keyed *keyed, uint32_t state);
+typedef bool keyed_each_fn(void *arg, weir_str entry, const void *value);
+void keyed_each(struct keyed *keyed, uint32_t state, weir_str prefix, keyed_each_fn *each,
+    void *arg);
+void keyed_list_add(struct keyed *keyed, uint32_t state, const void *record);
+void keyed_list_each(struct keyed *keyed, uint32_t state, keyed_each_fn *each, void *arg);
+void keyed_reducing_add(struct keyed *keyed, uint32_t state, const void *record);
+
+/* A number equal for two operators whose states have the same names, kinds and types. */
+uint64_t keyed_schema(const struct weir_state *states, uint32_t state_count);
+/* Why stored state of `old_schema` text cannot be restored: prints both. The text is kept in the
+ * checkpoint ("value p {1 user_id u64, 2 visits i64}" per state, a line each). */
+void keyed_schema_text(const struct weir_state *states, uint32_t state_count, weir_buffer *out);
+
+#endif

@@ -1,0 +1,265 @@
+/* state_file.c -- store, verify, fetch: see state_file.h for the names and the order of steps.
+ *
+ * Why link first and read then: the link tells at once whether both are on one file system, and what
+ * is read afterwards is the very inode that is published. Why the rename although the temporary may
+ * already be a link to the final inode: the name must appear only when the bytes are synced. */
+#include "state/state_file.h"
+
+#include "base/assert.h"
+#include "base/hash.h"
+#include "base/memory.h"
+#include "base/os.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define BLOCK_SIZE ((size_t)256 << 10)
+
+/* What reading a whole file has shown. Thread: its owner. */
+struct content {
+    uint64_t length, checksum;
+};
+
+/* -- reading -------------------------------------------------------------------------------- */
+
+/* Reads `from` to its end; also writes it to `to` when that is not NULL. */
+static weir_error *read_through(struct os_file *from, struct os_file *to, struct content *content)
+{
+    struct checksum *checksum = checksum_new();
+    char *block = mem_alloc(BLOCK_SIZE);
+    weir_error *error = NULL;
+    size_t got = BLOCK_SIZE;
+    *content = (struct content){ 0 };
+    while (error == NULL && got == BLOCK_SIZE) {
+        error = os_read(from, block, BLOCK_SIZE, &got);
+        if (error != NULL)
+            break;
+        checksum_add(checksum, block, got);
+        content->length += got;
+        if (to != NULL)
+            error = os_write(to, block, got);
+    }
+    content->checksum = checksum_value(checksum);
+    mem_free(block);
+    checksum_free(checksum);
+    return error;
+}
+
+static weir_error *read_content(const char *path, struct content *content)
+{
+    struct os_file *file;
+    WEIR_TRY(os_open(path, OS_READ, &file));
+    weir_error *error = read_through(file, NULL, content);
+    os_close(file);
+    return error;
+}
+
+static weir_error *copy(const char *from, const char *to, bool sync, struct content *content)
+{
+    struct os_file *source = NULL, *target = NULL;
+    WEIR_TRY(os_open(from, OS_READ, &source));
+    weir_error *error = os_open(to, OS_CREATE, &target);
+    if (error == NULL)
+        error = read_through(source, target, content);
+    if (error == NULL && sync)
+        error = os_sync(target);
+    os_close(target);
+    os_close(source);
+    return error;
+}
+
+/* The bytes of a linked file may still be in memory only; syncing any name of it will do. */
+static weir_error *sync_file(const char *path)
+{
+    struct os_file *file;
+    WEIR_TRY(os_open(path, OS_APPEND, &file));
+    weir_error *error = os_sync(file);
+    os_close(file);
+    return error;
+}
+
+/* -- names ---------------------------------------------------------------------------------- */
+
+char *state_file_temporary(const char *checkpoint_dir, uint64_t attempt, struct arena *arena)
+{
+    return arena_printf(arena, "%s/" STATE_FILE_DIR "/tmp-%" PRIu64 "-%016" PRIx64, checkpoint_dir,
+        attempt, os_random());
+}
+
+/* Digits of `base` up to `end` or the end of the text; false: something else. */
+static bool parse_number(const char **text, int base, char end, uint64_t *number)
+{
+    const char *digits = base == 16 ? "0123456789abcdef" : "0123456789";
+    size_t count = strspn(*text, digits);
+    if (count == 0 || count > 20 || (*text)[count] != end)
+        return false;
+    *number = strtoull(*text, NULL, base);
+    *text += count + (end == '\0' ? 0 : 1);
+    return true;
+}
+
+bool state_file_attempt(const char *file_name, uint64_t *attempt)
+{
+    uint64_t ignored;
+    if (strncmp(file_name, "tmp-", 4) == 0) {
+        file_name += 4;
+        return parse_number(&file_name, 10, '-', attempt)
+            && parse_number(&file_name, 16, '\0', &ignored);
+    }
+    return parse_number(&file_name, 16, '-', &ignored)
+        && parse_number(&file_name, 10, '-', &ignored)
+        && parse_number(&file_name, 10, '\0', attempt);
+}
+
+/* A path of a list that was read from disk must not lead out of the checkpoint directory. */
+static weir_error *check_path(const struct state_file *file)
+{
+    bool climbs = strcmp(file->path, "..") == 0 || strncmp(file->path, "../", 3) == 0
+        || strstr(file->path, "/../") != NULL;
+    size_t size = strlen(file->path);
+    climbs = climbs || (size >= 3 && strcmp(file->path + size - 3, "/..") == 0);
+    if (size == 0 || file->path[0] == '/' || climbs)
+        return weir_errorf(WEIR_E_CORRUPT,
+            "the checkpoint lists the state file '%s', which is no path inside its directory",
+            file->path);
+    return NULL;
+}
+
+/* -- storing -------------------------------------------------------------------------------- */
+
+weir_error *state_file_begin(const char *checkpoint_dir)
+{
+    char *shared = mem_printf("%s/" STATE_FILE_DIR, checkpoint_dir);
+    struct os_stat stat;
+    weir_error *error = os_stat(shared, &stat);
+    if (error == NULL && !stat.exists) {
+        error = os_make_dirs(shared);
+        if (error == NULL)
+            error = os_sync_dir(checkpoint_dir);
+    }
+    mem_free(shared);
+    return error;
+}
+
+weir_error *state_file_end(const char *checkpoint_dir)
+{
+    char *shared = mem_printf("%s/" STATE_FILE_DIR, checkpoint_dir);
+    weir_error *error = os_sync_dir(shared);
+    mem_free(shared);
+    return error;
+}
+
+/* Links or copies `from` to the temporary name, synced. Why linking failed does not matter: a file
+ * system without links, another device, too many links; when copying fails too, that is told. */
+static weir_error *make_temporary(const char *from, const char *temporary, struct content *content)
+{
+    weir_error *error = os_link(from, temporary);
+    if (error != NULL) {
+        weir_error_free(error);
+        return copy(from, temporary, true, content);
+    }
+    WEIR_TRY(read_content(temporary, content));
+    return sync_file(temporary);
+}
+
+/* Renames the temporary to its final name, or drops it when that is there. A rename between two
+ * links of one inode does nothing at all, so the temporary is removed in any case. */
+static weir_error *publish(const char *temporary, const char *final, uint64_t length)
+{
+    struct os_stat stat;
+    WEIR_TRY(os_stat(final, &stat));
+    if (!stat.exists || stat.size != length)
+        WEIR_TRY(os_rename(temporary, final));
+    return os_remove(temporary);
+}
+
+weir_error *state_file_add(const char *from, const char *checkpoint_dir, uint64_t attempt,
+    const char *name, struct arena *arena, struct state_file *file)
+{
+    char *temporary = state_file_temporary(checkpoint_dir, attempt, arena);
+    struct content content = { 0 };
+    weir_error *error = make_temporary(from, temporary, &content);
+    if (error == NULL) {
+        *file = (struct state_file){ .name = arena_strdup(arena, name),
+            .path = arena_printf(arena, STATE_FILE_DIR "/%016" PRIx64 "-%" PRIu64 "-%" PRIu64,
+                content.checksum, content.length, attempt),
+            .length = content.length,
+            .checksum = content.checksum };
+        char *final = mem_printf("%s/%s", checkpoint_dir, file->path);
+        error = publish(temporary, final, content.length);
+        mem_free(final);
+    }
+    if (error == NULL)
+        return NULL;
+    weir_error_free(os_remove(temporary)); /* rubbish at worst: the first error is the one to tell */
+    return weir_error_wrap(error, "cannot store the state file '%s'", name);
+}
+
+weir_error *state_file_store(const char *from, const char *checkpoint_dir, uint64_t attempt,
+    const char *name, struct arena *arena, struct state_file *file)
+{
+    WEIR_TRY(state_file_begin(checkpoint_dir));
+    WEIR_TRY(state_file_add(from, checkpoint_dir, attempt, name, arena, file));
+    return state_file_end(checkpoint_dir);
+}
+
+/* -- trusting again ------------------------------------------------------------------------- */
+
+bool state_file_exists(const char *checkpoint_dir, const struct state_file *file)
+{
+    char *path = mem_printf("%s/%s", checkpoint_dir, file->path);
+    struct os_stat stat = { 0 };
+    weir_error *error = os_stat(path, &stat);
+    bool exists = error == NULL && stat.is_regular && stat.size == file->length;
+    weir_error_free(error);
+    mem_free(path);
+    return exists;
+}
+
+static weir_error *compare(const char *path, const struct state_file *file)
+{
+    struct os_stat stat;
+    WEIR_TRY(os_stat(path, &stat));
+    if (!stat.exists)
+        return weir_errorf(WEIR_E_CORRUPT,
+            "the state file '%s' (%s) is missing: restore another checkpoint", path, file->name);
+    if (stat.size != file->length)
+        return weir_errorf(WEIR_E_CORRUPT,
+            "the state file '%s' (%s) has %" PRIu64 " bytes instead of %" PRIu64
+            ": restore another checkpoint",
+            path, file->name, stat.size, file->length);
+    struct content content;
+    WEIR_TRY(read_content(path, &content));
+    if (content.length != file->length || content.checksum != file->checksum)
+        return weir_errorf(WEIR_E_CORRUPT,
+            "the state file '%s' (%s) has the checksum %016" PRIx64 " instead of %016" PRIx64
+            ": its bytes have changed; restore another checkpoint",
+            path, file->name, content.checksum, file->checksum);
+    return NULL;
+}
+
+weir_error *state_file_verify(const char *checkpoint_dir, const struct state_file *file)
+{
+    WEIR_TRY(check_path(file));
+    char *path = mem_printf("%s/%s", checkpoint_dir, file->path);
+    weir_error *error = compare(path, file);
+    mem_free(path);
+    return error;
+}
+
+weir_error *state_file_fetch(const char *checkpoint_dir, const struct state_file *file,
+    const char *to, bool may_link)
+{
+    WEIR_TRY(check_path(file));
+    char *path = mem_printf("%s/%s", checkpoint_dir, file->path);
+    weir_error *linked = may_link ? os_link(path, to) : NULL;
+    weir_error *error = NULL;
+    struct content content;
+    if (!may_link || linked != NULL)
+        error = copy(path, to, false, &content);
+    weir_error_free(linked);
+    mem_free(path);
+    return error;
+}

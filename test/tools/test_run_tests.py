@@ -1,0 +1,65 @@
+"""The counts of tools/run_tests.py: a suite that lies about its failures is worse than none."""
+import os
+import subprocess
+import sys
+import tempfile
+import unittest
+
+TOOLS = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "tools")
+sys.path.insert(0, TOOLS)
+import run_tests  # noqa: E402
+
+CMOCKA = "[==========] Running 3 test(s).\n[ RUN      ] a\n[       OK ] a\n"
+UNITTEST = "Ran 5 tests in 0.001s\n\n"
+
+# (output, exit code, (passed, failed, skipped))
+COUNTS = [
+    ("", 0, (1, 0, 0)),
+    ("", 1, (0, 1, 0)),
+    (CMOCKA + "[  PASSED  ] 3 test(s).\n", 0, (3, 0, 0)),
+    (CMOCKA + "[  PASSED  ] 2 test(s).\n[  SKIPPED ] 1 test(s), listed below:\n", 0, (2, 0, 1)),
+    (CMOCKA + "[  PASSED  ] 2 test(s).\n[  FAILED  ] 1 test(s), listed below:\n[  FAILED  ] b\n", 1,
+     (2, 1, 0)),
+    (CMOCKA + "[  PASSED  ] 3 test(s).\nLeakSanitizer: detected memory leaks\n", 1, (3, 1, 0)),
+    (CMOCKA, 0, (0, 1, 0)),
+    (CMOCKA, -11, (0, 1, 0)),
+    (UNITTEST + "OK\n", 0, (5, 0, 0)),
+    (UNITTEST + "OK (skipped=2)\n", 0, (3, 0, 2)),
+    (UNITTEST + "FAILED (failures=1, errors=1, skipped=1)\n", 1, (2, 2, 1)),
+    ("ok a\nnot ok b\nskip c\n", 0, (1, 1, 1)),
+]
+
+
+def run(*words):
+    """(exit code, last line) of run_tests.py in an empty folder."""
+    with tempfile.TemporaryDirectory() as folder:
+        done = subprocess.run([sys.executable, os.path.join(TOOLS, "run_tests.py"), *words], cwd=folder,
+                              stdout=subprocess.PIPE, text=True, timeout=60)
+    return done.returncode, done.stdout.splitlines()[-1]
+
+
+class RunTests(unittest.TestCase):
+    def test_counts_are_read_from_the_output(self):
+        for text, code, expected in COUNTS:
+            with self.subTest(text=text, code=code):
+                self.assertEqual(run_tests.count(text, code), expected)
+
+    def test_what_hangs_is_stopped_and_has_failed(self):
+        code, line = run("run", "x", "--timeout", "0.3", "bash -c 'sleep 50'")
+        self.assertEqual(code, 1)
+        self.assertRegex(line, r"^x: 0 passed, 1 failed, 0 skipped")
+
+    def test_what_cannot_be_started_has_failed(self):
+        code, line = run("run", "x", "./nothing", "true")
+        self.assertEqual(code, 1)
+        self.assertRegex(line, r"^x: 1 passed, 1 failed, 0 skipped")
+
+    def test_no_tests_are_no_failure(self):
+        self.assertEqual(run("run", "x")[0], 0)
+
+    def test_a_suite_that_cannot_be_built_has_failed(self):
+        self.assertEqual(run("suites", "x", "y"), (1, "0 passed, 2 failed, 0 skipped"))
+
+
+if __name__ == "__main__":
+    unittest.main()

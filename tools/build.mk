@@ -1,0 +1,226 @@
+# The engine: builds one VARIANT (release, debug, asan, tsan, fuzz). Called by the Makefile, never by hand.
+#
+# Objects live in build/<variant>/obj/, mirrored after the source tree. Products of release go to build/,
+# those of the others to build/<variant>/:
+#   bin/         jobs/<name>/*.c -> <name>, examples/<x>.c -> <x>, bench/<x>.c -> bench_<x>, cli/*.c -> weir
+#   libweir.a    every .c of LIB_DIRS (and their direct sub-folders); libweir.so, weir.pc: release only
+#   libtest.a    helpers shared by tests: test/support/*.c and what is no program in test/sim, test/property
+#   unit/        test/unit/**/<x>_test.c, one cmocka program each
+#   sim/ property/  test/{sim,property}/<x>_test.c         e2e/  test/e2e/tools/<x>.c
+#   fuzz/        test/fuzz/<x>_fuzz.c (variant fuzz only)
+#
+# No LTO: it would make libweir.a a compiler-specific file that clang users cannot link against gcc's.
+
+.SUFFIXES:
+.DELETE_ON_ERROR:
+SHELL := /bin/bash
+
+VARIANT ?= release
+comma := ,
+VERSION := 0.1.0
+SONAME := libweir.so.0
+PREFIX ?= /usr/local
+
+V := build/$(VARIANT)
+OUT := $(if $(filter release,$(VARIANT)),build,$(V))
+OBJ := $(V)/obj
+BIN := $(OUT)/bin
+
+# ---- compiler and flags ----------------------------------------------------------------------------------
+
+ifeq ($(origin CC),default)
+CC := gcc
+endif
+ifeq ($(VARIANT),fuzz)
+override CC := clang-14
+endif
+
+WARN := -Wall -Wextra -Wpedantic -Werror -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wcast-qual -Wvla \
+	-Wundef -Wformat=2 -Wswitch-enum -Wconversion -Wwrite-strings -Wpointer-arith
+SAN := -O1 -g -fno-omit-frame-pointer -fno-sanitize-recover=all -DWEIR_FAULT_POINTS
+
+OPT_release := -O2 -g -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2
+OPT_debug := -O0 -g3 -DWEIR_FAULT_POINTS
+OPT_asan := $(SAN) -fsanitize=address,undefined
+OPT_tsan := $(SAN) -fsanitize=thread
+OPT_fuzz := $(SAN) -fsanitize=address,undefined,fuzzer-no-link
+ifndef OPT_$(VARIANT)
+$(error there is no variant '$(VARIANT)': release, debug, asan, tsan, fuzz)
+endif
+
+# One set of objects serves libweir.a, libweir.so and position-independent programs.
+CFLAGS_ALL := -std=gnu17 $(OPT_$(VARIANT)) $(WARN) -fno-common -fvisibility=hidden -fPIC \
+	-fno-semantic-interposition -fstack-protector-strong -D_GNU_SOURCE -I. -Iinclude $(CFLAGS)
+LDFLAGS_ALL := $(filter -fsanitize=address% -fsanitize=thread,$(subst $(comma)fuzzer-no-link,,$(OPT_$(VARIANT)))) \
+	-Wl,-z,relro,-z,now,-z,noexecstack $(LDFLAGS)
+# cmocka hands every test a state pointer that most ignore, and compares through wide integers.
+CFLAGS_TEST := -Wno-unused-parameter -Wno-conversion -Wno-missing-prototypes
+
+PACKAGES := rdkafka rocksdb libxxhash msgpack zlib liblz4 libzstd jansson libevent libevent_pthreads
+LIBS := -Wl,--as-needed $(shell pkg-config --libs $(PACKAGES) 2>/dev/null) -lpthread -lm
+CFLAGS_ALL += $(shell pkg-config --cflags $(PACKAGES) 2>/dev/null)
+
+# ---- sources, by folder ----------------------------------------------------------------------------------
+
+LIB_DIRS := base types runtime operators state checkpoint connectors formats web
+objs = $(patsubst %.c,$(OBJ)/%.o,$1)
+find = $(sort $(shell find $1 -name '$2' 2>/dev/null))
+
+LIB_SRC := $(sort $(foreach d,$(LIB_DIRS),$(wildcard $d/*.c $d/*/*.c)))
+JOBS_NAMES := $(sort $(patsubst jobs/%/,%,$(dir $(wildcard jobs/*/*.c))))
+EXAMPLE_SRC := $(wildcard examples/*.c)
+BENCH_SRC := $(wildcard bench/*.c)
+CLI_SRC := $(wildcard cli/*.c)
+UNIT_SRC := $(call find,test/unit,*_test.c)
+FUZZ_SRC := $(wildcard test/fuzz/*_fuzz.c)
+E2E_SRC := $(wildcard test/e2e/tools/*.c)
+SIM_SRC := $(wildcard test/sim/*_test.c)
+PROPERTY_SRC := $(wildcard test/property/*_test.c)
+SUPPORT_SRC := $(wildcard test/support/*.c) \
+	$(filter-out $(SIM_SRC) $(PROPERTY_SRC),$(wildcard test/sim/*.c test/property/*.c))
+ALL_SRC := $(LIB_SRC) $(wildcard jobs/*/*.c) $(EXAMPLE_SRC) $(BENCH_SRC) $(CLI_SRC) $(UNIT_SRC) $(FUZZ_SRC) \
+	$(E2E_SRC) $(SIM_SRC) $(PROPERTY_SRC) $(SUPPORT_SRC)
+
+LIBWEIR := $(OUT)/libweir.a
+LIBTEST := $(OUT)/libtest.a
+JOB_BIN := $(addprefix $(BIN)/,$(JOBS_NAMES))
+EXAMPLE_BIN := $(patsubst examples/%.c,$(BIN)/%,$(EXAMPLE_SRC))
+BENCH_BIN := $(patsubst bench/%.c,$(BIN)/bench_%,$(BENCH_SRC))
+CLI_BIN := $(if $(CLI_SRC),$(BIN)/weir)
+UNIT_BIN := $(patsubst test/%.c,$(OUT)/%,$(UNIT_SRC))
+SIM_BIN := $(patsubst test/%.c,$(OUT)/%,$(SIM_SRC))
+PROPERTY_BIN := $(patsubst test/%.c,$(OUT)/%,$(PROPERTY_SRC))
+E2E_BIN := $(patsubst test/e2e/tools/%.c,$(OUT)/e2e/%,$(E2E_SRC))
+FUZZ_BIN := $(patsubst test/%.c,$(OUT)/%,$(FUZZ_SRC))
+SHARED := $(if $(filter release,$(VARIANT)),$(if $(LIB_SRC),$(OUT)/$(SONAME) $(OUT)/libweir.so) $(OUT)/weir.pc)
+
+.PHONY: all install run-unit run-unit-tsan run-property run-sim run-fuzz FORCE
+all: $(LIBWEIR) $(SHARED) $(JOB_BIN) $(EXAMPLE_BIN) $(BENCH_BIN) $(CLI_BIN) $(E2E_BIN)
+
+# ---- compile and link ------------------------------------------------------------------------------------
+
+# A file that changes only when its text does: what depends on it is rebuilt when flags or lists change.
+define remember
+	@mkdir -p $(@D)
+	@printf '%s\n' '$1' | cmp -s - $@ || printf '%s\n' '$1' > $@
+endef
+
+$(V)/flags: FORCE
+	$(call remember,$(CC) $(CFLAGS_ALL) $(LDFLAGS_ALL) $(LIBS))
+$(V)/libweir.list: FORCE
+	$(call remember,$(LIB_SRC))
+$(V)/libtest.list: FORCE
+	$(call remember,$(SUPPORT_SRC))
+
+$(OBJ)/test/%.o: test/%.c $(V)/flags
+	@mkdir -p $(@D)
+	@echo "  cc    $(VARIANT) $<"
+	@$(CC) $(CFLAGS_ALL) $(CFLAGS_TEST) -MMD -MP -c -o $@ $<
+
+$(OBJ)/%.o: %.c $(V)/flags
+	@mkdir -p $(@D)
+	@echo "  cc    $(VARIANT) $<"
+	@$(CC) $(CFLAGS_ALL) -MMD -MP -c -o $@ $<
+
+$(LIBWEIR): $(call objs,$(LIB_SRC)) $(V)/libweir.list
+$(LIBTEST): $(call objs,$(SUPPORT_SRC)) $(V)/libtest.list
+$(LIBWEIR) $(LIBTEST):
+	@mkdir -p $(@D)
+	@rm -f $@
+	@ar rcs $@ $(filter %.o,$^)
+
+$(OUT)/$(SONAME): $(call objs,$(LIB_SRC)) $(V)/libweir.list
+	@echo "  link  $@"
+	@$(CC) -shared -Wl,-soname,$(SONAME) -Wl,-z,defs $(LDFLAGS_ALL) -o $@ $(filter %.o,$^) $(LIBS)
+$(OUT)/libweir.so: $(OUT)/$(SONAME)
+	@ln -sf $(SONAME) $@
+
+# program: $1 output, $2 objects, $3 archives before libweir.a, $4 more libraries
+define program
+$1: $2 $3 $(LIBWEIR)
+	@mkdir -p $$(@D)
+	@echo "  link  $1"
+	@$(CC) -pie $(LDFLAGS_ALL) -o $1 $2 $3 $(LIBWEIR) $(LIBS) $4
+endef
+one = $(call objs,$1)
+# What a job's or the command's own unit test may link: all its objects but the one with main().
+under_test = $(call objs,$(filter-out %/main.c,$(if $(filter test/unit/jobs/%,$1),\
+	$(wildcard jobs/$(word 4,$(subst /, ,$1))/*.c),$(if $(filter test/unit/cli/%,$1),$(CLI_SRC)))))
+
+$(foreach j,$(JOBS_NAMES),$(eval $(call program,$(BIN)/$j,$(call objs,$(wildcard jobs/$j/*.c)))))
+$(foreach s,$(EXAMPLE_SRC),$(eval $(call program,$(s:examples/%.c=$(BIN)/%),$(call one,$s))))
+$(foreach s,$(BENCH_SRC),$(eval $(call program,$(s:bench/%.c=$(BIN)/bench_%),$(call one,$s),$(LIBTEST))))
+$(if $(CLI_SRC),$(eval $(call program,$(BIN)/weir,$(call objs,$(CLI_SRC)))))
+$(foreach s,$(UNIT_SRC) $(SIM_SRC) $(PROPERTY_SRC),$(eval $(call program,$(s:test/%.c=$(OUT)/%),\
+	$(call one,$s) $(call under_test,$s),$(LIBTEST),-lcmocka)))
+$(foreach s,$(E2E_SRC),$(eval $(call program,$(s:test/e2e/tools/%.c=$(OUT)/e2e/%),$(call one,$s),$(LIBTEST))))
+$(foreach s,$(FUZZ_SRC),$(eval $(call program,$(s:test/%.c=$(OUT)/%),$(call one,$s),$(LIBTEST),-fsanitize=fuzzer)))
+
+-include $(shell find $(OBJ) -name '*.d' 2>/dev/null)
+
+# ---- packaging -------------------------------------------------------------------------------------------
+
+# Libraries are named, not required by package: pkg-config --static would otherwise also ask for what those
+# packages need when they are linked statically themselves, which a user who has their .so lacks.
+# pc: $1 prefix, $2 include directory, $3 library directory
+define pc
+prefix=$1
+includedir=$2
+libdir=$3
+
+Name: weir
+Description: Stateful stream processing in C
+Version: $(VERSION)
+Libs: -L$${libdir} -lweir
+Libs.private: $(filter-out -Wl%,$(LIBS))
+Cflags: -I$${includedir}
+endef
+export PC_TREE := $(call pc,$${pcfiledir}/..,$${prefix}/include,$${prefix}/build)
+export PC_INSTALLED := $(call pc,$(PREFIX),$${prefix}/include,$${prefix}/lib)
+
+$(OUT)/weir.pc: tools/build.mk
+	@mkdir -p $(@D)
+	@printenv PC_TREE > $@
+
+DEST := $(DESTDIR)$(PREFIX)
+install: $(LIBWEIR) $(SHARED) $(CLI_BIN)
+	@install -d $(DEST)/include/weir $(DEST)/lib/pkgconfig $(DEST)/share/doc/weir
+	@$(if $(wildcard include/weir/*.h),install -m 644 include/weir/*.h $(DEST)/include/weir/)
+	@install -m 644 $(LIBWEIR) $(DEST)/lib/
+	@$(if $(LIB_SRC),install -m 755 $(OUT)/$(SONAME) $(DEST)/lib/ && ln -sf $(SONAME) $(DEST)/lib/libweir.so)
+	@$(if $(CLI_BIN),install -d $(DEST)/bin && install -m 755 $(CLI_BIN) $(DEST)/bin/)
+	@install -m 644 LICENSE $(DEST)/share/doc/weir/
+	@printenv PC_INSTALLED > $(DEST)/lib/pkgconfig/weir.pc
+	@echo "installed into $(DEST)"
+
+compile_commands.json: $(V)/flags $(V)/sources.list tools/compile_commands.py
+	@python3 tools/compile_commands.py $@ "$(CC)" "$(CFLAGS_ALL)" $(ALL_SRC)
+$(V)/sources.list: FORCE
+	$(call remember,$(ALL_SRC))
+
+# ---- test runs -------------------------------------------------------------------------------------------
+
+run = python3 tools/run_tests.py run
+T ?=
+chosen = $(if $(T),$(foreach p,$1,$(if $(findstring $(T),$p),$p)),$1)
+# Under TSan: what is named after threads, and everything of the folders whose work crosses them.
+THREADED := $(filter %_threads_test,$(UNIT_BIN)) $(foreach d,exchange task manager,\
+	$(filter $(OUT)/unit/runtime/$d/%,$(UNIT_BIN)))
+FUZZ_SECONDS ?= 30
+fuzz_limit := $(shell expr $(FUZZ_SECONDS) + 120)
+fuzz_names := $(patsubst $(OUT)/fuzz/%_fuzz,%,$(call chosen,$(FUZZ_BIN)))
+fuzz_command = $(OUT)/fuzz/$1_fuzz -max_total_time=$(FUZZ_SECONDS) -timeout=25 -rss_limit_mb=2048 \
+	-verbosity=1 -print_final_stats=1 -artifact_prefix=$(V)/artifacts/$1- $(V)/corpus/$1
+
+run-unit: $(call chosen,$(UNIT_BIN))
+	@$(run) unit --timeout 120 $^
+run-unit-tsan: $(sort $(call chosen,$(THREADED)))
+	@$(run) unit-tsan --timeout 300 $^
+run-property: $(call chosen,$(PROPERTY_BIN))
+	@$(run) property --timeout 600 $^
+run-sim: $(call chosen,$(SIM_BIN))
+	@$(run) sim --timeout 1200 $^
+run-fuzz: $(call chosen,$(FUZZ_BIN))
+	@mkdir -p $(V)/artifacts $(addprefix $(V)/corpus/,$(fuzz_names))
+	@$(foreach n,$(fuzz_names),$(if $(wildcard test/fuzz/corpus/$n),cp -rT test/fuzz/corpus/$n $(V)/corpus/$n;)) true
+	@$(run) fuzz --timeout $(fuzz_limit) $(foreach n,$(fuzz_names),"$(strip $(call fuzz_command,$n))")

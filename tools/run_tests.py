@@ -1,0 +1,211 @@
+#!/usr/bin/env python3
+"""Run test programs with a time limit each, keep their output, and count.
+
+    run_tests.py run SUITE [--timeout S] [--jobs N] [--unittest DIR]... [COMMAND]...
+        runs each command (one shell-quoted word each) and each test_*.py of each DIR in a process of its
+        own, with output in build/test-logs/SUITE/. Counts come from what cmocka, unittest or a script that
+        prints "ok", "not ok" and "skip" lines say; any other program counts as one test. A program that
+        ends badly after its tests passed (a leak, a crash) counts as one failure more.
+    run_tests.py suites SUITE...
+        runs `make SUITE` for each, goes on after failures, and ends with the sum on a plain line.
+"""
+import argparse
+import glob
+import json
+import os
+import re
+import shlex
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+LOGS = os.path.join("build", "test-logs")
+TAIL_LINES = 60
+SLOW_SECONDS = 10
+LONG_FACTOR = 5  # of time limits under WEIR_TEST_LONG
+
+
+def number(pattern, text):
+    return sum(int(found) for found in re.findall(pattern, text, re.MULTILINE))
+
+
+def count_cmocka(text):
+    if "[==========]" not in text:
+        return None
+    if "[ RUN      ]" in text and not re.search(r"\[  (PASSED|FAILED)  \] \d+ test", text):
+        return 0, 1, 0  # left in the middle, perhaps with exit code 0
+    return (number(r"^\[  PASSED  \] (\d+) test", text), number(r"^\[  FAILED  \] (\d+) test", text),
+            number(r"^\[  SKIPPED \] (\d+) test", text))
+
+
+def count_unittest(text):
+    found = re.search(r"^Ran (\d+) tests? in .*\n\n(OK|FAILED)(.*)$", text, re.MULTILINE)
+    if not found:
+        return None
+    failed = number(r"(?:failures|errors|unexpected successes)=(\d+)", found.group(3))
+    skipped = number(r"skipped=(\d+)", found.group(3))
+    return max(int(found.group(1)) - failed - skipped, 0), failed, skipped
+
+
+def count_script(text):
+    counts = [len(re.findall(pattern, text, re.MULTILINE)) for pattern in (r"^ok ", r"^not ok ", r"^skip ")]
+    return tuple(counts) if any(counts) else None
+
+
+def count(text, code):
+    """(passed, failed, skipped) of one program."""
+    passed, failed, skipped = (count_cmocka(text) or count_unittest(text) or count_script(text)
+                               or (int(code == 0), 0, 0))
+    if code != 0 and failed == 0:
+        failed = 1
+    return passed, failed, skipped
+
+
+def environment(scratch):
+    env = dict(os.environ, TMPDIR=scratch, PYTHONDONTWRITEBYTECODE="1")
+    env.setdefault("ASAN_OPTIONS", "detect_stack_use_after_return=1:strict_string_checks=1")
+    env.setdefault("UBSAN_OPTIONS", "print_stacktrace=1")
+    env.setdefault("TSAN_OPTIONS", "halt_on_error=1:second_deadlock_stack=1")
+    for option, path in (("LSAN_OPTIONS", "tools/lsan.supp"), ("TSAN_OPTIONS", "tools/tsan.supp")):
+        if os.path.exists(path):
+            env[option] = f"{env.get(option, '')}:suppressions={os.path.abspath(path)}".lstrip(":")
+    return env
+
+
+def end_group(process):
+    """What a test leaves running must not outlive it."""
+    try:
+        os.killpg(process.pid, signal.SIGKILL)
+    except ProcessLookupError:
+        pass
+
+
+def execute(command, log, timeout):
+    """Run to the end or the limit; returns the exit code, output is in the log."""
+    scratch = tempfile.mkdtemp(prefix="weir-")
+    try:
+        with open(log, "wb") as output:
+            process = subprocess.Popen(shlex.split(command), stdin=subprocess.DEVNULL, stdout=output,
+                                       stderr=subprocess.STDOUT, env=environment(scratch),
+                                       start_new_session=True)
+            try:
+                code = process.wait(timeout)
+            except subprocess.TimeoutExpired:
+                code = 124
+                output.write(f"\nstopped: not done after {timeout} s\n".encode())
+            end_group(process)
+            process.wait()
+            return code
+    except OSError as error:
+        with open(log, "a", encoding="utf-8") as output:
+            output.write(f"cannot run: {error}\n")
+        return 127
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+
+
+def run_one(name, command, directory, timeout):
+    log = os.path.join(directory, name.replace("/", "_") + ".log")
+    start = time.monotonic()
+    code = execute(command, log, timeout)
+    seconds = time.monotonic() - start
+    with open(log, encoding="utf-8", errors="replace") as file:
+        text = file.read()
+    result = count(text, code)
+    if result[1]:
+        tail = "\n".join("    " + line for line in text.splitlines()[-TAIL_LINES:])
+        print(f"FAILED {name} (exit code {code}, {seconds:.1f} s), all of it in {log}\n{tail}", flush=True)
+    elif seconds >= SLOW_SECONDS:
+        print(f"  {name}: {result[0]} passed, {seconds:.1f} s", flush=True)
+    return result
+
+
+def programs(arguments):
+    """[(name, command)] in order; names are unique because they name log files."""
+    found = []
+    for command in arguments.command:
+        words = [word for word in shlex.split(command) if not word.startswith("-")]
+        interpreted = words[0] in ("python3", "bash") and len(words) > 1
+        found.append((words[1] if interpreted else words[0].removeprefix("build/"), command))
+    for directory in arguments.unittest:
+        for path in sorted(glob.glob(os.path.join(directory, "test_*.py"))):
+            file = os.path.basename(path)
+            words = [sys.executable, "-m", "unittest", "discover", "-v", "-s", directory, "-p", file]
+            found.append((path, shlex.join(words)))
+    return found
+
+
+def report(suite, total, seconds, wanted):
+    os.makedirs(LOGS, exist_ok=True)
+    with open(os.path.join(LOGS, suite + ".json"), "w", encoding="utf-8") as file:
+        json.dump(total, file)
+    nothing = "" if wanted else " (there are no such tests)"
+    counts = f"{total[0]} passed, {total[1]} failed, {total[2]} skipped"
+    print(f"{suite}: {counts}, {seconds:.1f} s{nothing}", flush=True)
+
+
+def run(arguments):
+    limit = arguments.timeout * (LONG_FACTOR if os.environ.get("WEIR_TEST_LONG") else 1)
+    directory = os.path.join(LOGS, arguments.suite)
+    shutil.rmtree(directory, ignore_errors=True)
+    os.makedirs(directory)
+    start = time.monotonic()
+    wanted = programs(arguments)
+    with ThreadPoolExecutor(max(arguments.jobs, 1)) as pool:
+        results = list(pool.map(lambda one: run_one(one[0], one[1], directory, limit), wanted))
+    total = [sum(column) for column in zip(*results)] or [0, 0, 0]
+    report(arguments.suite, total, time.monotonic() - start, wanted)
+    return int(total[1] > 0)
+
+
+def run_suite(suite):
+    """`make SUITE`; a suite that ended without a count (it did not compile) is one failure."""
+    result = os.path.join(LOGS, suite + ".json")
+    if os.path.exists(result):
+        os.remove(result)
+    outer = ("MAKEFLAGS", "MFLAGS", "MAKELEVEL")
+    env = {name: value for name, value in os.environ.items() if name not in outer}
+    code = subprocess.call(["make", "--no-print-directory", suite], env=env)
+    if not os.path.exists(result):
+        print(f"{suite}: could not be built or started (exit code {code})", flush=True)
+        return [0, 1, 0]
+    with open(result, encoding="utf-8") as file:
+        return json.load(file)
+
+
+def suites(names):
+    os.makedirs(LOGS, exist_ok=True)
+    results = []
+    for suite in names:
+        print(f"---- {suite}", flush=True)
+        results.append(run_suite(suite))
+    passed, failed, skipped = (sum(column) for column in zip(*results))
+    print(f"{passed} passed, {failed} failed, {skipped} skipped", flush=True)
+    return int(failed > 0 or passed == 0)
+
+
+def parse(words):
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("what", choices=("run", "suites"))
+    parser.add_argument("suite")
+    parser.add_argument("--timeout", type=float, default=120)
+    parser.add_argument("--jobs", type=int, default=int(os.environ.get("JOBS") or os.cpu_count() or 1))
+    parser.add_argument("--unittest", action="append", default=[])
+    parser.add_argument("command", nargs="*")
+    return parser.parse_intermixed_args(words)
+
+
+def main():
+    arguments = parse(sys.argv[1:])
+    if arguments.what == "suites":
+        return suites([arguments.suite] + arguments.command)
+    return run(arguments)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
