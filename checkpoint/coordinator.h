@@ -12,8 +12,11 @@
  *
  * One checkpoint at a time; the next starts `interval_ms` after the start of the last one, at least
  * `min_pause_ms` after its end. A request (savepoint, last one before a stop) starts as soon as the
- * current one is over. Acks of other attempts or checkpoints, and second acks, are ignored and said
- * so. Thread: its owner (job manager). */
+ * current one is over; if it fails it is gone, and whoever asked asks again. Acks of other checkpoints
+ * and second acks are ignored: the action is NONE then, and its `why` says so. (Acks of other attempts
+ * never get here: every message carries its attempt.) After coordinator_stopped a checkpoint that is
+ * being stored may still complete: its NOTIFY comes before coordinator_running of the next attempt,
+ * because restoring waits for the storing. Thread: its owner (job manager). */
 #ifndef WEIR_CHECKPOINT_COORDINATOR_H
 #define WEIR_CHECKPOINT_COORDINATOR_H
 
@@ -39,7 +42,7 @@ enum coordinator_action_kind {
 struct coordinator_action {
     enum coordinator_action_kind kind;
     uint64_t checkpoint;
-    const char *why; /* static text */
+    const char *why; /* static text, or NULL: of ABORT, and of NONE when an event was ignored */
 };
 
 enum coordinator_phase { COORDINATOR_IDLE, COORDINATOR_PENDING, COORDINATOR_STORING };
@@ -48,8 +51,8 @@ enum coordinator_phase { COORDINATOR_IDLE, COORDINATOR_PENDING, COORDINATOR_STOR
 struct coordinator {
     struct coordinator_options options;
     enum coordinator_phase phase;
-    uint64_t checkpoint; /* of the current phase */
-    uint64_t last_started, last_completed;
+    uint64_t checkpoint; /* of the current phase; idle: of the last one */
+    uint64_t last_started, last_completed; /* last_completed 0: none since init */
     uint32_t ack_count;
     bool *acked;
     bool is_running;   /* tasks run: checkpoints may start */

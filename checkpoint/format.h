@@ -10,21 +10,27 @@
  *           8    4  format version, 1
  *          12    4  zero
  *          16    8  length of the body in bytes
- *          24    8  checksum of the body (base/hash.h)
+ *          24    8  checksum (base/hash.h) of all other bytes: 0..23, then the body
  *          32    n  body
  *
- * A version that is newer than this code is refused by name. All memory of a decoded metadata is in
+ * A version that is newer than this code is refused by name (WEIR_E_STATE; anything else that does not
+ * fit is WEIR_E_CORRUPT, so a flipped bit is never taken for a newer version). All memory of a decoded metadata is in
  * its arena. Counts and lengths are checked before use: the bytes are untrusted until the checksum
  * fits, and bounded after.
- * Thread: its holder. Limits: 1 GiB of metadata, 1,000,000 files. */
+ * Thread: its holder. Limits: 1 GiB of metadata; 1,000,000 operators, and of each of them as many
+ * files, staged files, items, counters. */
 #ifndef WEIR_CHECKPOINT_FORMAT_H
 #define WEIR_CHECKPOINT_FORMAT_H
 
 #include "base/memory.h"
+#include "base/os.h"
 #include "state/backend.h"
 #include <weir/connector.h>
 
-/* What one operator of one subtask put into a checkpoint. Thread: its holder. */
+#define CHECKPOINT_SIZE_MAX ((size_t)1 << 30)
+#define CHECKPOINT_COUNT_MAX 1000000u
+
+/* Thread: its holder. What one operator of one subtask put into a checkpoint. */
 struct operator_snapshot {
     weir_str uid;
     uint32_t subtask;             /* of the operator */
@@ -44,7 +50,7 @@ struct operator_snapshot {
     uint32_t counter_count;
 };
 
-/* What a subtask acks with: its operators. Owner: whoever holds it; freed whole. */
+/* Thread: its holder; freed whole. What a subtask acks with: its operators. */
 struct subtask_snapshot {
     struct arena arena;
     struct operator_snapshot *operators;
@@ -56,6 +62,7 @@ struct subtask_snapshot {
 struct subtask_snapshot *subtask_snapshot_new(uint64_t checkpoint, uint32_t subtask);
 void subtask_snapshot_free(struct subtask_snapshot *snapshot);
 
+/* Thread: its holder. */
 struct checkpoint_metadata {
     struct arena arena;
     weir_str job;
@@ -67,12 +74,14 @@ struct checkpoint_metadata {
     int64_t started_ms, completed_ms;
     struct operator_snapshot *operators; /* all subtasks' */
     uint32_t operator_count;
+    uint32_t operator_capacity;
 };
 void checkpoint_metadata_init(struct checkpoint_metadata *metadata);
 void checkpoint_metadata_release(struct checkpoint_metadata *metadata);
-/* Copies the operators of a snapshot into the metadata. */
+/* Copies the operators of a snapshot, and all that they point to, into the metadata. */
 void checkpoint_metadata_add(struct checkpoint_metadata *metadata,
     const struct subtask_snapshot *snapshot);
+/* Appends the bytes; too many: weir_buffer_overflowed. */
 void checkpoint_encode(const struct checkpoint_metadata *metadata, weir_buffer *out);
 /* `metadata` is initialised by the callee and released by the caller, on success only. `what` names
  * the bytes in errors. */

@@ -13,7 +13,7 @@
 
 #include "checkpoint/format.h"
 
-/* Views into the metadata; the arrays are in the arena given. Thread: its holder. */
+/* Thread: its holder. Views into the metadata; the arrays are in the arena given. */
 struct operator_restore {
     struct backend_source *sources; /* overlapping keyed state */
     uint32_t source_count;
@@ -29,7 +29,7 @@ void restore_operator(const struct checkpoint_metadata *metadata, weir_str uid,
 /* Sum over the old subtasks; 0 when absent. */
 int64_t restore_counter(const struct checkpoint_metadata *metadata, weir_str uid, weir_str counter);
 
-/* What the new job expects of one operator. Thread: immutable after init. */
+/* Thread: immutable after init. What the new job expects of one operator. */
 struct restore_expectation {
     weir_str uid;
     weir_str backend; /* empty: no keyed state */

@@ -10,8 +10,7 @@ static uint32_t first_group(uint32_t subtask, uint32_t parallelism, uint32_t max
     return (uint32_t)((product + parallelism - 1) / parallelism);
 }
 
-struct group_range key_group_range(
-    uint32_t subtask, uint32_t parallelism, uint32_t max_parallelism)
+struct group_range key_group_range(uint32_t subtask, uint32_t parallelism, uint32_t max_parallelism)
 {
     ASSERT(max_parallelism >= 1 && max_parallelism <= MAX_PARALLELISM_LIMIT);
     ASSERT(parallelism >= 1 && parallelism <= max_parallelism);

@@ -62,9 +62,10 @@ struct weir_format_class {
         weir_buffer *value, bool *key_is_null, bool *value_is_null);
 };
 
-WEIR_API struct weir_format weir_raw(void);                         /* struct weir_message */
+WEIR_API struct weir_format weir_raw(void);                          /* struct weir_message */
 WEIR_API struct weir_format weir_json(const struct weir_type *type); /* one object a record */
-WEIR_API struct weir_format weir_csv(const struct weir_type *type);  /* RFC 4180, fields by position */
+WEIR_API struct weir_format weir_csv(
+    const struct weir_type *type); /* RFC 4180, fields by position */
 WEIR_API struct weir_format weir_msgpack(const struct weir_type *type); /* map: field id -> value */
 
 /* -- what every connector may ask --------------------------------------------------------------- */
@@ -88,6 +89,7 @@ WEIR_API void weir_file_add(weir_ctx *ctx, const char *path);
 WEIR_API const char *weir_file_find(const weir_ctx *ctx, weir_str file_name);
 
 WEIR_API const char *weir_job_name_of(const weir_ctx *ctx);
+WEIR_API const char *weir_uid_of(const weir_ctx *ctx); /* of the source, sink or operator */
 /* A random number made at a fresh start and kept in every checkpoint since. */
 WEIR_API uint64_t weir_instance_id(const weir_ctx *ctx);
 /* Rises with every start and restart of the job. */
@@ -173,8 +175,8 @@ struct weir_sink_class {
     const struct weir_type *(*in_type)(const void *options); /* NULL result: any type */
     weir_error *(*validate)(const void *options);
     weir_error *(*open)(weir_ctx *ctx, const void *options, void *instance);
-    weir_error *(*write)(weir_ctx *ctx, void *instance, const struct weir_row *rows,
-        uint32_t row_count);
+    weir_error *(
+        *write)(weir_ctx *ctx, void *instance, const struct weir_row *rows, uint32_t row_count);
     weir_error *(*snapshot)(weir_ctx *ctx, void *instance, uint64_t checkpoint);
     weir_error *(*checkpoint_complete)(weir_ctx *ctx, void *instance, uint64_t checkpoint);
     /* Checkpoints whose output is not published yet: the engine stops feeding a sink that has more
@@ -197,8 +199,8 @@ struct weir_kafka_source_options {
     const char *topic;
     const char *group; /* NULL: the job's name */
     struct weir_format format;
-    bool bounded;       /* stop at the end offsets seen at the first start */
-    bool from_latest;   /* where to start without a checkpoint; default: earliest */
+    bool bounded;                  /* stop at the end offsets seen at the first start */
+    bool from_latest;              /* where to start without a checkpoint; default: earliest */
     int64_t discovery_interval_ms; /* 0: 10 s */
     const char *const *client;     /* "name=value" for librdkafka, NULL-terminated; NULL: none */
 };
@@ -211,9 +213,9 @@ struct weir_kafka_sink_options {
     const char *brokers;
     const char *topic;
     struct weir_format format;
-    const char *token_topic;  /* NULL: "<topic>-weir-tokens"; created if missing */
-    uint32_t chunk_size;      /* bytes a transaction; 0: 4 MB; at most 8 MB */
-    bool republish;           /* go on although output after the restored checkpoint exists */
+    const char *token_topic; /* NULL: "weir-tokens-<job>-<uid>"; created if missing */
+    uint32_t chunk_size;     /* bytes a transaction; 0: 4 MB; at most 8 MB */
+    bool republish;          /* go on although output after the restored checkpoint exists */
     const char *const *client;
 };
 WEIR_API struct weir_sink weir_kafka_sink_with(const struct weir_kafka_sink_options *options);

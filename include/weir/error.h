@@ -14,8 +14,8 @@
 
 #include <stdbool.h>
 
-#define WEIR_API __attribute__((visibility("default")))
-#define WEIR_MUST_USE __attribute__((warn_unused_result))
+#define WEIR_API                     __attribute__((visibility("default")))
+#define WEIR_MUST_USE                __attribute__((warn_unused_result))
 #define WEIR_PRINTF(format_, first_) __attribute__((format(printf, format_, first_)))
 
 /* code, process exit status, meaning: one row is all that a new code needs. */
@@ -66,7 +66,7 @@ WEIR_API weir_error *weir_error_retriable(weir_error *error) WEIR_MUST_USE;
 
 /* Reads. Pointers stay valid until the error is freed or wrapped. */
 WEIR_API enum weir_code weir_error_code(const weir_error *error);
-WEIR_API const char *weir_error_reason(const weir_error *error); /* token, or NULL unless DATA */
+WEIR_API const char *weir_error_reason(const weir_error *error);  /* token, or NULL unless DATA */
 WEIR_API const char *weir_error_message(const weir_error *error); /* "outer: inner: cause" */
 WEIR_API bool weir_error_is_retriable(const weir_error *error);
 

@@ -36,8 +36,10 @@ WEIR_API weir_stream *weir_source(weir_job *job, const char *name, struct weir_s
  * `out_of_orderness_ms`, never above the wall clock, the smallest over the splits that are not
  * idle. Without this verb a source has no watermarks. */
 #define weir_event_time(stream_, type_, member_, out_of_orderness_ms_) \
-    weir_event_time_at((stream_), &type_##_type, offsetof(struct type_, member_) + \
-        0 * sizeof(*(int64_t *){ &((struct type_ *)0)->member_ }), (out_of_orderness_ms_))
+    weir_event_time_at((stream_), &type_##_type, \
+        offsetof(struct type_, member_) + \
+            0 * sizeof(*(int64_t *){ &((struct type_ *)0)->member_ }), \
+        (out_of_orderness_ms_))
 WEIR_API weir_stream *weir_event_time_at(weir_stream *source, const struct weir_type *type,
     size_t member_offset, int64_t out_of_orderness_ms);
 

@@ -73,8 +73,8 @@ struct weir_side_output {
     const struct weir_type *type;
 };
 
-#define WEIR_STATES_MAX 64
-#define WEIR_SIDES_MAX 16
+#define WEIR_STATES_MAX   64
+#define WEIR_SIDES_MAX    16
 #define WEIR_COUNTERS_MAX 64
 
 /* All pointers are borrowed for the life of the job: make it static const. */
@@ -92,8 +92,8 @@ struct weir_operator {
     size_t instance_size; /* bytes of zeroed memory per subtask: weir_instance() */
     bool has_timers;      /* set it to use weir_timer_set; needs a keyed input */
 
-    weir_error *(*open)(weir_ctx *ctx);  /* before the first record; may block for a bounded time */
-    void (*close)(weir_ctx *ctx);        /* always after open was called, also on failure */
+    weir_error *(*open)(weir_ctx *ctx); /* before the first record; may block for a bounded time */
+    void (*close)(weir_ctx *ctx);       /* always after open was called, also on failure */
     /* One of these two. on_batch gets 1..n rows of one input and is a loop over on_record in
      * meaning: rows already handled stay handled when it returns an error; use weir_batch_reject
      * for a single bad row. On a keyed input call weir_batch_select before touching state. */
@@ -127,9 +127,9 @@ WEIR_API void weir_set_timestamp(weir_ctx *ctx, int64_t timestamp_ms);
 
 /* -- the record being handled --------------------------------------------------------------- */
 
-WEIR_API int64_t weir_timestamp(const weir_ctx *ctx); /* ms, or WEIR_NO_TIMESTAMP */
-WEIR_API int64_t weir_watermark(const weir_ctx *ctx); /* ms; INT64_MIN before the first */
-WEIR_API int64_t weir_now_ms(const weir_ctx *ctx);    /* wall clock, read once per batch */
+WEIR_API int64_t weir_timestamp(const weir_ctx *ctx);  /* ms, or WEIR_NO_TIMESTAMP */
+WEIR_API int64_t weir_watermark(const weir_ctx *ctx);  /* ms; INT64_MIN before the first */
+WEIR_API int64_t weir_now_ms(const weir_ctx *ctx);     /* wall clock, read once per batch */
 WEIR_API weir_str weir_key_bytes(const weir_ctx *ctx); /* the current key as stored */
 WEIR_API void *weir_instance(weir_ctx *ctx);           /* the subtask's own zeroed memory */
 WEIR_API const void *weir_config(const weir_ctx *ctx); /* what the graph verb was given */
@@ -155,7 +155,8 @@ WEIR_API void weir_batch_reject(weir_ctx *ctx, const struct weir_row *row, weir_
     ((const struct type_ *)weir_state_read_as((ctx_), (state_), &type_##_type))
 #define weir_state_edit(ctx_, state_, type_) \
     ((struct type_ *)weir_state_edit_as((ctx_), (state_), &type_##_type))
-WEIR_API const void *weir_state_read_as(weir_ctx *ctx, uint32_t state, const struct weir_type *type);
+WEIR_API const void *weir_state_read_as(weir_ctx *ctx, uint32_t state,
+    const struct weir_type *type);
 WEIR_API void *weir_state_edit_as(weir_ctx *ctx, uint32_t state, const struct weir_type *type);
 /* Removes the value, the whole list, or every entry of the map, of the current key. */
 WEIR_API void weir_state_clear(weir_ctx *ctx, uint32_t state);

@@ -25,8 +25,7 @@ WEIR_API void weir_harness_free(weir_harness *harness);
 /* Sends a record with an event time; aborts if the operator fails other than by WEIR_E_DATA. */
 #define weir_harness_send(harness_, timestamp_ms_, type_, record_) \
     weir_harness_send_as((harness_), (timestamp_ms_), (const struct type_ *){ (record_) })
-WEIR_API void weir_harness_send_as(weir_harness *harness, int64_t timestamp_ms,
-    const void *record);
+WEIR_API void weir_harness_send_as(weir_harness *harness, int64_t timestamp_ms, const void *record);
 /* The same, but returns the operator's error (the caller frees it), whatever its code. */
 WEIR_API weir_error *weir_harness_try(weir_harness *harness, int64_t timestamp_ms,
     const void *record) WEIR_MUST_USE;
@@ -42,7 +41,8 @@ WEIR_API void weir_harness_finish(weir_harness *harness);
 WEIR_API const void *weir_harness_take_as(weir_harness *harness);
 WEIR_API const void *weir_harness_take_side(weir_harness *harness, uint32_t side);
 WEIR_API const struct weir_dead_letter *weir_harness_take_dead(weir_harness *harness);
-WEIR_API uint32_t weir_harness_emitted(const weir_harness *harness); /* not taken yet, main output */
+WEIR_API uint32_t weir_harness_emitted(
+    const weir_harness *harness); /* not taken yet, main output */
 
 /* The operator's counter, by index. */
 WEIR_API int64_t weir_harness_counter(const weir_harness *harness, uint32_t counter);

@@ -21,7 +21,7 @@
 
 #include <weir/error.h>
 
-#define WEIR_FIELDS_MAX 64
+#define WEIR_FIELDS_MAX      64
 #define WEIR_RECORD_SIZE_MAX (2u << 20) /* bytes, struct and strings together */
 
 typedef struct weir_str {
@@ -66,8 +66,14 @@ struct weir_type {
 };
 
 #define WEIR_KIND_OF(lvalue_) \
-    _Generic((lvalue_), bool: WEIR_BOOL, int32_t: WEIR_I32, uint32_t: WEIR_U32, int64_t: WEIR_I64, \
-        uint64_t: WEIR_U64, double: WEIR_F64, weir_str: WEIR_STRING)
+    _Generic((lvalue_), bool \
+             : WEIR_BOOL, int32_t \
+             : WEIR_I32, uint32_t \
+             : WEIR_U32, int64_t \
+             : WEIR_I64, uint64_t \
+             : WEIR_U64, double \
+             : WEIR_F64, weir_str \
+             : WEIR_STRING)
 
 #define WEIR_FIELD(id_, type_, member_) \
     { \
@@ -98,17 +104,19 @@ struct weir_key {
     uint32_t offsets[WEIR_KEY_FIELDS_MAX];
 };
 #define WEIR_KEY(type_, member_) \
-    ((struct weir_key){ .type = &type_##_type, .offset_count = 1, \
+    ((struct weir_key){ .type = &type_##_type, \
+        .offset_count = 1, \
         .offsets = { offsetof(struct type_, member_) } })
 #define WEIR_KEY2(type_, first_, second_) \
-    ((struct weir_key){ .type = &type_##_type, .offset_count = 2, \
+    ((struct weir_key){ .type = &type_##_type, \
+        .offset_count = 2, \
         .offsets = { offsetof(struct type_, first_), offsetof(struct type_, second_) } })
 
 /* One message of an outside system, undecoded: what sources give to a format, what a format gives
  * to sinks, and the record type of the raw format. */
 struct weir_message {
-    weir_str topic; /* topic, or file name; empty when neither */
-    int64_t offset; /* Kafka offset, or the byte where a line starts */
+    weir_str topic;       /* topic, or file name; empty when neither */
+    int64_t offset;       /* Kafka offset, or the byte where a line starts */
     int64_t timestamp_ms; /* the source's own time stamp, or WEIR_NO_TIMESTAMP */
     weir_str key;         /* NULL data: null key */
     weir_str value;       /* NULL data: null value, a tombstone */

@@ -2,17 +2,24 @@
  *
  *      partition --push--> [ ring of segments ] --pop--> gate
  *
- * The credits of a channel are its free places: a producer without one reports *no room*, its task
- * stops reading its own inputs, and so on up to the source, which stops polling. Barriers, ends and
- * what one step produced beyond the last credit always find a place: the ring is larger than the
- * credits by CHANNEL_RESERVE, and behind it the producer keeps an overflow list (bounded by one
- * step's output) that goes first.
+ * The credits of a channel are its free places, of 32 KiB each: a producer without one reports
+ * *no room*, its task stops reading its own inputs, and so on up to the source, which stops
+ * polling. A segment takes a place, that of a longer record as many as its bytes need: so a
+ * channel holds credits x 32 KiB and what one step produced beyond the last credit, whatever the
+ * size of records. Barriers, ends and that overhang always find a place: the ring is larger than
+ * the credits by CHANNEL_RESERVE, and behind it the producer keeps an overflow list (bounded by
+ * one step's output) that goes first.
  *
- * Waking: pushing wakes the consumer's executor if it sleeps, popping the producer's if it had found
- * no room. In one process a push hands a pointer over. (Between processes an io thread takes the
+ * Waking: pushing wakes the consumer's executor if it sleeps; popping wakes the producer's if it
+ * had found no room or an overflow, once half of the credits are free: a wake for each segment
+ * would be a switch between threads for each. Its overflow moves only when the producer asks for
+ * room (or flushed), so a producer asks *all* its channels, even if the first has none: what
+ * waits behind a second one may be the barrier that the consumer of the first is waiting for.
+ *
+ * In one process a push hands a pointer over. (Between processes an io thread takes the
  * consumer's part on one side and the producer's on the other.)
  *
- * Thread: push and room: producer; pop: consumer. */
+ * Thread: push, room and flushed: producer; pop and is_empty: consumer; the rest: neither runs. */
 #ifndef WEIR_EXCHANGE_CHANNEL_H
 #define WEIR_EXCHANGE_CHANNEL_H
 
@@ -20,21 +27,22 @@
 #include <stdbool.h>
 
 #define CHANNEL_CREDITS_DEFAULT 8 /* segments: 256 KiB in flight a channel */
-#define CHANNEL_RESERVE 4
+#define CHANNEL_RESERVE         4
 
 struct waker;
-struct channel;
+struct channel; /* Thread: producer and consumer, one each */
 struct channel *channel_new(uint32_t credits);
 void channel_free(struct channel *channel); /* gives back what is in it */
 /* Before the first push; may be NULL (tests, simulator). */
 void channel_set_wakers(struct channel *channel, struct waker *producer, struct waker *consumer);
 
 void channel_push(struct channel *channel, struct segment *segment);
-uint32_t channel_room(struct channel *channel); /* credits left; tries to drain the overflow first */
-/* True when nothing is in the overflow list: everything pushed is on its way. */
+uint32_t channel_room(
+    struct channel *channel); /* credits left; tries to drain the overflow first */
+/* True when nothing is in the overflow list: everything pushed is on its way. Drains it too. */
 bool channel_flushed(struct channel *channel);
 
 struct segment *channel_pop(struct channel *channel); /* NULL: empty */
-bool channel_is_empty(const struct channel *channel);  /* consumer's view */
+bool channel_is_empty(const struct channel *channel); /* consumer's view */
 
 #endif

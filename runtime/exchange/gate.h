@@ -1,9 +1,9 @@
 /* gate.h -- the consuming side of a task: all its channels, fairly, with the power to block some.
  *
- * gate_next gives either a batch of records of one channel or one event of one channel, in the order
- * of that channel; channels take turns, a segment each. A blocked channel (it has delivered its
- * barrier, others have not) is left alone: its segments stay where they are, credits run out, its
- * producer stops. That is all of the memory an aligned checkpoint needs.
+ * gate_next gives either a batch of records of one channel or one event of one channel, in the
+ * order of that channel; channels take turns, a segment each. A blocked channel (it has delivered
+ * its barrier, others have not) is left alone: its segments stay where they are, credits run out,
+ * its producer stops. That is all of the memory an aligned checkpoint needs.
  *
  * Records are opened in place (layout_open): the rows are valid until the next call.
  * Thread: the consuming task's. */

@@ -1,13 +1,17 @@
 /* partition.h -- the producing side of one edge: routes records into one channel per consumer.
  *
- * Each channel has an open segment that records are appended to; it is pushed when it is full, when
- * an event (watermark, barrier, end) must follow, and by partition_flush (end of a step that has
- * nothing more to do, or the buffer time-out). The route is made by a partitioner:
+ * Each channel has an open segment that records are appended to; it is pushed when it is full,
+ * when an event (watermark, barrier, end) must follow, and by partition_flush (end of a step that
+ * has nothing more to do, or the buffer time-out). The route is made by the partitioner
+ * (partitioner.h).
  *
- *      forward     subtask i -> i          rebalance  round robin, a segment's worth at a time
- *      broadcast   every channel           key group  key_group_subtask(key_group_of(hash))
+ * On a key-group edge this is where the key is hashed, once: the hash travels with the record. On
+ * the others the hash that a row came with travels on.
  *
- * On a key-group edge this is where the key is hashed, once: the hash travels with the record.
+ * Errors, all of them WEIR_E_LIMIT and the end of the task: the pool has nothing left, a record
+ * is over WEIR_RECORD_SIZE_MAX, a key over PARTITION_KEY_SIZE_MAX. They name the type; the
+ * caller, who knows the operator, puts its name in front. A NULL string in a key is no error: it
+ * is the same key as an empty one (types/key.h).
  *
  * Cost: one copy of the record (layout.h); no lock, no allocation per record.
  * Thread: the producing task's. */
@@ -15,10 +19,11 @@
 #define WEIR_EXCHANGE_PARTITION_H
 
 #include "runtime/exchange/channel.h"
-#include "types/key_group.h"
+#include "runtime/exchange/partitioner.h"
 #include "types/layout.h"
-#include "types/partitioner.h"
 #include <weir/operator.h>
+
+#define PARTITION_KEY_SIZE_MAX (64u << 10) /* bytes of a key */
 
 /* Thread: immutable after init. */
 struct partition_options {
@@ -31,7 +36,8 @@ struct partition_options {
 };
 
 struct partition;
-/* The channels stay the caller's and outlive it; channel i leads to consumer i (FORWARD: the one). */
+/* The channels stay the caller's and outlive it; channel i leads to consumer i (FORWARD: the
+ * one). */
 struct partition *partition_new(const struct partition_options *options,
     struct channel *const *channels, uint32_t channel_count);
 void partition_free(struct partition *partition);
@@ -41,10 +47,11 @@ weir_error *partition_emit(struct partition *partition, const struct weir_row *r
 /* To every channel, after all records so far; pushed at once. */
 weir_error *partition_event(struct partition *partition, enum element_kind kind, int64_t value)
     WEIR_MUST_USE;
-void partition_flush(struct partition *partition);   /* pushes what is open */
-bool partition_has_room(struct partition *partition); /* every channel has a credit */
+void partition_flush(struct partition *partition);          /* pushes what is open */
+bool partition_has_room(struct partition *partition);       /* every channel has a credit */
+bool partition_flushed(struct partition *partition);        /* channel_flushed, for every channel */
 bool partition_has_open(const struct partition *partition); /* records wait for a flush */
-/* Records and bytes emitted so far. */
+/* Records and bytes of layout put into channels so far; a broadcast counts once per channel. */
 uint64_t partition_record_count(const struct partition *partition);
 uint64_t partition_byte_count(const struct partition *partition);
 

@@ -11,17 +11,23 @@
  *          24    8  zero
  *          32    n  record: its layout bytes (types/layout.h)
  *
- * A record that does not fit an empty segment gets a segment of its own, exactly as large as needed;
- * those count against the pool's bytes too.
+ * There are three sizes of them. The usual one, with its own header, is 32 KiB. A record that
+ * does not fit an empty one gets a segment of its own, exactly as large as needed: allocated for
+ * it and freed behind it, the one allocation in the data plane, and only for records of 32 KiB
+ * and more. An event that finds no open segment gets a small one: a barrier to each of 128 x 128
+ * channels must not cost half a gigabyte.
  *
- * Limit: a pool has size_max bytes. Taking never fails below it; a producer looks at
- * partition_has_room before it works, and one step's output is bounded, so the pool is given that
- * much slack. Going over is an error of the task (WEIR_E_LIMIT), never silent growth.
+ * Limit: a pool has size_max bytes, over all segments that are out or kept for reuse. Taking
+ * never fails below it: what is kept is freed first. A producer looks at partition_has_room
+ * before it works, and one step's output is bounded, so the pool is given that much slack. Going
+ * over is an error of the task (WEIR_E_LIMIT), never silent growth.
  * Thread: pool any (a lock per segment, not per record); segment its holder. */
 #ifndef WEIR_EXCHANGE_SEGMENT_H
 #define WEIR_EXCHANGE_SEGMENT_H
 
+#include "base/assert.h"
 #include <stdalign.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -56,21 +62,59 @@ struct segment {
     uint32_t record_count;
     alignas(16) char bytes[];
 };
+_Static_assert(offsetof(struct segment, bytes) % 16 == 0, "elements are aligned to 16 bytes");
+
+#define SEGMENT_CAPACITY (SEGMENT_SIZE - (uint32_t)offsetof(struct segment, bytes))
 
 struct segment_pool *segment_pool_new(size_t size_max);
 void segment_pool_free(struct segment_pool *pool); /* all segments are back */
 /* At least `payload` bytes of one element fit. NULL: over size_max. */
 struct segment *segment_take(struct segment_pool *pool, size_t payload);
+struct segment *segment_take_event(
+    struct segment_pool *pool); /* one element without payload fits */
 void segment_give(struct segment *segment);
 size_t segment_pool_used(const struct segment_pool *pool); /* bytes out */
+size_t segment_pool_size_max(const struct segment_pool *pool);
 
 static inline size_t segment_element_size(size_t payload)
 {
     return sizeof(struct element) + ((payload + 15) & ~(size_t)15);
 }
-/* Space for an element at the end, header filled; NULL: does not fit. */
-struct element *segment_add(struct segment *segment, enum element_kind kind, size_t payload);
+
+static inline bool segment_fits(const struct segment *segment, size_t payload)
+{
+    return segment_element_size(payload) <= segment->capacity - segment->used;
+}
+/* Space for an element at the end, header filled; NULL: does not fit. Per record: inline. */
+static inline struct element *segment_add(struct segment *segment, enum element_kind kind,
+    size_t payload)
+{
+    if (!segment_fits(segment, payload))
+        return NULL;
+    struct element *element = (struct element *)(void *)(segment->bytes + segment->used);
+    *element = (struct element){ .size = (uint32_t)payload, .kind = kind };
+    segment->used += (uint32_t)segment_element_size(payload);
+    segment->record_count += kind == ELEMENT_RECORD;
+    return element;
+}
+
+/* The next unread element, which stays unread; NULL at the end. */
+static inline struct element *segment_peek(struct segment *segment)
+{
+    if (segment->read == segment->used)
+        return NULL;
+    return (struct element *)(void *)(segment->bytes + segment->read);
+}
+
 /* The next unread element, NULL at the end. */
-struct element *segment_next(struct segment *segment);
+static inline struct element *segment_next(struct segment *segment)
+{
+    struct element *element = segment_peek(segment);
+    if (element == NULL)
+        return NULL;
+    segment->read += (uint32_t)segment_element_size(element->size);
+    DEBUG_ASSERT(segment->read <= segment->used);
+    return element;
+}
 
 #endif

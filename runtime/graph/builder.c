@@ -12,6 +12,7 @@
 #include "base/assert.h"
 #include "base/buffer.h"
 #include "runtime/graph/graph_private.h"
+#include "types/schema.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -105,9 +106,8 @@ weir_error *job_mistakes(weir_job *job)
 
 const char *graph_label(weir_job *job, const struct graph_node *node)
 {
-    static const char *const kinds[] = {
-        [PLAN_SOURCE] = "source", [PLAN_OPERATOR] = "operator", [PLAN_SINK] = "sink"
-    };
+    static const char *const
+        kinds[] = { [PLAN_SOURCE] = "source", [PLAN_OPERATOR] = "operator", [PLAN_SINK] = "sink" };
     return arena_printf(&job->arena, "%s '%s'", kinds[node->kind], node->name);
 }
 
@@ -183,14 +183,22 @@ const struct weir_type *graph_branch_type(const struct graph_branch *branch)
     return NULL;
 }
 
+/* Has it a mistake of its own? plan_validate tells it once; here it must only do no harm. */
+static bool is_sound(const struct weir_type *type)
+{
+    weir_error *error = schema_validate(type);
+    weir_error_free(error);
+    return error == NULL;
+}
+
 /* Every file that includes a WEIR_TYPE has its own copy, so pointers say nothing. */
 bool graph_types_equal(const struct weir_type *a, const struct weir_type *b)
 {
     if (a == b)
         return true;
-    if (a == NULL || b == NULL || a->size != b->size)
+    if (a == NULL || b == NULL)
         return false;
-    return weir_type_fingerprint(a) == weir_type_fingerprint(b);
+    return !is_sound(a) || !is_sound(b) || schema_equal(a, b);
 }
 
 bool graph_keys_equal(const struct weir_key *a, const struct weir_key *b)
@@ -222,8 +230,8 @@ static bool has_room(weir_job *job, uint32_t edge_count)
     return false;
 }
 
-static struct graph_node *node_new(
-    weir_job *job, enum plan_operator_kind kind, const char *name, const weir_stream *in)
+static struct graph_node *node_new(weir_job *job, enum plan_operator_kind kind, const char *name,
+    const weir_stream *in)
 {
     uint32_t edge_count = in == NULL ? 0 : in->branch_count;
     if (!has_room(job, edge_count))
@@ -292,7 +300,9 @@ weir_stream *weir_process(weir_stream *in, const struct weir_operator *op, const
     node->uid = op->uid == NULL ? NULL : arena_strdup(&in->job->arena, op->uid);
     node->op = op;
     node->config = config;
-    return node_stream(in->job, node);
+    weir_stream *stream = node_stream(in->job, node);
+    stream->is_broken = in->is_broken && stream->type == NULL; /* a filter of a broken stream */
+    return stream;
 }
 
 void weir_sink(weir_stream *in, const char *name, struct weir_sink sink)

@@ -18,7 +18,7 @@
 #include "base/assert.h"
 #include "base/buffer.h"
 #include "base/map.h"
-#include "base/memory.h"
+#include "types/schema.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -42,18 +42,6 @@ const char *explain_output(enum plan_output_kind output)
         [PLAN_OUTPUT_SIDE] = "side",
         [PLAN_OUTPUT_DEAD_LETTERS] = "dead-letters" };
     return names[output];
-}
-
-const char *explain_field_kind(enum weir_kind kind)
-{
-    static const char *const names[] = { [WEIR_BOOL] = "bool",
-        [WEIR_I32] = "i32",
-        [WEIR_U32] = "u32",
-        [WEIR_I64] = "i64",
-        [WEIR_U64] = "u64",
-        [WEIR_F64] = "f64",
-        [WEIR_STRING] = "string" };
-    return names[kind];
 }
 
 const char *explain_state_kind(enum weir_state_kind kind)
@@ -305,7 +293,7 @@ static void put_type(const struct weir_type *type, void *arg)
     size_t column = strlen(type->name) + 3;
     for (uint32_t i = 0; i < type->field_count; i++) {
         const struct weir_field *field = &type->fields[i];
-        const char *kind = explain_field_kind(field->kind);
+        const char *kind = schema_kind_name(field->kind);
         size_t width = strlen(field->name) + strlen(kind) + 3; /* two spaces and a comma */
         if (i > 0 && column + width > LINE_WIDTH) {
             buffer_printf(out, "\n   ");

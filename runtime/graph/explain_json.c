@@ -5,6 +5,7 @@
 #include "runtime/graph/explain_private.h"
 
 #include "base/buffer.h"
+#include "types/schema.h"
 
 #include <inttypes.h>
 
@@ -213,7 +214,7 @@ static void put_type(const struct weir_type *type, void *arg)
         put_comma(list->out, i);
         buffer_printf(list->out, "{\"id\":%u", type->fields[i].id);
         put_member(list->out, "name", type->fields[i].name);
-        put_member(list->out, "kind", explain_field_kind(type->fields[i].kind));
+        put_member(list->out, "kind", schema_kind_name(type->fields[i].kind));
         weir_buffer_add_byte(list->out, '}');
     }
     buffer_printf(list->out, "]}");

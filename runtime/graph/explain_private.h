@@ -8,7 +8,6 @@
 
 const char *explain_kind(enum plan_operator_kind kind);    /* "source" "operator" "sink" */
 const char *explain_output(enum plan_output_kind output);  /* "main" "side" "dead-letters" */
-const char *explain_field_kind(enum weir_kind kind);       /* "i64" */
 const char *explain_state_kind(enum weir_state_kind kind); /* "value" */
 const char *explain_time(enum weir_time time);             /* "event time" */
 const char *explain_type(const struct weir_type *type);    /* its name, or "nothing" */

@@ -95,6 +95,7 @@ const struct weir_type *graph_output_type(const struct graph_node *node);
 const struct weir_type *graph_input_type(const struct graph_node *node);
 /* Is there a connector, with options if it wants some? */
 bool graph_has_options(const struct graph_node *node);
+/* Of one schema and one layout; a type that is not sound equals every other. */
 bool graph_types_equal(const struct weir_type *a, const struct weir_type *b);
 bool graph_keys_equal(const struct weir_key *a, const struct weir_key *b);
 /* A stream of the job without branches; a broken one has type NULL. */
@@ -116,8 +117,8 @@ struct plan_node {
     uint32_t vertex;
     uint32_t operator_; /* index in the vertex */
 };
-enum partitioner_kind plan_partitioner(
-    const struct graph_branch *branch, uint32_t from_parallelism, uint32_t to_parallelism);
+enum partitioner_kind plan_partitioner(const struct graph_branch *branch, uint32_t from_parallelism,
+    uint32_t to_parallelism);
 bool plan_is_chainable(const struct plan_node *nodes, const struct plan_node *to);
 /* Fills vertices, edges, slot groups and targets. */
 void plan_chain(weir_job *job, struct plan_node *nodes, struct plan *plan, bool is_disabled);

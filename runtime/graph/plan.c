@@ -12,6 +12,7 @@
 #include "base/hash.h"
 #include "base/map.h"
 #include "runtime/graph/graph_private.h"
+#include "types/key_group.h"
 
 #define FINGERPRINT_SIZE_MAX ((size_t)64 << 20)
 /* Of names taken: what the job wrote, and what was made of it. */
@@ -73,8 +74,8 @@ static void follow_inputs(const struct plan_node *nodes, struct plan_node *sink)
     }
 }
 
-static void decide_resources(
-    weir_job *job, struct plan_node *nodes, const struct plan_options *options)
+static void decide_resources(weir_job *job, struct plan_node *nodes,
+    const struct plan_options *options)
 {
     for (uint32_t i = 0; i < job->node_count; i++) {
         struct plan_node *node = &nodes[i];
@@ -213,7 +214,7 @@ weir_error *plan_build(weir_job *job, const struct plan_options *options, const 
     *plan = NULL;
     struct plan_options decided = *options;
     if (decided.max_parallelism == 0)
-        decided.max_parallelism = PLAN_MAX_PARALLELISM_DEFAULT;
+        decided.max_parallelism = MAX_PARALLELISM_DEFAULT;
     plan_validate(job, &decided);
     WEIR_TRY(job_mistakes(job));
 

@@ -20,11 +20,8 @@
 #ifndef WEIR_GRAPH_PLAN_H
 #define WEIR_GRAPH_PLAN_H
 
-#include "types/partitioner.h"
+#include "types/partitioning.h"
 #include <weir/job.h>
-
-#define PLAN_MAX_PARALLELISM_DEFAULT 128u
-#define PLAN_MAX_PARALLELISM_LIMIT 32768u
 
 enum plan_operator_kind { PLAN_SOURCE, PLAN_OPERATOR, PLAN_SINK };
 

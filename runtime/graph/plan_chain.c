@@ -16,8 +16,8 @@
 
 /* -- the rule ----------------------------------------------------------------------------------- */
 
-enum partitioner_kind plan_partitioner(
-    const struct graph_branch *branch, uint32_t from_parallelism, uint32_t to_parallelism)
+enum partitioner_kind plan_partitioner(const struct graph_branch *branch, uint32_t from_parallelism,
+    uint32_t to_parallelism)
 {
     switch (branch->routing) {
     case ROUTING_DEFAULT:
@@ -107,8 +107,8 @@ static void assign_slots(struct making *making)
 
 /* -- edges and targets -------------------------------------------------------------------------- */
 
-static void make_edge(
-    struct making *making, const struct graph_branch *branch, const struct plan_node *to)
+static void make_edge(struct making *making, const struct graph_branch *branch,
+    const struct plan_node *to)
 {
     const struct plan_node *from = &making->nodes[branch->from->index];
     ASSERT(from->vertex < to->vertex && to->operator_ == 0);
@@ -133,9 +133,9 @@ static void connect(struct making *making, struct plan_target **targets, uint32_
         for (uint32_t j = 0; j < to->node->input_count; j++) {
             const struct graph_branch *branch = &to->node->inputs[j];
             uint32_t from = branch->from->index;
-            struct plan_target target = {
-                .output = branch->output, .side = branch->side, .is_chained = to->is_chained
-            };
+            struct plan_target target = { .output = branch->output,
+                .side = branch->side,
+                .is_chained = to->is_chained };
             if (to->is_chained) {
                 target.operator_ = to->operator_;
                 ASSERT(to->operator_ > making->nodes[from].operator_);

@@ -6,6 +6,8 @@
 
 #include "base/assert.h"
 #include "base/map.h"
+#include "types/key_group.h"
+#include "types/schema.h"
 
 /* Thread: the builder's. */
 struct check {
@@ -37,17 +39,28 @@ static void check_text(struct check *check, const char *what, const char *text)
     }
 }
 
-static bool check_type(struct check *check, const char *what, const struct weir_type *type)
+static void check_type(struct check *check, const char *what, const struct weir_type *type)
 {
     if (type == NULL) {
         job_mistake(check->job, "%s has no %s", check->label, what);
-        return false;
+        return;
     }
-    bool is_shaped = type->name != NULL && type->size > 0 && type->field_count <= WEIR_FIELDS_MAX &&
-                     (type->fields != NULL || type->field_count == 0);
-    if (!is_shaped)
-        job_mistake(check->job, "%s: the %s is no type made by WEIR_TYPE", check->label, what);
-    return is_shaped;
+    weir_error *error = schema_validate(type);
+    if (error != NULL)
+        weir_job_fail(check->job, weir_error_wrap(error, "%s", check->label));
+}
+
+/* A uid also names directories and items of checkpoints. */
+static void check_uid(struct check *check)
+{
+    const char *uid = check->node->uid;
+    if (uid == NULL)
+        return;
+    if (strcmp(uid, check->node->name) != 0)
+        check_text(check, "uid", uid);
+    if (strchr(uid, '/') != NULL || uid[0] == '.')
+        job_mistake(check->job, "%s: the uid '%s' must not have a '/' or begin with a '.'",
+            check->label, uid);
 }
 
 /* -- operators ---------------------------------------------------------------------------------- */
@@ -57,13 +70,13 @@ static void check_state(struct check *check, const struct weir_state *state)
     const char *name = state->name == NULL ? "" : state->name;
     if (name[0] == '\0')
         job_mistake(check->job, "%s has a state without a name", check->label);
-    if (state->type == NULL)
-        job_mistake(check->job, "%s: state '%s' has no type", check->label, name);
+    if (state->type != NULL || !check->node->has_broken_input)
+        check_type(check, "type for a state: set .type", state->type);
     if (state->kind > WEIR_REDUCING)
         job_mistake(check->job, "%s: state '%s' is of no known kind", check->label, name);
     if (state->kind == WEIR_REDUCING && state->reduce == NULL)
-        job_mistake(
-            check->job, "%s: reducing state '%s' needs a reduce function", check->label, name);
+        job_mistake(check->job, "%s: reducing state '%s' needs a reduce function", check->label,
+            name);
     if (state->kind != WEIR_REDUCING && state->reduce != NULL)
         job_mistake(check->job, "%s: state '%s' has a reduce function but is not WEIR_REDUCING",
             check->label, name);
@@ -100,8 +113,7 @@ static void check_sides(struct check *check, const struct weir_operator *op)
             job_mistake(check->job, "%s has a side output without a name", check->label);
             continue;
         }
-        if (op->sides[i].type == NULL)
-            job_mistake(check->job, "%s: side output '%s' has no type", check->label, name);
+        check_type(check, "type for a side output: set .type", op->sides[i].type);
         for (uint32_t j = 0; j < i; j++) {
             if (op->sides[j].name != NULL && strcmp(name, op->sides[j].name) == 0)
                 job_mistake(check->job, "%s has two side outputs '%s'", check->label, name);
@@ -162,7 +174,7 @@ static void check_operator(struct check *check)
     if (!check->node->has_broken_input || op->in != NULL)
         check_type(check, "input type: set .in", op->in);
     if (op->out != NULL)
-        check_type(check, "output type", op->out);
+        check_type(check, "output type: set .out", op->out);
     check_states(check, op);
     check_sides(check, op);
     check_counters(check, op);
@@ -173,8 +185,8 @@ static void check_operator(struct check *check)
 /* -- sources and sinks -------------------------------------------------------------------------- */
 
 /* The options' own mistakes, with the node's name in front. */
-static void check_options(
-    struct check *check, weir_error *(*validate)(const void *options), const void *options)
+static void check_options(struct check *check, weir_error *(*validate)(const void *options),
+    const void *options)
 {
     weir_error *error = validate == NULL ? NULL : validate(options);
     if (error != NULL)
@@ -214,12 +226,12 @@ static void check_input(struct check *check, const struct graph_branch *branch)
 {
     const struct weir_type *want = graph_input_type(check->node);
     const struct weir_type *have = graph_branch_type(branch);
-    if (have == NULL && branch->output == PLAN_OUTPUT_SIDE)
-        return; /* check_sides has told it */
+    if (have == NULL && branch->output != PLAN_OUTPUT_MAIN)
+        return; /* a side output without a type: check_sides has told it */
     const char *from = graph_branch_label(check->job, branch);
     if (have == NULL) {
-        job_mistake(
-            check->job, "%s reads %s, which emits nothing on its main output", check->label, from);
+        job_mistake(check->job, "%s reads %s, which emits nothing on its main output", check->label,
+            from);
     } else if (want != NULL && !graph_types_equal(want, have)) {
         bool is_namesake = strcmp(want->name, have->name) == 0;
         job_mistake(check->job, "%s takes '%s', but %s gives %s'%s'", check->label, want->name,
@@ -270,15 +282,15 @@ static void check_parallelism(struct check *check)
             check->label, check->node->parallelism, max);
 }
 
-static void check_node(
-    weir_job *job, const struct plan_options *options, const struct graph_node *node)
+static void check_node(weir_job *job, const struct plan_options *options,
+    const struct graph_node *node)
 {
-    struct check check = {
-        .job = job, .options = options, .node = node, .label = graph_label(job, node)
-    };
+    struct check check = { .job = job,
+        .options = options,
+        .node = node,
+        .label = graph_label(job, node) };
     check_text(&check, "name", node->name);
-    if (node->uid != NULL && node->uid != node->name && strcmp(node->uid, node->name) != 0)
-        check_text(&check, "uid", node->uid);
+    check_uid(&check);
     if (node->slot_group != NULL)
         check_text(&check, "slot group", node->slot_group);
     switch (node->kind) {
@@ -327,9 +339,9 @@ void plan_validate(weir_job *job, const struct plan_options *options)
 {
     if (options->job == NULL || options->job[0] == '\0')
         job_mistake(job, "the job has no name");
-    if (options->max_parallelism > PLAN_MAX_PARALLELISM_LIMIT)
+    if (options->max_parallelism > MAX_PARALLELISM_LIMIT)
         job_mistake(job, "the maximum parallelism %u is over the limit, %u",
-            options->max_parallelism, PLAN_MAX_PARALLELISM_LIMIT);
+            options->max_parallelism, MAX_PARALLELISM_LIMIT);
     if (options->parallelism == 0 || options->parallelism > options->max_parallelism)
         job_mistake(job, "the parallelism of the job is %u, but must be 1 to %u",
             options->parallelism, options->max_parallelism);

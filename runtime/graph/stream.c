@@ -7,6 +7,7 @@
 
 #include "base/assert.h"
 #include "base/buffer.h"
+#include "types/key.h"
 
 weir_stream *graph_stream_new(weir_job *job, uint32_t branch_count)
 {
@@ -54,8 +55,8 @@ weir_job *weir_stream_job(const weir_stream *stream)
 
 /* -- routing ------------------------------------------------------------------------------------ */
 
-static weir_stream *stream_route(
-    weir_stream *in, enum graph_routing routing, const struct weir_key *key)
+static weir_stream *stream_route(weir_stream *in, enum graph_routing routing,
+    const struct weir_key *key)
 {
     weir_stream *stream = stream_copy(in);
     stream->is_keyed = routing == ROUTING_KEY;
@@ -77,40 +78,18 @@ weir_stream *weir_broadcast(weir_stream *in)
     return in == NULL ? NULL : stream_route(in, ROUTING_BROADCAST, NULL);
 }
 
-static bool check_key_type(weir_stream *in, const struct weir_key *key)
-{
-    if (key->type == NULL || key->offset_count == 0 || key->offset_count > WEIR_KEY_FIELDS_MAX) {
-        job_mistake(in->job, "the key of %s must have 1 to %d fields", stream_label(in),
-            WEIR_KEY_FIELDS_MAX);
-        return false;
-    }
-    if (in->type != NULL && !graph_types_equal(in->type, key->type)) {
-        job_mistake(in->job, "the key is of type '%s', but %s gives '%s'", key->type->name,
-            stream_label(in), in->type->name);
-        return false;
-    }
-    return true;
-}
-
 static bool check_key(weir_stream *in, const struct weir_key *key)
 {
-    if (!check_key_type(in, key))
+    weir_error *error = key_validate(key);
+    if (error != NULL) {
+        weir_job_fail(in->job, weir_error_wrap(error, "%s", stream_label(in)));
         return false;
-    for (uint32_t i = 0; i < key->offset_count; i++) {
-        if (graph_field_at(key->type, key->offsets[i]) == NULL) {
-            job_mistake(in->job, "the key of %s: no field of '%s' starts at offset %u",
-                stream_label(in), key->type->name, key->offsets[i]);
-            return false;
-        }
-        for (uint32_t j = 0; j < i; j++) {
-            if (key->offsets[i] == key->offsets[j]) {
-                job_mistake(in->job, "the key of %s names field '%s' twice", stream_label(in),
-                    graph_field_at(key->type, key->offsets[i])->name);
-                return false;
-            }
-        }
     }
-    return true;
+    if (graph_types_equal(in->type, key->type))
+        return true;
+    job_mistake(in->job, "the key is of type '%s', but %s gives '%s'", key->type->name,
+        stream_label(in), in->type->name);
+    return false;
 }
 
 weir_stream *weir_key_by(weir_stream *in, struct weir_key key)
@@ -265,8 +244,8 @@ static bool check_event_time(weir_stream *source, const struct graph_node *node,
     }
     const struct weir_field *field = graph_field_at(type, member_offset);
     if (field == NULL || field->kind != WEIR_I64) {
-        job_mistake(
-            source->job, "%s: the event time must be an i64 field of '%s'", label, type->name);
+        job_mistake(source->job, "%s: the event time must be an i64 field of '%s'", label,
+            type->name);
         return false;
     }
     return true;

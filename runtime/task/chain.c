@@ -5,7 +5,7 @@
 #include "base/log.h"
 
 #define SCRATCH_MAX ((size_t)1 << 30)
-#define ENCODE_MAX (16u << 20)
+#define ENCODE_MAX  (16u << 20)
 
 /* -- wiring --------------------------------------------------------------------------------------- */
 
@@ -131,10 +131,11 @@ static weir_error *open_backend(struct chain *chain, struct weir_ctx *ctx,
         .memory_size = ctx->host->backend_memory,
     };
     struct backend *backend;
-    WEIR_TRY(ctx->host->backend->open(
-        &options, restore->sources, restore->source_count, &backend));
-    ctx->keyed = keyed_new(
-        backend, ctx->op->op->states, ctx->op->op->state_count, ctx->plan->max_parallelism);
+    ASSERT(ctx == chain->contexts[0]); /* a keyed operator has an edge in front: it is the head */
+    WEIR_TRY(ctx->host->backend->open(&options, restore->sources, restore->source_count, &backend));
+    ctx->keyed = keyed_new(backend, ctx->op->op->states, ctx->op->op->state_count,
+        ctx->plan->max_parallelism);
+    key_plan_init(&ctx->key_plan, &ctx->op->key);
     ctx->key_scratch = arena_alloc(&chain->memory, KEY_SIZE_MAX);
     if (ctx->op->op->has_timers)
         WEIR_TRY(timers_open(ctx->keyed, ctx->plan->max_parallelism, &ctx->timers));
@@ -151,8 +152,8 @@ static void restore_counters(struct weir_ctx *ctx, const struct checkpoint_metad
         if (!weir_str_equal(old->uid, uid))
             continue;
         for (uint32_t c = 0; c < old->counter_count; c++) {
-            char *name = mem_printf(
-                "%.*s", (int)old->counter_names[c].size, old->counter_names[c].data);
+            char *name =
+                mem_printf("%.*s", (int)old->counter_names[c].size, old->counter_names[c].data);
             struct counter *counter = context_counter(ctx, name);
             mem_free(name);
             if (counter != NULL)
@@ -276,34 +277,22 @@ weir_error *chain_error(struct chain *chain)
     return first;
 }
 
-void chain_watermark(struct chain *chain, int64_t watermark_ms)
+void chain_set_watermark(struct chain *chain, int64_t watermark_ms)
 {
     for (uint32_t i = 0; i < chain->count; i++)
-        context_watermark(chain->contexts[i], watermark_ms);
+        context_set_watermark(chain->contexts[i], watermark_ms);
 }
 
-void chain_clock(struct chain *chain, int64_t now_ms)
+void chain_set_clock(struct chain *chain, int64_t now_ms)
 {
     for (uint32_t i = 0; i < chain->count; i++)
-        context_clock(chain->contexts[i], now_ms);
+        context_set_clock(chain->contexts[i], now_ms);
 }
 
 void chain_finish(struct chain *chain)
 {
     for (uint32_t i = 0; i < chain->count; i++)
         context_finish(chain->contexts[i]);
-}
-
-int64_t chain_next_timer_ms(const struct chain *chain)
-{
-    int64_t next = INT64_MAX;
-    for (uint32_t i = 0; i < chain->count; i++) {
-        if (chain->contexts[i]->timers == NULL)
-            continue;
-        int64_t at = timers_next_ms(chain->contexts[i]->timers, WEIR_PROCESSING_TIME);
-        next = at < next ? at : next;
-    }
-    return next;
 }
 
 bool chain_has_room(struct chain *chain)
@@ -423,8 +412,8 @@ weir_error *chain_snapshot(struct chain *chain, uint64_t checkpoint,
         arena_alloc(&snapshot->arena, chain->count * sizeof(struct operator_snapshot));
     for (uint32_t i = 0; i < chain->count; i++) {
         struct weir_ctx *ctx = chain->contexts[i];
-        weir_error *error = snapshot_one(
-            ctx, checkpoint, &snapshot->operators[i], &snapshot->arena, &parts[i]);
+        weir_error *error =
+            snapshot_one(ctx, checkpoint, &snapshot->operators[i], &snapshot->arena, &parts[i]);
         if (error == NULL)
             continue;
         const struct backend_class *class = ctx->host->backend;

@@ -26,7 +26,7 @@ struct chain_options {
     uint32_t vertex, subtask;
     struct task *task;
     const struct task_host *host;
-    struct partition **partitions; /* taken: freed with the chain */
+    struct partition **partitions;             /* taken: freed with the chain */
     const struct checkpoint_metadata *restore; /* NULL: fresh; outlives open */
 };
 void chain_init(struct chain *chain, const struct chain_options *options);
@@ -36,11 +36,11 @@ void chain_close(struct chain *chain);
 
 /* The first sticky error of any operator, with its name in front; takes it. */
 weir_error *chain_error(struct chain *chain) WEIR_MUST_USE;
-/* Event time and clock for all operators, head first; fires timers. */
-void chain_watermark(struct chain *chain, int64_t watermark_ms);
-void chain_clock(struct chain *chain, int64_t now_ms);
+/* Event time and clock for all operators. Only the head can have timers: it alone is keyed. */
+void chain_set_watermark(struct chain *chain, int64_t watermark_ms);
+void chain_set_clock(struct chain *chain, int64_t now_ms);
+/* on_finish of every operator, head first. */
 void chain_finish(struct chain *chain);
-int64_t chain_next_timer_ms(const struct chain *chain); /* processing time; INT64_MAX: none */
 
 bool chain_has_room(struct chain *chain);
 void chain_flush(struct chain *chain);

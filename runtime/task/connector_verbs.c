@@ -43,8 +43,8 @@ static int64_t event_time(weir_ctx *ctx, uint32_t split, const void *record)
     ASSERT(split < ctx->splits.count);
     struct watermark_input *input = &ctx->splits.inputs[split];
     int64_t watermark = at_ms < INT64_MIN + ctx->op->out_of_orderness_ms
-        ? INT64_MIN
-        : at_ms - ctx->op->out_of_orderness_ms;
+                            ? INT64_MIN
+                            : at_ms - ctx->op->out_of_orderness_ms;
     if (input->is_idle)
         watermarks_idle(&ctx->splits, split, false);
     if (watermark > input->watermark)
@@ -108,28 +108,31 @@ void weir_item_add(weir_ctx *ctx, weir_str name, weir_str value)
     struct operator_snapshot *snapshot = ctx->snapshot;
     ASSERT(snapshot != NULL); /* only in snapshot */
     if (value.size > WEIR_ITEM_SIZE_MAX || name.size > WEIR_ITEM_SIZE_MAX) {
-        context_fail(ctx, weir_errorf(WEIR_E_LIMIT, "an item of a checkpoint has %zu bytes, %u are "
-            "allowed: put it into a file", (size_t)value.size, WEIR_ITEM_SIZE_MAX));
+        context_fail(ctx, weir_errorf(WEIR_E_LIMIT,
+                              "an item of a checkpoint has %zu bytes, %u are "
+                              "allowed: put it into a file",
+                              (size_t)value.size, WEIR_ITEM_SIZE_MAX));
         return;
     }
     if ((snapshot->item_count & (snapshot->item_count - 1)) == 0) {
         uint32_t room = snapshot->item_count == 0 ? 1 : snapshot->item_count * 2;
-        struct weir_item *grown =
-            arena_alloc(ctx->snapshot_arena, room * sizeof(struct weir_item));
+        struct weir_item *grown = arena_alloc(ctx->snapshot_arena, room * sizeof(struct weir_item));
         if (snapshot->item_count > 0)
             memcpy(grown, snapshot->items, snapshot->item_count * sizeof(*grown));
         snapshot->items = grown;
     }
-    snapshot->items[snapshot->item_count++] = (struct weir_item){ .name = keep(ctx->snapshot_arena,
-        name), .value = keep(ctx->snapshot_arena, value), .subtask = ctx->subtask };
+    snapshot->items[snapshot->item_count++] =
+        (struct weir_item){ .name = keep(ctx->snapshot_arena, name),
+            .value = keep(ctx->snapshot_arena, value),
+            .subtask = ctx->subtask };
 }
 
 void weir_file_add(weir_ctx *ctx, const char *path)
 {
     struct operator_snapshot *snapshot = ctx->snapshot;
     ASSERT(snapshot != NULL && path != NULL);
-    struct state_file *grown = arena_alloc(ctx->snapshot_arena,
-        (snapshot->staged_count + 1) * sizeof(struct state_file));
+    struct state_file *grown =
+        arena_alloc(ctx->snapshot_arena, (snapshot->staged_count + 1) * sizeof(struct state_file));
     if (snapshot->staged_count > 0)
         memcpy(grown, snapshot->staged, snapshot->staged_count * sizeof(*grown));
     /* length, checksum and stored path are filled in by the worker that stores it */
@@ -223,9 +226,10 @@ static void async_run(void *arg)
 {
     struct async_call *call = arg;
     call->error = call->run(call->arg);
-    task_post(call->ctx->task,
-        (struct letter){ .what = "asynchronous call done", .run = async_done, .drop = async_drop,
-            .arg = call });
+    task_post(call->ctx->task, (struct letter){ .what = "asynchronous call done",
+                                   .run = async_done,
+                                   .drop = async_drop,
+                                   .arg = call });
 }
 
 void weir_async(weir_ctx *ctx, weir_error *(*run)(void *arg),
@@ -250,14 +254,14 @@ weir_error *weir_sink_encode(weir_ctx *ctx, const struct weir_format *format, co
     bool key_is_null = true, value_is_null = false;
     weir_buffer_reset(ctx->encode_key);
     weir_buffer_reset(ctx->encode_value);
-    WEIR_TRY(format->format_class->encode(
-        format, record, ctx->encode_key, ctx->encode_value, &key_is_null, &value_is_null));
+    WEIR_TRY(format->format_class->encode(format, record, ctx->encode_key, ctx->encode_value,
+        &key_is_null, &value_is_null));
     *message = (struct weir_message){ .partition = -1, .timestamp_ms = WEIR_NO_TIMESTAMP };
     message->key = weir_buffer_view(ctx->encode_key);
     message->value = weir_buffer_view(ctx->encode_value);
     size_t size = message->key.size + message->value.size;
-    if (size > size_max || weir_buffer_overflowed(ctx->encode_key)
-        || weir_buffer_overflowed(ctx->encode_value))
+    if (size > size_max || weir_buffer_overflowed(ctx->encode_key) ||
+        weir_buffer_overflowed(ctx->encode_value))
         return weir_error_data("too-large", "an output record has %zu bytes, %zu are allowed", size,
             size_max);
     if (key_is_null)

@@ -124,17 +124,19 @@ void context_reject(struct weir_ctx *ctx, const void *record, const struct weir_
 {
     ASSERT(weir_error_code(error) == WEIR_E_DATA);
     if (!ctx->op->has_dead_letters) {
-        context_fail(ctx, weir_error_wrap(error,
-            "a record is bad and the dead letters of this operator go nowhere; connect "
-            "weir_dead_letters()"));
+        context_fail(ctx,
+            weir_error_wrap(error,
+                "a record is bad and the dead letters of this operator go nowhere; connect "
+                "weir_dead_letters()"));
         return;
     }
     count_reason(ctx, weir_error_reason(error));
     if (!rate_allows(ctx)) {
         context_fail(ctx, weir_errorf(WEIR_E_LIMIT,
-            "more than %u dead letters a second, the last one: %s; repair the input or raise the "
-            "limit given to weir_dead_letters()",
-            ctx->op->dead_letters_per_second_max, weir_error_message(error)));
+                              "more than %u dead letters a second, the last one: %s; repair the "
+                              "input or raise the "
+                              "limit given to weir_dead_letters()",
+                              ctx->op->dead_letters_per_second_max, weir_error_message(error)));
         weir_error_free(error);
         return;
     }
@@ -165,7 +167,7 @@ void context_select(struct weir_ctx *ctx, const struct weir_row *row)
     ctx->timestamp_ms = ctx->emit_timestamp_ms = row->timestamp_ms;
     if (ctx->keyed == NULL)
         return;
-    weir_str key = key_encode(&ctx->op->key, row->record, ctx->key_scratch, KEY_SIZE_MAX);
+    weir_str key = key_plan_encode(&ctx->key_plan, row->record, ctx->key_scratch, KEY_SIZE_MAX);
     if (__builtin_expect(key.data == NULL, 0)) {
         context_fail(ctx, weir_errorf(WEIR_E_LIMIT, "a key is longer than %u bytes", KEY_SIZE_MAX));
         key = WEIR_STR("");
@@ -200,57 +202,55 @@ void context_rows(struct weir_ctx *ctx, const struct weir_row *rows, uint32_t ro
     }
     DEBUG_ASSERT(ctx->op->kind == PLAN_SINK);
     ctx->timestamp_ms = rows[0].timestamp_ms;
-    weir_error *error =
-        ctx->op->sink.sink_class->write(ctx, ctx->instance, rows, row_count);
+    weir_error *error = ctx->op->sink.sink_class->write(ctx, ctx->instance, rows, row_count);
     if (__builtin_expect(error != NULL, 0))
         context_fail(ctx, error);
 }
 
 /* -- time --------------------------------------------------------------------------------------------- */
 
-/* At most `count_max`: at the end of the input a timer that sets itself again must not go on for ever;
- * the ones that were waiting come first, because a new one is never earlier. */
-static void fire(struct weir_ctx *ctx, enum weir_time time, int64_t until_ms, uint32_t count_max)
+static void fire_one(struct weir_ctx *ctx, enum weir_time time, int64_t at_ms, weir_str key,
+    uint64_t key_hash)
+{
+    ctx->timestamp_ms = ctx->emit_timestamp_ms =
+        time == WEIR_EVENT_TIME ? at_ms : WEIR_NO_TIMESTAMP;
+    keyed_select(ctx->keyed, key, key_hash);
+    keyed_set_timestamp(ctx->keyed, ctx->timestamp_ms);
+    after_callback(ctx, NULL, ctx->op->op->on_timer(ctx, time, at_ms));
+}
+
+uint32_t context_fire(struct weir_ctx *ctx, enum weir_time time, int64_t until_ms,
+    uint32_t count_max)
 {
     int64_t at_ms;
     weir_str key;
     uint64_t key_hash;
-    while (ctx->error == NULL && count_max-- > 0
-        && timers_pop(ctx->timers, time, until_ms, &at_ms, &key, &key_hash)) {
-        ctx->timestamp_ms = ctx->emit_timestamp_ms =
-            time == WEIR_EVENT_TIME ? at_ms : WEIR_NO_TIMESTAMP;
-        keyed_select(ctx->keyed, key, key_hash);
-        keyed_set_timestamp(ctx->keyed, ctx->timestamp_ms);
-        after_callback(ctx, NULL, ctx->op->op->on_timer(ctx, time, at_ms));
+    uint32_t count = 0;
+    while (count < count_max && ctx->error == NULL &&
+           timers_pop(ctx->timers, time, until_ms, &at_ms, &key, &key_hash)) {
+        fire_one(ctx, time, at_ms, key, key_hash);
+        count++;
     }
+    return count;
 }
 
-void context_watermark(struct weir_ctx *ctx, int64_t watermark_ms)
+void context_set_watermark(struct weir_ctx *ctx, int64_t watermark_ms)
 {
-    if (watermark_ms <= ctx->watermark_ms)
-        return;
+    ASSERT(watermark_ms >= ctx->watermark_ms);
     ctx->watermark_ms = watermark_ms;
     if (ctx->keyed != NULL)
         keyed_set_time(ctx->keyed, ctx->now_ms, watermark_ms);
-    if (ctx->timers != NULL)
-        fire(ctx, WEIR_EVENT_TIME, watermark_ms, UINT32_MAX);
 }
 
-void context_clock(struct weir_ctx *ctx, int64_t now_ms)
+void context_set_clock(struct weir_ctx *ctx, int64_t now_ms)
 {
     ctx->now_ms = now_ms;
     if (ctx->keyed != NULL)
         keyed_set_time(ctx->keyed, now_ms, ctx->watermark_ms);
-    if (ctx->timers != NULL)
-        fire(ctx, WEIR_PROCESSING_TIME, now_ms, UINT32_MAX);
 }
 
 void context_finish(struct weir_ctx *ctx)
 {
-    if (ctx->timers != NULL) {
-        fire(ctx, WEIR_EVENT_TIME, INT64_MAX, timers_count(ctx->timers));
-        fire(ctx, WEIR_PROCESSING_TIME, INT64_MAX, timers_count(ctx->timers));
-    }
     if (ctx->error != NULL || ctx->op->kind != PLAN_OPERATOR || ctx->op->op->on_finish == NULL)
         return;
     if (ctx->keyed != NULL)

@@ -18,11 +18,11 @@
 #include "runtime/task/host.h"
 #include "runtime/task/timer.h"
 #include "runtime/task/watermark.h"
+#include "types/key.h"
 
-#define KEY_SIZE_MAX (64u << 10)
 #define SOURCE_BATCH_MAX 256
-#define SPLITS_MAX 65536
-#define COUNTERS_MAX 192 /* the operator's own, and one for each reason of dead letters */
+#define SPLITS_MAX       65536
+#define COUNTERS_MAX     192 /* the operator's own, and one for each reason of dead letters */
 
 struct task;
 
@@ -58,10 +58,11 @@ struct weir_ctx {
     const struct task_host *host;
     uint32_t subtask;
     void *instance;
-    struct keyed *keyed;   /* NULL: none */
-    struct timers *timers; /* NULL: none */
-    struct arena *scratch; /* the chain's, reset per batch */
-    char *key_scratch;     /* KEY_SIZE_MAX bytes for composite keys, keyed only */
+    struct keyed *keyed;      /* NULL: none */
+    struct timers *timers;    /* NULL: none */
+    struct arena *scratch;    /* the chain's, reset per batch */
+    struct key_plan key_plan; /* keyed only */
+    char *key_scratch;        /* KEY_SIZE_MAX bytes for composite keys, keyed only */
 
     struct output main, dead;
     struct output *sides;
@@ -91,7 +92,7 @@ struct weir_ctx {
     uint32_t item_count;
     const struct state_file *files; /* staged files of the restored checkpoint */
     uint32_t file_count;
-    struct arena *restore_arena; /* the chain's memory */
+    struct arena *restore_arena;        /* the chain's memory */
     struct operator_snapshot *snapshot; /* while snapshot callbacks run */
     struct arena *snapshot_arena;
     uint32_t async_count; /* calls whose done has not run */
@@ -101,10 +102,13 @@ struct weir_ctx {
 void context_rows(struct weir_ctx *ctx, const struct weir_row *rows, uint32_t row_count);
 /* Makes the key and time of a row current. */
 void context_select(struct weir_ctx *ctx, const struct weir_row *row);
-/* Fires due timers of this operator, event time up to the watermark. */
-void context_watermark(struct weir_ctx *ctx, int64_t watermark_ms);
-void context_clock(struct weir_ctx *ctx, int64_t now_ms);
-/* Every timer left, then on_finish. */
+/* Sets event time, and the clock, as the callbacks and TTLs see them. */
+void context_set_watermark(struct weir_ctx *ctx, int64_t watermark_ms);
+void context_set_clock(struct weir_ctx *ctx, int64_t now_ms);
+/* Fires at most `count_max` timers that are due at `until_ms`, in order; how many. */
+uint32_t context_fire(struct weir_ctx *ctx, enum weir_time time, int64_t until_ms,
+    uint32_t count_max);
+/* on_finish, after the last timer. */
 void context_finish(struct weir_ctx *ctx);
 
 /* Makes a bad record a dead letter; takes the error. `record` of the input type, or NULL with a

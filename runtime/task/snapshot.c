@@ -43,8 +43,8 @@ static weir_error *write_operator(const struct snapshot_job *job, uint32_t index
     }
     if (job->parts[index] == NULL)
         return NULL;
-    return job->host->backend->snapshot_write(
-        job->parts[index], arena, &op->files, &op->file_count);
+    return job->host->backend->snapshot_write(job->parts[index], arena, &op->files,
+        &op->file_count);
 }
 
 static void write_all(void *arg)
@@ -163,8 +163,10 @@ static void on_abort(struct task *task, void *arg)
 static void post(struct task *task, const char *what, void (*run)(struct task *task, void *arg),
     uint64_t checkpoint)
 {
-    task_post(task, (struct letter){ .what = what, .run = run, .drop = mem_free,
-        .arg = number_arg(checkpoint) });
+    task_post(task, (struct letter){ .what = what,
+                        .run = run,
+                        .drop = mem_free,
+                        .arg = number_arg(checkpoint) });
 }
 
 void task_trigger(struct task *task, uint64_t checkpoint)

@@ -19,7 +19,7 @@ struct task *task_new(const struct task_options *options)
     task->restore = options->restore;
     task->is_source = vertex->operators[0].kind == PLAN_SOURCE;
     task->mailbox = mailbox_new(TASK_LETTERS_MAX);
-    task->sent_watermark_ms = WATERMARK_NONE;
+    task->sent_watermark_ms = task->due_watermark_ms = WATERMARK_NONE;
     struct chain_options chain = { .plan = options->plan,
         .vertex = options->vertex,
         .subtask = options->subtask,
@@ -88,19 +88,35 @@ static bool check(struct task *task, weir_error *error)
 
 /* -- watermarks ------------------------------------------------------------------------------------- */
 
+/* A watermark goes on when every timer that it makes due has fired: until then the task reads nothing
+ * (see fire_due), so nothing behind the watermark overtakes it. */
+static weir_error *settle_watermark(struct task *task)
+{
+    if (task->due_watermark_ms != WATERMARK_NONE) {
+        if (task->head->timers != NULL &&
+            timers_next_ms(task->head->timers, WEIR_EVENT_TIME) <= task->due_watermark_ms)
+            return NULL;
+        task->sent_watermark_ms = task->due_watermark_ms;
+        task->due_watermark_ms = WATERMARK_NONE;
+        metric_set(&task->metrics.watermark_ms, task->sent_watermark_ms);
+        WEIR_TRY(chain_event(&task->chain, ELEMENT_WATERMARK, task->sent_watermark_ms));
+    }
+    if (!task->is_idle_due)
+        return NULL;
+    task->is_idle_due = false;
+    return chain_event(&task->chain, ELEMENT_IDLE, 0);
+}
+
 static weir_error *send_watermark(struct task *task, int64_t watermark_ms, bool is_idle)
 {
-    if (is_idle) {
-        task->is_sent_idle = true;
-        return chain_event(&task->chain, ELEMENT_IDLE, 0);
+    ASSERT(task->due_watermark_ms == WATERMARK_NONE);
+    if (watermark_ms != WATERMARK_NONE && watermark_ms > task->sent_watermark_ms) {
+        chain_set_watermark(&task->chain, watermark_ms);
+        task->due_watermark_ms = watermark_ms;
     }
-    task->is_sent_idle = false;
-    if (watermark_ms <= task->sent_watermark_ms)
-        return NULL;
-    chain_watermark(&task->chain, watermark_ms);
-    task->sent_watermark_ms = watermark_ms;
-    metric_set(&task->metrics.watermark_ms, watermark_ms);
-    return chain_event(&task->chain, ELEMENT_WATERMARK, watermark_ms);
+    task->is_idle_due = is_idle && !task->is_sent_idle;
+    task->is_sent_idle = is_idle;
+    return settle_watermark(task);
 }
 
 /* A source's watermark goes out now and then: the splits' smallest, never above the clock, so that one
@@ -111,29 +127,30 @@ static weir_error *source_watermark(struct task *task)
     if (!task->head->op->has_event_time || task->now_ms < task->next_watermark_ms)
         return NULL;
     task->next_watermark_ms = task->now_ms + task->host->watermark_interval_ms;
-    if (splits->count == 0)
-        return task->is_sent_idle ? NULL : send_watermark(task, 0, true);
     watermarks_recompute(splits); /* the splits moved record by record */
-    if (splits->is_idle && task->is_sent_idle)
-        return NULL;
     int64_t watermark_ms = splits->current < task->now_ms ? splits->current : task->now_ms;
-    if (watermark_ms != WATERMARK_NONE)
-        WEIR_TRY(send_watermark(task, watermark_ms, false));
-    return splits->is_idle ? send_watermark(task, 0, true) : NULL;
+    return send_watermark(task, watermark_ms, splits->is_idle || splits->count == 0);
 }
 
 static weir_error *input_watermark(struct task *task, bool has_changed)
 {
     if (!has_changed)
         return NULL;
-    if (task->inputs.current != WATERMARK_NONE)
-        WEIR_TRY(send_watermark(task, task->inputs.current, false));
-    return task->inputs.is_idle ? send_watermark(task, 0, true) : NULL;
+    return send_watermark(task, task->inputs.current, task->inputs.is_idle);
 }
 
 /* -- input ------------------------------------------------------------------------------------------- */
 
-static weir_error *end(struct task *task)
+/* The input is over: every timer that waits now fires (fire_due), then finish. A timer that sets
+ * itself again must not go on for ever: only as many fire as are waiting now, and those come first,
+ * because a new one is never earlier. */
+static void end(struct task *task)
+{
+    task->state = TASK_ENDING;
+    task->timers_left = task->head->timers == NULL ? 0 : timers_count(task->head->timers);
+}
+
+static weir_error *finish(struct task *task)
 {
     task->state = TASK_ENDED;
     chain_finish(&task->chain);
@@ -143,12 +160,42 @@ static weir_error *end(struct task *task)
     return NULL;
 }
 
+static uint32_t fire(struct task *task, enum weir_time time, int64_t until_ms, uint32_t count_max)
+{
+    return task->head->timers == NULL ? 0 : context_fire(task->head, time, until_ms, count_max);
+}
+
+/* A batch of due timers, or what waits behind them. True: it did something. */
+static bool fire_due(struct task *task, weir_error **error)
+{
+    uint32_t max = task->host->batch_max;
+    if (task->state == TASK_ENDING) {
+        uint32_t left = task->timers_left < max ? task->timers_left : max;
+        uint32_t count = fire(task, WEIR_EVENT_TIME, INT64_MAX, left);
+        count += fire(task, WEIR_PROCESSING_TIME, INT64_MAX, left - count);
+        task->timers_left -= count;
+        if (count == 0)
+            *error = finish(task);
+        return true;
+    }
+    if (task->state == TASK_ENDED)
+        return false; /* what set itself again stays in the state, for a later run */
+    uint32_t count = 0;
+    if (task->due_watermark_ms != WATERMARK_NONE)
+        count = fire(task, WEIR_EVENT_TIME, task->due_watermark_ms, max);
+    count += fire(task, WEIR_PROCESSING_TIME, task->now_ms, max - count);
+    if (task->due_watermark_ms == WATERMARK_NONE)
+        return count > 0;
+    *error = settle_watermark(task);
+    return true;
+}
+
 static weir_error *on_event(struct task *task, const struct gate_input *input)
 {
     switch (input->event) {
     case ELEMENT_WATERMARK:
-        return input_watermark(
-            task, watermarks_advance(&task->inputs, input->channel, input->value));
+        return input_watermark(task,
+            watermarks_advance(&task->inputs, input->channel, input->value));
     case ELEMENT_IDLE:
         return input_watermark(task, watermarks_idle(&task->inputs, input->channel, true));
     case ELEMENT_BARRIER:
@@ -157,7 +204,9 @@ static weir_error *on_event(struct task *task, const struct gate_input *input)
         WEIR_TRY(input_watermark(task, watermarks_finish(&task->inputs, input->channel)));
         task->ended_count++;
         ASSERT(task->ended_count <= gate_channel_count(task->gate));
-        return task->ended_count == gate_channel_count(task->gate) ? end(task) : NULL;
+        if (task->ended_count == gate_channel_count(task->gate))
+            end(task);
+        return NULL;
     case ELEMENT_RECORD:
         break;
     }
@@ -205,8 +254,8 @@ static enum task_result step_source(struct task *task, weir_error **error)
         return TASK_WORKED;
     flush_pending(head);
     *error = source_watermark(task);
-    if (status == WEIR_SOURCE_FINISHED && *error == NULL)
-        *error = end(task);
+    if (status == WEIR_SOURCE_FINISHED)
+        end(task);
     if (status != WEIR_SOURCE_IDLE)
         return TASK_WORKED;
     task->next_poll_ms = task->now_ms + POLL_IDLE_MS;
@@ -245,13 +294,16 @@ static bool may_read(struct task *task)
 static enum task_result work(struct task *task)
 {
     weir_error *error = NULL;
-    chain_clock(&task->chain, task->now_ms);
+    chain_set_clock(&task->chain, task->now_ms);
     if (!chain_has_room(&task->chain) || chain_unpublished(&task->chain) > 2)
         return check(task, NULL) ? TASK_NO_ROOM : TASK_WORKED;
+    if (fire_due(task, &error)) {
+        check(task, error);
+        return TASK_WORKED;
+    }
     if (!may_read(task))
         return check(task, NULL) ? TASK_IDLE : TASK_WORKED;
-    enum task_result result =
-        task->is_source ? step_source(task, &error) : step_gate(task, &error);
+    enum task_result result = task->is_source ? step_source(task, &error) : step_gate(task, &error);
     return check(task, error) ? result : TASK_WORKED;
 }
 
@@ -269,9 +321,9 @@ static void account(struct task *task, int64_t started_ns, enum task_result resu
 {
     int64_t now_ns = os_monotonic_ns();
     if (task->last_step_ns != 0) {
-        metric *gap = task->last_result == TASK_IDLE ? &task->metrics.idle_ns
-            : task->last_result == TASK_NO_ROOM      ? &task->metrics.backpressured_ns
-                                                     : &task->metrics.busy_ns;
+        metric *gap = task->last_result == TASK_IDLE      ? &task->metrics.idle_ns
+                      : task->last_result == TASK_NO_ROOM ? &task->metrics.backpressured_ns
+                                                          : &task->metrics.busy_ns;
         metric_add(gap, started_ns - task->last_step_ns);
     }
     metric_add(&task->metrics.busy_ns, now_ns - started_ns);
@@ -285,9 +337,9 @@ static void publish_metrics(struct task *task)
     struct weir_ctx *tail = task->chain.contexts[task->chain.count - 1];
     metric_set(&task->metrics.records_in,
         task->is_source ? metric_get(&head->counters[0].value) : metric_get(&head->records_in));
-    metric_set(&task->metrics.records_out,
-        tail->op->kind == PLAN_SINK ? metric_get(&tail->records_in)
-                                    : metric_get(&tail->records_out));
+    metric_set(&task->metrics.records_out, tail->op->kind == PLAN_SINK
+                                               ? metric_get(&tail->records_in)
+                                               : metric_get(&tail->records_out));
     metric_set(&task->metrics.unpublished, chain_unpublished(&task->chain));
     if (task->now_ms < task->next_metrics_ms)
         return;
@@ -327,9 +379,11 @@ enum task_result task_step(struct task *task)
 
 int64_t task_deadline_ms(const struct task *task)
 {
-    if (task->state == TASK_FAILED)
+    if (task->state == TASK_FAILED || task->last_result == TASK_NO_ROOM)
         return INT64_MAX;
-    int64_t deadline = chain_next_timer_ms(&task->chain);
+    int64_t deadline = INT64_MAX;
+    if (task->head->timers != NULL)
+        deadline = timers_next_ms(task->head->timers, WEIR_PROCESSING_TIME);
     if (task->is_source && task->state == TASK_RUNNING && task->next_poll_ms < deadline)
         deadline = task->next_poll_ms;
     return deadline;

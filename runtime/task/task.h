@@ -6,7 +6,7 @@
  * again. Everything from outside comes as a letter (mailbox.h), everything to the outside goes
  * through the host (host.h).
  *
- *      CREATED --open--> RUNNING --input ended--> ENDED            (still takes part in checkpoints)
+ *      CREATED --open--> RUNNING --input over--> ENDING (timers fire) --> ENDED (barriers still pass)
  *          \                |  \--stop letter--> STOPPED (source: polls no more, input not ended)
  *           \---error---> FAILED <---error-----/
  *
@@ -26,10 +26,10 @@
 #include "runtime/task/chain.h"
 #include "runtime/task/mailbox.h"
 
-#define TASK_ASYNC_MAX 64     /* asynchronous calls under way, per operator */
+#define TASK_ASYNC_MAX   64   /* asynchronous calls under way, per operator */
 #define TASK_LETTERS_MAX 8192 /* 64 operators' calls, a few letters per checkpoint */
 
-enum task_state { TASK_CREATED, TASK_RUNNING, TASK_STOPPED, TASK_ENDED, TASK_FAILED };
+enum task_state { TASK_CREATED, TASK_RUNNING, TASK_STOPPED, TASK_ENDING, TASK_ENDED, TASK_FAILED };
 enum task_result {
     TASK_WORKED, /* step again */
     TASK_IDLE,   /* until woken, or task_deadline_ms */
@@ -54,7 +54,7 @@ struct task_options {
     const struct task_host *host;
     struct channel *const *inputs; /* of all in_edges, in their order; outlive the task */
     uint32_t input_count;
-    struct partition **partitions; /* one per out_edge; taken */
+    struct partition **partitions;             /* one per out_edge; taken */
     const struct checkpoint_metadata *restore; /* NULL: fresh; outlives TASK_CREATED */
     uint64_t last_checkpoint;                  /* barriers up to it are old */
 };

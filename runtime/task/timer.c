@@ -10,11 +10,11 @@
 #include "base/hash.h"
 #include "base/memory.h"
 
-#define TIMERS_MAX (64u << 20)
-#define SIZE_CLASS 64u        /* bytes: timers are rounded up to it ... */
-#define SIZE_CLASS_COUNT 16u  /* ... and recycled up to 1 KiB; larger keys are allocated alone */
-#define SLAB_SIZE (64u << 10)
-#define ENTRY_SIZE 9 /* kind, big-endian time with the sign bit flipped: byte order is time order */
+#define TIMERS_MAX       (64u << 20)
+#define SIZE_CLASS       64u /* bytes: timers are rounded up to it ... */
+#define SIZE_CLASS_COUNT 16u /* ... and recycled up to 1 KiB; larger keys are allocated alone */
+#define SLAB_SIZE        (64u << 10)
+#define ENTRY_SIZE       9 /* kind, big-endian time with the sign bit flipped: byte order is time order */
 
 /* Thread: task. */
 struct timer {
@@ -58,7 +58,7 @@ static uint32_t size_class(size_t key_size)
 
 static struct timer *carve(struct timers *timers, uint32_t class)
 {
-    size_t size = (size_t)class * SIZE_CLASS;
+    size_t size = (size_t) class * SIZE_CLASS;
     if (timers->slab_count == 0 || timers->slab_used + size > SLAB_SIZE) {
         timers->slabs =
             mem_realloc(timers->slabs, (timers->slab_count + 1) * sizeof(*timers->slabs));
@@ -191,8 +191,8 @@ static uint32_t find(const struct timers *timers, enum weir_time time, int64_t a
         const struct timer *timer = timers->table[slot];
         if (timer == NULL)
             return slot;
-        if (timer->at_ms == at_ms && timer->time == time && timer->key_hash == key_hash
-            && timer->key_size == key.size && memcmp(timer->key, key.data, key.size) == 0)
+        if (timer->at_ms == at_ms && timer->time == time && timer->key_hash == key_hash &&
+            timer->key_size == key.size && memcmp(timer->key, key.data, key.size) == 0)
             return slot;
     }
 }
@@ -385,8 +385,8 @@ static bool load_one(void *arg, const struct row_key *row, weir_str entry, weir_
     }
     memcpy(&at, entry.data + 1, sizeof(at));
     int64_t at_ms = (int64_t)(__builtin_bswap64(at) ^ (UINT64_C(1) << 63));
-    struct timer *timer = add(load->timers, (enum weir_time)entry.data[0], at_ms, row->key,
-        row->hash);
+    struct timer *timer =
+        add(load->timers, (enum weir_time)entry.data[0], at_ms, row->key, row->hash);
     if (timer != NULL)
         timer->is_stored = true;
     return true;
@@ -400,8 +400,7 @@ weir_error *timers_open(struct keyed *keyed, uint32_t max_parallelism, struct ti
     table_grow(it);
     struct load load = { .timers = it };
     struct backend *backend = keyed_backend(keyed);
-    weir_error *error =
-        backend->backend_class->scan(backend, STATE_NUMBER_TIMERS, load_one, &load);
+    weir_error *error = backend->backend_class->scan(backend, STATE_NUMBER_TIMERS, load_one, &load);
     error = weir_error_join(error, load.error);
     if (error != NULL) {
         timers_free(it);

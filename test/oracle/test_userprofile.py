@@ -50,7 +50,8 @@ def profiles_of(values, **options):
 
 def members(texts):
     """Events from short notes: (event_id, ts, ids, other members as text)."""
-    return [event(event_id=f'"{event_id}"', ts=str(ts), ids=json.dumps(ids), **others) for event_id, ts, ids, others in texts]
+    return [event(event_id=f'"{event_id}"', ts=str(ts), ids=json.dumps(ids), **others)
+            for event_id, ts, ids, others in texts]
 
 
 TEXT_256, TEXT_257 = '"' + "x" * 256 + '"', '"' + "x" * 257 + '"'
@@ -60,7 +61,8 @@ VALID = [
     event(),
     event(event_id=TEXT_256), event(event_id=ACCENT_256), event(event_id=r'"\u0000\n"'),
     event(ts="0"), event(ts="253402300799999"),
-    event(ids=f'{{"user":{TEXT_256}}}'), event(ids=f'{{"cookie":{ACCENT_256}}}'), event(ids=r'{"user":"a:b\u007f \"\\"}'),
+    event(ids=f'{{"user":{TEXT_256}}}'), event(ids=f'{{"cookie":{ACCENT_256}}}'),
+    event(ids=r'{"user":"a:b\u007f \"\\"}'),
     event(ids='{"user":"1","idcard":"2","phone":"3","email":"4","device":"5","cookie":"6"}'),
     event(ids=r'{"\u0075ser":"u1"}'), event(ids='{"user":"u1","user":"u2"}'),
     event(type=TEXT_256), event(type=r'"\u0001"'),
@@ -144,7 +146,8 @@ class Cleaning(unittest.TestCase):
         self.assertEqual(reason_of(event(unknown='{"a":' * 64 + "1" + "}" * 64)), "bad-json")
 
     def test_the_last_of_a_repeated_member_counts_whole(self):
-        cleaned = clean(event(event_id=r'"e1","event\u005fid":"e2"', ids='{"user":"u1"},"ids":{"cookie":"c1","cookie":"c2"}',
+        cleaned = clean(event(event_id=r'"e1","event\u005fid":"e2"',
+                              ids='{"user":"u1"},"ids":{"cookie":"c1","cookie":"c2"}',
                               amount='1,"amount":2', tags='{"a":1,"b":2},"tags":{"a":3}', type='"x","type":"y"'))
         self.assertEqual((cleaned.event_id, cleaned.ids, cleaned.amount, cleaned.tags, cleaned.type),
                          (b"e2", {b"cookie": b"c2"}, 20000, {b"a": b"3"}, b"y"))
@@ -153,16 +156,29 @@ class Cleaning(unittest.TestCase):
 AMOUNTS = [
     ("0", 0), ("-0", 0), ("0.0", 0), ("-0.00000", 0), ("0e5", 0), ("0e999999999999999999", 0), ("0.000e-99", 0),
     ("1", 10000), ("-1", -10000), ("129.5", 1295000), ("0.0001", 1), ("-0.0001", -1),
-    ("0.00004", 0), ("0.00005", 1), ("0.000049999999999", 0), ("-0.00005", -1), ("-0.00004", 0), ("0.00015", 2), ("0.00025", 3),
-    ("1.00005", 10001), ("1.00015", 10002), ("2.675", 26750), ("0.12345", 1235), ("0.12344999", 1234), ("0.99995", 10000),
-    ("9999.99995", 100000000), ("1e-4", 1), ("1e-5", 0), ("5e-5", 1), ("4.9e-5", 0), ("5e-6", 0), ("0.5e-4", 1), ("99e-6", 1),
+    ("0.00004", 0), ("0.00005", 1), ("0.000049999999999", 0), ("-0.00005", -1), ("-0.00004", 0), ("0.00015", 2),
+    ("0.00025", 3),
+    ("1.00005", 10001), ("1.00015", 10002), ("2.675", 26750), ("0.12345", 1235), ("0.12344999", 1234),
+    ("0.99995", 10000),
+    ("9999.99995", 100000000), ("1e-4", 1), ("1e-5", 0), ("5e-5", 1), ("4.9e-5", 0), ("5e-6", 0), ("0.5e-4", 1),
+    ("99e-6", 1),
     ("1e0", 10000), ("1E+2", 1000000), ("12.5e1", 1250000), ("0.00000000001e15", 100000000), ("123456e-5", 12346),
-    ("123454e-5", 12345), ("1e-999999999999999999999999", 0), ("100e-2", 10000), ("0.0100e+2", 10000), ("1e00000000000000002", 1000000),
-    ("1e-0", 10000), ("-1.5e-4", -2), ("1000000000000", 10 ** 16), ("-1e12", -10 ** 16), ("999999999999.99995", 10 ** 16),
+    ("123454e-5", 12345), ("1e-999999999999999999999999", 0), ("100e-2", 10000), ("0.0100e+2", 10000),
+    ("1e00000000000000002", 1000000),
+    ("1e-0", 10000), ("-1.5e-4", -2), ("1000000000000", 10 ** 16), ("-1e12", -10 ** 16),
+    ("999999999999.99995", 10 ** 16),
     ("999999999999.99994", 10 ** 16 - 1), ("1000000000000.00004", 10 ** 16), ("1000000000000.00005", None),
-    ("1000000000000.0001", None), ("-1000000000000.0001", None), ("1e13", None), ("9.9e12", None), ("1e999999999", None),
+    ("1000000000000.0001", None), ("-1000000000000.0001", None), ("1e13", None), ("9.9e12", None),
+    ("1e999999999", None),
     ("-1e999999999999999999999999", None), ("0.001e999999999", None), ("9007199254740993e-4", 9007199254740993),
 ]
+
+
+def random_decimal(rng):
+    whole = rng.choice([0, rng.randrange(10), rng.randrange(10 ** rng.randrange(1, 16))])
+    digits = rng.choices("0123456789", [5, 1, 1, 1, 2, 5, 1, 1, 1, 5], k=rng.randrange(1, 12))
+    exponent = rng.choice(["", f"e{rng.randrange(-20, 15)}", f"E+{rng.randrange(5)}"])
+    return rng.choice(["", "-"]) + str(whole) + rng.choice(["", "." + "".join(digits)]) + exponent
 
 
 class Amounts(unittest.TestCase):
@@ -174,9 +190,7 @@ class Amounts(unittest.TestCase):
     def test_equal_exact_decimal_arithmetic(self):
         rng = random.Random(3)
         for _ in range(20_000):
-            text = "".join([rng.choice(["", "-"]), str(rng.choice([0, rng.randrange(10), rng.randrange(10 ** rng.randrange(1, 16))])),
-                            rng.choice(["", "." + "".join(rng.choices("0123456789", [5, 1, 1, 1, 2, 5, 1, 1, 1, 5], k=rng.randrange(1, 12)))]),
-                            rng.choice(["", "e%d" % rng.randrange(-20, 15), "E+%d" % rng.randrange(5)])])
+            text = random_decimal(rng)
             units = int((Decimal(text) * 10000).to_integral_value(ROUND_HALF_UP))
             expected = units if abs(units) <= MAX_AMOUNT_UNITS else None
             self.assertEqual(amount_units(text.encode()), expected, text)
@@ -193,7 +207,8 @@ class Amounts(unittest.TestCase):
         self.assertLess(time.process_time() - started, 1)
 
     def test_are_printed_with_four_decimals_and_no_negative_zero(self):
-        for units, text in ((0, b"0.0000"), (-1, b"-0.0001"), (1, b"0.0001"), (1295000, b"129.5000"), (-10001, b"-1.0001"),
+        for units, text in ((0, b"0.0000"), (-1, b"-0.0001"), (1, b"0.0001"), (1295000, b"129.5000"),
+                            (-10001, b"-1.0001"),
                             (2 ** 63 - 1, b"922337203685477.5807"), (-2 ** 63, b"-922337203685477.5808")):
             self.assertEqual(userprofile.print_units(units), text)
 
@@ -241,13 +256,16 @@ class Identities(unittest.TestCase):
         profiles = profiles_of(members([("a", 1, {"user": "u1", "device": "d"}, {}), ("b", 2, {"device": "d"}, {}),
                                         ("c", 3, {"user": "u2", "device": "d"}, {})]))
         self.assertEqual((profiles["user:u1"]["ids"], profiles["user:u1"]["tags"]["count"]), (["user:u1"], 1))
-        self.assertEqual((profiles["user:u2"]["ids"], profiles["user:u2"]["tags"]["count"]), (["device:d", "user:u2"], 2))
+        self.assertEqual((profiles["user:u2"]["ids"], profiles["user:u2"]["tags"]["count"]),
+                         (["device:d", "user:u2"], 2))
 
     def test_links_are_one_hop(self):
         # The cookie seen with the device adds to the device's fragment only; nobody owns the cookie.
-        profiles = profiles_of(members([("a", 1, {"user": "u1", "device": "d"}, {}), ("b", 2, {"device": "d", "cookie": "c"}, {}),
+        profiles = profiles_of(members([("a", 1, {"user": "u1", "device": "d"}, {}),
+                                        ("b", 2, {"device": "d", "cookie": "c"}, {}),
                                         ("c", 3, {"cookie": "c"}, {})]))
-        self.assertEqual({yid: profile["tags"]["count"] for yid, profile in profiles.items()}, {"user:u1": 2, "cookie:c": 1})
+        self.assertEqual({yid: profile["tags"]["count"] for yid, profile in profiles.items()},
+                         {"user:u1": 2, "cookie:c": 1})
         self.assertEqual(profiles["cookie:c"]["ids"], ["cookie:c"])
         self.assertIs(profiles["cookie:c"]["shared"], False)
 
@@ -255,7 +273,8 @@ class Identities(unittest.TestCase):
         self.assertEqual(list(profiles_of(members([("a", 1, {"device": "d", "cookie": "c"}, {})]))), ["device:d"])
 
     def test_values_with_colons_and_equal_values_of_two_kinds_stay_apart(self):
-        profiles = profiles_of(members([("a", 1, {"user": "x", "device": "x"}, {}), ("b", 1, {"device": "user:x"}, {})]))
+        profiles = profiles_of(members([("a", 1, {"user": "x", "device": "x"}, {}),
+                                        ("b", 1, {"device": "user:x"}, {})]))
         self.assertEqual(sorted(profiles), ["device:user:x", "user:x"])
 
 
@@ -291,7 +310,8 @@ class Sharing(unittest.TestCase):
 
 class Tags(unittest.TestCase):
     def profile(self, *notes):
-        return profiles_of(members([(f"e{i}", ts, {"user": "u"}, others) for i, (ts, others) in enumerate(notes)]))["user:u"]
+        values = members([(f"e{i}", ts, {"user": "u"}, others) for i, (ts, others) in enumerate(notes)])
+        return profiles_of(values)["user:u"]
 
     def test_count_by_type_and_category(self):
         profile = self.profile((5, {"type": '"buy"', "category": '"a"'}), (3, {"type": '"buy"', "category": '""'}),
@@ -327,7 +347,8 @@ class Tags(unittest.TestCase):
 class Output(unittest.TestCase):
     def test_the_profile_of_the_specification(self):
         values = members([("e1", 1716200000123, {"user": "u42", "device": "a1"},
-                           {"type": '"buy"', "category": '"loans"', "amount": "129.5", "tags": '{"vip":3,"city":"Beijing"}'})])
+                           {"type": '"buy"', "category": '"loans"', "amount": "129.5",
+                            "tags": '{"vip":3,"city":"Beijing"}'})])
         self.assertEqual(oracle_of(values).profiles(), {b"user:u42": (
             b'{"yid":"user:u42","ids":["device:a1","user:u42"],"tags":{"amount.max":129.5000,"amount.sum":129.5000,'
             b'"category.loans":1,"count":1,"count.buy":1,"first_seen":1716200000123,"last_seen":1716200000123,'
@@ -338,8 +359,9 @@ class Output(unittest.TestCase):
                          rb'"\"\\/\b\f\n\r\t\u0000\u001f' + b"\x7f" + "é\u2028😀".encode() + b'"')
 
     def test_names_sort_by_their_bytes_before_escaping_and_a_prefix_first(self):
-        line = oracle_of([event(tags=r'{"b":1,"a\n":1,"a":1,"a\"":1,"a!":1,"":1,"\uffff":1,"\ud83d\ude00":1,"a\u0000":1}')]).profiles()
-        tags = line[b"user:u1"].partition(b'"last_seen":1000,')[2].partition(b"}")[0]
+        names = r'{"b":1,"a\n":1,"a":1,"a\"":1,"a!":1,"":1,"\uffff":1,"\ud83d\ude00":1,"a\u0000":1}'
+        line = oracle_of([event(tags=names)]).profiles()[b"user:u1"]
+        tags = line.partition(b'"last_seen":1000,')[2].partition(b"}")[0]
         self.assertEqual(tags, rb'"tag.":1,"tag.a":1,"tag.a\u0000":1,"tag.a\n":1,"tag.a!":1,"tag.a\"":1,"tag.b":1,'
                          + '"tag.\uffff":1,"tag.😀":1'.encode())
 
@@ -392,7 +414,8 @@ class Duplicates(unittest.TestCase):
 
     def test_with_another_content_are_reported_as_undefined(self):
         self.assertEqual(len(oracle_of([event(), event(amount="1")]).ambiguities()), 1)
-        self.assertEqual(oracle_of([event(tags='{"a":1,"b":2}'), event(tags=' {"b":2,"a":1}', source='""')]).ambiguities(), [])
+        same = [event(tags='{"a":1,"b":2}'), event(tags=' {"b":2,"a":1}', source='""')]
+        self.assertEqual(oracle_of(same).ambiguities(), [])
 
     def test_over_more_than_the_ttl_are_reported_as_undefined(self):
         now = time.time_ns() // 1_000_000
@@ -420,10 +443,13 @@ def random_events(rng, count):
     """Few users and ids, few timestamps: many ties, owner changes and shared ids; some duplicates and bad ones."""
     values = []
     for i in range(count):
-        ids = {kind: f"{kind[0]}{rng.randrange(12)}" for kind in ("user", "phone", "device", "cookie") if rng.random() < 0.4}
+        kinds = [kind for kind in ("user", "phone", "device", "cookie") if rng.random() < 0.4]
+        ids = {kind: f"{kind[0]}{rng.randrange(12)}" for kind in kinds}
         values.append(event(event_id=f'"{rng.randrange(10 ** 6)}-{i}"', ts=str(rng.randrange(20)), ids=json.dumps(ids),
-                            type=rng.choice(['"view"', '"buy"', '"repay"', '"overdue"']), category=json.dumps(f"c{rng.randrange(5)}"),
-                            amount=str(rng.randrange(-10 ** 6, 10 ** 6) / 1000), tags='{"t%d":%d}' % (rng.randrange(3), i)))
+                            type=rng.choice(['"view"', '"buy"', '"repay"', '"overdue"']),
+                            category=json.dumps(f"c{rng.randrange(5)}"),
+                            amount=str(rng.randrange(-10 ** 6, 10 ** 6) / 1000),
+                            tags='{"t%d":%d}' % (rng.randrange(3), i)))
     return values + rng.choices(values, k=count // 10)
 
 
@@ -477,7 +503,8 @@ class Inputs(unittest.TestCase):
             inputs.read_dump([path])
 
     def run_program(self, *arguments):
-        return subprocess.run([sys.executable, os.path.join(HERE, "userprofile.py"), *arguments], capture_output=True, text=True)
+        return subprocess.run([sys.executable, os.path.join(HERE, "userprofile.py"), *arguments], capture_output=True,
+                              text=True)
 
     def test_the_program_prints_the_counters(self):
         self.write("x", event() + b"\n" + event() + b"\n\n")
@@ -495,11 +522,13 @@ class Inputs(unittest.TestCase):
             file.truncate(20)
         text = self.write("text", b"not a dump\n")
         self.write("below", b"")
-        for arguments in ([], ["--history", "/nonexistent"], ["--history", text], ["--kafka", text], ["--history", self.folder],
+        for arguments in ([], ["--history", "/nonexistent"], ["--history", text], ["--kafka", text],
+                          ["--history", self.folder],
                           ["--kafka", "/nonexistent"], ["--history", self.folder, "--id-fanout-limit", "0"]):
             result = self.run_program(*arguments)
             with self.subTest(arguments=arguments):
-                self.assertEqual((result.returncode, result.stdout, result.stderr.count("\n")), (2, "", 1), result.stderr)
+                self.assertEqual((result.returncode, result.stdout, result.stderr.count("\n")), (2, "", 1),
+                                 result.stderr)
 
     def test_an_undefined_result_is_refused_unless_allowed(self):
         self.write("x", event() + b"\n" + event(amount="1"))

@@ -194,7 +194,8 @@ class JobFiles(Folder):
 
     def test_wrong_counters_are_red(self):
         right = self.counters
-        for name, value in (("events_in", right["events_in"] + 1), ("duplicates_dropped", right["duplicates_dropped"] - 1),
+        for name, value in (("events_in", right["events_in"] + 1),
+                            ("duplicates_dropped", right["duplicates_dropped"] - 1),
                             ("events_in", None), ("events_in", float(right["events_in"])),
                             ("quarantined", {**right["quarantined"], "bad-utf8": 0}),
                             ("quarantined", {**right["quarantined"], "late": 1}), ("quarantined", {})):
@@ -223,7 +224,8 @@ class JobDumps(Folder):
     def setUp(self):
         super().setUp()
         values = random_events(random.Random(6), 200) + [b"{}", None, b""]
-        self.write("events.dump", "".join(dump_line(i % 3, i // 3, b"ignored", value) for i, value in enumerate(values)))
+        lines = [dump_line(i % 3, i // 3, b"ignored", value) for i, value in enumerate(values)]
+        self.write("events.dump", "".join(lines))
         oracle = userprofile.Oracle(4)
         for i, value in enumerate(values):
             oracle.add(Record(b"in", i % 3, i // 3, None, value, None))
@@ -238,7 +240,8 @@ class JobDumps(Folder):
         return [(sum(yid) % 4, 10 * i, yid, line) for i, (yid, line) in enumerate(sorted(lines.items()))]
 
     def write_output(self):
-        for name, records in (("profiles", self.profiles), ("fragments", self.fragments), ("dead-letters", self.letters)):
+        for name, records in (("profiles", self.profiles), ("fragments", self.fragments),
+                              ("dead-letters", self.letters)):
             self.write(name, "".join(dump_line(*record) for record in random.Random(1).sample(records, len(records))))
 
     def green(self):
@@ -281,13 +284,14 @@ class JobDumps(Folder):
     def test_dead_letters_with_a_key_lost_or_repeated_are_red(self):
         right = self.letters
         for letters, expected in ((right[1:], "found 0 times"), (right + [(5, 1, None, right[0][3])], "found 2 times"),
-                                  ([(0, 99, b"k", right[0][3])] + right[1:], "with a key"), (right + [(5, 1, None, None)], "without")):
+                                  ([(0, 99, b"k", right[0][3])] + right[1:], "with a key"),
+                                  (right + [(5, 1, None, None)], "without")):
             self.letters = letters
             self.red(expected)
 
     def test_an_altered_or_lost_fragment_is_red(self):
         partition, offset, yid, line = self.fragments[0]
-        self.fragments[0] = (partition, offset, yid, line.replace(b'"last_seen":1', b'"last_seen":2').replace(b"}}", b" }}"))
+        self.fragments[0] = (partition, offset, yid, line.replace(b"}}", b',"tag.new":1}}'))
         self.red(f"fragment {yid.decode()}")
         del self.fragments[0]
         self.red(f"fragment {yid.decode()} was never written")
@@ -447,7 +451,8 @@ class Units(Folder):
             self.records.pop()
 
     def test_an_untagged_record_is_red(self):
-        for value in (None, b"", b"[]", b'{"unit":"a","epoch":1,"index":0}', b'{"unit":"a","epoch":"1","index":0,"total":1}'):
+        for value in (None, b"", b"[]", b'{"unit":"a","epoch":1,"index":0}',
+                      b'{"unit":"a","epoch":"1","index":0,"total":1}'):
             self.records.append((0, 1000, None, value))
             self.red("is not tagged")
             self.records.pop()

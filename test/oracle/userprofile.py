@@ -10,7 +10,8 @@ anchor and, if it has a user, claims its other ids for that user. At the end, ow
 profiles() merges fragments along them, and the formatters write the exact bytes. Everything is bytes, so
 that comparing is comparing bytes; amounts are integers, read digit by digit from the text.
 
-Limit: everything is held in memory, about 2 KB per distinct user. Nothing here is shared with the engine.
+Limit: everything is held in memory, 320 MB for 400,000 events of 49,000 users.
+Nothing here is shared with the engine.
 
 As a program it prints the counters, one profile (--yid) or writes all expectations to a directory (--write).
 """

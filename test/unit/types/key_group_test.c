@@ -37,7 +37,8 @@ static void a_group_of_a_hash_never_changes(void **state)
     static const struct {
         uint64_t hash;
         uint32_t max_parallelism, group;
-    } rows[] = { /* fmix64 worked out with arbitrary-precision integers */
+    } rows[] = {
+        /* fmix64 worked out with arbitrary-precision integers */
         { 0, 128, 0 },
         { 1, 128, 44 },
         { 1, 1000, 604 },

@@ -1,13 +1,13 @@
-/* partitioner.h -- the ways records take from one operator to the next, by name.
+/* partitioning.h -- the ways records take from one operator to the next, by name.
  *
  * The plan chooses one for each edge, the exchange carries it out: both see only this.
  *
  *      forward     subtask i -> i          rebalance  round robin, a segment's worth at a time
  *      broadcast   every channel           key group  the subtask that owns the key's group
  *
- * Thread: any, immutable. */
-#ifndef WEIR_TYPES_PARTITIONER_H
-#define WEIR_TYPES_PARTITIONER_H
+ * Thread: any, immutable. Prefixes: partitioner_ */
+#ifndef WEIR_TYPES_PARTITIONING_H
+#define WEIR_TYPES_PARTITIONING_H
 
 enum partitioner_kind {
     PARTITIONER_FORWARD,

@@ -1,0 +1,192 @@
+/* segment.c -- the pool: two free lists under a lock, and one number that must not be exceeded.
+ *
+ * `allocated` counts every byte that the pool holds, handed out or kept; `used` what is handed
+ * out. Kept segments are freed only when their bytes are wanted for another size. */
+#include "runtime/exchange/segment.h"
+
+#include "base/memory.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+
+#if defined(__SANITIZE_ADDRESS__)
+#define HAS_ASAN 1
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define HAS_ASAN 1
+#endif
+#endif
+#ifdef HAS_ASAN
+#include <sanitizer/asan_interface.h>
+#endif
+
+#define EVENT_CAPACITY ((uint32_t)sizeof(struct element))
+
+enum size_class { CLASS_USUAL, CLASS_EVENT, CLASS_COUNT, CLASS_OWN = CLASS_COUNT };
+
+/* Thread: any; `lock` guards all but `used` when read. */
+struct segment_pool {
+    pthread_mutex_t lock;
+    size_t size_max;
+    size_t allocated;
+    _Atomic size_t used;
+    struct segment *kept[CLASS_COUNT];
+};
+
+static size_t bytes_of(uint32_t capacity)
+{
+    return offsetof(struct segment, bytes) + capacity;
+}
+
+static enum size_class class_of(uint32_t capacity)
+{
+    if (capacity == SEGMENT_CAPACITY)
+        return CLASS_USUAL;
+    return capacity == EVENT_CAPACITY ? CLASS_EVENT : CLASS_OWN;
+}
+
+/* What lies in a kept segment is nobody's: a view that outlived its batch is reported at once. */
+static void poison(struct segment *segment)
+{
+#ifdef HAS_ASAN
+    ASAN_POISON_MEMORY_REGION(segment->bytes, segment->capacity);
+#else
+    (void)segment;
+#endif
+}
+
+static void unpoison(struct segment *segment)
+{
+#ifdef HAS_ASAN
+    ASAN_UNPOISON_MEMORY_REGION(segment->bytes, segment->capacity);
+#else
+    (void)segment;
+#endif
+}
+
+struct segment_pool *segment_pool_new(size_t size_max)
+{
+    struct segment_pool *pool = mem_alloc(sizeof(*pool));
+    ASSERT(pthread_mutex_init(&pool->lock, NULL) == 0);
+    pool->size_max = size_max;
+    return pool;
+}
+
+static void discard(struct segment_pool *pool, struct segment *segment)
+{
+    ASSERT(pool->allocated >= bytes_of(segment->capacity));
+    pool->allocated -= bytes_of(segment->capacity);
+    unpoison(segment);
+    mem_free(segment);
+}
+
+static struct segment *pop_kept(struct segment_pool *pool, enum size_class class)
+{
+    struct segment *segment = pool->kept[class];
+    if (segment != NULL)
+        pool->kept[class] = segment->next;
+    return segment;
+}
+
+void segment_pool_free(struct segment_pool *pool)
+{
+    if (pool == NULL)
+        return;
+    for (enum size_class class = 0; class < CLASS_COUNT; class ++) {
+        struct segment *segment;
+        while ((segment = pop_kept(pool, class)) != NULL)
+            discard(pool, segment);
+    }
+    ASSERT(segment_pool_used(pool) == 0);
+    ASSERT(pool->allocated == 0);
+    ASSERT(pthread_mutex_destroy(&pool->lock) == 0);
+    mem_free(pool);
+}
+
+/* Frees what is kept until `size` more bytes may be allocated. */
+static bool make_room(struct segment_pool *pool, size_t size)
+{
+    while (pool->size_max - pool->allocated < size) {
+        struct segment *segment = pop_kept(pool, CLASS_USUAL);
+        if (segment == NULL)
+            segment = pop_kept(pool, CLASS_EVENT);
+        if (segment == NULL)
+            return false;
+        discard(pool, segment);
+    }
+    return true;
+}
+
+static struct segment *take_locked(struct segment_pool *pool, uint32_t capacity)
+{
+    enum size_class class = class_of(capacity);
+    struct segment *segment = class == CLASS_OWN ? NULL : pop_kept(pool, class);
+    size_t size = bytes_of(capacity);
+    if (segment == NULL) {
+        if (!make_room(pool, size))
+            return NULL;
+        segment = mem_alloc(size);
+        pool->allocated += size;
+    }
+    size_t used = atomic_load_explicit(&pool->used, memory_order_relaxed) + size;
+    ASSERT(used <= pool->allocated && pool->allocated <= pool->size_max);
+    atomic_store_explicit(&pool->used, used, memory_order_relaxed);
+    return segment;
+}
+
+static struct segment *take(struct segment_pool *pool, uint32_t capacity)
+{
+    ASSERT(pthread_mutex_lock(&pool->lock) == 0);
+    struct segment *segment = take_locked(pool, capacity);
+    ASSERT(pthread_mutex_unlock(&pool->lock) == 0);
+    if (segment == NULL)
+        return NULL;
+    *segment = (struct segment){ .pool = pool, .capacity = capacity };
+    unpoison(segment);
+    return segment;
+}
+
+struct segment *segment_take(struct segment_pool *pool, size_t payload)
+{
+    if (payload > UINT32_MAX / 2)
+        return NULL;
+    uint32_t needed = (uint32_t)segment_element_size(payload);
+    return take(pool, needed <= SEGMENT_CAPACITY ? SEGMENT_CAPACITY : needed);
+}
+
+struct segment *segment_take_event(struct segment_pool *pool)
+{
+    return take(pool, EVENT_CAPACITY);
+}
+
+void segment_give(struct segment *segment)
+{
+    struct segment_pool *pool = segment->pool;
+    enum size_class class = class_of(segment->capacity);
+    size_t size = bytes_of(segment->capacity);
+    ASSERT(segment->used <= segment->capacity);
+    if (class != CLASS_OWN)
+        poison(segment);
+    ASSERT(pthread_mutex_lock(&pool->lock) == 0);
+    size_t used = atomic_load_explicit(&pool->used, memory_order_relaxed);
+    ASSERT(used >= size);
+    atomic_store_explicit(&pool->used, used - size, memory_order_relaxed);
+    if (class == CLASS_OWN) {
+        discard(pool, segment);
+    } else {
+        segment->next = pool->kept[class];
+        pool->kept[class] = segment;
+    }
+    ASSERT(pthread_mutex_unlock(&pool->lock) == 0);
+}
+
+size_t segment_pool_used(const struct segment_pool *pool)
+{
+    return atomic_load_explicit(&pool->used, memory_order_relaxed);
+}
+
+size_t segment_pool_size_max(const struct segment_pool *pool)
+{
+    return pool->size_max;
+}

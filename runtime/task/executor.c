@@ -1,0 +1,117 @@
+/* executor.c -- see executor.h. */
+#include "runtime/task/executor.h"
+
+#include "base/assert.h"
+#include "base/memory.h"
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdio.h>
+
+#define TASKS_MAX    4096
+#define SLEEP_MAX_MS 1000 /* a lost wake-up would cost this much, not a hang */
+
+/* Thread: control for the list; the slot's own thread runs it. */
+struct executor {
+    struct task **tasks;
+    uint32_t task_count;
+    struct waker *waker;
+    pthread_t thread;
+    bool is_started;
+    atomic_bool is_stopping;
+    char name[16];
+};
+
+struct executor *executor_new(const char *name)
+{
+    struct executor *executor = mem_alloc(sizeof(*executor));
+    executor->waker = waker_new();
+    snprintf(executor->name, sizeof(executor->name), "%s", name);
+    return executor;
+}
+
+void executor_add(struct executor *executor, struct task *task)
+{
+    ASSERT(!executor->is_started && executor->task_count < TASKS_MAX);
+    executor->tasks =
+        mem_realloc(executor->tasks, (executor->task_count + 1) * sizeof(*executor->tasks));
+    executor->tasks[executor->task_count++] = task;
+    task_set_waker(task, executor->waker);
+}
+
+struct waker *executor_waker(struct executor *executor)
+{
+    return executor->waker;
+}
+
+bool executor_round(struct executor *executor)
+{
+    bool has_worked = false;
+    for (uint32_t i = 0; i < executor->task_count; i++) {
+        if (task_step(executor->tasks[i]) == TASK_WORKED)
+            has_worked = true;
+    }
+    return has_worked;
+}
+
+int64_t executor_deadline_ms(const struct executor *executor)
+{
+    int64_t deadline = INT64_MAX;
+    for (uint32_t i = 0; i < executor->task_count; i++) {
+        int64_t at = task_deadline_ms(executor->tasks[i]);
+        deadline = at < deadline ? at : deadline;
+    }
+    return deadline;
+}
+
+static int64_t sleep_ms(const struct executor *executor)
+{
+    int64_t left = executor_deadline_ms(executor) - os_wall_ms();
+    if (left <= 0)
+        return 0;
+    return left < SLEEP_MAX_MS ? left : SLEEP_MAX_MS;
+}
+
+static void *run(void *arg)
+{
+    struct executor *executor = arg;
+    while (!atomic_load_explicit(&executor->is_stopping, memory_order_acquire)) {
+        if (executor_round(executor))
+            continue;
+        waker_wait(executor->waker, sleep_ms(executor));
+    }
+    return NULL;
+}
+
+weir_error *executor_start(struct executor *executor)
+{
+    ASSERT(!executor->is_started);
+    int code = pthread_create(&executor->thread, NULL, run, executor);
+    if (code != 0)
+        return weir_errorf(WEIR_E_LIMIT,
+            "cannot start the thread of slot '%s': %s; raise the limit "
+            "of threads (ulimit -u) or lower the parallelism",
+            executor->name, strerror(code));
+    executor->is_started = true;
+    pthread_setname_np(executor->thread, executor->name);
+    return NULL;
+}
+
+void executor_stop(struct executor *executor)
+{
+    if (!executor->is_started)
+        return;
+    atomic_store_explicit(&executor->is_stopping, true, memory_order_release);
+    waker_wake(executor->waker);
+    pthread_join(executor->thread, NULL);
+    executor->is_started = false;
+}
+
+void executor_free(struct executor *executor)
+{
+    if (executor == NULL)
+        return;
+    ASSERT(!executor->is_started);
+    waker_free(executor->waker);
+    mem_free(executor->tasks);
+    mem_free(executor);
+}
