@@ -8,8 +8,8 @@
 
 _Noreturn void assert_failed(const char *expression, const char *file, int line);
 
-#define ASSERT(expression_)                                                                        \
-    (__builtin_expect(!!(expression_), 1) ? (void)0                                                \
+#define ASSERT(expression_) \
+    (__builtin_expect(!!(expression_), 1) ? (void)0 \
                                           : assert_failed(#expression_, __FILE__, __LINE__))
 
 #ifdef WEIR_DEBUG
