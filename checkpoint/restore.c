@@ -8,6 +8,8 @@
 #include "base/buffer.h"
 
 #include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
 #include <string.h>
 
 #define MISTAKES_SIZE_MAX ((size_t)64 << 10)
@@ -123,37 +125,49 @@ static bool is_first(const struct checkpoint_metadata *metadata, uint32_t index)
     return true;
 }
 
+/* What is wrong with one subtask's snapshot beside the first one's; NULL: nothing. */
+static const char *subtask_mistake(const struct checkpoint_metadata *metadata,
+    const struct operator_snapshot *first, const struct operator_snapshot *old)
+{
+    if (old->parallelism != first->parallelism || !weir_str_equal(old->backend, first->backend) ||
+        old->schema != first->schema)
+        return "has subtasks that do not fit together";
+    if (!has_keyed_state(old))
+        return NULL;
+    struct group_range groups = key_group_range(old->subtask, old->parallelism,
+        metadata->max_parallelism);
+    return old->groups.first == groups.first && old->groups.last == groups.last
+        ? NULL : "has a subtask with key groups of another one";
+}
+
 /* A checkpoint that was written right has every subtask once, each with its share of the groups. */
 static void check_complete(const struct checkpoint_metadata *metadata,
     const struct operator_snapshot *first, weir_buffer *mistakes)
 {
-    uint64_t found = 0, number_sum = 0;
-    for (uint32_t i = 0; i < metadata->operator_count; i++) {
+    const char *what = NULL;
+    if (first->parallelism > MAX_PARALLELISM_LIMIT || metadata->max_parallelism == 0 ||
+        metadata->max_parallelism > MAX_PARALLELISM_LIMIT ||
+        (has_keyed_state(first) && first->parallelism > metadata->max_parallelism))
+        what = "has a parallelism that cannot be";
+    uint32_t found = 0;
+    bool *seen = mem_alloc_array(what == NULL ? first->parallelism : 0, sizeof(*seen));
+    for (uint32_t i = 0; i < metadata->operator_count && what == NULL; i++) {
         const struct operator_snapshot *old = &metadata->operators[i];
         if (!weir_str_equal(old->uid, first->uid))
             continue;
+        what = subtask_mistake(metadata, first, old);
+        if (what == NULL && seen[old->subtask])
+            what = "has one subtask twice";
+        else if (what == NULL)
+            seen[old->subtask] = true;
         found++;
-        number_sum += old->subtask;
-        if (old->parallelism != first->parallelism ||
-            !weir_str_equal(old->backend, first->backend) || old->schema != first->schema) {
-            mistake(mistakes, first->uid, "has subtasks that do not fit together in the checkpoint");
-            return;
-        }
-        if (!has_keyed_state(old))
-            continue;
-        struct group_range groups = key_group_range(old->subtask, old->parallelism,
-            metadata->max_parallelism);
-        if (old->groups.first != groups.first || old->groups.last != groups.last) {
-            mistake(mistakes, first->uid, "has wrong key groups in the checkpoint: subtask %" PRIu32
-                " of %" PRIu32 " has %" PRIu32 " to %" PRIu32, old->subtask, old->parallelism,
-                old->groups.first, old->groups.last);
-            return;
-        }
     }
-    uint64_t parallelism = first->parallelism;
-    if (found != parallelism || number_sum != parallelism * (parallelism - 1) / 2)
-        mistake(mistakes, first->uid, "has %" PRIu64 " subtasks in the checkpoint instead of %"
-            PRIu64, found, parallelism);
+    mem_free(seen);
+    if (what == NULL && found != first->parallelism)
+        what = "lacks a subtask";
+    if (what != NULL)
+        mistake(mistakes, first->uid, "%s in the checkpoint, which was not written by Weir or is"
+            " damaged", what);
 }
 
 static bool has_state(const struct checkpoint_metadata *metadata, weir_str uid)
