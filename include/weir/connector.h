@@ -199,7 +199,7 @@ struct weir_kafka_source_options {
     const char *topic;
     const char *group; /* NULL: the job's name */
     struct weir_format format;
-    bool bounded;                  /* stop at the end offsets seen at the first start */
+    bool bounded;                  /* stop at the end offsets seen at the start of the run */
     bool from_latest;              /* where to start without a checkpoint; default: earliest */
     int64_t discovery_interval_ms; /* 0: 10 s */
     const char *const *client;     /* "name=value" for librdkafka, NULL-terminated; NULL: none */
