@@ -8,6 +8,7 @@
 #include "runtime/manager/jobmanager_private.h"
 
 #include <inttypes.h>
+#include <stdio.h>
 
 /* A task posts a handful of events in its life and one for each checkpoint, and checkpoints do not
  * start before the last one's events have been read, but for what a time-out left behind. */
@@ -309,7 +310,7 @@ static void on_task_event(struct jobmanager *jobmanager, const struct event *eve
     case EVENT_RESTORED:
         break;
     }
-    ASSERT(!"an event of a task");
+    ASSERT(false && "an event of a task");
 }
 
 static void on_event(struct jobmanager *jobmanager, struct event *event, int64_t now_ms)
