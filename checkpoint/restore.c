@@ -8,6 +8,8 @@
 #include "base/buffer.h"
 
 #include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
 #include <string.h>
 
 #define MISTAKES_SIZE_MAX ((size_t)64 << 10)
@@ -16,7 +18,7 @@
 
 static bool has_keyed_state(const struct operator_snapshot *operator)
 {
-    return operator->backend.size > 0;
+    return operator->backend.size> 0;
 }
 
 /* How many elements the arrays of `restore` need at most. */
@@ -38,8 +40,9 @@ static void take(const struct operator_snapshot *old, struct group_range groups,
 {
     restore->old_parallelism = old->parallelism;
     if (has_keyed_state(old) && group_range_overlaps(old->groups, groups))
-        restore->sources[restore->source_count++] = (struct backend_source){
-            .groups = old->groups, .files = old->files, .file_count = old->file_count };
+        restore->sources[restore->source_count++] = (struct backend_source){ .groups = old->groups,
+            .files = old->files,
+            .file_count = old->file_count };
     for (uint32_t i = 0; i < old->item_count; i++)
         restore->items[restore->item_count++] = old->items[i];
     for (uint32_t i = 0; i < old->staged_count; i++) {
@@ -123,37 +126,52 @@ static bool is_first(const struct checkpoint_metadata *metadata, uint32_t index)
     return true;
 }
 
+/* What is wrong with one subtask's snapshot beside the first one's; NULL: nothing. */
+static const char *subtask_mistake(const struct checkpoint_metadata *metadata,
+    const struct operator_snapshot *first, const struct operator_snapshot *old)
+{
+    if (old->parallelism != first->parallelism || !weir_str_equal(old->backend, first->backend) ||
+        old->schema != first->schema)
+        return "has subtasks that do not fit together";
+    if (!has_keyed_state(old))
+        return NULL;
+    struct group_range groups =
+        key_group_range(old->subtask, old->parallelism, metadata->max_parallelism);
+    return old->groups.first == groups.first && old->groups.last == groups.last
+               ? NULL
+               : "has a subtask with key groups of another one";
+}
+
 /* A checkpoint that was written right has every subtask once, each with its share of the groups. */
 static void check_complete(const struct checkpoint_metadata *metadata,
     const struct operator_snapshot *first, weir_buffer *mistakes)
 {
-    uint64_t found = 0, number_sum = 0;
-    for (uint32_t i = 0; i < metadata->operator_count; i++) {
+    const char *what = NULL;
+    if (first->parallelism > MAX_PARALLELISM_LIMIT || metadata->max_parallelism == 0 ||
+        metadata->max_parallelism > MAX_PARALLELISM_LIMIT ||
+        (has_keyed_state(first) && first->parallelism > metadata->max_parallelism))
+        what = "has a parallelism that cannot be";
+    uint32_t found = 0;
+    bool *seen = mem_alloc_array(what == NULL ? first->parallelism : 0, sizeof(*seen));
+    for (uint32_t i = 0; i < metadata->operator_count && what == NULL; i++) {
         const struct operator_snapshot *old = &metadata->operators[i];
         if (!weir_str_equal(old->uid, first->uid))
             continue;
+        what = subtask_mistake(metadata, first, old);
+        if (what == NULL && seen[old->subtask])
+            what = "has one subtask twice";
+        else if (what == NULL)
+            seen[old->subtask] = true;
         found++;
-        number_sum += old->subtask;
-        if (old->parallelism != first->parallelism ||
-            !weir_str_equal(old->backend, first->backend) || old->schema != first->schema) {
-            mistake(mistakes, first->uid, "has subtasks that do not fit together in the checkpoint");
-            return;
-        }
-        if (!has_keyed_state(old))
-            continue;
-        struct group_range groups = key_group_range(old->subtask, old->parallelism,
-            metadata->max_parallelism);
-        if (old->groups.first != groups.first || old->groups.last != groups.last) {
-            mistake(mistakes, first->uid, "has wrong key groups in the checkpoint: subtask %" PRIu32
-                " of %" PRIu32 " has %" PRIu32 " to %" PRIu32, old->subtask, old->parallelism,
-                old->groups.first, old->groups.last);
-            return;
-        }
     }
-    uint64_t parallelism = first->parallelism;
-    if (found != parallelism || number_sum != parallelism * (parallelism - 1) / 2)
-        mistake(mistakes, first->uid, "has %" PRIu64 " subtasks in the checkpoint instead of %"
-            PRIu64, found, parallelism);
+    mem_free(seen);
+    if (what == NULL && found != first->parallelism)
+        what = "lacks a subtask";
+    if (what != NULL)
+        mistake(mistakes, first->uid,
+            "%s in the checkpoint, which was not written by Weir or is"
+            " damaged",
+            what);
 }
 
 static bool has_state(const struct checkpoint_metadata *metadata, weir_str uid)
@@ -167,19 +185,22 @@ static bool has_state(const struct checkpoint_metadata *metadata, weir_str uid)
     return false;
 }
 
-static void compare(const struct operator_snapshot *old,
-    const struct restore_expectation *expected, weir_buffer *mistakes)
+static void compare(const struct operator_snapshot *old, const struct restore_expectation *expected,
+    weir_buffer *mistakes)
 {
     if (!has_keyed_state(old))
         return; /* state that is new in this operator starts empty */
     if (expected->backend.size > 0 && !weir_str_equal(old->backend, expected->backend))
-        mistake(mistakes, old->uid, "kept its state in '%.*s', and is to keep it in '%.*s' now:"
-            " choose the old one, or go through a savepoint", (int)old->backend.size,
-            old->backend.data, (int)expected->backend.size, expected->backend.data);
+        mistake(mistakes, old->uid,
+            "kept its state in '%.*s', and is to keep it in '%.*s' now:"
+            " choose the old one, or go through a savepoint",
+            (int)old->backend.size, old->backend.data, (int)expected->backend.size,
+            expected->backend.data);
     if (expected->backend.size > 0 && old->schema == expected->schema)
         return;
-    mistake(mistakes, old->uid, expected->backend.size > 0
-        ? "has other states than it had" : "keeps no keyed state any more");
+    mistake(mistakes, old->uid,
+        expected->backend.size > 0 ? "has other states than it had"
+                                   : "keeps no keyed state any more");
     schema_lines(mistakes, "in the checkpoint", old->schema_text);
     schema_lines(mistakes, "in the job", expected->schema_text);
 }
@@ -198,9 +219,11 @@ static void check_all(const struct checkpoint_metadata *metadata,
     weir_buffer *mistakes)
 {
     if (metadata->max_parallelism != max_parallelism)
-        mistake(mistakes, (weir_str){ .data = NULL }, "the checkpoint was made with a maximum"
+        mistake(mistakes, (weir_str){ .data = NULL },
+            "the checkpoint was made with a maximum"
             " parallelism of %" PRIu32 ", the job has %" PRIu32 " now: it is fixed at the first"
-            " start, set it back", metadata->max_parallelism, max_parallelism);
+            " start, set it back",
+            metadata->max_parallelism, max_parallelism);
     for (uint32_t i = 0; i < metadata->operator_count; i++) {
         const struct operator_snapshot *old = &metadata->operators[i];
         if (!is_first(metadata, i))
@@ -210,7 +233,8 @@ static void check_all(const struct checkpoint_metadata *metadata,
         if (expected != NULL)
             compare(old, expected, mistakes);
         else if (has_state(metadata, old->uid))
-            mistake(mistakes, old->uid, "has state in the checkpoint, but is not in the job any"
+            mistake(mistakes, old->uid,
+                "has state in the checkpoint, but is not in the job any"
                 " more: put it back, or keep its uid if it was only renamed");
     }
 }

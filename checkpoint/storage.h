@@ -7,17 +7,21 @@
  *      <root>/<job>/work-<a>/…          backends' own directories of attempt a
  *
  * Publish = write _metadata under a temporary name, fsync, check that this attempt is still in charge,
- * rename, fsync the directories. A crash before the rename leaves a checkpoint that never was.
+ * rename, fsync the directory (stored.h). A crash before the rename leaves a checkpoint that never was.
+ * A failed fsync fails the checkpoint; its file is deleted, never synced again.
  *
  * Attempts. Opening claims the next attempt by creating its file (exclusive: two claimants cannot get
- * the same number). The file says which checkpoint it restored. A zombie, an older attempt that goes
- * on, could still publish once between its check and its rename: a checkpoint n of attempt a is void
- * when a later attempt's file says that it restored from a checkpoint < n. Numbers are never used
- * twice: a new attempt starts behind the highest number that any attempt can have used.
+ * the same number); then the attempt chooses, once, what it restores from, and its file says so.
+ * Checkpoints of a zombie, an older attempt that goes on, are void: attempt.h tells how and why.
+ * Numbers are never used twice: each attempt has set aside the numbers that it uses, and a new one
+ * starts behind them, so they jump by about a hundred at each start.
  *
- * Retention: the newest `retained` complete ones stay; files in shared/ that no stored checkpoint and
- * no pending one refers to are deleted, but only files of attempts <= this one. A failed fsync fails
- * the checkpoint; the file is deleted, never synced again.
+ * Retention: the newest `retained` complete ones stay, and the files in shared/ that they list; what is
+ * not Weir's stays for ever (retention.h).
+ *
+ * Restore passes over what is proven to be damaged (WEIR_E_CORRUPT), loudly. What cannot be read for
+ * another reason, or is of a newer version or another job, stops it: it may be whole, and falling back
+ * would undo output that is out already.
  *
  * Without a root (no --checkpoints) the directory is temporary and removed at the end; checkpoints in
  * it still give exactly-once within the life of the process.
@@ -29,7 +33,8 @@
 #include "checkpoint/format.h"
 
 struct storage;
-/* Makes the directories and claims an attempt. `root` NULL: temporary. Job: [A-Za-z0-9_.-]{1,64}. */
+/* Makes the directories and claims an attempt; then call storage_restore or storage_fresh, once.
+ * `root` NULL: temporary. Job: [A-Za-z0-9_.-]{1,64}. */
 weir_error *storage_open(const char *root, const char *job, uint32_t retained,
     struct storage **storage) WEIR_MUST_USE;
 void storage_close(struct storage *storage); /* removes staging, work, and a temporary root */
@@ -40,9 +45,11 @@ const char *storage_work_dir(const struct storage *storage);    /* exists */
 uint64_t storage_attempt(const struct storage *storage);
 uint64_t storage_last_number(const struct storage *storage); /* start behind it */
 bool storage_is_temporary(const struct storage *storage);
-/* The same process starts again after a failure: claims the next attempt. */
+/* The same process starts again after a failure, its old tasks are closed: claims the next attempt.
+ * Then restore again. */
 weir_error *storage_next_attempt(struct storage *storage) WEIR_MUST_USE;
 weir_error *storage_check_attempt(const struct storage *storage) WEIR_MUST_USE; /* WEIR_E_FENCED */
+/* In a process that only knows the directory and its attempt: attempt_check (attempt.h). */
 
 /* Reads the newest complete checkpoint whose metadata and every file verify; a broken one is logged
  * loudly and the one before it is tried. *found false: there is none at all. All of them broken:
@@ -52,9 +59,12 @@ weir_error *storage_restore(struct storage *storage, struct checkpoint_metadata 
 /* --fresh: records that this attempt restored nothing; refuses if a complete checkpoint exists. */
 weir_error *storage_fresh(struct storage *storage) WEIR_MUST_USE;
 
+/* `metadata` is of this attempt, with a number > storage_last_number. */
 weir_error *storage_publish(struct storage *storage, const struct checkpoint_metadata *metadata)
     WEIR_MUST_USE;
-/* Deletes what retention no longer keeps. Trouble is logged, never an error. */
+/* Deletes what retention no longer keeps. Trouble is logged, never an error. Call it in the worker job
+ * that has published, before the coordinator hears of it: then no checkpoint is pending, whose files
+ * would look superfluous. */
 void storage_clean(struct storage *storage);
 
 #endif

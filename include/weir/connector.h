@@ -89,6 +89,7 @@ WEIR_API void weir_file_add(weir_ctx *ctx, const char *path);
 WEIR_API const char *weir_file_find(const weir_ctx *ctx, weir_str file_name);
 
 WEIR_API const char *weir_job_name_of(const weir_ctx *ctx);
+WEIR_API const char *weir_uid_of(const weir_ctx *ctx); /* of the source, sink or operator */
 /* A random number made at a fresh start and kept in every checkpoint since. */
 WEIR_API uint64_t weir_instance_id(const weir_ctx *ctx);
 /* Rises with every start and restart of the job. */
@@ -198,7 +199,7 @@ struct weir_kafka_source_options {
     const char *topic;
     const char *group; /* NULL: the job's name */
     struct weir_format format;
-    bool bounded;                  /* stop at the end offsets seen at the first start */
+    bool bounded;                  /* stop at the end offsets seen at the start of the run */
     bool from_latest;              /* where to start without a checkpoint; default: earliest */
     int64_t discovery_interval_ms; /* 0: 10 s */
     const char *const *client;     /* "name=value" for librdkafka, NULL-terminated; NULL: none */
@@ -212,7 +213,7 @@ struct weir_kafka_sink_options {
     const char *brokers;
     const char *topic;
     struct weir_format format;
-    const char *token_topic; /* NULL: "<topic>-weir-tokens"; created if missing */
+    const char *token_topic; /* NULL: "weir-tokens-<job>-<uid>"; created if missing */
     uint32_t chunk_size;     /* bytes a transaction; 0: 4 MB; at most 8 MB */
     bool republish;          /* go on although output after the restored checkpoint exists */
     const char *const *client;
