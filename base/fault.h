@@ -45,6 +45,12 @@
     X(CLEAN_BEFORE, "clean-before", false, "before old files are deleted")                         \
     X(CLEAN_AFTER, "clean-after", false, "old files are deleted")                                  \
     X(LAST_CHECKPOINT_REQUESTED, "last-checkpoint-requested", false, "the end has begun")          \
+    X(KAFKA_INITIALISED, "kafka-initialised", true, "init_transactions done, token not read")      \
+    X(KAFKA_JUDGED, "kafka-judged", true, "token read and, if older, claimed")                     \
+    X(KAFKA_PRODUCED, "kafka-produced", true, "a chunk's records are queued, the token is not")    \
+    X(KAFKA_DELIVERED, "kafka-delivered", true, "a transaction is whole, not committed")           \
+    X(KAFKA_COMMITTED, "kafka-committed", true, "committed, nobody knows")                         \
+    X(KAFKA_PUBLISHED, "kafka-published", true, "all chunks are out, the sink does not know")      \
     X(FINISH_BEFORE_TEAR_DOWN, "finish-before-tear-down", false, "all is published")
 
 enum fault_point {

@@ -11,7 +11,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#define FILE_SIZE_MAX ((size_t)4096)
+#define FILE_SIZE_MAX   ((size_t)4096)
 #define CLAIM_TRIES_MAX 1000u
 
 static char *path_of(const char *dir, uint64_t number)
@@ -23,10 +23,11 @@ static char *path_of(const char *dir, uint64_t number)
 
 static char *text_of(const char *job, const struct attempt *attempt)
 {
-    char *lines = mem_printf("weir-attempt 1\njob %s\nattempt %" PRIu64 "\nchosen %d\n"
-        "restored %" PRIu64 " of attempt %" PRIu64 "\nnumbers-to %" PRIu64 "\n", job,
-        attempt->number, attempt->has_chosen ? 1 : 0, attempt->restored,
-        attempt->restored_attempt, attempt->numbers_to);
+    char *lines =
+        mem_printf("weir-attempt 1\njob %s\nattempt %" PRIu64 "\nchosen %d\n"
+                   "restored %" PRIu64 " of attempt %" PRIu64 "\nnumbers-to %" PRIu64 "\n",
+            job, attempt->number, attempt->has_chosen ? 1 : 0, attempt->restored,
+            attempt->restored_attempt, attempt->numbers_to);
     uint64_t checksum = hash_bytes(lines, strlen(lines));
     char *text = mem_printf("%schecksum %016" PRIx64 "\n", lines, checksum);
     mem_free(lines);
@@ -38,9 +39,10 @@ static bool parse(const char *text, char job[65], struct attempt *attempt)
 {
     struct attempt found = { .number = 0 };
     int chosen = 0;
-    int count = sscanf(text, "weir-attempt 1\njob %64s\nattempt %18" SCNu64 "\nchosen %1d\n"
-        "restored %18" SCNu64 " of attempt %18" SCNu64 "\nnumbers-to %18" SCNu64, job,
-        &found.number, &chosen, &found.restored, &found.restored_attempt, &found.numbers_to);
+    int count = sscanf(text,
+        "weir-attempt 1\njob %64s\nattempt %18" SCNu64 "\nchosen %1d\n"
+        "restored %18" SCNu64 " of attempt %18" SCNu64 "\nnumbers-to %18" SCNu64,
+        job, &found.number, &chosen, &found.restored, &found.restored_attempt, &found.numbers_to);
     if (count != 6)
         return false;
     found.has_chosen = chosen == 1;
@@ -74,18 +76,20 @@ static weir_error *interpret(const char *path, const char *text, size_t size, co
     if (strlen(text) == size && parse(text, found_job, attempt) && attempt->number == number) {
         if (strcmp(found_job, job) == 0)
             return NULL;
-        return weir_errorf(WEIR_E_STATE, "the checkpoints in '%.*s' are of job '%s', not of job "
-            "'%s': give each job its own name or directory", (int)(strrchr(path, '/') - path),
-            path, found_job, job);
+        return weir_errorf(WEIR_E_STATE,
+            "the checkpoints in '%.*s' are of job '%s', not of job "
+            "'%s': give each job its own name or directory",
+            (int)(strrchr(path, '/') - path), path, found_job, job);
     }
     *attempt = (struct attempt){ .number = number, .is_unreadable = true };
-    log_error("checkpoint", "the file of an attempt is damaged, what it restored is not known:"
-        " file=%s", path);
+    log_error("checkpoint",
+        "the file of an attempt is damaged, what it restored is not known:"
+        " file=%s",
+        path);
     return NULL;
 }
 
-weir_error *attempt_read(const char *dir, const char *job, uint64_t number,
-    struct attempt *attempt)
+weir_error *attempt_read(const char *dir, const char *job, uint64_t number, struct attempt *attempt)
 {
     *attempt = (struct attempt){ .number = number };
     char *path = path_of(dir, number);
@@ -138,8 +142,10 @@ weir_error *attempt_claim(const char *dir, uint64_t *number)
         if (!was_taken)
             return os_sync_dir(dir); /* at an error the number stays used: it may be durable */
     }
-    return weir_errorf(WEIR_E_STATE, "cannot claim an attempt in '%s': others were faster %u times;"
-        " start the job once", dir, CLAIM_TRIES_MAX);
+    return weir_errorf(WEIR_E_STATE,
+        "cannot claim an attempt in '%s': others were faster %u times;"
+        " start the job once",
+        dir, CLAIM_TRIES_MAX);
 }
 
 weir_error *attempt_check(const char *dir, uint64_t number)
@@ -158,12 +164,15 @@ weir_error *attempt_check(const char *dir, uint64_t number)
     }
     os_names_free(names, count);
     if (highest > number)
-        return weir_errorf(WEIR_E_FENCED, "attempt %" PRIu64 " of the job in '%s' has taken over"
-            " from this one, which is attempt %" PRIu64, highest, dir, number);
+        return weir_errorf(WEIR_E_FENCED,
+            "attempt %" PRIu64 " of the job in '%s' has taken over"
+            " from this one, which is attempt %" PRIu64,
+            highest, dir, number);
     if (!is_there)
-        return weir_errorf(WEIR_E_FENCED, "the file of this attempt, '%s/attempt-%" PRIu64 "', is"
-            " gone: the checkpoint directory was removed or replaced while the job ran", dir,
-            number);
+        return weir_errorf(WEIR_E_FENCED,
+            "the file of this attempt, '%s/attempt-%" PRIu64 "', is"
+            " gone: the checkpoint directory was removed or replaced while the job ran",
+            dir, number);
     return NULL;
 }
 
@@ -172,8 +181,8 @@ weir_error *attempt_check(const char *dir, uint64_t number)
 weir_error *attempts_read(const char *dir, const char *job, const struct listing *listing,
     struct attempts *attempts)
 {
-    *attempts = (struct attempts){ .attempts =
-        mem_alloc_array(listing->count, sizeof(*attempts->attempts)) };
+    *attempts = (struct attempts){ .attempts = mem_alloc_array(listing->count,
+                                       sizeof(*attempts->attempts)) };
     for (uint32_t i = 0; i < listing->count; i++) {
         if (listing->entries[i].kind != LISTING_ATTEMPT)
             continue;

@@ -67,8 +67,8 @@ weir_error *attempt_claim(const char *dir, uint64_t *number) WEIR_MUST_USE;
 weir_error *attempt_write(const char *dir, const char *job, const struct attempt *attempt)
     WEIR_MUST_USE;
 /* WEIR_E_STATE if the file is of another job. A damaged file is logged, not an error. */
-weir_error *attempt_read(const char *dir, const char *job, uint64_t number,
-    struct attempt *attempt) WEIR_MUST_USE;
+weir_error *attempt_read(const char *dir, const char *job, uint64_t number, struct attempt *attempt)
+    WEIR_MUST_USE;
 /* NULL while no higher attempt has claimed and the own file is there; else WEIR_E_FENCED. */
 weir_error *attempt_check(const char *dir, uint64_t number) WEIR_MUST_USE;
 

@@ -14,13 +14,11 @@ void barrier_init(struct barrier *barrier, uint32_t channel_count, uint64_t last
     ASSERT(channel_count > 0);
     *barrier = (struct barrier){ .channel_count = channel_count, .last = last };
     barrier->arrived = mem_alloc_array(channel_count, sizeof(*barrier->arrived));
-    barrier->ended = mem_alloc_array(channel_count, sizeof(*barrier->ended));
 }
 
 void barrier_release(struct barrier *barrier)
 {
     mem_free(barrier->arrived);
-    mem_free(barrier->ended);
     *barrier = (struct barrier){ .channel_count = 0 };
 }
 
@@ -31,13 +29,8 @@ static void forget_alignment(struct barrier *barrier)
     barrier->aligning = 0;
 }
 
-/* The action when nothing is left to wait for, else `otherwise`. */
-static enum barrier_action snapshot_or(struct barrier *barrier, enum barrier_action otherwise,
-    int64_t now_ns)
+static enum barrier_action finish_alignment(struct barrier *barrier, int64_t now_ns)
 {
-    ASSERT(barrier->arrived_count + barrier->ended_count <= barrier->channel_count);
-    if (barrier->arrived_count + barrier->ended_count < barrier->channel_count)
-        return otherwise;
     barrier->alignment_ns = now_ns - barrier->started_ns;
     barrier->last = barrier->aligning;
     forget_alignment(barrier);
@@ -48,7 +41,6 @@ enum barrier_action barrier_arrived(struct barrier *barrier, uint32_t channel, u
     int64_t now_ns)
 {
     ASSERT(channel < barrier->channel_count);
-    ASSERT(!barrier->ended[channel]);
     ASSERT(checkpoint > 0);
     enum barrier_action action = BARRIER_BLOCK;
     if (checkpoint != barrier->aligning) {
@@ -65,17 +57,9 @@ enum barrier_action barrier_arrived(struct barrier *barrier, uint32_t channel, u
     ASSERT(!barrier->arrived[channel]);
     barrier->arrived[channel] = true;
     barrier->arrived_count++;
-    return snapshot_or(barrier, action, now_ns);
-}
-
-enum barrier_action barrier_ended(struct barrier *barrier, uint32_t channel, int64_t now_ns)
-{
-    ASSERT(channel < barrier->channel_count);
-    ASSERT(!barrier->ended[channel]);
-    ASSERT(!barrier->arrived[channel]); /* it is blocked: its end cannot have been read */
-    barrier->ended[channel] = true;
-    barrier->ended_count++;
-    return barrier->aligning == 0 ? BARRIER_NONE : snapshot_or(barrier, BARRIER_NONE, now_ns);
+    ASSERT(barrier->arrived_count <= barrier->channel_count);
+    return barrier->arrived_count == barrier->channel_count ? finish_alignment(barrier, now_ns)
+                                                            : action;
 }
 
 bool barrier_abort(struct barrier *barrier, uint64_t checkpoint)

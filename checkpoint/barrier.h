@@ -9,10 +9,9 @@
  *      barrier(m > n) while aligning n  n is dead: unblock all, start m with c blocked
  *      barrier(m <= last done or dead)  ignored (late)
  *      abort(n) while aligning <= n     unblock all; later barriers of n and below are ignored
- *      end of channel c                 c counts as arrived, in this and every later alignment
  *
  * One checkpoint at a time is alive (coordinator.h), so whatever starts or ends n has ended all < n.
- * One input, or none left to wait for: snapshot at once. No I/O, no clock but the `now_ns` passed in.
+ * Barriers come on a channel whose records have ended, too. One input: snapshot at once. No I/O, no clock but the `now_ns` passed in.
  * Thread: its owner (task). */
 #ifndef WEIR_CHECKPOINT_BARRIER_H
 #define WEIR_CHECKPOINT_BARRIER_H
@@ -32,8 +31,6 @@ struct barrier {
     uint32_t channel_count;
     uint32_t arrived_count;
     bool *arrived;
-    uint32_t ended_count;
-    bool *ended;
     uint64_t aligning; /* checkpoint, 0: none */
     uint64_t last;     /* highest checkpoint done or dead; while aligning n it is n - 1 */
     int64_t started_ns;
@@ -43,8 +40,6 @@ void barrier_init(struct barrier *barrier, uint32_t channel_count, uint64_t last
 void barrier_release(struct barrier *barrier);
 enum barrier_action barrier_arrived(struct barrier *barrier, uint32_t channel, uint64_t checkpoint,
     int64_t now_ns);
-/* The channel has delivered its last record: NONE, or SNAPSHOT if it was the last to wait for. */
-enum barrier_action barrier_ended(struct barrier *barrier, uint32_t channel, int64_t now_ns);
 bool barrier_abort(struct barrier *barrier, uint64_t checkpoint); /* true: unblock all */
 
 #endif

@@ -15,7 +15,8 @@ static const struct coordinator_action none = { .kind = COORDINATOR_NONE };
 /* An event that changes nothing, and why, for the log. */
 static struct coordinator_action ignored(uint64_t checkpoint, const char *why)
 {
-    return (struct coordinator_action){ .kind = COORDINATOR_NONE, .checkpoint = checkpoint,
+    return (struct coordinator_action){ .kind = COORDINATOR_NONE,
+        .checkpoint = checkpoint,
         .why = why };
 }
 
@@ -50,9 +51,9 @@ static void end(struct coordinator *coordinator, int64_t now_ms)
 {
     ASSERT(coordinator->phase != COORDINATOR_IDLE);
     coordinator->phase = COORDINATOR_IDLE;
-    coordinator->next_ms = max_i64(
-        add_saturated(coordinator->started_ms, coordinator->options.interval_ms),
-        add_saturated(now_ms, coordinator->options.min_pause_ms));
+    coordinator->next_ms =
+        max_i64(add_saturated(coordinator->started_ms, coordinator->options.interval_ms),
+            add_saturated(now_ms, coordinator->options.min_pause_ms));
 }
 
 static struct coordinator_action fail(struct coordinator *coordinator, const char *why,
@@ -61,7 +62,8 @@ static struct coordinator_action fail(struct coordinator *coordinator, const cha
     end(coordinator, now_ms);
     coordinator->consecutive_failures++;
     return (struct coordinator_action){ .kind = COORDINATOR_ABORT,
-        .checkpoint = coordinator->checkpoint, .why = why };
+        .checkpoint = coordinator->checkpoint,
+        .why = why };
 }
 
 static struct coordinator_action start(struct coordinator *coordinator, int64_t now_ms)
@@ -72,8 +74,7 @@ static struct coordinator_action start(struct coordinator *coordinator, int64_t 
     coordinator->started_ms = now_ms;
     coordinator->is_requested = false;
     coordinator->ack_count = 0;
-    memset(coordinator->acked, 0,
-        coordinator->options.subtask_count * sizeof(*coordinator->acked));
+    memset(coordinator->acked, 0, coordinator->options.subtask_count * sizeof(*coordinator->acked));
     return (struct coordinator_action){ .kind = COORDINATOR_TRIGGER,
         .checkpoint = coordinator->checkpoint };
 }
@@ -85,7 +86,8 @@ struct coordinator_action coordinator_running(struct coordinator *coordinator, i
     ASSERT(!coordinator->is_running);
     ASSERT(coordinator->phase != COORDINATOR_PENDING);
     coordinator->is_running = true;
-    coordinator->next_ms = add_saturated(now_ms, coordinator->options.interval_ms);
+    coordinator->next_ms =
+        max_i64(coordinator->next_ms, add_saturated(now_ms, coordinator->options.interval_ms));
     return none;
 }
 
@@ -135,8 +137,8 @@ struct coordinator_action coordinator_acked(struct coordinator *coordinator, uin
     return (struct coordinator_action){ .kind = COORDINATOR_STORE, .checkpoint = checkpoint };
 }
 
-struct coordinator_action coordinator_declined(struct coordinator *coordinator,
-    uint64_t checkpoint, uint32_t subtask, int64_t now_ms)
+struct coordinator_action coordinator_declined(struct coordinator *coordinator, uint64_t checkpoint,
+    uint32_t subtask, int64_t now_ms)
 {
     const char *why = not_pending(coordinator, checkpoint, subtask);
     if (why != NULL)

@@ -51,7 +51,7 @@ enum coordinator_phase { COORDINATOR_IDLE, COORDINATOR_PENDING, COORDINATOR_STOR
 struct coordinator {
     struct coordinator_options options;
     enum coordinator_phase phase;
-    uint64_t checkpoint; /* of the current phase; idle: of the last one */
+    uint64_t checkpoint;                   /* of the current phase; idle: of the last one */
     uint64_t last_started, last_completed; /* last_completed 0: none since init */
     uint32_t ack_count;
     bool *acked;
@@ -72,8 +72,8 @@ struct coordinator_action coordinator_stopped(struct coordinator *coordinator, i
 struct coordinator_action coordinator_request(struct coordinator *coordinator, int64_t now_ms);
 struct coordinator_action coordinator_acked(struct coordinator *coordinator, uint64_t checkpoint,
     uint32_t subtask, int64_t now_ms);
-struct coordinator_action coordinator_declined(struct coordinator *coordinator,
-    uint64_t checkpoint, uint32_t subtask, int64_t now_ms);
+struct coordinator_action coordinator_declined(struct coordinator *coordinator, uint64_t checkpoint,
+    uint32_t subtask, int64_t now_ms);
 struct coordinator_action coordinator_stored(struct coordinator *coordinator, uint64_t checkpoint,
     bool is_ok, int64_t now_ms);
 struct coordinator_action coordinator_tick(struct coordinator *coordinator, int64_t now_ms);

@@ -21,21 +21,21 @@
 #include <inttypes.h>
 #include <string.h>
 
-#define MAGIC "WEIRCHK1"
-#define HEADER_SIZE ((size_t)32)
+#define MAGIC         "WEIRCHK1"
+#define HEADER_SIZE   ((size_t)32)
 #define HEADER_SUMMED ((size_t)24) /* of the header's bytes, those in front of the checksum */
-#define VERSION 1u
+#define VERSION       1u
 
 /* The smallest encodings, for checking counts. */
 #define OPERATOR_SIZE_MIN 52u
-#define FILE_SIZE_MIN 24u
-#define ITEM_SIZE_MIN 8u
-#define COUNTER_SIZE_MIN 12u
+#define FILE_SIZE_MIN     24u
+#define ITEM_SIZE_MIN     8u
+#define COUNTER_SIZE_MIN  12u
 
 /* Decoded, an element takes at most 12 times its bytes (the worst is an item without name or value);
  * arenas abort at their maximum, so it is beyond what CHECKPOINT_SIZE_MAX bytes can ask for. */
 #define ARENA_BLOCK_SIZE ((size_t)4096)
-#define ARENA_SIZE_MAX (CHECKPOINT_SIZE_MAX * 16)
+#define ARENA_SIZE_MAX   (CHECKPOINT_SIZE_MAX * 16)
 
 /* -- holding -------------------------------------------------------------------------------- */
 
@@ -99,7 +99,8 @@ static void copy_operator(struct arena *arena, const struct operator_snapshot *f
     to->items = arena_alloc(arena, from->item_count * sizeof(*to->items));
     for (uint32_t i = 0; i < from->item_count; i++)
         to->items[i] = (struct weir_item){ .name = copy_str(arena, from->items[i].name),
-            .value = copy_str(arena, from->items[i].value), .subtask = from->subtask };
+            .value = copy_str(arena, from->items[i].value),
+            .subtask = from->subtask };
     to->counters = arena_alloc(arena, from->counter_count * sizeof(*to->counters));
     to->counter_names = arena_alloc(arena, from->counter_count * sizeof(*to->counter_names));
     for (uint32_t i = 0; i < from->counter_count; i++) {
@@ -160,7 +161,7 @@ static void put_operator(weir_buffer *out, const struct operator_snapshot *opera
     buffer_put_u32(out, operator->counter_count);
     for (uint32_t i = 0; i < operator->counter_count; i++) {
         buffer_put_str(out, operator->counter_names[i]);
-        buffer_put_u64(out, (uint64_t)operator->counters[i]);
+        buffer_put_u64(out, (uint64_t) operator->counters[i]);
     }
 }
 
@@ -293,11 +294,10 @@ static void get_counters(struct decoder *decoder, struct operator_snapshot *oper
     uint32_t count = get_count(decoder, COUNTER_SIZE_MIN);
     operator->counter_count = count;
     operator->counters = arena_alloc(decoder->arena, count * sizeof(*operator->counters));
-    operator->counter_names = arena_alloc(decoder->arena,
-        count * sizeof(*operator->counter_names));
+    operator->counter_names = arena_alloc(decoder->arena, count * sizeof(*operator->counter_names));
     for (uint32_t i = 0; i < count && !reader_failed(&decoder->reader); i++) {
         operator->counter_names[i] = reader_str(&decoder->reader);
-        operator->counters[i] = (int64_t)reader_u64(&decoder->reader);
+        operator->counters[i] =(int64_t) reader_u64(&decoder->reader);
     }
 }
 
@@ -314,7 +314,7 @@ static void get_operator(struct decoder *decoder, struct operator_snapshot *oper
     operator->groups.last = reader_u32(reader);
     if (!reader_failed(reader) && operator->subtask >= operator->parallelism)
         wrong(decoder, "a subtask's number is not below the parallelism");
-    if (!reader_failed(reader) && operator->groups.first > operator->groups.last)
+    if (!reader_failed(reader) && operator->groups.first> operator->groups.last)
         wrong(decoder, "a range of key groups ends before it starts");
     operator->files = get_files(decoder, &operator->file_count);
     operator->staged = get_files(decoder, &operator->staged_count);
@@ -369,10 +369,11 @@ static weir_error *check_header(weir_str bytes, const char *what)
     if (version > VERSION)
         return weir_errorf(WEIR_E_STATE,
             "%s has format version %" PRIu32 ", this program reads up to %u: start the job with the"
-            " newer version of weir that wrote it", what, version, VERSION);
+            " newer version of weir that wrote it",
+            what, version, VERSION);
     if (version != VERSION || zero != 0)
-        return weir_errorf(WEIR_E_CORRUPT, "%s is corrupt: format version %" PRIu32
-            " never existed", what, version);
+        return weir_errorf(WEIR_E_CORRUPT,
+            "%s is corrupt: format version %" PRIu32 " never existed", what, version);
     return NULL;
 }
 

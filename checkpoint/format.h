@@ -13,12 +13,13 @@
  *          24    8  checksum (base/hash.h) of all other bytes: 0..23, then the body
  *          32    n  body
  *
- * A version that is newer than this code is refused by name (WEIR_E_STATE; anything else that does not
- * fit is WEIR_E_CORRUPT, so a flipped bit is never taken for a newer version). All memory of a decoded metadata is in
- * its arena. Counts and lengths are checked before use: the bytes are untrusted until the checksum
- * fits, and bounded after.
+ * A version that is newer than this code is refused by name (WEIR_E_STATE); anything else that does not
+ * fit is WEIR_E_CORRUPT, so a flipped bit is never taken for a newer version. Counts and lengths are
+ * checked before use, paths lead nowhere out of the directory. All memory of a decoded metadata is in
+ * its arena.
+ *
  * Thread: its holder. Limits: 1 GiB of metadata; 1,000,000 operators, and of each of them as many
- * files, staged files, items, counters. */
+ * files, staged files, items, counters. Prefixes: subtask_snapshot_, checkpoint_. */
 #ifndef WEIR_CHECKPOINT_FORMAT_H
 #define WEIR_CHECKPOINT_FORMAT_H
 
@@ -27,25 +28,25 @@
 #include "state/backend.h"
 #include <weir/connector.h>
 
-#define CHECKPOINT_SIZE_MAX ((size_t)1 << 30)
+#define CHECKPOINT_SIZE_MAX  ((size_t)1 << 30)
 #define CHECKPOINT_COUNT_MAX 1000000u
 
 /* Thread: its holder. What one operator of one subtask put into a checkpoint. */
 struct operator_snapshot {
     weir_str uid;
-    uint32_t subtask;             /* of the operator */
-    uint32_t parallelism;         /* when it was written */
-    weir_str backend;             /* class name; empty: no keyed state */
-    uint64_t schema;              /* keyed_schema; 0: no keyed state */
+    uint32_t subtask;     /* of the operator */
+    uint32_t parallelism; /* when it was written */
+    weir_str backend;     /* class name; empty: no keyed state */
+    uint64_t schema;      /* keyed_schema; 0: no keyed state */
     weir_str schema_text;
     struct group_range groups;
-    struct state_file *files;     /* keyed state */
+    struct state_file *files; /* keyed state */
     uint32_t file_count;
-    struct state_file *staged;    /* weir_file_add */
+    struct state_file *staged; /* weir_file_add */
     uint32_t staged_count;
-    struct weir_item *items;      /* weir_item_add */
+    struct weir_item *items; /* weir_item_add */
     uint32_t item_count;
-    int64_t *counters;            /* of the operator, by index, as names below */
+    int64_t *counters; /* of the operator, by index, as names below */
     weir_str *counter_names;
     uint32_t counter_count;
 };
@@ -68,8 +69,8 @@ struct checkpoint_metadata {
     weir_str job;
     uint64_t checkpoint;
     uint64_t attempt;
-    uint64_t instance;       /* weir_instance_id */
-    uint64_t fingerprint;    /* of the plan that wrote it: information, not a condition */
+    uint64_t instance;    /* weir_instance_id */
+    uint64_t fingerprint; /* of the plan that wrote it: information, not a condition */
     uint32_t max_parallelism;
     int64_t started_ms, completed_ms;
     struct operator_snapshot *operators; /* all subtasks' */

@@ -30,8 +30,8 @@ static bool is_temporary(const char *name)
     size_t size = strlen(name);
     const size_t tail = 1 + 16 + 4;
     return size > tail && name[size - tail] == '.' &&
-        strspn(name + size - tail + 1, "0123456789abcdef") == 16 &&
-        strcmp(name + size - 4, ".tmp") == 0;
+           strspn(name + size - tail + 1, "0123456789abcdef") == 16 &&
+           strcmp(name + size - 4, ".tmp") == 0;
 }
 
 static enum listing_kind kind_of(const char *name, uint64_t *number)

@@ -13,9 +13,9 @@
 #ifndef WEIR_CHECKPOINT_LISTING_H
 #define WEIR_CHECKPOINT_LISTING_H
 
+#include <weir/error.h>
 #include <stdbool.h>
 #include <stdint.h>
-#include <weir/error.h>
 
 #define LISTING_METADATA "_metadata"
 

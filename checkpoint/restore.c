@@ -18,7 +18,7 @@
 
 static bool has_keyed_state(const struct operator_snapshot *operator)
 {
-    return operator->backend.size > 0;
+    return operator->backend.size> 0;
 }
 
 /* How many elements the arrays of `restore` need at most. */
@@ -40,8 +40,9 @@ static void take(const struct operator_snapshot *old, struct group_range groups,
 {
     restore->old_parallelism = old->parallelism;
     if (has_keyed_state(old) && group_range_overlaps(old->groups, groups))
-        restore->sources[restore->source_count++] = (struct backend_source){
-            .groups = old->groups, .files = old->files, .file_count = old->file_count };
+        restore->sources[restore->source_count++] = (struct backend_source){ .groups = old->groups,
+            .files = old->files,
+            .file_count = old->file_count };
     for (uint32_t i = 0; i < old->item_count; i++)
         restore->items[restore->item_count++] = old->items[i];
     for (uint32_t i = 0; i < old->staged_count; i++) {
@@ -134,10 +135,11 @@ static const char *subtask_mistake(const struct checkpoint_metadata *metadata,
         return "has subtasks that do not fit together";
     if (!has_keyed_state(old))
         return NULL;
-    struct group_range groups = key_group_range(old->subtask, old->parallelism,
-        metadata->max_parallelism);
+    struct group_range groups =
+        key_group_range(old->subtask, old->parallelism, metadata->max_parallelism);
     return old->groups.first == groups.first && old->groups.last == groups.last
-        ? NULL : "has a subtask with key groups of another one";
+               ? NULL
+               : "has a subtask with key groups of another one";
 }
 
 /* A checkpoint that was written right has every subtask once, each with its share of the groups. */
@@ -166,8 +168,10 @@ static void check_complete(const struct checkpoint_metadata *metadata,
     if (what == NULL && found != first->parallelism)
         what = "lacks a subtask";
     if (what != NULL)
-        mistake(mistakes, first->uid, "%s in the checkpoint, which was not written by Weir or is"
-            " damaged", what);
+        mistake(mistakes, first->uid,
+            "%s in the checkpoint, which was not written by Weir or is"
+            " damaged",
+            what);
 }
 
 static bool has_state(const struct checkpoint_metadata *metadata, weir_str uid)
@@ -181,19 +185,22 @@ static bool has_state(const struct checkpoint_metadata *metadata, weir_str uid)
     return false;
 }
 
-static void compare(const struct operator_snapshot *old,
-    const struct restore_expectation *expected, weir_buffer *mistakes)
+static void compare(const struct operator_snapshot *old, const struct restore_expectation *expected,
+    weir_buffer *mistakes)
 {
     if (!has_keyed_state(old))
         return; /* state that is new in this operator starts empty */
     if (expected->backend.size > 0 && !weir_str_equal(old->backend, expected->backend))
-        mistake(mistakes, old->uid, "kept its state in '%.*s', and is to keep it in '%.*s' now:"
-            " choose the old one, or go through a savepoint", (int)old->backend.size,
-            old->backend.data, (int)expected->backend.size, expected->backend.data);
+        mistake(mistakes, old->uid,
+            "kept its state in '%.*s', and is to keep it in '%.*s' now:"
+            " choose the old one, or go through a savepoint",
+            (int)old->backend.size, old->backend.data, (int)expected->backend.size,
+            expected->backend.data);
     if (expected->backend.size > 0 && old->schema == expected->schema)
         return;
-    mistake(mistakes, old->uid, expected->backend.size > 0
-        ? "has other states than it had" : "keeps no keyed state any more");
+    mistake(mistakes, old->uid,
+        expected->backend.size > 0 ? "has other states than it had"
+                                   : "keeps no keyed state any more");
     schema_lines(mistakes, "in the checkpoint", old->schema_text);
     schema_lines(mistakes, "in the job", expected->schema_text);
 }
@@ -212,9 +219,11 @@ static void check_all(const struct checkpoint_metadata *metadata,
     weir_buffer *mistakes)
 {
     if (metadata->max_parallelism != max_parallelism)
-        mistake(mistakes, (weir_str){ .data = NULL }, "the checkpoint was made with a maximum"
+        mistake(mistakes, (weir_str){ .data = NULL },
+            "the checkpoint was made with a maximum"
             " parallelism of %" PRIu32 ", the job has %" PRIu32 " now: it is fixed at the first"
-            " start, set it back", metadata->max_parallelism, max_parallelism);
+            " start, set it back",
+            metadata->max_parallelism, max_parallelism);
     for (uint32_t i = 0; i < metadata->operator_count; i++) {
         const struct operator_snapshot *old = &metadata->operators[i];
         if (!is_first(metadata, i))
@@ -224,7 +233,8 @@ static void check_all(const struct checkpoint_metadata *metadata,
         if (expected != NULL)
             compare(old, expected, mistakes);
         else if (has_state(metadata, old->uid))
-            mistake(mistakes, old->uid, "has state in the checkpoint, but is not in the job any"
+            mistake(mistakes, old->uid,
+                "has state in the checkpoint, but is not in the job any"
                 " more: put it back, or keep its uid if it was only renamed");
     }
 }

@@ -54,7 +54,7 @@ static void keep_files(struct cleaning *cleaning, const struct state_file *files
 static void keep(struct cleaning *cleaning, const struct checkpoint_metadata *metadata)
 {
     for (uint32_t i = 0; i < metadata->operator_count; i++) {
-        const struct operator_snapshot *operator = &metadata->operators[i];
+        const struct operator_snapshot *operator= & metadata->operators[i];
         keep_files(cleaning, operator->files, operator->file_count);
         keep_files(cleaning, operator->staged, operator->staged_count);
     }
@@ -67,7 +67,8 @@ static void keep(struct cleaning *cleaning, const struct checkpoint_metadata *me
 /* Removes the metadata, then the directory if nothing of somebody else is in it. */
 static void delete_checkpoint(const struct cleaning *cleaning, uint64_t number, const char *why)
 {
-    log_debug("checkpoint", "cleaning: delete checkpoint=%" PRIu64 " because it is %s", number, why);
+    log_debug("checkpoint", "cleaning: delete checkpoint=%" PRIu64 " because it is %s", number,
+        why);
     trouble("delete a checkpoint", stored_delete(cleaning->dir, number, cleaning->attempt));
 }
 
@@ -99,7 +100,8 @@ static void clean_checkpoints(struct cleaning *cleaning)
 {
     const struct listing *listing = &cleaning->listing;
     for (uint32_t i = listing->count; i > 0; i--)
-        if (listing->entries[i - 1].kind == LISTING_CHECKPOINT && listing->entries[i - 1].is_complete)
+        if (listing->entries[i - 1].kind == LISTING_CHECKPOINT &&
+            listing->entries[i - 1].is_complete)
             decide(cleaning, listing->entries[i - 1].number);
     for (uint32_t i = 0; i < listing->count; i++) {
         const struct listing_entry *entry = &listing->entries[i];
@@ -162,14 +164,17 @@ static void clean(struct cleaning *cleaning)
 void retention_clean(const char *dir, const char *job, uint64_t attempt, uint32_t retained)
 {
     ASSERT(retained > 0);
-    struct cleaning cleaning = { .dir = dir, .job = job, .attempt = attempt,
-        .retained = retained, .may_delete_files = true };
+    struct cleaning cleaning = { .dir = dir,
+        .job = job,
+        .attempt = attempt,
+        .retained = retained,
+        .may_delete_files = true };
     if (trouble("start", attempt_check(dir, attempt)))
         return;
     if (trouble("list the checkpoints", listing_read(dir, &cleaning.listing)))
         return;
-    if (!trouble("read the attempts", attempts_read(dir, job, &cleaning.listing,
-            &cleaning.attempts))) {
+    if (!trouble("read the attempts",
+            attempts_read(dir, job, &cleaning.listing, &cleaning.attempts))) {
         cleaning.references = map_new(REFERENCES_MAX);
         clean(&cleaning);
         map_free(cleaning.references);

@@ -28,7 +28,7 @@
 #define JOB_SIZE_MAX ((size_t)64)
 /* Numbers are set aside this many at a time; a damaged attempt file cannot have used more than that
  * beyond what is to be seen, give or take failed checkpoints in a row. */
-#define NUMBERS_AHEAD UINT64_C(100)
+#define NUMBERS_AHEAD   UINT64_C(100)
 #define NUMBERS_UNKNOWN UINT64_C(1000)
 
 /* Thread: one at a time (the job manager's worker), but `number` any. */
@@ -77,11 +77,14 @@ static weir_error *make_durable_dirs(const char *path)
 static weir_error *check_job(const char *job)
 {
     size_t size = strlen(job);
-    bool is_fine = size > 0 && size <= JOB_SIZE_MAX && strcmp(job, ".") != 0 &&
-        strcmp(job, "..") != 0 &&
+    bool is_fine =
+        size > 0 && size <= JOB_SIZE_MAX && strcmp(job, ".") != 0 && strcmp(job, "..") != 0 &&
         strspn(job, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_.-") == size;
-    return is_fine ? NULL : weir_errorf(WEIR_E_USAGE, "the job name '%.80s' cannot name a directory:"
-        " use 1 to %zu letters, digits, '_', '.', '-'", job, JOB_SIZE_MAX);
+    return is_fine ? NULL
+                   : weir_errorf(WEIR_E_USAGE,
+                         "the job name '%.80s' cannot name a directory:"
+                         " use 1 to %zu letters, digits, '_', '.', '-'",
+                         job, JOB_SIZE_MAX);
 }
 
 /* People point at <root>/<job> instead of <root>: that would make a job directory in a job directory,
@@ -93,8 +96,10 @@ static weir_error *check_root(const char *root, const char *job)
     if (!stat.exists)
         return NULL;
     if (!stat.is_directory)
-        return weir_errorf(WEIR_E_USAGE, "the checkpoint directory '%s' is not a directory: give"
-            " another path", root);
+        return weir_errorf(WEIR_E_USAGE,
+            "the checkpoint directory '%s' is not a directory: give"
+            " another path",
+            root);
     struct listing listing;
     WEIR_TRY(listing_read(root, &listing));
     uint64_t attempt = listing_highest(&listing, LISTING_ATTEMPT);
@@ -105,8 +110,10 @@ static weir_error *check_root(const char *root, const char *job)
     weir_error *error = attempt_read(root, job, attempt, &ignored);
     if (error != NULL)
         return error; /* names the other job */
-    return weir_errorf(WEIR_E_USAGE, "'%s' is the directory of one job's checkpoints: give the"
-        " directory that it lies in", root);
+    return weir_errorf(WEIR_E_USAGE,
+        "'%s' is the directory of one job's checkpoints: give the"
+        " directory that it lies in",
+        root);
 }
 
 /* -- the start of an attempt ---------------------------------------------------------------- */
@@ -323,8 +330,8 @@ static weir_error *search_begin(const struct storage *storage, struct search *se
 {
     *search = (struct search){ .broken_count = 0 };
     WEIR_TRY(listing_read(storage->dir, &search->listing));
-    weir_error *error = attempts_read(storage->dir, storage->job, &search->listing,
-        &search->attempts);
+    weir_error *error =
+        attempts_read(storage->dir, storage->job, &search->listing, &search->attempts);
     if (error != NULL)
         listing_release(&search->listing);
     return error;
@@ -346,8 +353,10 @@ static weir_error *read_candidate(const struct storage *storage, const struct se
     *counts = attempts_accept(&search->attempts, number, metadata->attempt);
     if (*counts)
         return NULL;
-    log_warn("checkpoint", "void, because a later attempt restored an older one:"
-        " checkpoint=%" PRIu64 " attempt=%" PRIu64, number, metadata->attempt);
+    log_warn("checkpoint",
+        "void, because a later attempt restored an older one:"
+        " checkpoint=%" PRIu64 " attempt=%" PRIu64,
+        number, metadata->attempt);
     checkpoint_metadata_release(metadata);
     return NULL;
 }
@@ -371,10 +380,12 @@ static weir_error *try_candidate(const struct storage *storage, const struct sea
 static weir_error *pass_over(struct search *search, uint64_t number, weir_error *error)
 {
     if (weir_error_code(error) != WEIR_E_CORRUPT)
-        return weir_error_wrap(error, "cannot restore checkpoint %" PRIu64 " (to go back to an older"
-            " one on purpose, move its directory away)", number);
-    log_error("checkpoint", "BROKEN, trying the one before: checkpoint=%" PRIu64 " cause: %s", number,
-        weir_error_message(error));
+        return weir_error_wrap(error,
+            "cannot restore checkpoint %" PRIu64 " (to go back to an older"
+            " one on purpose, move its directory away)",
+            number);
+    log_error("checkpoint", "BROKEN, trying the one before: checkpoint=%" PRIu64 " cause: %s",
+        number, weir_error_message(error));
     search->broken_count++;
     search->broken = weir_error_join(search->broken, error);
     return NULL;
@@ -397,9 +408,10 @@ static weir_error *search_newest(const struct storage *storage, struct search *s
         return NULL;
     weir_error *broken = search->broken;
     search->broken = NULL;
-    return weir_error_wrap(broken, "all %" PRIu32 " checkpoints in '%s' are broken: restore the"
-        " directory from a copy, or start without state in another one", search->broken_count,
-        storage->dir);
+    return weir_error_wrap(broken,
+        "all %" PRIu32 " checkpoints in '%s' are broken: restore the"
+        " directory from a copy, or start without state in another one",
+        search->broken_count, storage->dir);
 }
 
 weir_error *storage_restore(struct storage *storage, struct checkpoint_metadata *metadata,
@@ -438,9 +450,11 @@ static weir_error *refuse_if_any(const struct storage *storage, const struct sea
         if (error == NULL)
             checkpoint_metadata_release(&metadata);
         weir_error_free(error);
-        return weir_errorf(WEIR_E_STATE, "a fresh start was asked for, but job '%s' has checkpoint"
+        return weir_errorf(WEIR_E_STATE,
+            "a fresh start was asked for, but job '%s' has checkpoint"
             " %" PRIu64 " in '%s': start without asking for a fresh start, or move that directory"
-            " away", storage->job, entry->number, storage->dir);
+            " away",
+            storage->job, entry->number, storage->dir);
     }
     return NULL;
 }
@@ -480,8 +494,9 @@ weir_error *storage_publish(struct storage *storage, const struct checkpoint_met
         error = reserve_numbers(storage, metadata->checkpoint);
     if (error == NULL)
         error = stored_write(storage->dir, metadata);
-    return error == NULL ? NULL : weir_error_wrap(error, "cannot publish checkpoint %" PRIu64,
-        metadata->checkpoint);
+    return error == NULL
+               ? NULL
+               : weir_error_wrap(error, "cannot publish checkpoint %" PRIu64, metadata->checkpoint);
 }
 
 void storage_clean(struct storage *storage)

@@ -23,26 +23,30 @@ static weir_error *check_files(const char *dir, const struct state_file *files, 
 {
     for (uint32_t i = 0; i < count; i++)
         if (!state_file_exists(dir, &files[i]))
-            return weir_errorf(WEIR_E_CORRUPT, "the stored file '%s/%s' (%s, %" PRIu64 " bytes) is"
-                " not in place: was the checkpoint directory changed while the job ran?", dir,
-                files[i].path, files[i].name, files[i].length);
+            return weir_errorf(WEIR_E_CORRUPT,
+                "the stored file '%s/%s' (%s, %" PRIu64 " bytes) is"
+                " not in place: was the checkpoint directory changed while the job ran?",
+                dir, files[i].path, files[i].name, files[i].length);
     return NULL;
 }
 
 static weir_error *check_content(const char *dir, const struct checkpoint_metadata *metadata)
 {
     if (metadata->operator_count > CHECKPOINT_COUNT_MAX)
-        return weir_errorf(WEIR_E_LIMIT, "a checkpoint of %" PRIu32 " operators and subtasks is"
-            " too large, at most %u", metadata->operator_count, CHECKPOINT_COUNT_MAX);
+        return weir_errorf(WEIR_E_LIMIT,
+            "a checkpoint of %" PRIu32 " operators and subtasks is"
+            " too large, at most %u",
+            metadata->operator_count, CHECKPOINT_COUNT_MAX);
     for (uint32_t i = 0; i < metadata->operator_count; i++) {
-        const struct operator_snapshot *operator = &metadata->operators[i];
-        if (operator->file_count > CHECKPOINT_COUNT_MAX ||
-            operator->staged_count > CHECKPOINT_COUNT_MAX ||
-            operator->item_count > CHECKPOINT_COUNT_MAX ||
-            operator->counter_count > CHECKPOINT_COUNT_MAX)
-            return weir_errorf(WEIR_E_LIMIT, "operator '%.*s' has too many files or items for a"
-                " checkpoint, at most %u", (int)operator->uid.size, operator->uid.data,
-                CHECKPOINT_COUNT_MAX);
+        const struct operator_snapshot *operator= & metadata->operators[i];
+        if (operator->file_count> CHECKPOINT_COUNT_MAX ||
+            operator->staged_count> CHECKPOINT_COUNT_MAX ||
+            operator->item_count> CHECKPOINT_COUNT_MAX ||
+            operator->counter_count> CHECKPOINT_COUNT_MAX)
+            return weir_errorf(WEIR_E_LIMIT,
+                "operator '%.*s' has too many files or items for a"
+                " checkpoint, at most %u",
+                (int)operator->uid.size, operator->uid.data, CHECKPOINT_COUNT_MAX);
         WEIR_TRY(check_files(dir, operator->files, operator->file_count));
         WEIR_TRY(check_files(dir, operator->staged, operator->staged_count));
     }
@@ -91,8 +95,10 @@ weir_error *stored_write(const char *dir, const struct checkpoint_metadata *meta
     char *chk = chk_path(dir, metadata->checkpoint);
     weir_error *error = NULL;
     if (weir_buffer_overflowed(bytes))
-        error = weir_errorf(WEIR_E_LIMIT, "the metadata of checkpoint %" PRIu64 " is larger than"
-            " %zu bytes", metadata->checkpoint, CHECKPOINT_SIZE_MAX);
+        error = weir_errorf(WEIR_E_LIMIT,
+            "the metadata of checkpoint %" PRIu64 " is larger than"
+            " %zu bytes",
+            metadata->checkpoint, CHECKPOINT_SIZE_MAX);
     if (error == NULL)
         error = os_make_dirs(chk);
     if (error == NULL)
@@ -112,9 +118,11 @@ static weir_error *check_identity(const char *path, const char *job, uint64_t nu
     const struct checkpoint_metadata *metadata)
 {
     if (!weir_str_equal(metadata->job, weir_str_of(job)))
-        return weir_errorf(WEIR_E_STATE, "%s is of job '%.*s', not of job '%s': give each job its"
-            " own name or checkpoint directory", path, (int)metadata->job.size,
-            metadata->job.data == NULL ? "" : metadata->job.data, job);
+        return weir_errorf(WEIR_E_STATE,
+            "%s is of job '%.*s', not of job '%s': give each job its"
+            " own name or checkpoint directory",
+            path, (int)metadata->job.size, metadata->job.data == NULL ? "" : metadata->job.data,
+            job);
     if (metadata->checkpoint != number)
         return weir_errorf(WEIR_E_CORRUPT, "%s is corrupt: it is of checkpoint %" PRIu64, path,
             metadata->checkpoint);
@@ -150,7 +158,7 @@ static weir_error *verify_files(const char *dir, const struct state_file *files,
 weir_error *stored_verify(const char *dir, const struct checkpoint_metadata *metadata)
 {
     for (uint32_t i = 0; i < metadata->operator_count; i++) {
-        const struct operator_snapshot *operator = &metadata->operators[i];
+        const struct operator_snapshot *operator= & metadata->operators[i];
         WEIR_TRY(verify_files(dir, operator->files, operator->file_count));
         WEIR_TRY(verify_files(dir, operator->staged, operator->staged_count));
     }
@@ -166,7 +174,8 @@ static bool is_own_temporary(const char *name, uint64_t attempt)
     char digits[32];
     size_t size = strlen(name);
     const size_t suffix = strlen(".tmp");
-    if (size < suffix || size - suffix >= sizeof(digits) || strcmp(name + size - suffix, ".tmp") != 0)
+    if (size < suffix || size - suffix >= sizeof(digits) ||
+        strcmp(name + size - suffix, ".tmp") != 0)
         return false;
     memcpy(digits, name, size - suffix);
     digits[size - suffix] = '\0';

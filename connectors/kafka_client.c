@@ -179,13 +179,13 @@ static weir_error *look(rd_kafka_t *handle, const char *brokers, const char *top
         rd_kafka_metadata_destroy(metadata);
     rd_kafka_topic_destroy(it);
     if (code != RD_KAFKA_RESP_ERR_NO_ERROR)
-        return weir_error_wrap(
-            kafka_error(brokers, "read metadata", code), "topic '%s'", topic);
-    if (topic_code == RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART
-        || topic_code == RD_KAFKA_RESP_ERR_LEADER_NOT_AVAILABLE)
+        return weir_error_wrap(kafka_error(brokers, "read metadata", code), "topic '%s'", topic);
+    if (topic_code == RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART ||
+        topic_code == RD_KAFKA_RESP_ERR_LEADER_NOT_AVAILABLE)
         *count = 0;
     else if (topic_code != RD_KAFKA_RESP_ERR_NO_ERROR)
-        return weir_error_wrap(kafka_error(brokers, "read metadata", topic_code), "topic '%s'", topic);
+        return weir_error_wrap(kafka_error(brokers, "read metadata", topic_code), "topic '%s'",
+            topic);
     return NULL;
 }
 
@@ -206,12 +206,13 @@ static rd_kafka_resp_err_t admin_result(rd_kafka_queue_t *queue)
     size_t count = 0;
     const rd_kafka_topic_result_t **results = NULL;
     if (code == RD_KAFKA_RESP_ERR_NO_ERROR && rd_kafka_event_CreateTopics_result(event) != NULL)
-        results = rd_kafka_CreateTopics_result_topics(
-            rd_kafka_event_CreateTopics_result(event), &count);
-    else if (code == RD_KAFKA_RESP_ERR_NO_ERROR
-        && rd_kafka_event_CreatePartitions_result(event) != NULL)
-        results = rd_kafka_CreatePartitions_result_topics(
-            rd_kafka_event_CreatePartitions_result(event), &count);
+        results =
+            rd_kafka_CreateTopics_result_topics(rd_kafka_event_CreateTopics_result(event), &count);
+    else if (code == RD_KAFKA_RESP_ERR_NO_ERROR &&
+             rd_kafka_event_CreatePartitions_result(event) != NULL)
+        results =
+            rd_kafka_CreatePartitions_result_topics(rd_kafka_event_CreatePartitions_result(event),
+                &count);
     if (count > 0)
         code = rd_kafka_topic_result_error(results[0]);
     rd_kafka_event_destroy(event);
@@ -287,7 +288,8 @@ static weir_error *read_message_max(rd_kafka_event_t *event, size_t *size)
         rd_kafka_ConfigResource_configs(resources[0], &entry_count);
     for (size_t i = 0; i < entry_count; i++) {
         const char *value = rd_kafka_ConfigEntry_value(entries[i]);
-        if (strcmp(rd_kafka_ConfigEntry_name(entries[i]), "max.message.bytes") == 0 && value != NULL)
+        if (strcmp(rd_kafka_ConfigEntry_name(entries[i]), "max.message.bytes") == 0 &&
+            value != NULL)
             *size = strtoull(value, NULL, 10);
     }
     return NULL;
@@ -304,9 +306,10 @@ weir_error *kafka_message_max(rd_kafka_t *handle, const char *brokers, const cha
     rd_kafka_event_t *event = rd_kafka_queue_poll(queue, KAFKA_TIMEOUT_MS);
     rd_kafka_resp_err_t code =
         event == NULL ? RD_KAFKA_RESP_ERR__TIMED_OUT : rd_kafka_event_error(event);
-    weir_error *error = code != RD_KAFKA_RESP_ERR_NO_ERROR
-        ? weir_error_wrap(kafka_error(brokers, "read the settings", code), "topic '%s'", topic)
-        : read_message_max(event, size);
+    weir_error *error =
+        code != RD_KAFKA_RESP_ERR_NO_ERROR
+            ? weir_error_wrap(kafka_error(brokers, "read the settings", code), "topic '%s'", topic)
+            : read_message_max(event, size);
     if (event != NULL)
         rd_kafka_event_destroy(event);
     rd_kafka_queue_destroy(queue);

@@ -7,8 +7,8 @@
 #ifndef WEIR_CONNECTORS_KAFKA_CLIENT_H
 #define WEIR_CONNECTORS_KAFKA_CLIENT_H
 
-#include <librdkafka/rdkafka.h>
 #include <weir/connector.h>
+#include <librdkafka/rdkafka.h>
 
 #define KAFKA_TIMEOUT_MS 10000
 

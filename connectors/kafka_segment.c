@@ -8,9 +8,9 @@
 
 #include <lz4.h>
 
-#define BLOCK_SIZE (256u << 10)
-#define RECORD_MAX (16u << 20)
-#define CHUNKS_MAX 1000000u
+#define BLOCK_SIZE  (256u << 10)
+#define RECORD_MAX  (16u << 20)
+#define CHUNKS_MAX  1000000u
 #define NULL_LENGTH UINT32_MAX
 
 /* Thread: its holder. */
@@ -70,8 +70,8 @@ static weir_error *write_block(struct kafka_segment *segment)
         segment->packed_room = bound;
         segment->packed = mem_realloc(segment->packed, bound);
     }
-    int packed = LZ4_compress_default(
-        segment->raw, segment->packed, (int)segment->raw_size, (int)segment->packed_room);
+    int packed = LZ4_compress_default(segment->raw, segment->packed, (int)segment->raw_size,
+        (int)segment->packed_room);
     ASSERT(packed > 0);
     struct block_header header = { .raw_size = segment->raw_size,
         .stored_size = (uint32_t)packed,
@@ -87,14 +87,15 @@ static weir_error *next_chunk(struct kafka_segment *segment)
 {
     WEIR_TRY(write_block(segment));
     if (segment->chunk_count == CHUNKS_MAX)
-        return weir_errorf(WEIR_E_LIMIT, "more than %u transactions of output between two "
-            "checkpoints: checkpoint more often", CHUNKS_MAX);
+        return weir_errorf(WEIR_E_LIMIT,
+            "more than %u transactions of output between two "
+            "checkpoints: checkpoint more often",
+            CHUNKS_MAX);
     if ((segment->chunk_count & (segment->chunk_count - 1)) == 0) {
         uint32_t room = segment->chunk_count == 0 ? 1 : segment->chunk_count * 2;
         segment->chunks = mem_realloc(segment->chunks, room * sizeof(struct kafka_chunk));
     }
-    segment->chunks[segment->chunk_count++] =
-        (struct kafka_chunk){ .offset = segment->file_size };
+    segment->chunks[segment->chunk_count++] = (struct kafka_chunk){ .offset = segment->file_size };
     return NULL;
 }
 
@@ -125,8 +126,8 @@ weir_error *kafka_segment_add(struct kafka_segment *segment, weir_str key, weir_
     }
     struct kafka_chunk *chunk = &segment->chunks[segment->chunk_count - 1];
     uint32_t size = (uint32_t)(key.size + value.size);
-    if (chunk->records > 0
-        && (chunk->size + size > segment->chunk_size || chunk->records == KAFKA_CHUNK_RECORDS_MAX)) {
+    if (chunk->records > 0 &&
+        (chunk->size + size > segment->chunk_size || chunk->records == KAFKA_CHUNK_RECORDS_MAX)) {
         WEIR_TRY(next_chunk(segment));
         chunk = &segment->chunks[segment->chunk_count - 1];
     }
@@ -156,8 +157,7 @@ uint64_t kafka_segment_record_count(const struct kafka_segment *segment)
     return segment->record_count;
 }
 
-const struct kafka_chunk *kafka_segment_chunks(const struct kafka_segment *segment,
-    uint32_t *count)
+const struct kafka_chunk *kafka_segment_chunks(const struct kafka_segment *segment, uint32_t *count)
 {
     *count = segment->chunk_count;
     return segment->chunks;
@@ -195,17 +195,15 @@ static weir_error *read_block(struct block_reader *reader, uint32_t *raw_size)
     struct block_header header;
     WEIR_TRY(read_exactly(reader, &header, sizeof(header)));
     uint32_t raw_max = BLOCK_SIZE + RECORD_MAX + 8;
-    if (header.raw_size > raw_max
-        || header.stored_size > (uint32_t)LZ4_compressBound((int)raw_max))
+    if (header.raw_size > raw_max || header.stored_size > (uint32_t)LZ4_compressBound((int)raw_max))
         return broken(reader, "a length is impossible");
     reader->raw = mem_realloc(reader->raw, (size_t)header.raw_size + 1);
     reader->packed = mem_realloc(reader->packed, (size_t)header.stored_size + 1);
     WEIR_TRY(read_exactly(reader, reader->packed, header.stored_size));
     if (checksum_of(reader->packed, header.stored_size) != header.checksum)
         return broken(reader, "the checksum is wrong");
-    if (LZ4_decompress_safe(
-            reader->packed, reader->raw, (int)header.stored_size, (int)header.raw_size)
-        != (int)header.raw_size)
+    if (LZ4_decompress_safe(reader->packed, reader->raw, (int)header.stored_size,
+            (int)header.raw_size) != (int)header.raw_size)
         return broken(reader, "it does not unpack");
     *raw_size = header.raw_size;
     return NULL;
@@ -230,8 +228,8 @@ static weir_error *read_records(struct block_reader *reader, uint32_t raw_size, 
             return broken(reader, "a record is cut");
         memcpy(lengths, at, sizeof(lengths));
         at += sizeof(lengths);
-        uint64_t size = (lengths[0] == NULL_LENGTH ? 0 : (uint64_t)lengths[0])
-            + (lengths[1] == NULL_LENGTH ? 0 : (uint64_t)lengths[1]);
+        uint64_t size = (lengths[0] == NULL_LENGTH ? 0 : (uint64_t)lengths[0]) +
+                        (lengths[1] == NULL_LENGTH ? 0 : (uint64_t)lengths[1]);
         if (size > (uint64_t)(end - at))
             return broken(reader, "a record is cut");
         weir_str key = view(&at, lengths[0]);

@@ -29,7 +29,7 @@
 
 /* Thread: immutable once the segment is finished. */
 struct kafka_chunk {
-    uint64_t offset;  /* of its first block in the file */
+    uint64_t offset; /* of its first block in the file */
     uint32_t records;
     uint32_t size; /* of keys and values, bytes */
 };

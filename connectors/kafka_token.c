@@ -24,14 +24,15 @@ weir_error *token_parse(weir_str text, struct token *token)
         memcpy(copy, text.data, text.size);
         copy[text.size] = '\0';
         int count = sscanf(copy,
-            "weir1 %" SCNu64 " %" SCNu64 " %" SCNu64 " %" SCNu32 " %" SCNu32 "%n",
-            &token->instance, &token->attempt, &token->segment, &token->done, &token->total, &used);
+            "weir1 %" SCNu64 " %" SCNu64 " %" SCNu64 " %" SCNu32 " %" SCNu32 "%n", &token->instance,
+            &token->attempt, &token->segment, &token->done, &token->total, &used);
         if (count == 5 && (size_t)used == text.size && token->done <= token->total)
             return NULL;
     }
-    return weir_errorf(WEIR_E_CORRUPT, "a progress token is not one of Weir's: '%.*s'; does something "
-        "else write to the token topic?", (int)(text.size > 64 ? 64 : text.size),
-        text.data == NULL ? "" : text.data);
+    return weir_errorf(WEIR_E_CORRUPT,
+        "a progress token is not one of Weir's: '%.*s'; does something "
+        "else write to the token topic?",
+        (int)(text.size > 64 ? 64 : text.size), text.data == NULL ? "" : text.data);
 }
 
 /* The token says that everything up to `number` is published, and nothing behind it. */
@@ -41,8 +42,7 @@ static bool is_complete_at(const struct token *token, uint64_t number)
 }
 
 static enum token_verdict judge_same(const struct token *token,
-    const struct token_segment *segments, uint32_t count, uint64_t last,
-    struct token_place *place)
+    const struct token_segment *segments, uint32_t count, uint64_t last, struct token_place *place)
 {
     for (uint32_t i = 0; i < count; i++) {
         if (token->segment != segments[i].number)
@@ -55,16 +55,14 @@ static enum token_verdict judge_same(const struct token *token,
         return TOKEN_GO_ON;
     }
     uint64_t expected = count == 0 ? last : segments[0].previous;
-    uint64_t newest = count == 0 ? last : segments[count - 1].number;
     *place = (struct token_place){ .index = 0 };
     if (is_complete_at(token, expected))
         return TOKEN_GO_ON;
-    return token->segment > newest || token->segment >= expected ? TOKEN_AHEAD : TOKEN_LOST;
+    return token->segment > expected ? TOKEN_AHEAD : TOKEN_LOST;
 }
 
 enum token_verdict token_judge(const struct token *token, uint64_t instance, uint64_t attempt,
-    const struct token_segment *segments, uint32_t count, uint64_t last,
-    struct token_place *place)
+    const struct token_segment *segments, uint32_t count, uint64_t last, struct token_place *place)
 {
     *place = (struct token_place){ .index = 0 };
     if (!token->exists || token->instance != instance) {

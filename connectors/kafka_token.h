@@ -53,7 +53,6 @@ struct token_place {
 /* `last`: number of the newest segment that was ever published or is in the list; it is `previous` of
  * the next one, and what the token must be when the list is empty. */
 enum token_verdict token_judge(const struct token *token, uint64_t instance, uint64_t attempt,
-    const struct token_segment *segments, uint32_t count, uint64_t last,
-    struct token_place *place);
+    const struct token_segment *segments, uint32_t count, uint64_t last, struct token_place *place);
 
 #endif

@@ -185,6 +185,8 @@ struct weir_sink_class {
     void (*close)(weir_ctx *ctx, void *instance);
 };
 
+/* The type of the records that reach a sink: what the format of a sink for any type is made of. */
+WEIR_API const struct weir_type *weir_in_type(const weir_ctx *ctx);
 /* Runs the format's encode into the ctx's buffers; the views in `message` are valid until the next
  * call. Over `size_max` bytes of key and value: WEIR_E_DATA "too-large". */
 WEIR_API weir_error *weir_sink_encode(weir_ctx *ctx, const struct weir_format *format,
@@ -199,7 +201,7 @@ struct weir_kafka_source_options {
     const char *topic;
     const char *group; /* NULL: the job's name */
     struct weir_format format;
-    bool bounded;                  /* stop at the end offsets seen at the first start */
+    bool bounded;                  /* stop at the end offsets seen at the start of the run */
     bool from_latest;              /* where to start without a checkpoint; default: earliest */
     int64_t discovery_interval_ms; /* 0: 10 s */
     const char *const *client;     /* "name=value" for librdkafka, NULL-terminated; NULL: none */

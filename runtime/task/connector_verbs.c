@@ -248,6 +248,11 @@ void weir_async(weir_ctx *ctx, weir_error *(*run)(void *arg),
 
 /* -- sinks ---------------------------------------------------------------------------------------------- */
 
+const struct weir_type *weir_in_type(const weir_ctx *ctx)
+{
+    return ctx->op->in;
+}
+
 weir_error *weir_sink_encode(weir_ctx *ctx, const struct weir_format *format, const void *record,
     size_t size_max, struct weir_message *message)
 {

@@ -6,8 +6,9 @@
  *   kafka_topic -b BROKERS delete NAME
  *   kafka_topic -b BROKERS describe NAME             one JSON object on stdout
  *
- * create, grow and delete return only when the metadata shows the change and every partition has a
- * leader, so that whatever runs next does not meet a topic that "does not exist" yet.
+ * create, grow and delete return only when the metadata of every live broker shows the change and
+ * every partition has a leader, so that whatever runs next does not meet a topic that "does not
+ * exist" yet. In a cluster the brokers learn of it one after the other, up to some 100 ms apart.
  *
  * describe tells three offsets of each partition: low, high (the end, open and aborted transactions
  * included) and stable (the last stable offset: what a read_committed reader can reach). No single
@@ -138,18 +139,39 @@ static rd_kafka_AdminOptions_t *admin_options(rd_kafka_t *rk, const struct optio
     return admin;
 }
 
-/* Until the metadata shows `wanted` partitions with leaders (0: until the topic is gone). */
+/* Whether this broker, asked over a handle that knows no other yet, shows `wanted` partitions. */
+static bool broker_shows(const struct rd_kafka_metadata_broker *broker,
+                         const struct options *options, int wanted)
+{
+    char address[300];
+    rd_kafka_resp_err_t error;
+    snprintf(address, sizeof address, "%s:%d", broker->host, broker->port);
+    rd_kafka_t *rk = open_client(RD_KAFKA_CONSUMER, consumer_conf(address, "read_committed"));
+    int count = count_partitions(rk, options->topic, 2000, &error);
+    rd_kafka_destroy(rk);
+    return !error && count == wanted;
+}
+
+static bool all_brokers_show(rd_kafka_t *rk, const struct options *options, int wanted)
+{
+    const struct rd_kafka_metadata *metadata;
+    if (rd_kafka_metadata(rk, 0, NULL, &metadata, 2000))
+        return false;
+    bool all = metadata->broker_cnt > 0;
+    for (int i = 0; all && i < metadata->broker_cnt; i++)
+        all = broker_shows(&metadata->brokers[i], options, wanted);
+    rd_kafka_metadata_destroy(metadata);
+    return all;
+}
+
+/* Until the change is everywhere; `wanted` is 0 if the topic shall be gone. */
 static void wait_for_partitions(rd_kafka_t *rk, const struct options *options, int wanted)
 {
     int64_t deadline = clock_us() + options->timeout_s * 1000000;
-    for (;;) {
-        rd_kafka_resp_err_t error;
-        int count = count_partitions(rk, options->topic, 2000, &error);
-        if (!error && count == wanted)
-            return;
+    while (!all_brokers_show(rk, options, wanted)) {
         if (clock_us() > deadline)
-            die("%s '%s': still %d partitions instead of %d after %ld s", options->verb,
-                options->topic, count, wanted, options->timeout_s);
+            die("%s '%s': after %ld s not every broker shows %d partitions with leaders",
+                options->verb, options->topic, options->timeout_s, wanted);
         usleep(10000);
     }
 }

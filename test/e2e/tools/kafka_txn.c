@@ -11,13 +11,15 @@
  * so that a reader can tell: an epoch is visible whole or not at all, and once.
  *
  * Progress goes to stdout, a line at a time: "ready" (init_transactions is done, which fences
- * others of this TXID), and per transaction "begun E", "flushed E" (every record acknowledged), then
- * "committed E" or "aborted E". A test waits for a line and kills the process there. --end open
+ * others of this TXID), and per transaction "begun E", "flushed E" (every record acknowledged),
+ * then "committed E" or "aborted E". A test waits for a line and kills the process there. --end open
  * stops after "flushed", prints "open E" and sleeps --hold seconds (default 60) or until a signal;
  * then it exits without a word to the broker, as a crash would. --end init stops after "ready".
  *
- * Any error is exit status 1 with the error's name: nothing is retried but what librdkafka calls
- * retriable, within --timeout (default 30 s).
+ * After "ready" any error is exit status 1 with the error's name: nothing is retried but what
+ * librdkafka calls retriable. Before it, a fresh handle is tried until --timeout (default 30 s):
+ * init_transactions may end with COORDINATOR_NOT_AVAILABLE, not retriable, while a coordinator
+ * moves, and that handle is of no use any more.
  */
 #include "tool.h"
 
@@ -147,6 +149,28 @@ static void open_producer(struct txn *txn)
     txn->rkt = rd_kafka_topic_new(txn->rk, options->topic, NULL);
 }
 
+static void close_producer(struct txn *txn)
+{
+    rd_kafka_topic_destroy(txn->rkt);
+    rd_kafka_destroy(txn->rk);
+}
+
+static void open_and_init(struct txn *txn)
+{
+    int64_t deadline = clock_us() + txn->options.timeout_s * 1000000;
+    for (;;) {
+        open_producer(txn);
+        rd_kafka_error_t *error = rd_kafka_init_transactions(txn->rk, 5000);
+        if (!error)
+            return;
+        if (clock_us() > deadline || stop_signals > 0)
+            die("init: %s: %s", rd_kafka_error_name(error), rd_kafka_error_string(error));
+        rd_kafka_error_destroy(error);
+        close_producer(txn);
+        usleep(100000);
+    }
+}
+
 static void produce_all(struct txn *txn, long epoch)
 {
     const struct options *options = &txn->options;
@@ -210,8 +234,7 @@ int main(int argc, char **argv)
     const struct options *options = &txn.options;
     catch_stop_signals();
     txn.value = allocate(MAX_SIZE + 256);
-    open_producer(&txn);
-    call(&txn, "init", rd_kafka_init_transactions);
+    open_and_init(&txn);
     say("ready", -1);
     for (long i = 0; i < options->epochs && strcmp(options->end, "init") != 0; i++) {
         if (stop_signals > 0)
@@ -219,8 +242,7 @@ int main(int argc, char **argv)
         fill(&txn, options->epoch + i);
         end(&txn, options->epoch + i);
     }
-    rd_kafka_topic_destroy(txn.rkt);
-    rd_kafka_destroy(txn.rk);
+    close_producer(&txn);
     free(txn.value);
     return EXIT_SUCCESS;
 }

@@ -289,16 +289,20 @@ static inline int count_partitions(rd_kafka_t *rk, const char *topic, int timeou
 }
 
 /* The same, patiently: until a broker answers and every partition has a leader. Dies if there is no
- * such topic or no answer in time. */
+ * answer in time, or no such topic for a whole second: a broker that was just frozen or started may
+ * lag behind the others. */
 static inline int require_topic(rd_kafka_t *rk, const char *topic, long timeout_s)
 {
     int64_t deadline = clock_us() + timeout_s * 1000000;
+    int64_t missing_since = 0;
     rd_kafka_resp_err_t error;
     for (;;) {
         int count = count_partitions(rk, topic, 2000, &error);
         if (count > 0)
             return count;
-        if (!error)
+        if (!error && missing_since == 0)
+            missing_since = clock_us();
+        if (!error && clock_us() - missing_since > 1000000)
             die("topic '%s' does not exist", topic);
         if (clock_us() > deadline || stop_signals > 0)
             die("no metadata of topic '%s' within %ld s: %s", topic, timeout_s,
