@@ -212,7 +212,7 @@ static void tear_down(struct jobmanager *jobmanager, int64_t now_ms)
     if (jobmanager->has_coordinator)
         jobmanager_carry_out(
             jobmanager, coordinator_stopped(&jobmanager->coordinator, now_ms), now_ms);
-    jobmanager->options.taskmanager.tear_down(jobmanager->options.taskmanager.arg);
+    jobmanager->options.tasks.tear_down(jobmanager->options.tasks.arg);
     jobmanager->generation++;
     jobmanager_forget_restored(jobmanager);
     execution_torn_down(execution, now_ms);
@@ -238,14 +238,14 @@ static void deploy(struct jobmanager *jobmanager, int64_t now_ms)
         .instance = jobmanager->instance,
         .last_checkpoint = jobmanager->last_number,
     };
-    weir_error *error = options->taskmanager.deploy(options->taskmanager.arg, &deployment);
+    weir_error *error = options->tasks.deploy(options->tasks.arg, &deployment);
     if (error != NULL)
         jobmanager_failed(jobmanager, error, now_ms);
 }
 
 static void act(struct jobmanager *jobmanager, enum execution_action action, int64_t now_ms)
 {
-    const struct taskmanager *taskmanager = &jobmanager->options.taskmanager;
+    const struct task_gateway *tasks = &jobmanager->options.tasks;
     switch (action) {
     case EXECUTION_NONE:
         return;
@@ -264,7 +264,7 @@ static void act(struct jobmanager *jobmanager, enum execution_action action, int
             jobmanager, coordinator_running(&jobmanager->coordinator, now_ms), now_ms);
         return;
     case EXECUTION_STOP_SOURCES:
-        taskmanager->stop(taskmanager->arg);
+        tasks->stop(tasks->arg);
         return;
     case EXECUTION_LAST_CHECKPOINT:
         FAULT_POINT(LAST_CHECKPOINT_REQUESTED);
@@ -289,7 +289,7 @@ static void act_all(struct jobmanager *jobmanager, int64_t now_ms)
 /* -- events --------------------------------------------------------------------------------------- */
 
 /* From a task, so only of the tasks that there are now. */
-static void on_task_event(struct jobmanager *jobmanager, const struct event *event, int64_t now_ms)
+static void on_task_event(struct jobmanager *jobmanager, struct event *event, int64_t now_ms)
 {
     struct execution *execution = &jobmanager->execution;
     switch (event->kind) {
@@ -321,7 +321,6 @@ static void on_event(struct jobmanager *jobmanager, struct event *event, int64_t
         break;
     case EVENT_RESTORED:
         jobmanager_restored(jobmanager, event, now_ms);
-        event->restored = NULL; /* taken */
         break;
     case EVENT_FAILED:
         if (event->generation == jobmanager->generation) {
@@ -353,9 +352,9 @@ static void tick_coordinator(struct jobmanager *jobmanager, int64_t now_ms)
 
 static void look_at_publishing(struct jobmanager *jobmanager)
 {
-    const struct taskmanager *taskmanager = &jobmanager->options.taskmanager;
+    const struct task_gateway *tasks = &jobmanager->options.tasks;
     uint64_t wanted = execution_to_publish(&jobmanager->execution);
-    if (wanted > 0 && taskmanager->has_published(taskmanager->arg, wanted))
+    if (wanted > 0 && tasks->has_published(tasks->arg, wanted))
         execution_published(&jobmanager->execution, wanted);
 }
 

@@ -69,7 +69,8 @@ static int fault_write(void *handle, const void *bytes, size_t size, size_t *wri
 
 static int fault_sync(void *handle)
 {
-    CALL(os_linux.sync(handle));
+    (void)handle; /* a process that dies takes nothing with it: real syncs only cost time */
+    CALL(0);
 }
 
 static int fault_stat(const char *path, struct os_stat *stat)
@@ -84,7 +85,8 @@ static int fault_make_dir(const char *path)
 
 static int fault_sync_dir(const char *path)
 {
-    CALL(os_linux.sync_dir(path));
+    (void)path;
+    CALL(0);
 }
 
 static int fault_rename(const char *from, const char *to)
