@@ -153,10 +153,10 @@ static weir_error *check_range(const struct weir_option *row, const char *text, 
     number_print(min_of(row), row->kind, min, sizeof(min));
     number_print(max_of(row), row->kind, max, sizeof(max));
     if (max_of(row) == INT64_MAX)
-        return weir_errorf(
-            WEIR_E_USAGE, "option '--%s' is '%s'; it must be at least %s", row->name, text, min);
-    return weir_errorf(
-        WEIR_E_USAGE, "option '--%s' is '%s'; it must be from %s to %s", row->name, text, min, max);
+        return weir_errorf(WEIR_E_USAGE, "option '--%s' is '%s'; it must be at least %s", row->name,
+            text, min);
+    return weir_errorf(WEIR_E_USAGE, "option '--%s' is '%s'; it must be from %s to %s", row->name,
+        text, min, max);
 }
 
 static enum parse_result flag_parse(const char *text, int64_t *number)
@@ -191,13 +191,13 @@ static weir_error *text_parse(const struct weir_option *row, const char *text, i
         break;
     }
     if (result == PARSE_MALFORMED)
-        return weir_errorf(
-            WEIR_E_USAGE, "option '--%s' is '%s'; it must be %s", row->name, text, form);
+        return weir_errorf(WEIR_E_USAGE, "option '--%s' is '%s'; it must be %s", row->name, text,
+            form);
     if (result == PARSE_TOO_LARGE)
         *number = text[0] == '-' ? INT64_MIN : INT64_MAX;
     if (result == PARSE_TOO_LARGE && max_of(row) == INT64_MAX && text[0] != '-')
-        return weir_errorf(
-            WEIR_E_USAGE, "option '--%s' is '%s', which is too large", row->name, text);
+        return weir_errorf(WEIR_E_USAGE, "option '--%s' is '%s', which is too large", row->name,
+            text);
     return row->kind == WEIR_OPTION_FLAG ? NULL : check_range(row, text, *number);
 }
 
@@ -364,8 +364,8 @@ static weir_error *unknown_option(const struct config *config, const char *name,
     const char *known = nearest(config, name, size);
     int shown = size > NAME_SIZE_MAX ? (int)NAME_SIZE_MAX : (int)size;
     if (known != NULL)
-        return weir_errorf(
-            WEIR_E_USAGE, "there is no option '--%.*s'; did you mean '--%s'?", shown, name, known);
+        return weir_errorf(WEIR_E_USAGE, "there is no option '--%.*s'; did you mean '--%s'?", shown,
+            name, known);
     return weir_errorf(WEIR_E_USAGE, "there is no option '--%.*s'; --help lists all", shown, name);
 }
 
@@ -392,8 +392,8 @@ static weir_error *option_parse(struct config *config, int argc, char **argv, in
     if (text == NULL) {
         const char *form = row->value_name == NULL ? "VALUE" : row->value_name;
         if (*index + 1 >= argc || strncmp(argv[*index + 1], "--", 2) == 0)
-            return weir_errorf(
-                WEIR_E_USAGE, "option '--%s' needs a value: --%s=%s", row->name, row->name, form);
+            return weir_errorf(WEIR_E_USAGE, "option '--%s' needs a value: --%s=%s", row->name,
+                row->name, form);
         text = argv[++*index];
     }
     return value_set(value, text);
@@ -459,25 +459,35 @@ static void words_add(weir_buffer *out, const char *text, size_t *column)
     }
 }
 
-static void row_print(const struct weir_option *row, weir_buffer *out)
+/* "  --name VALUE"; returns the columns it takes. */
+static size_t head_print(const struct weir_option *row, weir_buffer *out)
 {
     size_t start = buffer_size(out);
     buffer_printf(out, "  --%s", row->name);
     if (row->kind != WEIR_OPTION_FLAG)
         buffer_printf(out, " %s", row->value_name == NULL ? "VALUE" : row->value_name);
     weir_str view = weir_buffer_view(out);
-    size_t column = columns_of(view.data + start, view.size - start);
-    if (column + 2 > HELP_COLUMN) {
-        weir_buffer_add_byte(out, '\n');
-        column = 0;
+    return columns_of(view.data + start, view.size - start);
+}
+
+static void row_print(const struct weir_option *row, weir_buffer *out)
+{
+    size_t column = head_print(row, out);
+    const char *help = row->help == NULL ? "" : row->help;
+    bool has_fallback = row->fallback != NULL && row->kind != WEIR_OPTION_FLAG;
+    if (help[0] != '\0' || has_fallback) {
+        if (column + 2 > HELP_COLUMN) {
+            weir_buffer_add_byte(out, '\n');
+            column = 0;
+        }
+        buffer_printf(out, "%*s", (int)(HELP_COLUMN - column), "");
+        column = HELP_COLUMN;
+        words_add(out, help, &column);
     }
-    buffer_printf(out, "%*s", (int)(HELP_COLUMN - column), "");
-    column = HELP_COLUMN;
-    words_add(out, row->help == NULL ? "" : row->help, &column);
-    if (row->fallback != NULL && row->kind != WEIR_OPTION_FLAG) {
-        words_add(out, "(default:", &column);
-        words_add(out, row->fallback, &column);
-        weir_buffer_add_byte(out, ')');
+    if (has_fallback) {
+        char *text = mem_printf("(default: %s)", row->fallback);
+        words_add(out, text, &column);
+        mem_free(text);
     }
     weir_buffer_add_byte(out, '\n');
 }

@@ -1,6 +1,5 @@
 /* hash.c -- XXH3 of the xxhash library, compiled in: a call into the shared library costs more than
- * the hash of a short key. XXH3_64bits is frozen since xxhash 0.8.0, so stored hashes stay valid.
- * */
+ * the hash of a short key. XXH3_64bits is frozen since 0.8.0, so stored hashes stay valid. */
 #include "base/hash.h"
 
 #include "base/assert.h"

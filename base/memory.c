@@ -9,6 +9,7 @@
 
 #include <stdalign.h>
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -43,15 +44,37 @@ _Noreturn static void out_of_memory(size_t size)
     abort();
 }
 
+#ifdef WEIR_FAULT_POINTS
+static _Thread_local uint32_t fails_in;
+
+void mem_fail_next(uint32_t nth)
+{
+    fails_in = nth;
+}
+
+static bool fails_now(void)
+{
+    return fails_in > 0 && --fails_in == 0;
+}
+#else
+static bool fails_now(void)
+{
+    return false;
+}
+#endif
+
 void *mem_try_alloc(size_t size)
 {
+    if (fails_now())
+        return NULL;
     allocation_count++;
     return calloc(1, size == 0 ? 1 : size);
 }
 
 void *mem_alloc(size_t size)
 {
-    void *memory = mem_try_alloc(size);
+    allocation_count++;
+    void *memory = calloc(1, size == 0 ? 1 : size);
     if (memory == NULL)
         out_of_memory(size);
     return memory;

@@ -28,6 +28,9 @@ void *mem_dup(const void *bytes, size_t size);          /* 0 bytes gives a valid
 char *mem_printf(const char *format, ...) __attribute__((format(printf, 1, 2)));
 void mem_free(void *memory); /* NULL is fine */
 uint64_t mem_count(void);    /* Thread: any; of this thread */
+#ifdef WEIR_FAULT_POINTS
+void mem_fail_next(uint32_t nth); /* the nth mem_try_alloc of this thread gives NULL; 0: none */
+#endif
 
 /* Thread: its owner. */
 struct arena {

@@ -1,5 +1,4 @@
-/* os.c -- what os.h promises on top of the bare table: limits, whole reads and writes, sentences.
- * */
+/* os.c -- what os.h promises on top of the bare table: limits, whole writes, sentences. */
 #include "base/os.h"
 
 #include "base/assert.h"
@@ -50,8 +49,8 @@ static weir_error *check_path(const char *path)
     if (path[0] == '\0')
         return weir_errorf(WEIR_E_IO, "the path is empty; give the name of a file or directory");
     if (strlen(path) >= OS_PATH_MAX)
-        return weir_errorf(
-            WEIR_E_LIMIT, "the path '%.200s...' is longer than %d bytes", path, OS_PATH_MAX - 1);
+        return weir_errorf(WEIR_E_LIMIT, "the path '%.200s...' is longer than %d bytes", path,
+            OS_PATH_MAX - 1);
     return NULL;
 }
 
@@ -83,17 +82,19 @@ weir_error *os_open(const char *path, enum os_open_mode mode, struct os_file **f
     if (error != 0)
         return failed(mode == OS_CREATE ? "create" : "open", path, error);
     *file = mem_alloc(sizeof(**file));
-    **file = (struct os_file){
-        .handle = handle, .path = mem_strdup(path), .is_for_writing = mode != OS_READ
-    };
+    **file = (struct os_file){ .handle = handle,
+        .path = mem_strdup(path),
+        .is_for_writing = mode != OS_READ };
     return NULL;
 }
 
 weir_error *os_read_at(struct os_file *file, uint64_t offset, void *bytes, size_t size, size_t *got)
 {
     ASSERT(!file->is_for_writing);
-    ASSERT(offset <= INT64_MAX - size);
+    ASSERT(size <= INT64_MAX);
     *got = 0;
+    if (offset > INT64_MAX - size) /* may come from a damaged file: no assertion */
+        return failed("read", file->path, EINVAL);
     WEIR_TRY(
         failed("read", file->path, os_current->read_at(file->handle, offset, bytes, size, got)));
     ASSERT(*got <= size);
@@ -198,11 +199,17 @@ weir_error *os_link(const char *from, const char *to)
     return error == NULL ? NULL : weir_error_wrap(error, "cannot make '%s'", to);
 }
 
+/* ENOTDIR: below a file there is nothing, either. */
+static bool is_missing(int error)
+{
+    return error == ENOENT || error == ENOTDIR;
+}
+
 weir_error *os_remove(const char *path)
 {
     WEIR_TRY(check_path(path));
     int error = os_current->remove(path);
-    return failed("remove", path, error == ENOENT ? 0 : error);
+    return failed("remove", path, is_missing(error) ? 0 : error);
 }
 
 /* Tries to remove the path itself first: that removes files, empty directories and symbolic links
@@ -210,7 +217,7 @@ weir_error *os_remove(const char *path)
 static weir_error *remove_tree(const char *path, uint32_t depth)
 {
     int error = os_current->remove(path);
-    if (error == 0 || error == ENOENT)
+    if (error == 0 || is_missing(error))
         return NULL;
     if (error != ENOTEMPTY && error != EEXIST)
         return failed("remove", path, error);
@@ -250,8 +257,8 @@ weir_error *os_list(const char *path, char ***names, uint32_t *count)
     WEIR_TRY(check_path(path));
     int error = os_current->list(path, names, count);
     if (error == EOVERFLOW)
-        return weir_errorf(
-            WEIR_E_LIMIT, "the directory '%s' has more than %u names", path, OS_NAMES_MAX);
+        return weir_errorf(WEIR_E_LIMIT, "the directory '%s' has more than %u names", path,
+            OS_NAMES_MAX);
     WEIR_TRY(failed("list the directory", path, error));
     ASSERT(*count <= OS_NAMES_MAX);
     if (*count > 0)
@@ -283,8 +290,8 @@ static weir_error *read_all(struct os_file *file, size_t size_max, char **bytes,
         if (*size < capacity)
             break;
         if (*size > size_max)
-            return weir_errorf(
-                WEIR_E_LIMIT, "'%s' is larger than the %zu bytes allowed", file->path, size_max);
+            return weir_errorf(WEIR_E_LIMIT, "'%s' is larger than the %zu bytes allowed",
+                file->path, size_max);
         capacity = capacity > size_max / 2 ? size_max + 1 : capacity * 2;
         *bytes = mem_realloc(*bytes, capacity + 1);
     }

@@ -40,8 +40,8 @@ struct os_file; /* Thread: its owner */
 weir_error *os_open(const char *path, enum os_open_mode mode, struct os_file **file) WEIR_MUST_USE;
 /* Reads up to size bytes; *got < size only at the end of the file. */
 weir_error *os_read(struct os_file *file, void *bytes, size_t size, size_t *got) WEIR_MUST_USE;
-weir_error *os_read_at(
-    struct os_file *file, uint64_t offset, void *bytes, size_t size, size_t *got) WEIR_MUST_USE;
+weir_error *os_read_at(struct os_file *file, uint64_t offset, void *bytes, size_t size, size_t *got)
+    WEIR_MUST_USE;
 weir_error *os_write(struct os_file *file, const void *bytes, size_t size) WEIR_MUST_USE; /* all */
 weir_error *os_sync(struct os_file *file) WEIR_MUST_USE; /* fdatasync */
 void os_close(struct os_file *file);                     /* NULL is fine; does not sync */
@@ -66,15 +66,15 @@ void os_names_free(char **names, uint32_t count);
 /* Whole files, for small ones: read (at most size_max bytes; mem_free it; terminated), and write to
  * a temporary name ("<path>.<random>.tmp": what a crash leaves of it), sync, rename, sync the
  * directory. */
-weir_error *os_read_file(
-    const char *path, size_t size_max, char **bytes, size_t *size) WEIR_MUST_USE;
+weir_error *os_read_file(const char *path, size_t size_max, char **bytes, size_t *size)
+    WEIR_MUST_USE;
 weir_error *os_write_file(const char *path, const void *bytes, size_t size) WEIR_MUST_USE;
 
 /* -- waking a thread ------------------------------------------------------------------------- */
 struct waker; /* an eventfd */
 struct waker *waker_new(void);
 void waker_free(struct waker *waker);
-void waker_wake(struct waker *waker); /* Thread: any; costs a load if awake */
+void waker_wake(struct waker *waker); /* Thread: any; awake: a fence and a load, 20 ns */
 /* Returns when woken since the last return, or at the time-out (negative: none), or early. */
 void waker_wait(struct waker *waker, int64_t timeout_ms);
 int waker_fd(const struct waker *waker);

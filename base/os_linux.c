@@ -1,8 +1,7 @@
 /* os_linux.c -- the real table of os.h, and standard error. Prefixes: os_
  *
  * The table's functions translate, and nothing else: checks and messages are os.c's. Calls that a
- * signal interrupted are repeated, fdatasync apart: what it says of a file must be taken as said.
- * */
+ * signal interrupted are repeated, fdatasync apart: what it says of a file is final. */
 #include "base/os.h"
 
 #include "base/assert.h"

@@ -4,6 +4,7 @@
 #include "state/backend.h"
 
 #include "base/assert.h"
+#include "base/memory.h"
 
 #include <string.h>
 
@@ -18,37 +19,43 @@ const struct backend_class *backend_find(const char *name)
     return NULL;
 }
 
-/* The number of sources that have this group. */
-static uint32_t count_sources(
-    const struct backend_source *sources, uint32_t source_count, uint32_t group)
+static weir_error *bad_sources(uint32_t group, const char *how, uint32_t source_count)
 {
-    uint32_t count = 0;
-    for (uint32_t i = 0; i < source_count; i++)
-        count += group_range_has(sources[i].groups, group);
-    return count;
+    return weir_errorf(WEIR_E_STATE,
+        "key group %u is in %s of the %u snapshots to restore from, and must be in one: restore "
+        "another checkpoint",
+        group, how, source_count);
+}
+
+/* Counts group by group; stops at the first group seen twice, so it never costs more than a step for
+ * each wanted group and each source. */
+static weir_error *count_groups(struct group_range groups, const struct backend_source *sources,
+    uint32_t source_count, bool *is_seen)
+{
+    for (uint32_t i = 0; i < source_count; i++) {
+        struct group_range range = sources[i].groups;
+        uint32_t first = range.first > groups.first ? range.first : groups.first;
+        uint32_t last = range.last < groups.last ? range.last : groups.last;
+        for (uint32_t group = first; group <= last; group++) {
+            if (is_seen[group - groups.first])
+                return bad_sources(group, "more than one", source_count);
+            is_seen[group - groups.first] = true;
+        }
+    }
+    for (uint32_t group = groups.first; group <= groups.last; group++)
+        if (!is_seen[group - groups.first])
+            return bad_sources(group, "none", source_count);
+    return NULL;
 }
 
 weir_error *backend_check_sources(
-    const struct group_range groups, const struct backend_source *sources, uint32_t source_count)
+    struct group_range groups, const struct backend_source *sources, uint32_t source_count)
 {
     ASSERT(groups.first <= groups.last && groups.last < MAX_PARALLELISM_LIMIT);
     if (source_count == 0)
         return NULL;
-    /* Only where a source starts, or just behind its end, can the number of sources change. */
-    for (uint32_t i = 0; i <= source_count; i++) {
-        uint32_t first = i < source_count ? sources[i].groups.first : groups.first;
-        uint32_t behind = i < source_count ? sources[i].groups.last + 1 : groups.first;
-        for (uint32_t end = 0; end < 2; end++) {
-            uint32_t group = end == 0 ? first : behind;
-            if (!group_range_has(groups, group))
-                continue;
-            uint32_t count = count_sources(sources, source_count, group);
-            if (count != 1)
-                return weir_errorf(WEIR_E_STATE,
-                    "key group %u is in %u of the %u snapshots to restore from instead of in one: "
-                    "restore another checkpoint",
-                    group, count, source_count);
-        }
-    }
-    return NULL;
+    bool *is_seen = mem_alloc_array(groups.last - groups.first + 1, sizeof(*is_seen));
+    weir_error *error = count_groups(groups, sources, source_count, is_seen);
+    mem_free(is_seen);
+    return error;
 }

@@ -128,7 +128,7 @@ const struct backend_class *backend_find(const char *name);
 
 /* For `open`: WEIR_E_STATE unless every wanted group is in exactly one source (or there is none):
  * a group in no source would be lost silently, one in two would be restored twice. */
-weir_error *backend_check_sources(const struct group_range groups,
+weir_error *backend_check_sources(struct group_range groups,
     const struct backend_source *sources, uint32_t source_count) WEIR_MUST_USE;
 
 #endif

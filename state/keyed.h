@@ -9,11 +9,19 @@
  * in a scratch arena that commit encodes (layout.h) and puts. Editing the same entry twice in one
  * callback gives the same pointer; a read after an edit sees it; each sees edits.
  *
- * Stored value: [i64 expiry, only with a TTL] [layout bytes]. List: entry = u64 big-endian sequence,
- * the empty entry holds the next sequence number.
+ * What is stored, numbers little-endian but where the order of bytes counts:
+ *
+ *      OFFSET SIZE  a value, a map's value, a list's element, a reduced value
+ *           0    8  only with a TTL: the time in ms after which it is gone
+ *      0 or 8    n  the record's layout bytes
+ *
+ *      a list's entries are named by u64 big-endian sequence numbers; the empty entry, with the same
+ *      header, holds the next one (u64) and expires no earlier than any element
  *
  * Errors are sticky: after the first one reads give NULL, edits a zeroed scratch record, and commit
- * returns it. Thread: task. */
+ * returns it; then every later commit fails. Selecting another key without a commit commits, too: it
+ * ends the life of all pointers, as commit does. Thread: task.
+ * Limits: 256 MiB of copies per callback, map keys of 2 MiB. */
 #ifndef WEIR_STATE_KEYED_H
 #define WEIR_STATE_KEYED_H
 
@@ -28,7 +36,7 @@ struct keyed *keyed_new(struct backend *backend, const struct weir_state *states
 void keyed_free(struct keyed *keyed); /* closes the backend */
 struct backend *keyed_backend(struct keyed *keyed);
 
-void keyed_select(struct keyed *keyed, weir_str key, uint64_t hash); /* borrows key until commit */
+void keyed_select(struct keyed *keyed, weir_str key, uint64_t hash); /* copies */
 void keyed_unselect(struct keyed *keyed);
 weir_str keyed_key(const struct keyed *keyed);
 uint64_t keyed_hash(const struct keyed *keyed);
@@ -48,10 +56,11 @@ void keyed_list_add(struct keyed *keyed, uint32_t state, const void *record);
 void keyed_list_each(struct keyed *keyed, uint32_t state, keyed_each_fn *each, void *arg);
 void keyed_reducing_add(struct keyed *keyed, uint32_t state, const void *record);
 
-/* A number equal for two operators whose states have the same names, kinds and types. */
+/* A number equal for two operators whose states have the same names, kinds and types, and the same
+ * structs in memory (size, offsets), because state is stored as the struct's bytes. */
 uint64_t keyed_schema(const struct weir_state *states, uint32_t state_count);
-/* Why stored state of `old_schema` text cannot be restored: prints both. The text is kept in the
- * checkpoint ("value p {1 user_id u64, 2 visits i64}" per state, a line each). */
+/* The same for people, kept in the checkpoint so that a refused restore can print both; a line a state:
+ * "value profile: profile { 1 user_id u64, 2 visits i64 }, 16 bytes". */
 void keyed_schema_text(const struct weir_state *states, uint32_t state_count, weir_buffer *out);
 
 #endif

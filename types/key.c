@@ -75,8 +75,8 @@ static bool add_string(char *scratch, size_t scratch_size, size_t *used, const c
            add(scratch, scratch_size, used, string.data, size);
 }
 
-weir_str key_encode_parts(
-    const struct key_plan *plan, const void *record, char *scratch, size_t scratch_size)
+weir_str key_encode_parts(const struct key_plan *plan, const void *record, char *scratch,
+    size_t scratch_size)
 {
     size_t used = 0;
     for (uint32_t i = 0; i < plan->part_count; i++) {
@@ -90,8 +90,8 @@ weir_str key_encode_parts(
     return (weir_str){ .data = scratch, .size = used };
 }
 
-weir_str key_encode(
-    const struct weir_key *key, const void *record, char *scratch, size_t scratch_size)
+weir_str key_encode(const struct weir_key *key, const void *record, char *scratch,
+    size_t scratch_size)
 {
     struct key_plan plan;
     key_plan_init(&plan, key);

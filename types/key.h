@@ -34,13 +34,13 @@ weir_error *key_validate(const struct weir_key *key) WEIR_MUST_USE;
 void key_plan_init(struct key_plan *plan, const struct weir_key *key);
 
 /* The key of several fields. */
-weir_str key_encode_parts(
-    const struct key_plan *plan, const void *record, char *scratch, size_t scratch_size);
+weir_str key_encode_parts(const struct key_plan *plan, const void *record, char *scratch,
+    size_t scratch_size);
 
 /* The key's bytes, valid as long as the record and the scratch. NULL data: larger than the scratch,
  * the record must be refused (a key of one field never is). */
-static inline weir_str key_plan_encode(
-    const struct key_plan *plan, const void *record, char *scratch, size_t scratch_size)
+static inline weir_str key_plan_encode(const struct key_plan *plan, const void *record,
+    char *scratch, size_t scratch_size)
 {
     if (plan->part_count != 1)
         return key_encode_parts(plan, record, scratch, scratch_size);
@@ -53,8 +53,8 @@ static inline weir_str key_plan_encode(
 }
 
 /* The same without a plan: looks the fields up each time. For tests and rare calls. */
-weir_str key_encode(
-    const struct weir_key *key, const void *record, char *scratch, size_t scratch_size);
+weir_str key_encode(const struct weir_key *key, const void *record, char *scratch,
+    size_t scratch_size);
 
 static inline uint64_t key_hash(weir_str key)
 {

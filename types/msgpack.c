@@ -281,8 +281,8 @@ static bool number_fits(enum weir_kind kind, struct token token, uint64_t *bits)
 }
 
 /* Stores a token in its field; false: it does not fit. */
-static bool field_store(
-    const struct weir_field *field, struct token token, struct arena *arena, char *at)
+static bool field_store(const struct weir_field *field, struct token token, struct arena *arena,
+    char *at)
 {
     uint64_t bits = 0;
     if (token.kind == TOKEN_NIL)
@@ -331,8 +331,8 @@ static weir_error *bad(const struct decoding *decoding, const char *what)
         (size_t)decoding->bytes.size);
 }
 
-static weir_error *bad_field(
-    const struct decoding *decoding, const struct weir_field *field, const char *what)
+static weir_error *bad_field(const struct decoding *decoding, const struct weir_field *field,
+    const char *what)
 {
     return weir_error_data("bad-msgpack", "cannot read a record of type '%s': field %u '%s' %s %s",
         decoding->type->name, field->id, field->name, what, schema_kind_name(field->kind));
@@ -362,8 +362,8 @@ static weir_error *pair_decode(struct decoding *decoding, struct arena *arena, c
     return NULL;
 }
 
-weir_error *msgpack_decode(
-    const struct weir_type *type, weir_str bytes, struct arena *arena, void *record)
+weir_error *msgpack_decode(const struct weir_type *type, weir_str bytes, struct arena *arena,
+    void *record)
 {
     ASSERT(type->field_count <= WEIR_FIELDS_MAX);
     memset(record, 0, type->size);

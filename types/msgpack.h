@@ -29,7 +29,7 @@ void msgpack_encode(const struct weir_type *type, const void *record, weir_buffe
  * an arena they point into `bytes`. Copies take at most bytes.size + 16 * 64 bytes. The error is
  * WEIR_E_DATA "bad-msgpack": who reads stored state makes WEIR_E_CORRUPT of it. After an error the
  * record is not to be used. */
-weir_error *msgpack_decode(
-    const struct weir_type *type, weir_str bytes, struct arena *arena, void *record) WEIR_MUST_USE;
+weir_error *msgpack_decode(const struct weir_type *type, weir_str bytes, struct arena *arena,
+    void *record) WEIR_MUST_USE;
 
 #endif

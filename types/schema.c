@@ -59,8 +59,8 @@ static bool is_name(const char *name)
 /* Adds to the mistakes collected so far. */
 #define MISTAKE(...) (*mistakes = weir_error_join(*mistakes, weir_errorf(WEIR_E_PLAN, __VA_ARGS__)))
 
-static void check_place(
-    const struct weir_type *type, const struct weir_field *field, weir_error **mistakes)
+static void check_place(const struct weir_type *type, const struct weir_field *field,
+    weir_error **mistakes)
 {
     uint32_t size = kinds[field->kind].size;
     uint32_t alignment = size > 8 ? 8 : size;
@@ -124,8 +124,8 @@ weir_error *schema_validate(const struct weir_type *type)
     if (type == NULL)
         return weir_errorf(WEIR_E_PLAN, "there is no type; pass &<struct>_type of a WEIR_TYPE");
     if (!is_name(type->name))
-        return weir_errorf(
-            WEIR_E_PLAN, "a type has no name, or one of more than %u bytes", SCHEMA_NAME_SIZE_MAX);
+        return weir_errorf(WEIR_E_PLAN, "a type has no name, or one of more than %u bytes",
+            SCHEMA_NAME_SIZE_MAX);
     if (type->size == 0 || type->size > WEIR_RECORD_SIZE_MAX)
         MISTAKE("the struct of type '%s' has %u bytes; allowed are 1 to %u", type->name, type->size,
             WEIR_RECORD_SIZE_MAX);
@@ -264,8 +264,8 @@ static weir_error *cannot_restore(const struct weir_type *stored, const struct w
     return error;
 }
 
-weir_error *schema_can_restore(
-    const struct weir_type *stored, const struct weir_type *now, weir_buffer *dropped)
+weir_error *schema_can_restore(const struct weir_type *stored, const struct weir_type *now,
+    weir_buffer *dropped)
 {
     for (uint32_t i = 0; i < stored->field_count; i++) {
         const struct weir_field *before = &stored->fields[i];

@@ -39,8 +39,8 @@ void schema_print(const struct weir_type *type, weir_buffer *out);
  *
  *     str name | u32 field_count | field_count times: u32 id | u8 kind | str name     (buffer.h) */
 void schema_put(const struct weir_type *type, weir_buffer *out);
-weir_error *schema_get(
-    struct reader *reader, struct arena *arena, const struct weir_type **type) WEIR_MUST_USE;
+weir_error *schema_get(struct reader *reader, struct arena *arena, const struct weir_type **type)
+    WEIR_MUST_USE;
 
 /* May records stored as `stored` be read as `now`? Else a WEIR_E_STATE error with both printed. The
  * fields that are dropped are appended to `dropped` ("'page', 'cost'"), unless it is NULL. */

@@ -81,7 +81,8 @@ WEIR_API weir_stream *weir_side_output(weir_stream *of, const char *name);
  * An operator whose dead letters are not connected fails the job at its first bad record. */
 WEIR_API weir_stream *weir_dead_letters(weir_stream *of, uint32_t per_second_max);
 
-/* Where records leave. `name` is also the uid of what the sink keeps in checkpoints. */
+/* Where records leave. `name` is also the uid of what the sink keeps in checkpoints. A sink has the
+ * parallelism and slot group of its inputs, if they agree. */
 WEIR_API void weir_sink(weir_stream *in, const char *name, struct weir_sink sink);
 
 /* -- how records travel to the next operator (default: forward when the parallelism is the same,

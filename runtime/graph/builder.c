@@ -6,13 +6,14 @@
  *
  * Names, uids and options are copied into the arena although job.h asks the caller to keep them:
  * connectors build them from options on the stack, and a dangling name in a plan is a bad surprise
- * for the price of a few bytes. */
+ * for the price of a few bytes.
+ *
+ * Prefixes: job_ */
 #include "runtime/graph/builder.h"
 
 #include "base/assert.h"
 #include "base/buffer.h"
 #include "runtime/graph/graph_private.h"
-#include "types/schema.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -21,7 +22,7 @@
 #define ARENA_SIZE_MAX   ((size_t)256 << 20)
 #define MESSAGE_SIZE_MAX ((size_t)256 << 10)
 
-/* -- the job ------------------------------------------------------------------------------------ */
+/* -- the job ---------------------------------------------------------------------------------- */
 
 weir_job *job_new(const struct config *config)
 {
@@ -51,7 +52,7 @@ void *weir_job_alloc(weir_job *job, size_t size)
     return arena_alloc(&job->arena, size);
 }
 
-/* -- mistakes ----------------------------------------------------------------------------------- */
+/* -- mistakes --------------------------------------------------------------------------------- */
 
 void weir_job_fail(weir_job *job, weir_error *error)
 {
@@ -102,122 +103,7 @@ weir_error *job_mistakes(weir_job *job)
     return error;
 }
 
-/* -- labels and types --------------------------------------------------------------------------- */
-
-const char *graph_label(weir_job *job, const struct graph_node *node)
-{
-    static const char *const
-        kinds[] = { [PLAN_SOURCE] = "source", [PLAN_OPERATOR] = "operator", [PLAN_SINK] = "sink" };
-    return arena_printf(&job->arena, "%s '%s'", kinds[node->kind], node->name);
-}
-
-const char *graph_branch_label(weir_job *job, const struct graph_branch *branch)
-{
-    const char *label = graph_label(job, branch->from);
-    switch (branch->output) {
-    case PLAN_OUTPUT_MAIN:
-        return label;
-    case PLAN_OUTPUT_SIDE:
-        return arena_printf(&job->arena, "side output '%s' of %s",
-            branch->from->op->sides[branch->side].name, label);
-    case PLAN_OUTPUT_DEAD_LETTERS:
-        return arena_printf(&job->arena, "the dead letters of %s", label);
-    }
-    ASSERT(false);
-    return NULL;
-}
-
-bool graph_has_options(const struct graph_node *node)
-{
-    switch (node->kind) {
-    case PLAN_SOURCE:
-        return node->source.source_class != NULL &&
-               (node->source.options != NULL || node->source.source_class->options_size == 0);
-    case PLAN_OPERATOR:
-        return true;
-    case PLAN_SINK:
-        return node->sink.sink_class != NULL &&
-               (node->sink.options != NULL || node->sink.sink_class->options_size == 0);
-    }
-    ASSERT(false);
-    return false;
-}
-
-const struct weir_type *graph_output_type(const struct graph_node *node)
-{
-    switch (node->kind) {
-    case PLAN_SOURCE:
-        if (!graph_has_options(node) || node->source.source_class->out_type == NULL)
-            return NULL;
-        return node->source.source_class->out_type(node->source.options);
-    case PLAN_OPERATOR:
-        return node->op == NULL ? NULL : node->op->out;
-    case PLAN_SINK:
-        return NULL;
-    }
-    ASSERT(false);
-    return NULL;
-}
-
-const struct weir_type *graph_input_type(const struct graph_node *node)
-{
-    if (node->kind == PLAN_OPERATOR)
-        return node->op == NULL ? NULL : node->op->in;
-    if (node->kind != PLAN_SINK || !graph_has_options(node) ||
-        node->sink.sink_class->in_type == NULL)
-        return NULL;
-    return node->sink.sink_class->in_type(node->sink.options);
-}
-
-const struct weir_type *graph_branch_type(const struct graph_branch *branch)
-{
-    switch (branch->output) {
-    case PLAN_OUTPUT_MAIN:
-        return graph_output_type(branch->from);
-    case PLAN_OUTPUT_SIDE:
-        return branch->from->op->sides[branch->side].type;
-    case PLAN_OUTPUT_DEAD_LETTERS:
-        return &weir_dead_letter_type;
-    }
-    ASSERT(false);
-    return NULL;
-}
-
-/* Has it a mistake of its own? plan_validate tells it once; here it must only do no harm. */
-static bool is_sound(const struct weir_type *type)
-{
-    weir_error *error = schema_validate(type);
-    weir_error_free(error);
-    return error == NULL;
-}
-
-/* Every file that includes a WEIR_TYPE has its own copy, so pointers say nothing. */
-bool graph_types_equal(const struct weir_type *a, const struct weir_type *b)
-{
-    if (a == b)
-        return true;
-    if (a == NULL || b == NULL)
-        return false;
-    return !is_sound(a) || !is_sound(b) || schema_equal(a, b);
-}
-
-bool graph_keys_equal(const struct weir_key *a, const struct weir_key *b)
-{
-    if (a->offset_count != b->offset_count || !graph_types_equal(a->type, b->type))
-        return false;
-    return memcmp(a->offsets, b->offsets, a->offset_count * sizeof(a->offsets[0])) == 0;
-}
-
-const struct weir_field *graph_field_at(const struct weir_type *type, size_t offset)
-{
-    for (uint32_t i = 0; i < type->field_count; i++) {
-        if (type->fields[i].offset == offset)
-            return &type->fields[i];
-    }
-    return NULL;
-}
-
-/* -- nodes -------------------------------------------------------------------------------------- */
+/* -- nodes ------------------------------------------------------------------------------------ */
 
 static bool has_room(weir_job *job, uint32_t edge_count)
 {
@@ -258,8 +144,8 @@ static struct graph_node *node_new(weir_job *job, enum plan_operator_kind kind, 
 static weir_stream *node_stream(weir_job *job, struct graph_node *node)
 {
     if (node == NULL)
-        return graph_stream_broken(job);
-    weir_stream *stream = graph_stream_new(job, 1);
+        return stream_broken(job);
+    weir_stream *stream = stream_new(job, 1);
     stream->branches[0] = (struct graph_branch){ .from = node, .output = PLAN_OUTPUT_MAIN };
     stream->type = graph_output_type(node);
     return stream;
@@ -275,7 +161,7 @@ weir_stream *weir_source(weir_job *job, const char *name, struct weir_source sou
     ASSERT(job != NULL);
     struct graph_node *node = node_new(job, PLAN_SOURCE, name, NULL);
     if (node == NULL)
-        return graph_stream_broken(job);
+        return stream_broken(job);
     node->uid = node->name;
     node->source = source;
     if (source.source_class != NULL)
@@ -291,12 +177,12 @@ weir_stream *weir_process(weir_stream *in, const struct weir_operator *op, const
         return NULL;
     if (op == NULL) {
         job_mistake(in->job, "weir_process was given no operator");
-        return graph_stream_broken(in->job);
+        return stream_broken(in->job);
     }
     const char *name = op->name != NULL ? op->name : op->uid;
     struct graph_node *node = node_new(in->job, PLAN_OPERATOR, name, in);
     if (node == NULL)
-        return graph_stream_broken(in->job);
+        return stream_broken(in->job);
     node->uid = op->uid == NULL ? NULL : arena_strdup(&in->job->arena, op->uid);
     node->op = op;
     node->config = config;
@@ -318,7 +204,7 @@ void weir_sink(weir_stream *in, const char *name, struct weir_sink sink)
         node->sink.options = copy_options(in->job, sink.options, sink.sink_class->options_size);
 }
 
-/* -- options ------------------------------------------------------------------------------------ */
+/* -- options ---------------------------------------------------------------------------------- */
 
 static bool has_option(weir_job *job, const char *name)
 {

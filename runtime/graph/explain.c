@@ -27,7 +27,7 @@
 /* 1,000 operators, each with an input, an output, 64 states and 16 side outputs. */
 #define TYPES_MAX 100000u
 
-/* -- words -------------------------------------------------------------------------------------- */
+/* -- words ------------------------------------------------------------------------------------ */
 
 const char *explain_kind(enum plan_operator_kind kind)
 {
@@ -118,7 +118,7 @@ const char *explain_edge_side(const struct plan *plan, uint32_t edge)
     return NULL;
 }
 
-/* -- the types in use --------------------------------------------------------------------------- */
+/* -- the types in use ------------------------------------------------------------------------- */
 
 /* Thread: its owner. */
 struct types {
@@ -161,7 +161,7 @@ void explain_each_type(const struct plan *plan, explain_type_fn *each, void *arg
     map_free(types.seen);
 }
 
-/* -- for a terminal ----------------------------------------------------------------------------- */
+/* -- for a terminal --------------------------------------------------------------------------- */
 
 static const char *plural(uint32_t count)
 {

@@ -10,7 +10,7 @@
  * A verb needs its input first, so inputs have smaller indexes than what reads them: the order of the
  * nodes is topological, and no cycle can be written.
  *
- * Thread: the one that builds; immutable when plan_build has begun. */
+ * Thread: the one that builds; immutable when plan_build has begun. Prefixes: graph_, stream_, plan_ */
 #ifndef WEIR_GRAPH_PRIVATE_H
 #define WEIR_GRAPH_PRIVATE_H
 
@@ -99,8 +99,8 @@ bool graph_has_options(const struct graph_node *node);
 bool graph_types_equal(const struct weir_type *a, const struct weir_type *b);
 bool graph_keys_equal(const struct weir_key *a, const struct weir_key *b);
 /* A stream of the job without branches; a broken one has type NULL. */
-weir_stream *graph_stream_new(weir_job *job, uint32_t branch_count);
-weir_stream *graph_stream_broken(weir_job *job);
+weir_stream *stream_new(weir_job *job, uint32_t branch_count);
+weir_stream *stream_broken(weir_job *job);
 /* The field of `type` at `offset`; NULL: none starts there. */
 const struct weir_field *graph_field_at(const struct weir_type *type, size_t offset);
 
@@ -117,9 +117,6 @@ struct plan_node {
     uint32_t vertex;
     uint32_t operator_; /* index in the vertex */
 };
-enum partitioner_kind plan_partitioner(const struct graph_branch *branch, uint32_t from_parallelism,
-    uint32_t to_parallelism);
-bool plan_is_chainable(const struct plan_node *nodes, const struct plan_node *to);
 /* Fills vertices, edges, slot groups and targets. */
 void plan_chain(weir_job *job, struct plan_node *nodes, struct plan *plan, bool is_disabled);
 

@@ -18,7 +18,7 @@
 /* Of names taken: what the job wrote, and what was made of it. */
 #define TAKEN_MAX (2 * GRAPH_NODES_MAX)
 
-/* -- names -------------------------------------------------------------------------------------- */
+/* -- names ------------------------------------------------------------------------------------ */
 
 /* `name`, or the first of name#2, name#3, ... that is not taken; takes it. */
 static const char *name_take(weir_job *job, struct map *taken, const char *name)
@@ -53,7 +53,7 @@ static void decide_uids(weir_job *job, struct plan_node *nodes)
     map_free(taken);
 }
 
-/* -- parallelism and slot groups ---------------------------------------------------------------- */
+/* -- parallelism and slot groups -------------------------------------------------------------- */
 
 /* No hint can be given to a sink, so it does as its inputs do, if they agree: that is how a job gets
  * one writer, or a sink in a slot of its own. */
@@ -101,7 +101,7 @@ static struct plan_node *decide(weir_job *job, const struct plan_options *option
     return nodes;
 }
 
-/* -- fingerprint -------------------------------------------------------------------------------- */
+/* -- fingerprint ------------------------------------------------------------------------------ */
 
 static void put_text(weir_buffer *buffer, const char *text)
 {
@@ -206,7 +206,7 @@ static uint64_t fingerprint(const struct plan *plan)
     return hash;
 }
 
-/* ----------------------------------------------------------------------------------------------- */
+/* --------------------------------------------------------------------------------------------- */
 
 weir_error *plan_build(weir_job *job, const struct plan_options *options, const struct plan **plan)
 {

@@ -14,10 +14,10 @@
 
 #define VERTEX_NAME_SIZE_MAX ((size_t)1 << 20)
 
-/* -- the rule ----------------------------------------------------------------------------------- */
+/* -- the rule --------------------------------------------------------------------------------- */
 
-enum partitioner_kind plan_partitioner(const struct graph_branch *branch, uint32_t from_parallelism,
-    uint32_t to_parallelism)
+static enum partitioner_kind partitioner_of(const struct graph_branch *branch,
+    uint32_t from_parallelism, uint32_t to_parallelism)
 {
     switch (branch->routing) {
     case ROUTING_DEFAULT:
@@ -33,18 +33,18 @@ enum partitioner_kind plan_partitioner(const struct graph_branch *branch, uint32
     return PARTITIONER_REBALANCE;
 }
 
-bool plan_is_chainable(const struct plan_node *nodes, const struct plan_node *to)
+static bool is_chainable(const struct plan_node *nodes, const struct plan_node *to)
 {
     if (to->node->input_count != 1)
         return false;
     const struct graph_branch *branch = &to->node->inputs[0];
     const struct plan_node *from = &nodes[branch->from->index];
     return from->parallelism == to->parallelism && strcmp(from->slot_group, to->slot_group) == 0 &&
-           plan_partitioner(branch, from->parallelism, to->parallelism) == PARTITIONER_FORWARD &&
+           partitioner_of(branch, from->parallelism, to->parallelism) == PARTITIONER_FORWARD &&
            from->node->chaining != WEIR_CHAIN_NEVER && to->node->chaining == WEIR_CHAIN_ALWAYS;
 }
 
-/* -- vertices ----------------------------------------------------------------------------------- */
+/* -- vertices --------------------------------------------------------------------------------- */
 
 /* Thread: the builder's. The plan while it is made: the same arrays, writable. */
 struct making {
@@ -66,7 +66,7 @@ static void assign_vertices(struct making *making, bool is_disabled)
     making->vertices = making_alloc(making, making->job->node_count, sizeof(*making->vertices));
     for (uint32_t i = 0; i < making->job->node_count; i++) {
         struct plan_node *node = &making->nodes[i];
-        node->is_chained = !is_disabled && plan_is_chainable(making->nodes, node);
+        node->is_chained = !is_disabled && is_chainable(making->nodes, node);
         node->vertex = node->is_chained ? making->nodes[node->node->inputs[0].from->index].vertex
                                         : plan->vertex_count++;
         node->operator_ = making->vertices[node->vertex].operator_count++;
@@ -105,7 +105,7 @@ static void assign_slots(struct making *making)
     plan->slot_group_sizes = sizes;
 }
 
-/* -- edges and targets -------------------------------------------------------------------------- */
+/* -- edges and targets ------------------------------------------------------------------------ */
 
 static void make_edge(struct making *making, const struct graph_branch *branch,
     const struct plan_node *to)
@@ -117,7 +117,7 @@ static void make_edge(struct making *making, const struct graph_branch *branch,
         .from_operator = from->operator_,
         .output = branch->output,
         .to_vertex = to->vertex,
-        .partitioner = plan_partitioner(branch, from->parallelism, to->parallelism),
+        .partitioner = partitioner_of(branch, from->parallelism, to->parallelism),
         .key = branch->key,
         .type = graph_branch_type(branch),
     };
@@ -227,7 +227,7 @@ static void list_edges(struct making *making, struct plan_vertex *vertex, uint32
     vertex->out_edges = out;
 }
 
-/* -- names of vertices -------------------------------------------------------------------------- */
+/* -- names of vertices ------------------------------------------------------------------------ */
 
 static uint32_t chained_count(const struct plan_operator *operator_)
 {

@@ -17,7 +17,7 @@ struct check {
     const char *label; /* of the node */
 };
 
-/* -- names and types ---------------------------------------------------------------------------- */
+/* -- names and types -------------------------------------------------------------------------- */
 
 /* Names go into file names, terminals and Graphviz: no control characters, not too long. */
 static void check_text(struct check *check, const char *what, const char *text)
@@ -63,7 +63,7 @@ static void check_uid(struct check *check)
             check->label, uid);
 }
 
-/* -- operators ---------------------------------------------------------------------------------- */
+/* -- operators -------------------------------------------------------------------------------- */
 
 static void check_state(struct check *check, const struct weir_state *state)
 {
@@ -182,7 +182,7 @@ static void check_operator(struct check *check)
     check_stateful(check, op);
 }
 
-/* -- sources and sinks -------------------------------------------------------------------------- */
+/* -- sources and sinks ------------------------------------------------------------------------ */
 
 /* The options' own mistakes, with the node's name in front. */
 static void check_options(struct check *check, weir_error *(*validate)(const void *options),
@@ -220,7 +220,7 @@ static void check_sink(struct check *check)
     }
 }
 
-/* -- edges -------------------------------------------------------------------------------------- */
+/* -- edges ------------------------------------------------------------------------------------ */
 
 static void check_input(struct check *check, const struct graph_branch *branch)
 {
@@ -272,7 +272,7 @@ static void check_dead_letters(struct check *check)
         check->label);
 }
 
-/* -- the whole graph ---------------------------------------------------------------------------- */
+/* -- the whole graph -------------------------------------------------------------------------- */
 
 static void check_parallelism(struct check *check)
 {

@@ -9,7 +9,7 @@
 #include "base/buffer.h"
 #include "types/key.h"
 
-weir_stream *graph_stream_new(weir_job *job, uint32_t branch_count)
+weir_stream *stream_new(weir_job *job, uint32_t branch_count)
 {
     weir_stream *stream = arena_alloc(&job->arena, sizeof(*stream));
     stream->job = job;
@@ -18,16 +18,16 @@ weir_stream *graph_stream_new(weir_job *job, uint32_t branch_count)
     return stream;
 }
 
-weir_stream *graph_stream_broken(weir_job *job)
+weir_stream *stream_broken(weir_job *job)
 {
-    weir_stream *stream = graph_stream_new(job, 0);
+    weir_stream *stream = stream_new(job, 0);
     stream->is_broken = true;
     return stream;
 }
 
 static weir_stream *stream_copy(const weir_stream *in)
 {
-    weir_stream *stream = graph_stream_new(in->job, in->branch_count);
+    weir_stream *stream = stream_new(in->job, in->branch_count);
     struct graph_branch *branches = stream->branches;
     *stream = *in;
     stream->branches = branches;
@@ -53,7 +53,7 @@ weir_job *weir_stream_job(const weir_stream *stream)
     return stream == NULL ? NULL : stream->job;
 }
 
-/* -- routing ------------------------------------------------------------------------------------ */
+/* -- routing ---------------------------------------------------------------------------------- */
 
 static weir_stream *stream_route(weir_stream *in, enum graph_routing routing,
     const struct weir_key *key)
@@ -101,7 +101,7 @@ weir_stream *weir_key_by(weir_stream *in, struct weir_key key)
     if (in->type == NULL) {
         job_mistake(in->job, "%s emits nothing on its main output, so it cannot have a key",
             stream_label(in));
-        return graph_stream_broken(in->job);
+        return stream_broken(in->job);
     }
     if (!check_key(in, &key)) {
         weir_stream *broken = stream_route(in, ROUTING_DEFAULT, NULL);
@@ -111,7 +111,7 @@ weir_stream *weir_key_by(weir_stream *in, struct weir_key key)
     return stream_route(in, ROUTING_KEY, &key);
 }
 
-/* -- union -------------------------------------------------------------------------------------- */
+/* -- union ------------------------------------------------------------------------------------ */
 
 static bool check_union(weir_stream *a, weir_stream *b)
 {
@@ -137,16 +137,16 @@ weir_stream *weir_union(weir_stream *a, weir_stream *b)
 {
     if (a == NULL || b == NULL) {
         weir_stream *other = a == NULL ? b : a;
-        return other == NULL ? NULL : graph_stream_broken(other->job);
+        return other == NULL ? NULL : stream_broken(other->job);
     }
     if (!check_union(a, b))
-        return graph_stream_broken(a->job);
+        return stream_broken(a->job);
     uint64_t branch_count = (uint64_t)a->branch_count + b->branch_count;
     if (branch_count > GRAPH_EDGES_MAX) {
         job_mistake(a->job, "a union of more than %u streams", GRAPH_EDGES_MAX);
-        return graph_stream_broken(a->job);
+        return stream_broken(a->job);
     }
-    weir_stream *stream = graph_stream_new(a->job, (uint32_t)branch_count);
+    weir_stream *stream = stream_new(a->job, (uint32_t)branch_count);
     for (uint32_t i = 0; i < a->branch_count; i++)
         stream->branches[i] = a->branches[i];
     for (uint32_t i = 0; i < b->branch_count; i++)
@@ -159,7 +159,7 @@ weir_stream *weir_union(weir_stream *a, weir_stream *b)
     return stream;
 }
 
-/* -- what else is behind a stream --------------------------------------------------------------- */
+/* -- what else is behind a stream ------------------------------------------------------------- */
 
 /* The one node behind a stream; NULL, after telling, when there is none. */
 static struct graph_node *node_behind(weir_stream *of, const char *verb)
@@ -189,20 +189,20 @@ weir_stream *weir_side_output(weir_stream *of, const char *name)
         return NULL;
     struct graph_node *node = node_behind(of, "weir_side_output");
     if (node == NULL)
-        return graph_stream_broken(of->job);
+        return stream_broken(of->job);
     name = name == NULL ? "" : name;
     uint32_t side_count = node->op == NULL || node->op->sides == NULL ? 0 : node->op->side_count;
     for (uint32_t i = 0; i < side_count; i++) {
         if (node->op->sides[i].name == NULL || strcmp(node->op->sides[i].name, name) != 0)
             continue;
-        weir_stream *stream = graph_stream_new(of->job, 1);
+        weir_stream *stream = stream_new(of->job, 1);
         stream->branches[0] =
             (struct graph_branch){ .from = node, .output = PLAN_OUTPUT_SIDE, .side = i };
         stream->type = node->op->sides[i].type;
         return stream;
     }
     mistake_no_side(of, node, name);
-    return graph_stream_broken(of->job);
+    return stream_broken(of->job);
 }
 
 weir_stream *weir_dead_letters(weir_stream *of, uint32_t per_second_max)
@@ -211,19 +211,19 @@ weir_stream *weir_dead_letters(weir_stream *of, uint32_t per_second_max)
         return NULL;
     struct graph_node *node = node_behind(of, "weir_dead_letters");
     if (node == NULL)
-        return graph_stream_broken(of->job);
+        return stream_broken(of->job);
     if (node->has_dead_letters && node->dead_letters_per_second_max != per_second_max)
         job_mistake(of->job, "the dead letters of %s are limited twice, to %u and %u per second",
             graph_label(of->job, node), node->dead_letters_per_second_max, per_second_max);
     node->has_dead_letters = true;
     node->dead_letters_per_second_max = per_second_max;
-    weir_stream *stream = graph_stream_new(of->job, 1);
+    weir_stream *stream = stream_new(of->job, 1);
     stream->branches[0] = (struct graph_branch){ .from = node, .output = PLAN_OUTPUT_DEAD_LETTERS };
     stream->type = &weir_dead_letter_type;
     return stream;
 }
 
-/* -- event time --------------------------------------------------------------------------------- */
+/* -- event time ------------------------------------------------------------------------------- */
 
 static bool check_event_time(weir_stream *source, const struct graph_node *node,
     const struct weir_type *type, size_t member_offset)
@@ -270,7 +270,7 @@ weir_stream *weir_event_time_at(weir_stream *source, const struct weir_type *typ
     return source;
 }
 
-/* -- hints -------------------------------------------------------------------------------------- */
+/* -- hints ------------------------------------------------------------------------------------ */
 
 weir_stream *weir_uid(weir_stream *of, const char *uid)
 {

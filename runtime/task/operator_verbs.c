@@ -78,6 +78,11 @@ const struct weir_operator *weir_operator_of(const weir_ctx *ctx)
     return ctx->op->op;
 }
 
+const char *weir_uid_of(const weir_ctx *ctx)
+{
+    return ctx->op->uid;
+}
+
 uint32_t weir_subtask_index(const weir_ctx *ctx)
 {
     return ctx->subtask;

@@ -160,12 +160,19 @@ def _close_all():
         broker.close()
 
 
-def _exit_on_sigterm():
-    """Turns SIGTERM into SystemExit, so that `with` and atexit run. Leaves other handlers alone."""
+def _on_sigterm(number, frame):
+    raise KeyboardInterrupt("SIGTERM")
+
+
+def _unwind_on_sigterm():
+    """Makes SIGTERM act as Ctrl-C, so that `with` and atexit run. Leaves other handlers alone.
+
+    Not SystemExit: unittest takes that for the failure of one test, and goes on with the next.
+    """
     if threading.current_thread() is not threading.main_thread():
         return
     if signal.getsignal(signal.SIGTERM) == signal.SIG_DFL:
-        signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
+        signal.signal(signal.SIGTERM, _on_sigterm)
 
 
 # ---------------------------------------------------------------- fetching the broker
@@ -219,6 +226,7 @@ def fetch():
     require_tools()
     with _locked(KAFKA / "lock", FETCH_TIMEOUT_S):
         if not _fetched():
+            print("broker: fetching the Kafka broker (43 MB), once", file=sys.stderr, flush=True)
             shutil.rmtree(KAFKA / "lib", ignore_errors=True)
             ARCHIVE.unlink(missing_ok=True)
             _run_maven()
@@ -417,7 +425,7 @@ class Broker:
         """Formats fresh storage, starts every node, returns self when all of them are ready."""
         if self._extra_options is None:
             fetch()
-        _exit_on_sigterm()
+        _unwind_on_sigterm()
         self.directory.mkdir(parents=True, exist_ok=True)
         self._lock = open(self.directory / "lock", "w", encoding="ascii")
         _OPEN.add(self)

@@ -66,10 +66,7 @@ static void a_long_segment_takes_the_places_of_its_bytes(void **state)
         size_t payload;
         uint32_t places;
     } rows[] = {
-        { 0, 1 },
-        { SEGMENT_SIZE - 64, 1 },
-        { SEGMENT_SIZE, 2 },
-        { 3 * SEGMENT_SIZE, 4 },
+        { 0, 1 }, { SEGMENT_SIZE - 64, 1 }, { SEGMENT_SIZE, 2 }, { 3 * SEGMENT_SIZE, 4 },
         { 100 * SEGMENT_SIZE, 8 }, /* more than there are: all */
     };
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {

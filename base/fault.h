@@ -1,0 +1,76 @@
+/* fault.h -- named places where a test build can be made to die, fail or stall.
+ *
+ *      WEIR_FAULT=point:nth:action[,point:nth:action]     action: kill | error | stall-<ms>
+ *
+ * At the nth time that a point is passed (1: the first) the process kills itself with SIGKILL, or the
+ * point returns an error, or it sleeps. So the faults of the simulator can be driven into real
+ * processes, at the steps of a protocol that matter, each time at the same place.
+ *
+ *      FAULT_TRY(POINT)     in a function that returns weir_error *: like WEIR_TRY
+ *      FAULT_POINT(POINT)   elsewhere: `error` is refused for it at start
+ *
+ * A new point is one row below. In a build without WEIR_FAULT_POINTS (release) the macros are
+ * nothing, and WEIR_FAULT in the environment is an error, not a silent no.
+ *
+ * Thread: any; fault_init before the first other thread. */
+#ifndef WEIR_BASE_FAULT_H
+#define WEIR_BASE_FAULT_H
+
+#include <weir/error.h>
+
+/* identifier, name, may it return an error?, where it is */
+#define FAULT_POINTS(X)                                                                            \
+    X(RESTORE_BEFORE_ATTEMPT, "restore-before-attempt", true, "before an attempt is claimed")      \
+    X(RESTORE_AFTER_ATTEMPT, "restore-after-attempt", true, "claimed, nothing read yet")           \
+    X(RESTORE_AFTER_READ, "restore-after-read", true, "metadata read and verified")                \
+    X(DEPLOY_BEFORE_START, "deploy-before-start", true, "tasks are made, threads are not")         \
+    X(DEPLOY_AFTER_START, "deploy-after-start", false, "threads are started")                      \
+    X(TRIGGER_BEFORE_SEND, "trigger-before-send", false, "before sources hear of a checkpoint")    \
+    X(TRIGGER_AFTER_SEND, "trigger-after-send", false, "all sources were told")                    \
+    X(SNAPSHOT_BEFORE_BARRIER, "snapshot-before-barrier", true, "aligned, barrier not sent on")    \
+    X(SNAPSHOT_AFTER_BARRIER, "snapshot-after-barrier", true, "barrier sent on, not frozen")       \
+    X(SNAPSHOT_AFTER_FREEZE, "snapshot-after-freeze", false, "state frozen, nothing written")      \
+    X(SNAPSHOT_BEFORE_WRITE, "snapshot-before-write", true, "worker begins to store files")        \
+    X(SNAPSHOT_AFTER_WRITE, "snapshot-after-write", true, "files stored, no ack yet")              \
+    X(ACK_RECEIVED, "ack-received", false, "the job manager has an ack")                           \
+    X(STORE_BEFORE_PUBLISH, "store-before-publish", true, "all acks are there")                    \
+    X(PUBLISH_BEFORE_SYNC, "publish-before-sync", true, "metadata written, not synced")            \
+    X(PUBLISH_BEFORE_RENAME, "publish-before-rename", true, "metadata synced, not renamed")        \
+    X(PUBLISH_AFTER_RENAME, "publish-after-rename", true, "renamed, directory not synced")         \
+    X(STORE_AFTER_PUBLISH, "store-after-publish", false, "complete, nobody knows")                 \
+    X(NOTIFY_BEFORE_SEND, "notify-before-send", false, "complete, no task was told")               \
+    X(NOTIFY_AFTER_SEND, "notify-after-send", false, "all tasks were told")                        \
+    X(COMPLETE_BEFORE_CALL, "complete-before-call", true, "a task hears, operators do not yet")    \
+    X(COMPLETE_AFTER_CALL, "complete-after-call", true, "the operators of a task were told")       \
+    X(CLEAN_BEFORE, "clean-before", false, "before old files are deleted")                         \
+    X(CLEAN_AFTER, "clean-after", false, "old files are deleted")                                  \
+    X(LAST_CHECKPOINT_REQUESTED, "last-checkpoint-requested", false, "the end has begun")          \
+    X(KAFKA_INITIALISED, "kafka-initialised", true, "init_transactions done, token not read")      \
+    X(KAFKA_JUDGED, "kafka-judged", true, "token read and, if older, claimed")                     \
+    X(KAFKA_PRODUCED, "kafka-produced", true, "a chunk's records are queued, the token is not")    \
+    X(KAFKA_DELIVERED, "kafka-delivered", true, "a transaction is whole, not committed")           \
+    X(KAFKA_COMMITTED, "kafka-committed", true, "committed, nobody knows")                         \
+    X(KAFKA_PUBLISHED, "kafka-published", true, "all chunks are out, the sink does not know")      \
+    X(FINISH_BEFORE_TEAR_DOWN, "finish-before-tear-down", false, "all is published")
+
+enum fault_point {
+#define FAULT_ENUM(id_, name_, can_fail_, where_) FAULT_##id_,
+    FAULT_POINTS(FAULT_ENUM)
+#undef FAULT_ENUM
+        FAULT_POINT_COUNT
+};
+
+/* Reads WEIR_FAULT. An unknown point, a malformed rule: WEIR_E_USAGE, with what is known. */
+weir_error *fault_init(void) WEIR_MUST_USE;
+
+#ifdef WEIR_FAULT_POINTS
+weir_error *fault_pass(enum fault_point point) WEIR_MUST_USE; /* Thread: any */
+void fault_pass_void(enum fault_point point);                 /* Thread: any */
+#define FAULT_TRY(id_)   WEIR_TRY(fault_pass(FAULT_##id_))
+#define FAULT_POINT(id_) fault_pass_void(FAULT_##id_)
+#else
+#define FAULT_TRY(id_)   ((void)FAULT_##id_)
+#define FAULT_POINT(id_) ((void)FAULT_##id_)
+#endif
+
+#endif

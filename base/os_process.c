@@ -1,0 +1,61 @@
+/* os_process.c -- see os_process.h. Prefixes: os_ */
+#include "base/os_process.h"
+
+#include "base/assert.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <sched.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+weir_error *os_stdout_write(const void *bytes, size_t size)
+{
+    for (size_t done = 0; done < size;) {
+        ssize_t count = write(STDOUT_FILENO, (const char *)bytes + done, size - done);
+        if (count >= 0)
+            done += (size_t)count;
+        else if (errno != EINTR)
+            return weir_errorf(
+                WEIR_E_IO, "cannot write to standard output: %s", strerrordesc_np(errno));
+    }
+    return NULL;
+}
+
+_Noreturn void os_exit(int status)
+{
+    _exit(status);
+}
+
+_Noreturn void os_kill_self(void)
+{
+    kill(getpid(), SIGKILL);
+    for (;;)
+        pause();
+}
+
+void os_sleep_ms(int64_t ms)
+{
+    ASSERT(ms >= 0 && ms <= INT32_MAX);
+    poll(NULL, 0, (int)ms);
+}
+
+void os_usage(struct os_usage *usage)
+{
+    struct rusage used;
+    ASSERT(getrusage(RUSAGE_SELF, &used) == 0);
+    usage->peak_rss_size = (uint64_t)used.ru_maxrss * 1024;
+    usage->cpu_seconds = (double)(used.ru_utime.tv_sec + used.ru_stime.tv_sec) +
+                         (double)(used.ru_utime.tv_usec + used.ru_stime.tv_usec) / 1e6;
+}
+
+uint32_t os_cpu_count(void)
+{
+    cpu_set_t set;
+    if (sched_getaffinity(0, sizeof(set), &set) != 0)
+        return 1;
+    int count = CPU_COUNT(&set);
+    return count < 1 ? 1 : (uint32_t)count;
+}

@@ -1,0 +1,28 @@
+/* os_process.h -- the process itself: its output, its end, what it used. Prefixes: os_
+ *
+ * Not behind the table of os.h: the simulator runs no process, it is one.
+ * Thread: any. */
+#ifndef WEIR_BASE_OS_PROCESS_H
+#define WEIR_BASE_OS_PROCESS_H
+
+#include <weir/error.h>
+
+#include <stddef.h>
+#include <stdint.h>
+
+/* All of it, to standard output: what a person asked to see. */
+weir_error *os_stdout_write(const void *bytes, size_t size) WEIR_MUST_USE;
+
+_Noreturn void os_exit(int status); /* at once: no handlers, nothing flushed */
+_Noreturn void os_kill_self(void);  /* SIGKILL, as from outside */
+void os_sleep_ms(int64_t ms);       /* tests and fault points only: tasks never sleep */
+
+/* Thread: its holder. */
+struct os_usage {
+    uint64_t peak_rss_size; /* bytes */
+    double cpu_seconds;     /* user and system, all threads */
+};
+void os_usage(struct os_usage *usage);
+uint32_t os_cpu_count(void); /* that may be used now; at least 1 */
+
+#endif

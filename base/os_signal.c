@@ -1,0 +1,86 @@
+/* os_signal.c -- see os_signal.h. A handler may call write, alarm and _exit, and touch lock-free
+ * atomics; waker_wake would do no more than a write, but its fence protocol belongs to threads, so
+ * the handler writes to the descriptor as an outside writer does. Prefixes: os_ */
+#include "base/os_signal.h"
+
+#include "base/assert.h"
+#include "base/os.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <string.h>
+#include <unistd.h>
+
+#define PATIENCE_S 1
+
+static _Atomic uint32_t seen;
+static _Atomic int last_signal;
+static _Atomic int wake_fd = -1;
+static struct sigaction old_int, old_term, old_alarm;
+
+static void on_signal(int number)
+{
+    int saved = errno;
+    atomic_store(&last_signal, number);
+    uint32_t count = atomic_fetch_add(&seen, 1) + 1;
+    if (count > 2)
+        _exit(128 + number);
+    if (count == 2)
+        alarm(PATIENCE_S);
+    int fd = atomic_load(&wake_fd);
+    uint64_t one = 1;
+    if (fd >= 0 && write(fd, &one, sizeof(one)) < 0)
+        errno = saved; /* full: it is awake already */
+    errno = saved;
+}
+
+static void on_alarm(int number)
+{
+    (void)number;
+    _exit(128 + atomic_load(&last_signal));
+}
+
+static void handle(int number, void (*handler)(int number), struct sigaction *old)
+{
+    struct sigaction action;
+    memset(&action, 0, sizeof(action));
+    action.sa_handler = handler;
+    action.sa_flags = SA_RESTART;
+    ASSERT(sigaction(number, &action, old) == 0);
+}
+
+void os_signals_watch(struct waker *waker)
+{
+    ASSERT(atomic_load(&wake_fd) < 0);
+    atomic_store(&seen, 0);
+    atomic_store(&wake_fd, waker_fd(waker));
+    handle(SIGINT, on_signal, &old_int);
+    handle(SIGTERM, on_signal, &old_term);
+    handle(SIGALRM, on_alarm, &old_alarm);
+}
+
+void os_signals_unwatch(void)
+{
+    ASSERT(atomic_load(&wake_fd) >= 0);
+    ASSERT(sigaction(SIGINT, &old_int, NULL) == 0);
+    ASSERT(sigaction(SIGTERM, &old_term, NULL) == 0);
+    alarm(0);
+    ASSERT(sigaction(SIGALRM, &old_alarm, NULL) == 0);
+    atomic_store(&wake_fd, -1);
+}
+
+uint32_t os_signals_seen(void)
+{
+    return atomic_load(&seen);
+}
+
+const char *os_signals_name(void)
+{
+    return atomic_load(&last_signal) == SIGINT ? "SIGINT" : "SIGTERM";
+}
+
+int os_signals_exit(void)
+{
+    return 128 + atomic_load(&last_signal);
+}

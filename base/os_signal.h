@@ -1,0 +1,22 @@
+/* os_signal.h -- SIGINT and SIGTERM as something to look at, not something that happens to you.
+ *
+ * After os_signals_watch the first signal only counts and wakes the waker: its owner looks at
+ * os_signals_seen and ends in good order. The second is a person who has lost patience: the owner is
+ * woken again and should leave with status os_signals_exit; should it be stuck, the process ends
+ * with that status a second later by itself. A third one ends it in the handler.
+ *
+ * Prefixes: os_
+ * Thread: control for watch; any for the rest. One watcher a process. */
+#ifndef WEIR_BASE_OS_SIGNAL_H
+#define WEIR_BASE_OS_SIGNAL_H
+
+#include <stdint.h>
+
+struct waker;
+void os_signals_watch(struct waker *waker);
+void os_signals_unwatch(void); /* as before, before the waker is freed */
+uint32_t os_signals_seen(void);
+const char *os_signals_name(void); /* "SIGTERM", of the last one */
+int os_signals_exit(void);         /* 130 or 143 */
+
+#endif

@@ -1,0 +1,369 @@
+/* kafka_publish.c -- see kafka_publish.h. Prefixes: kafka_publish */
+#include "connectors/kafka_publish.h"
+
+#include "base/assert.h"
+#include "base/fault.h"
+#include "base/log.h"
+#include "base/memory.h"
+#include "base/os.h"
+#include "connectors/kafka_client.h"
+#include "connectors/kafka_token_read.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+
+#define INIT_TIMEOUT_MS   20000
+#define FLUSH_TIMEOUT_MS  30000
+#define COMMIT_TIMEOUT_MS 10000
+#define STEP_DEADLINE_MS  60000
+#define BACKOFF_MS        200
+
+static const char token_key[] = "weir";
+static const char probe_key[] = "weir-probe";
+
+/* One handle, one transaction. Thread: worker (delivery reports come from its flush). */
+struct transaction {
+    const struct kafka_publisher *publisher;
+    rd_kafka_t *handle;
+    rd_kafka_topic_t *topic, *token_topic;
+    uint64_t produced, delivered;
+    int64_t token_offset; /* -1: not delivered */
+    rd_kafka_resp_err_t failure;
+};
+
+/* -- handles --------------------------------------------------------------------------------------- */
+
+static void on_delivery(rd_kafka_t *handle, const rd_kafka_message_t *message, void *opaque)
+{
+    (void)handle;
+    struct transaction *it = opaque;
+    if (message->err != RD_KAFKA_RESP_ERR_NO_ERROR) {
+        if (it->failure == RD_KAFKA_RESP_ERR_NO_ERROR)
+            it->failure = message->err;
+        return;
+    }
+    it->delivered++;
+    if (message->_private != NULL)
+        it->token_offset = message->offset;
+}
+
+static void transaction_close(struct transaction *it)
+{
+    if (it->topic != NULL)
+        rd_kafka_topic_destroy(it->topic);
+    if (it->token_topic != NULL)
+        rd_kafka_topic_destroy(it->token_topic);
+    kafka_close(it->handle);
+    *it = (struct transaction){ .token_offset = -1 };
+}
+
+/* An error of the transactional calls: retriable unless it is a refusal. Takes it. */
+static weir_error *take(const struct kafka_publisher *publisher, const char *doing,
+    rd_kafka_error_t *error)
+{
+    rd_kafka_resp_err_t code = rd_kafka_error_code(error);
+    weir_error *result = weir_error_wrap(kafka_error(publisher->brokers, doing, code), "%s",
+        rd_kafka_error_string(error));
+    rd_kafka_error_destroy(error);
+    return result;
+}
+
+static weir_error *init(struct transaction *it)
+{
+    int64_t deadline_ns = os_monotonic_ns() + (int64_t)STEP_DEADLINE_MS * 1000000;
+    for (;;) {
+        rd_kafka_error_t *error = rd_kafka_init_transactions(it->handle, INIT_TIMEOUT_MS);
+        if (error == NULL)
+            return NULL;
+        if (!rd_kafka_error_is_retriable(error) || os_monotonic_ns() > deadline_ns)
+            return take(it->publisher, "start transactions", error);
+        rd_kafka_error_destroy(error);
+    }
+}
+
+static weir_error *know_topics(struct transaction *it)
+{
+    const struct kafka_publisher *publisher = it->publisher;
+    uint32_t count;
+    WEIR_TRY(kafka_partitions(it->handle, publisher->brokers, publisher->topic, &count));
+    WEIR_TRY(kafka_partitions(it->handle, publisher->brokers, publisher->token_topic, &count));
+    if (publisher->slot >= count)
+        return weir_error_retriable(weir_errorf(WEIR_E_CONNECTOR,
+            "token topic '%s' has %u partitions, subtask %u needs one of its own; add some",
+            publisher->token_topic, count, publisher->slot));
+    return NULL;
+}
+
+static weir_error *transaction_open(struct transaction *it, const struct kafka_publisher *publisher)
+{
+    const struct kafka_setting settings[] = {
+        { "transactional.id", publisher->transactional_id },
+        { "transaction.timeout.ms", "60000" },
+        { "linger.ms", "5" },
+        { "queue.buffering.max.messages", "100000" },
+        { "partitioner", "murmur2_random" }, /* as the Java clients do */
+        { NULL, NULL },
+    };
+    *it = (struct transaction){ .publisher = publisher, .token_offset = -1 };
+    WEIR_TRY(kafka_open(RD_KAFKA_PRODUCER, publisher->brokers, settings, publisher->client,
+        on_delivery, it, &it->handle));
+    WEIR_TRY(init(it));
+    WEIR_TRY(know_topics(it));
+    it->topic = rd_kafka_topic_new(it->handle, publisher->topic, NULL);
+    it->token_topic = rd_kafka_topic_new(it->handle, publisher->token_topic, NULL);
+    if (it->topic == NULL || it->token_topic == NULL)
+        return kafka_error(publisher->brokers, "use the topics", rd_kafka_last_error());
+    return NULL;
+}
+
+/* -- one transaction -------------------------------------------------------------------------------- */
+
+static weir_error *produce(void *arg, weir_str key, weir_str value)
+{
+    struct transaction *it = arg;
+    int failed = rd_kafka_produce(it->topic, RD_KAFKA_PARTITION_UA, RD_KAFKA_MSG_F_COPY,
+        (void *)(uintptr_t)value.data, value.size, key.data, key.size, NULL);
+    if (failed != 0)
+        return weir_error_wrap(kafka_error(it->publisher->brokers, "queue a record",
+                                   rd_kafka_last_error()),
+            "topic '%s', a record of %zu bytes", it->publisher->topic,
+            (size_t)(key.size + value.size));
+    it->produced++;
+    return NULL;
+}
+
+static weir_error *produce_token(struct transaction *it, const struct token *token, const char *key)
+{
+    char text[TOKEN_TEXT_MAX];
+    size_t size = token_write(token, text);
+    int failed = rd_kafka_produce(it->token_topic, (int32_t)it->publisher->slot,
+        RD_KAFKA_MSG_F_COPY, text, size, key, strlen(key), it);
+    if (failed != 0)
+        return kafka_error(it->publisher->brokers, "queue the token", rd_kafka_last_error());
+    it->produced++;
+    return NULL;
+}
+
+static weir_error *begin(struct transaction *it)
+{
+    rd_kafka_error_t *error = rd_kafka_begin_transaction(it->handle);
+    return error == NULL ? NULL : take(it->publisher, "begin a transaction", error);
+}
+
+/* Everything delivered, and the token exactly where the reading ended. */
+static weir_error *check_delivery(struct transaction *it, int64_t expected_offset)
+{
+    rd_kafka_resp_err_t code = rd_kafka_flush(it->handle, FLUSH_TIMEOUT_MS);
+    if (code == RD_KAFKA_RESP_ERR_NO_ERROR)
+        code = it->failure;
+    if (code != RD_KAFKA_RESP_ERR_NO_ERROR)
+        return weir_error_wrap(kafka_error(it->publisher->brokers, "deliver records", code),
+            "topic '%s'", it->publisher->topic);
+    if (it->delivered != it->produced)
+        return weir_error_retriable(weir_errorf(WEIR_E_CONNECTOR,
+            "%" PRIu64 " of %" PRIu64 " records were acknowledged", it->delivered, it->produced));
+    if (it->token_offset != expected_offset)
+        return weir_error_retriable(weir_errorf(WEIR_E_CONNECTOR,
+            "the token landed at offset %" PRId64 " instead of %" PRId64
+            ": it was read from a broker that was behind, or another instance writes",
+            it->token_offset, expected_offset));
+    return NULL;
+}
+
+static weir_error *commit(struct transaction *it)
+{
+    int64_t deadline_ns = os_monotonic_ns() + (int64_t)STEP_DEADLINE_MS * 1000000;
+    FAULT_TRY(KAFKA_DELIVERED);
+    for (;;) {
+        rd_kafka_error_t *error = rd_kafka_commit_transaction(it->handle, COMMIT_TIMEOUT_MS);
+        if (error == NULL)
+            break;
+        if (!rd_kafka_error_is_retriable(error) || os_monotonic_ns() > deadline_ns)
+            return take(it->publisher, "commit a transaction", error);
+        rd_kafka_error_destroy(error);
+    }
+    FAULT_TRY(KAFKA_COMMITTED);
+    return NULL;
+}
+
+static weir_error *publish_token(struct transaction *it, const struct token *token,
+    int64_t *end_offset)
+{
+    WEIR_TRY(produce_token(it, token, token_key));
+    WEIR_TRY(check_delivery(it, *end_offset));
+    WEIR_TRY(commit(it));
+    *end_offset += 2; /* the token and its commit marker */
+    return NULL;
+}
+
+/* -- recovery ---------------------------------------------------------------------------------------- */
+
+static weir_error *claim(struct transaction *it, struct token token, int64_t *end_offset)
+{
+    token.attempt = it->publisher->attempt;
+    WEIR_TRY(begin(it));
+    return publish_token(it, &token, end_offset);
+}
+
+static weir_error *ahead(const struct kafka_publisher *publisher, const struct token *token,
+    uint64_t newest)
+{
+    return weir_errorf(WEIR_E_STATE,
+        "topic '%s' already has output of checkpoint %" PRIu64 " (%" PRIu32 " of %" PRIu32
+        " transactions), but the restored checkpoint's output ends at %" PRIu64
+        ": going on would publish it again. Restore a newer checkpoint, or set the sink's "
+        "republish "
+        "option to accept duplicates",
+        publisher->topic, token->segment, token->done, token->total, newest);
+}
+
+static weir_error *lost(struct transaction *it, const struct token *token, int64_t end_offset,
+    uint64_t expected)
+{
+    /* Either the read was stale or the token is gone. A record under another key tells: it lands at
+     * the true end of the partition. It is never committed. */
+    struct token probe = { .instance = it->publisher->instance };
+    WEIR_TRY(begin(it));
+    WEIR_TRY(produce_token(it, &probe, probe_key));
+    weir_error *error = check_delivery(it, end_offset);
+    rd_kafka_error_t *aborted = rd_kafka_abort_transaction(it->handle, COMMIT_TIMEOUT_MS);
+    if (aborted != NULL)
+        rd_kafka_error_destroy(aborted); /* the next init_transactions aborts it */
+    if (error != NULL)
+        return error;
+    return weir_errorf(WEIR_E_STATE,
+        "the progress token in topic '%s', partition %u, is %s; the restored checkpoint needs "
+        "checkpoint %" PRIu64
+        ": it cannot be known what topic '%s' already has. Was the token topic "
+        "deleted or its data lost? Set the sink's republish option to accept duplicates",
+        it->publisher->token_topic, it->publisher->slot,
+        token->exists ? "of an older checkpoint" : "missing", expected, it->publisher->topic);
+}
+
+/* Thread: worker. */
+struct work {
+    const struct kafka_publisher *publisher;
+    const struct kafka_staged *segments;
+    uint32_t count;
+    uint64_t last;
+    struct token_place place;
+    int64_t end_offset;
+    uint64_t records;
+};
+
+static weir_error *judge(struct work *work, struct transaction *it)
+{
+    const struct kafka_publisher *publisher = work->publisher;
+    struct token token;
+    WEIR_TRY(kafka_token_read(publisher, token_key, &token, &work->end_offset));
+    struct token_segment *views = mem_alloc_array(work->count + 1, sizeof(*views));
+    for (uint32_t i = 0; i < work->count; i++)
+        views[i] = (struct token_segment){ .number = work->segments[i].number,
+            .previous = work->segments[i].previous,
+            .chunk_count = work->segments[i].chunk_count };
+    enum token_verdict verdict = token_judge(&token, publisher->instance, publisher->attempt, views,
+        work->count, work->last, &work->place);
+    mem_free(views);
+    uint64_t expected = work->count == 0 ? work->last : work->segments[0].previous;
+    if (publisher->republish && (verdict == TOKEN_LOST || verdict == TOKEN_AHEAD)) {
+        log_warn("kafka", "publishing again into topic '%s' as asked: duplicates are possible",
+            publisher->topic);
+        work->place = (struct token_place){ .index = 0 };
+        verdict = TOKEN_GO_ON;
+    }
+    switch (verdict) {
+    case TOKEN_FENCED:
+        return weir_errorf(WEIR_E_FENCED,
+            "attempt %" PRIu64 " of this job publishes into topic '%s', "
+            "this is attempt %" PRIu64,
+            token.attempt, publisher->topic, publisher->attempt);
+    case TOKEN_LOST:
+        return lost(it, &token, work->end_offset, expected);
+    case TOKEN_AHEAD:
+        return ahead(publisher, &token,
+            work->count == 0 ? work->last : work->segments[work->count - 1].number);
+    case TOKEN_GO_ON:
+        break;
+    }
+    if (!token.exists || token.instance != publisher->instance ||
+        token.attempt == publisher->attempt)
+        return NULL;
+    return claim(it, token, &work->end_offset);
+}
+
+/* -- publishing -------------------------------------------------------------------------------------- */
+
+static weir_error *publish_chunk(struct work *work, struct transaction *it)
+{
+    const struct kafka_staged *segment = &work->segments[work->place.index];
+    const struct kafka_chunk *chunk = &segment->chunks[work->place.chunk];
+    struct token token = { .exists = true,
+        .instance = work->publisher->instance,
+        .attempt = work->publisher->attempt,
+        .segment = segment->number,
+        .done = work->place.chunk + 1,
+        .total = segment->chunk_count };
+    WEIR_TRY(begin(it));
+    WEIR_TRY(kafka_chunk_read(segment->path, chunk, produce, it));
+    FAULT_TRY(KAFKA_PRODUCED);
+    WEIR_TRY(publish_token(it, &token, &work->end_offset));
+    work->records += chunk->records;
+    work->place.chunk++;
+    return NULL;
+}
+
+static void skip_finished(struct work *work)
+{
+    while (work->place.index < work->count &&
+           work->place.chunk == work->segments[work->place.index].chunk_count)
+        work->place = (struct token_place){ .index = work->place.index + 1 };
+}
+
+/* Recovery, then every chunk on a handle of its own. */
+static weir_error *publish_once(struct work *work, struct transaction *it)
+{
+    WEIR_TRY(transaction_open(it, work->publisher));
+    FAULT_TRY(KAFKA_INITIALISED);
+    WEIR_TRY(judge(work, it));
+    FAULT_TRY(KAFKA_JUDGED);
+    for (skip_finished(work); work->place.index < work->count; skip_finished(work)) {
+        transaction_close(it);
+        WEIR_TRY(transaction_open(it, work->publisher));
+        WEIR_TRY(publish_chunk(work, it));
+    }
+    FAULT_TRY(KAFKA_PUBLISHED);
+    return NULL;
+}
+
+static void back_off(void)
+{
+    struct waker *waker = waker_new(); /* nobody wakes it: a bounded pause between two tries */
+    waker_wait(waker, BACKOFF_MS);
+    waker_free(waker);
+}
+
+weir_error *kafka_publish(const struct kafka_publisher *publisher,
+    const struct kafka_staged *segments, uint32_t count, uint64_t last, uint64_t *records)
+{
+    int64_t deadline_ns = os_monotonic_ns() + (int64_t)PUBLISH_TIMEOUT_MS * 1000000;
+    struct work work = { .publisher = publisher,
+        .segments = segments,
+        .count = count,
+        .last = last };
+    for (;;) {
+        struct transaction it = { .token_offset = -1 };
+        weir_error *error = weir_check_attempt(publisher->ctx);
+        if (error == NULL)
+            error = publish_once(&work, &it);
+        transaction_close(&it);
+        *records = work.records;
+        if (error == NULL)
+            return NULL;
+        if (!weir_error_is_retriable(error) || os_monotonic_ns() > deadline_ns)
+            return weir_error_wrap(error, "cannot publish into topic '%s'", publisher->topic);
+        log_warn("kafka", "publishing into topic '%s' starts again: %s", publisher->topic,
+            weir_error_message(error));
+        weir_error_free(error);
+        back_off();
+    }
+}

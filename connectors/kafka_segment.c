@@ -1,0 +1,265 @@
+/* kafka_segment.c -- see kafka_segment.h. Prefixes: kafka_segment_, kafka_chunk_ */
+#include "connectors/kafka_segment.h"
+
+#include "base/assert.h"
+#include "base/hash.h"
+#include "base/memory.h"
+#include "base/os.h"
+
+#include <lz4.h>
+
+#define BLOCK_SIZE  (256u << 10)
+#define RECORD_MAX  (16u << 20)
+#define CHUNKS_MAX  1000000u
+#define NULL_LENGTH UINT32_MAX
+
+/* Thread: its holder. */
+struct block_header {
+    uint32_t raw_size, stored_size;
+    uint64_t checksum;
+};
+_Static_assert(sizeof(struct block_header) == 16, "a block header has 16 bytes");
+
+/* Thread: its holder. */
+struct kafka_segment {
+    char *path;
+    struct os_file *file; /* NULL: no record yet, or finished */
+    uint64_t file_size;
+    uint32_t chunk_size;
+    char *raw; /* records of the open block */
+    uint32_t raw_size, raw_room;
+    char *packed;
+    uint32_t packed_room;
+    struct kafka_chunk *chunks;
+    uint32_t chunk_count;
+    uint64_t record_count;
+};
+
+struct kafka_segment *kafka_segment_new(const char *path, uint32_t chunk_size)
+{
+    ASSERT(chunk_size > 0);
+    struct kafka_segment *segment = mem_alloc(sizeof(*segment));
+    segment->path = mem_strdup(path);
+    segment->chunk_size = chunk_size;
+    return segment;
+}
+
+void kafka_segment_free(struct kafka_segment *segment)
+{
+    if (segment == NULL)
+        return;
+    os_close(segment->file);
+    mem_free(segment->path);
+    mem_free(segment->raw);
+    mem_free(segment->packed);
+    mem_free(segment->chunks);
+    mem_free(segment);
+}
+
+static uint64_t checksum_of(const void *bytes, size_t size)
+{
+    return hash_bytes(bytes, size);
+}
+
+static weir_error *write_block(struct kafka_segment *segment)
+{
+    if (segment->raw_size == 0)
+        return NULL;
+    uint32_t bound = (uint32_t)LZ4_compressBound((int)segment->raw_size);
+    if (segment->packed_room < bound) {
+        segment->packed_room = bound;
+        segment->packed = mem_realloc(segment->packed, bound);
+    }
+    int packed = LZ4_compress_default(segment->raw, segment->packed, (int)segment->raw_size,
+        (int)segment->packed_room);
+    ASSERT(packed > 0);
+    struct block_header header = { .raw_size = segment->raw_size,
+        .stored_size = (uint32_t)packed,
+        .checksum = checksum_of(segment->packed, (size_t)packed) };
+    WEIR_TRY(os_write(segment->file, &header, sizeof(header)));
+    WEIR_TRY(os_write(segment->file, segment->packed, (size_t)packed));
+    segment->file_size += sizeof(header) + (uint64_t)packed;
+    segment->raw_size = 0;
+    return NULL;
+}
+
+static weir_error *next_chunk(struct kafka_segment *segment)
+{
+    WEIR_TRY(write_block(segment));
+    if (segment->chunk_count == CHUNKS_MAX)
+        return weir_errorf(WEIR_E_LIMIT,
+            "more than %u transactions of output between two "
+            "checkpoints: checkpoint more often",
+            CHUNKS_MAX);
+    if ((segment->chunk_count & (segment->chunk_count - 1)) == 0) {
+        uint32_t room = segment->chunk_count == 0 ? 1 : segment->chunk_count * 2;
+        segment->chunks = mem_realloc(segment->chunks, room * sizeof(struct kafka_chunk));
+    }
+    segment->chunks[segment->chunk_count++] = (struct kafka_chunk){ .offset = segment->file_size };
+    return NULL;
+}
+
+static char *reserve(struct kafka_segment *segment, uint32_t size)
+{
+    if (segment->raw_size + size > segment->raw_room) {
+        uint32_t room = segment->raw_size + size;
+        segment->raw_room = room < 2 * BLOCK_SIZE ? 2 * BLOCK_SIZE : room;
+        segment->raw = mem_realloc(segment->raw, segment->raw_room);
+    }
+    return segment->raw + segment->raw_size;
+}
+
+static char *put(char *at, const void *bytes, size_t size)
+{
+    if (size > 0)
+        memcpy(at, bytes, size);
+    return at + size;
+}
+
+weir_error *kafka_segment_add(struct kafka_segment *segment, weir_str key, weir_str value)
+{
+    ASSERT(key.size + value.size <= RECORD_MAX);
+    if (segment->file == NULL) {
+        ASSERT(segment->record_count == 0); /* not after finish */
+        WEIR_TRY(os_open(segment->path, OS_TRUNCATE, &segment->file));
+        WEIR_TRY(next_chunk(segment));
+    }
+    struct kafka_chunk *chunk = &segment->chunks[segment->chunk_count - 1];
+    uint32_t size = (uint32_t)(key.size + value.size);
+    if (chunk->records > 0 &&
+        (chunk->size + size > segment->chunk_size || chunk->records == KAFKA_CHUNK_RECORDS_MAX)) {
+        WEIR_TRY(next_chunk(segment));
+        chunk = &segment->chunks[segment->chunk_count - 1];
+    }
+    uint32_t lengths[2] = { key.data == NULL ? NULL_LENGTH : (uint32_t)key.size,
+        value.data == NULL ? NULL_LENGTH : (uint32_t)value.size };
+    char *at = put(reserve(segment, (uint32_t)sizeof(lengths) + size), lengths, sizeof(lengths));
+    put(put(at, key.data, key.size), value.data, value.size);
+    segment->raw_size += (uint32_t)sizeof(lengths) + size;
+    chunk->records++;
+    chunk->size += size;
+    segment->record_count++;
+    return segment->raw_size >= BLOCK_SIZE ? write_block(segment) : NULL;
+}
+
+weir_error *kafka_segment_finish(struct kafka_segment *segment)
+{
+    if (segment->file == NULL)
+        return NULL;
+    WEIR_TRY(write_block(segment));
+    os_close(segment->file);
+    segment->file = NULL;
+    return NULL;
+}
+
+uint64_t kafka_segment_record_count(const struct kafka_segment *segment)
+{
+    return segment->record_count;
+}
+
+const struct kafka_chunk *kafka_segment_chunks(const struct kafka_segment *segment, uint32_t *count)
+{
+    *count = segment->chunk_count;
+    return segment->chunks;
+}
+
+/* -- reading ------------------------------------------------------------------------------------- */
+
+/* Thread: its holder. */
+struct block_reader {
+    const char *path;
+    struct os_file *file;
+    uint64_t offset;
+    char *raw, *packed;
+};
+
+static weir_error *broken(const struct block_reader *reader, const char *what)
+{
+    return weir_errorf(WEIR_E_CORRUPT,
+        "staged output '%s' is broken at byte %llu: %s; restore an older checkpoint", reader->path,
+        (unsigned long long)reader->offset, what);
+}
+
+static weir_error *read_exactly(struct block_reader *reader, void *bytes, size_t size)
+{
+    size_t got;
+    WEIR_TRY(os_read_at(reader->file, reader->offset, bytes, size, &got));
+    if (got != size)
+        return broken(reader, "it ends too early");
+    reader->offset += size;
+    return NULL;
+}
+
+static weir_error *read_block(struct block_reader *reader, uint32_t *raw_size)
+{
+    struct block_header header;
+    WEIR_TRY(read_exactly(reader, &header, sizeof(header)));
+    uint32_t raw_max = BLOCK_SIZE + RECORD_MAX + 8;
+    if (header.raw_size > raw_max || header.stored_size > (uint32_t)LZ4_compressBound((int)raw_max))
+        return broken(reader, "a length is impossible");
+    reader->raw = mem_realloc(reader->raw, (size_t)header.raw_size + 1);
+    reader->packed = mem_realloc(reader->packed, (size_t)header.stored_size + 1);
+    WEIR_TRY(read_exactly(reader, reader->packed, header.stored_size));
+    if (checksum_of(reader->packed, header.stored_size) != header.checksum)
+        return broken(reader, "the checksum is wrong");
+    if (LZ4_decompress_safe(reader->packed, reader->raw, (int)header.stored_size,
+            (int)header.raw_size) != (int)header.raw_size)
+        return broken(reader, "it does not unpack");
+    *raw_size = header.raw_size;
+    return NULL;
+}
+
+static weir_str view(const char **at, uint32_t length)
+{
+    if (length == NULL_LENGTH)
+        return (weir_str){ .data = NULL };
+    weir_str it = { .data = *at, .size = length };
+    *at += length;
+    return it;
+}
+
+static weir_error *read_records(struct block_reader *reader, uint32_t raw_size, uint32_t *count,
+    kafka_chunk_fn *each, void *arg)
+{
+    const char *at = reader->raw, *end = reader->raw + raw_size;
+    while (at < end) {
+        uint32_t lengths[2];
+        if ((size_t)(end - at) < sizeof(lengths))
+            return broken(reader, "a record is cut");
+        memcpy(lengths, at, sizeof(lengths));
+        at += sizeof(lengths);
+        uint64_t size = (lengths[0] == NULL_LENGTH ? 0 : (uint64_t)lengths[0]) +
+                        (lengths[1] == NULL_LENGTH ? 0 : (uint64_t)lengths[1]);
+        if (size > (uint64_t)(end - at))
+            return broken(reader, "a record is cut");
+        weir_str key = view(&at, lengths[0]);
+        weir_str value = view(&at, lengths[1]);
+        WEIR_TRY(each(arg, key, value));
+        (*count)++;
+    }
+    return NULL;
+}
+
+static weir_error *read_chunk(struct block_reader *reader, const struct kafka_chunk *chunk,
+    kafka_chunk_fn *each, void *arg)
+{
+    uint32_t count = 0;
+    while (count < chunk->records) {
+        uint32_t raw_size;
+        WEIR_TRY(read_block(reader, &raw_size));
+        WEIR_TRY(read_records(reader, raw_size, &count, each, arg));
+    }
+    return count == chunk->records ? NULL : broken(reader, "it holds more records than listed");
+}
+
+weir_error *kafka_chunk_read(const char *path, const struct kafka_chunk *chunk,
+    kafka_chunk_fn *each, void *arg)
+{
+    struct block_reader reader = { .path = path, .offset = chunk->offset };
+    WEIR_TRY(os_open(path, OS_READ, &reader.file));
+    weir_error *error = read_chunk(&reader, chunk, each, arg);
+    os_close(reader.file);
+    mem_free(reader.raw);
+    mem_free(reader.packed);
+    return error;
+}

@@ -1,0 +1,408 @@
+/* jobmanager.c -- see jobmanager.h: events in, actions of the execution out. */
+#include "runtime/manager/jobmanager.h"
+
+#include "base/assert.h"
+#include "base/fault.h"
+#include "base/log.h"
+#include "base/os.h"
+#include "runtime/manager/jobmanager_private.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+
+/* A task posts a handful of events in its life and one for each checkpoint, and checkpoints do not
+ * start before the last one's events have been read, but for what a time-out left behind. */
+#define EVENTS_PER_SUBTASK 16
+#define RETRY_MS           1000
+#define PUBLISHED_POLL_MS  5 /* only while a job ends: metrics have no events */
+
+/* -- making --------------------------------------------------------------------------------------- */
+
+struct jobmanager *jobmanager_new(const struct jobmanager_options *options)
+{
+    ASSERT(options->plan->subtask_count > 0);
+    struct jobmanager *jobmanager = mem_alloc(sizeof(*jobmanager));
+    jobmanager->options = *options;
+    struct execution_options execution = { .subtask_count = options->plan->subtask_count,
+        .restart = options->restart,
+        .stop_timeout_ms = options->stop_timeout_ms,
+        .retry_ms = RETRY_MS };
+    execution_init(&jobmanager->execution, &execution);
+    jobmanager->inbox = inbox_new(
+        options->plan->subtask_count * EVENTS_PER_SUBTASK + 64, sizeof(struct event));
+    jobmanager->is_first_restore = true;
+    jobmanager_expect(jobmanager);
+    return jobmanager;
+}
+
+static void event_release(struct event *event)
+{
+    subtask_snapshot_free(event->snapshot);
+    restored_free(event->restored);
+    weir_error_free(event->error);
+}
+
+void jobmanager_free(struct jobmanager *jobmanager)
+{
+    if (jobmanager == NULL)
+        return;
+    workers_drain(jobmanager->options.workers, jobmanager);
+    inbox_close(jobmanager->inbox);
+    struct event event;
+    while (inbox_take(jobmanager->inbox, &event))
+        event_release(&event);
+    inbox_free(jobmanager->inbox);
+    jobmanager_forget_pending(jobmanager);
+    jobmanager_forget_restored(jobmanager);
+    if (jobmanager->has_coordinator)
+        coordinator_release(&jobmanager->coordinator);
+    execution_release(&jobmanager->execution);
+    weir_error_free(jobmanager->error);
+    arena_release(&jobmanager->arena);
+    mem_free(jobmanager);
+}
+
+const struct jobmanager_stats *jobmanager_stats(const struct jobmanager *jobmanager)
+{
+    return &jobmanager->stats;
+}
+
+weir_error *jobmanager_take_error(struct jobmanager *jobmanager)
+{
+    weir_error *error = jobmanager->execution.state == EXECUTION_FAILED ? jobmanager->error : NULL;
+    if (error != NULL)
+        jobmanager->error = NULL;
+    return error;
+}
+
+const struct plan_vertex *jobmanager_vertex(const struct jobmanager *jobmanager, uint32_t subtask)
+{
+    const struct plan *plan = jobmanager->options.plan;
+    ASSERT(subtask < plan->subtask_count);
+    uint32_t v = 0;
+    while (v + 1 < plan->vertex_count && plan->vertices[v + 1].first_subtask <= subtask)
+        v++;
+    return &plan->vertices[v];
+}
+
+/* -- the task host: Thread: any ------------------------------------------------------------------- */
+
+void jobmanager_post(struct jobmanager *jobmanager, const struct event *event)
+{
+    struct event stamped = *event;
+    stamped.at_ms = os_monotonic_ns() / 1000000;
+    stamped.generation = jobmanager->generation;
+    ASSERT(inbox_push(jobmanager->inbox, &stamped)); /* senders are bounded */
+    if (jobmanager->options.waker != NULL)
+        waker_wake(jobmanager->options.waker);
+}
+
+static void host_running(void *arg, uint32_t subtask)
+{
+    jobmanager_post(arg, &(struct event){ .kind = EVENT_RUNNING, .subtask = subtask });
+}
+
+static void host_ended(void *arg, uint32_t subtask)
+{
+    jobmanager_post(arg, &(struct event){ .kind = EVENT_ENDED, .subtask = subtask });
+}
+
+static void host_failed(void *arg, uint32_t subtask, weir_error *error)
+{
+    jobmanager_post(
+        arg, &(struct event){ .kind = EVENT_FAILED, .subtask = subtask, .error = error });
+}
+
+static void host_acked(void *arg, struct subtask_snapshot *snapshot)
+{
+    jobmanager_post(arg,
+        &(struct event){ .kind = EVENT_ACKED,
+            .subtask = snapshot->subtask,
+            .checkpoint = snapshot->checkpoint,
+            .snapshot = snapshot });
+}
+
+static void host_declined(void *arg, uint64_t checkpoint, uint32_t subtask, weir_error *error)
+{
+    jobmanager_post(arg,
+        &(struct event){ .kind = EVENT_DECLINED,
+            .subtask = subtask,
+            .checkpoint = checkpoint,
+            .error = error });
+}
+
+static weir_error *host_check_attempt(void *arg)
+{
+    const struct jobmanager *jobmanager = arg;
+    return storage_check_attempt(jobmanager->options.storage);
+}
+
+void jobmanager_host(struct jobmanager *jobmanager, struct task_host *host)
+{
+    struct storage *storage = jobmanager->options.storage;
+    host->arg = jobmanager;
+    host->running = host_running;
+    host->acked = host_acked;
+    host->declined = host_declined;
+    host->ended = host_ended;
+    host->failed = host_failed;
+    host->check_attempt = host_check_attempt;
+    host->workers = jobmanager->options.workers;
+    host->job = jobmanager->options.plan->job;
+    host->instance = jobmanager->instance;
+    host->attempt = storage_attempt(storage);
+    host->checkpoint_dir = storage_dir(storage);
+    host->staging_dir = storage_staging_dir(storage);
+    host->work_dir = storage_work_dir(storage);
+    host->has_checkpoints = !storage_is_temporary(storage);
+}
+
+/* -- failure -------------------------------------------------------------------------------------- */
+
+void jobmanager_failed(struct jobmanager *jobmanager, weir_error *error, int64_t now_ms)
+{
+    struct execution *execution = &jobmanager->execution;
+    ASSERT(error != NULL);
+    if (!execution_failed(execution, weir_error_code(error), weir_error_is_retriable(error), now_ms,
+            os_random())) {
+        log_debug("job", "failed too, in the wake of the first failure: %s",
+            weir_error_message(error));
+        weir_error_free(error);
+        return;
+    }
+    weir_error_free(jobmanager->error);
+    jobmanager->error = error;
+}
+
+static void report_restart(const struct jobmanager *jobmanager)
+{
+    log_warn("job", "%s; restarting in %.1f s (restart %u)", weir_error_message(jobmanager->error),
+        (double)jobmanager->execution.restart_delay_ms / 1000, jobmanager->execution.restart_count);
+}
+
+/* What the person who asked for a stop has to know: what they have instead. */
+static void explain_failed_stop(struct jobmanager *jobmanager)
+{
+    const struct execution *execution = &jobmanager->execution;
+    char holds[160];
+    if (storage_is_temporary(jobmanager->options.storage))
+        snprintf(holds, sizeof(holds), "what was not published yet is lost, there is no "
+                                       "--checkpoints directory");
+    else if (jobmanager->stats.last_checkpoint == 0)
+        snprintf(holds, sizeof(holds), "no checkpoint is complete: a new start begins anew");
+    else
+        snprintf(holds, sizeof(holds), "checkpoint %" PRIu64 " holds, a new start goes on from it",
+            jobmanager->stats.last_checkpoint);
+    if (execution->has_timed_out)
+        jobmanager->error = weir_errorf(WEIR_E_TIMEOUT,
+            "the job did not stop in good order within %" PRId64 " s (--stop-timeout); %s",
+            execution->options.stop_timeout_ms / 1000, holds);
+    else if (jobmanager->error != NULL)
+        jobmanager->error =
+            weir_error_wrap(jobmanager->error, "the job failed while it was stopped; %s", holds);
+}
+
+/* -- actions of the execution --------------------------------------------------------------------- */
+
+static void tear_down(struct jobmanager *jobmanager, int64_t now_ms)
+{
+    struct execution *execution = &jobmanager->execution;
+    if (execution->state == EXECUTION_FINISHED)
+        FAULT_POINT(FINISH_BEFORE_TEAR_DOWN);
+    if (jobmanager->has_coordinator)
+        jobmanager_carry_out(
+            jobmanager, coordinator_stopped(&jobmanager->coordinator, now_ms), now_ms);
+    jobmanager->options.tasks.tear_down(jobmanager->options.tasks.arg);
+    jobmanager->generation++;
+    jobmanager_forget_restored(jobmanager);
+    execution_torn_down(execution, now_ms);
+    if (execution->state == EXECUTION_RESTARTING)
+        report_restart(jobmanager);
+}
+
+static void deploy(struct jobmanager *jobmanager, int64_t now_ms)
+{
+    const struct jobmanager_options *options = &jobmanager->options;
+    struct coordinator_options coordinator = { .interval_ms = options->interval_ms,
+        .min_pause_ms = options->min_pause_ms,
+        .timeout_ms = options->timeout_ms,
+        .subtask_count = options->plan->subtask_count };
+    if (jobmanager->has_coordinator)
+        coordinator_release(&jobmanager->coordinator);
+    coordinator_init(&jobmanager->coordinator, &coordinator, jobmanager->last_number);
+    jobmanager->has_coordinator = true;
+    const struct restored *restored = jobmanager->restored;
+    struct deployment deployment = {
+        .restore = restored != NULL && restored->found ? &restored->metadata : NULL,
+        .attempt = storage_attempt(options->storage),
+        .instance = jobmanager->instance,
+        .last_checkpoint = jobmanager->last_number,
+    };
+    weir_error *error = options->tasks.deploy(options->tasks.arg, &deployment);
+    if (error != NULL)
+        jobmanager_failed(jobmanager, error, now_ms);
+}
+
+static void act(struct jobmanager *jobmanager, enum execution_action action, int64_t now_ms)
+{
+    const struct task_gateway *tasks = &jobmanager->options.tasks;
+    switch (action) {
+    case EXECUTION_NONE:
+        return;
+    case EXECUTION_TEAR_DOWN:
+        tear_down(jobmanager, now_ms);
+        return;
+    case EXECUTION_RESTORE:
+        jobmanager_restore(jobmanager, now_ms);
+        return;
+    case EXECUTION_DEPLOY:
+        deploy(jobmanager, now_ms);
+        return;
+    case EXECUTION_CHECKPOINTS:
+        jobmanager_forget_restored(jobmanager);
+        jobmanager_carry_out(
+            jobmanager, coordinator_running(&jobmanager->coordinator, now_ms), now_ms);
+        return;
+    case EXECUTION_STOP_SOURCES:
+        tasks->stop(tasks->arg);
+        return;
+    case EXECUTION_LAST_CHECKPOINT:
+        FAULT_POINT(LAST_CHECKPOINT_REQUESTED);
+        jobmanager_carry_out(
+            jobmanager, coordinator_request(&jobmanager->coordinator, now_ms), now_ms);
+        return;
+    case EXECUTION_END:
+        if (jobmanager->execution.is_stop_requested &&
+            jobmanager->execution.state == EXECUTION_FAILED)
+            explain_failed_stop(jobmanager);
+        return;
+    }
+}
+
+static void act_all(struct jobmanager *jobmanager, int64_t now_ms)
+{
+    enum execution_action action;
+    while ((action = execution_take(&jobmanager->execution)) != EXECUTION_NONE)
+        act(jobmanager, action, now_ms);
+}
+
+/* -- events --------------------------------------------------------------------------------------- */
+
+/* From a task, so only of the tasks that there are now. */
+static void on_task_event(struct jobmanager *jobmanager, struct event *event, int64_t now_ms)
+{
+    struct execution *execution = &jobmanager->execution;
+    switch (event->kind) {
+    case EVENT_RUNNING:
+        execution_task_running(execution, event->subtask);
+        return;
+    case EVENT_ENDED:
+        execution_task_ended(execution, event->subtask);
+        return;
+    case EVENT_ACKED:
+        jobmanager_acked(jobmanager, event, now_ms);
+        return;
+    case EVENT_DECLINED:
+        jobmanager_declined(jobmanager, event, now_ms);
+        return;
+    case EVENT_FAILED:
+    case EVENT_STORED:
+    case EVENT_RESTORED:
+        break;
+    }
+    ASSERT(false && "an event of a task");
+}
+
+static void on_event(struct jobmanager *jobmanager, struct event *event, int64_t now_ms)
+{
+    switch (event->kind) {
+    case EVENT_STORED:
+        jobmanager_stored(jobmanager, event, now_ms);
+        break;
+    case EVENT_RESTORED:
+        jobmanager_restored(jobmanager, event, now_ms);
+        break;
+    case EVENT_FAILED:
+        if (event->generation == jobmanager->generation) {
+            jobmanager_failed(jobmanager, event->error, now_ms);
+            event->error = NULL; /* taken */
+        }
+        break;
+    case EVENT_RUNNING:
+    case EVENT_ENDED:
+    case EVENT_ACKED:
+    case EVENT_DECLINED:
+        if (event->generation == jobmanager->generation)
+            on_task_event(jobmanager, event, now_ms);
+        break;
+    }
+    event_release(event);
+}
+
+static void tick_coordinator(struct jobmanager *jobmanager, int64_t now_ms)
+{
+    struct coordinator_action action;
+    while (jobmanager->has_coordinator) {
+        action = coordinator_tick(&jobmanager->coordinator, now_ms);
+        if (action.kind == COORDINATOR_NONE)
+            return;
+        jobmanager_carry_out(jobmanager, action, now_ms);
+    }
+}
+
+static void look_at_publishing(struct jobmanager *jobmanager)
+{
+    const struct task_gateway *tasks = &jobmanager->options.tasks;
+    uint64_t wanted = execution_to_publish(&jobmanager->execution);
+    if (wanted > 0 && tasks->has_published(tasks->arg, wanted))
+        execution_published(&jobmanager->execution, wanted);
+}
+
+void jobmanager_start(struct jobmanager *jobmanager)
+{
+    execution_start(&jobmanager->execution);
+}
+
+bool jobmanager_step(struct jobmanager *jobmanager, int64_t now_ms)
+{
+    struct execution *execution = &jobmanager->execution;
+    struct event event;
+    act_all(jobmanager, now_ms);
+    while (inbox_take(jobmanager->inbox, &event)) {
+        on_event(jobmanager, &event, now_ms);
+        act_all(jobmanager, now_ms);
+    }
+    execution_tick(execution, now_ms);
+    look_at_publishing(jobmanager);
+    act_all(jobmanager, now_ms);
+    tick_coordinator(jobmanager, now_ms);
+    act_all(jobmanager, now_ms);
+    jobmanager->stats.state = execution->state;
+    jobmanager->stats.restarts = execution->restart_count;
+    ASSERT(execution->todo == 0);
+    return !execution_is_over(execution);
+}
+
+int64_t jobmanager_deadline_ms(const struct jobmanager *jobmanager)
+{
+    int64_t deadline = execution_deadline_ms(&jobmanager->execution);
+    if (jobmanager->has_coordinator) {
+        int64_t at_ms = coordinator_deadline_ms(&jobmanager->coordinator);
+        deadline = at_ms < deadline ? at_ms : deadline;
+    }
+    if (execution_to_publish(&jobmanager->execution) > 0) {
+        int64_t at_ms = os_monotonic_ns() / 1000000 + PUBLISHED_POLL_MS;
+        deadline = at_ms < deadline ? at_ms : deadline;
+    }
+    return deadline;
+}
+
+void jobmanager_stop(struct jobmanager *jobmanager, int64_t now_ms)
+{
+    execution_stop(&jobmanager->execution, now_ms);
+}
+
+void jobmanager_cancel(struct jobmanager *jobmanager)
+{
+    execution_cancel(&jobmanager->execution);
+}

@@ -1,0 +1,100 @@
+/* jobmanager.h -- supervises one job: checkpoints, failures, its end.
+ *
+ *      task hosts --events--> [ inbox ] --> jobmanager_step --> execution   (what the job shall do)
+ *      workers    --events-->                        |     \--> coordinator (when checkpoints are)
+ *                                                    v
+ *                                  task gateway (deploy, trigger, notify, tear down)
+ *                                  workers     (restore, publish, clean: one lane, in order)
+ *
+ * The two state machines decide, this carries out and reports. It does no blocking I/O itself: what
+ * touches the checkpoint directory runs as a job of one lane of the workers and comes back as an
+ * event. Because the lane keeps its order, a restore sees every checkpoint that was being published
+ * when the job failed.
+ *
+ * A checkpoint, as a story:
+ *      1. the coordinator says TRIGGER: every source task gets the number;
+ *      2. each task acks with its snapshot, copied into the metadata of the checkpoint at once;
+ *      3. the last ack: STORE: a worker publishes the metadata; that is the moment of completion;
+ *      4. NOTIFY: every task hears of it, sinks publish, old checkpoints are cleaned up behind it.
+ * A decline, a time-out or a failed write end the story with a warning, and the next one begins at the
+ * next interval: never a reason to fail the job. But FENCED is: another attempt is in charge.
+ *
+ * Thread: control (one thread calls step), but the calls of the task host, which only post events. */
+#ifndef WEIR_MANAGER_JOBMANAGER_H
+#define WEIR_MANAGER_JOBMANAGER_H
+
+#include "base/metrics.h"
+#include "checkpoint/coordinator.h"
+#include "checkpoint/storage.h"
+#include "runtime/graph/plan.h"
+#include "runtime/manager/execution.h"
+#include "runtime/task/host.h"
+
+/* What the tasks of one attempt are made for. Thread: immutable while the tasks live. */
+struct deployment {
+    const struct checkpoint_metadata *restore; /* NULL: fresh; until all tasks run, or torn down */
+    uint64_t attempt, instance;
+    uint64_t last_checkpoint; /* barriers up to it are old */
+};
+
+/* What the job manager asks of whoever runs the tasks: taskmanager.c, a test, later the cluster. No call
+ * waits for a task, tear_down apart: when it returns, no task exists. Thread: control. */
+struct task_gateway {
+    void *arg;
+    weir_error *(*deploy)(void *arg, const struct deployment *deployment);
+    void (*tear_down)(void *arg); /* also after a deploy that failed; harmless if there is nothing */
+    void (*trigger)(void *arg, uint64_t checkpoint); /* sources */
+    void (*complete)(void *arg, uint64_t checkpoint);
+    void (*abort)(void *arg, uint64_t checkpoint);
+    void (*stop)(void *arg); /* sources */
+    /* Every task knows that `checkpoint` is complete and has nothing left to publish. */
+    bool (*has_published)(void *arg, uint64_t checkpoint);
+};
+
+/* Thread: immutable after init. */
+struct jobmanager_options {
+    const struct plan *plan;
+    const char *backend; /* name, of keyed state */
+    struct storage *storage; /* outlives it */
+    struct workers *workers; /* outlives it */
+    struct waker *waker;     /* of the control thread; NULL: whoever steps, looks */
+    struct task_gateway tasks;
+    int64_t interval_ms, min_pause_ms, timeout_ms; /* of checkpoints */
+    struct restart_options restart;
+    int64_t stop_timeout_ms;
+    bool is_fresh;
+};
+
+/* For people and --metrics-json. Thread: control. */
+struct jobmanager_stats {
+    enum execution_state state;
+    uint64_t attempt;
+    uint32_t restarts;
+    uint64_t completed, failed;   /* checkpoints */
+    uint64_t last_checkpoint;     /* newest complete, this run or restored; 0: none */
+    int64_t last_duration_ms;
+    uint64_t last_size;           /* bytes that it refers to */
+    int64_t last_completed_ms;    /* monotonic */
+    struct histogram durations;
+};
+
+struct jobmanager;
+struct jobmanager *jobmanager_new(const struct jobmanager_options *options);
+/* Waits for its lane; tears nothing down: that was done, or is the owner's. */
+void jobmanager_free(struct jobmanager *jobmanager);
+/* Fills in the calls of a host, and what is known of the attempt; the rest is the owner's. */
+void jobmanager_host(struct jobmanager *jobmanager, struct task_host *host);
+
+void jobmanager_start(struct jobmanager *jobmanager);
+/* Handles all events and what is due. False: the job is over. */
+bool jobmanager_step(struct jobmanager *jobmanager, int64_t now_ms);
+/* When to step at the latest, although nothing wakes the control thread. `now_ms`: monotonic. */
+int64_t jobmanager_deadline_ms(const struct jobmanager *jobmanager);
+void jobmanager_stop(struct jobmanager *jobmanager, int64_t now_ms); /* in good order */
+void jobmanager_cancel(struct jobmanager *jobmanager);               /* at once */
+
+const struct jobmanager_stats *jobmanager_stats(const struct jobmanager *jobmanager);
+/* Why the job failed, once it is over; NULL: it did not. The caller's from here on. */
+weir_error *jobmanager_take_error(struct jobmanager *jobmanager) WEIR_MUST_USE;
+
+#endif

@@ -1,0 +1,247 @@
+/* jobmanager_checkpoint.c -- the story of a checkpoint: trigger, acks, publish, notify. Prefixes: jobmanager_
+ *
+ * The metadata grows with each ack, so a snapshot's memory is freed at once, and the store has nothing
+ * left to do but write. */
+#include "base/assert.h"
+#include "base/fault.h"
+#include "base/log.h"
+#include "base/os.h"
+#include "base/worker.h"
+#include "runtime/manager/jobmanager_private.h"
+
+#include <inttypes.h>
+
+/* -- the lane: publish, clean --------------------------------------------------------------------- */
+
+/* Thread: worker. */
+struct store_job {
+    struct jobmanager *jobmanager;
+    struct checkpoint_metadata metadata;
+};
+
+static weir_error *publish(struct store_job *job)
+{
+    FAULT_TRY(STORE_BEFORE_PUBLISH);
+    WEIR_TRY(storage_publish(job->jobmanager->options.storage, &job->metadata));
+    FAULT_POINT(STORE_AFTER_PUBLISH);
+    return NULL;
+}
+
+/* Cleans before anybody hears of the completion: no checkpoint is pending then, whose files would look
+ * superfluous (checkpoint/retention.h). */
+static void run_store(void *arg)
+{
+    struct store_job *job = arg;
+    job->metadata.completed_ms = os_wall_ms();
+    struct event event = { .kind = EVENT_STORED,
+        .checkpoint = job->metadata.checkpoint,
+        .error = publish(job) };
+    if (event.error == NULL) {
+        FAULT_POINT(CLEAN_BEFORE);
+        storage_clean(job->jobmanager->options.storage);
+        FAULT_POINT(CLEAN_AFTER);
+    }
+    jobmanager_post(job->jobmanager, &event);
+    checkpoint_metadata_release(&job->metadata);
+    mem_free(job);
+}
+
+static uint64_t size_of(const struct checkpoint_metadata *metadata)
+{
+    uint64_t size = 0;
+    for (uint32_t i = 0; i < metadata->operator_count; i++) {
+        const struct operator_snapshot *it = &metadata->operators[i];
+        for (uint32_t f = 0; f < it->file_count; f++)
+            size += it->files[f].length;
+        for (uint32_t f = 0; f < it->staged_count; f++)
+            size += it->staged[f].length;
+        for (uint32_t f = 0; f < it->item_count; f++)
+            size += it->items[f].value.size;
+    }
+    return size;
+}
+
+static void store(struct jobmanager *jobmanager, int64_t now_ms)
+{
+    struct pending *pending = &jobmanager->pending;
+    ASSERT(pending->is_active);
+    uint64_t checkpoint = pending->metadata.checkpoint;
+    struct store_job *job = mem_alloc(sizeof(*job));
+    job->jobmanager = jobmanager;
+    job->metadata = pending->metadata;
+    pending->is_active = false;
+    jobmanager->stats.last_size = size_of(&job->metadata);
+    if (workers_submit(jobmanager->options.workers, jobmanager, run_store, job))
+        return;
+    checkpoint_metadata_release(&job->metadata);
+    mem_free(job);
+    log_warn("checkpoint", "%" PRIu64 " cannot be stored: too much blocking work is waiting",
+        checkpoint);
+    jobmanager_carry_out(jobmanager,
+        coordinator_stored(&jobmanager->coordinator, checkpoint, false, now_ms), now_ms);
+}
+
+/* -- the actions ---------------------------------------------------------------------------------- */
+
+void jobmanager_forget_pending(struct jobmanager *jobmanager)
+{
+    if (jobmanager->pending.is_active)
+        checkpoint_metadata_release(&jobmanager->pending.metadata);
+    jobmanager->pending.is_active = false;
+}
+
+static void trigger(struct jobmanager *jobmanager, uint64_t checkpoint, int64_t now_ms)
+{
+    const struct task_gateway *tasks = &jobmanager->options.tasks;
+    const struct plan *plan = jobmanager->options.plan;
+    struct pending *pending = &jobmanager->pending;
+    ASSERT(!pending->is_active && checkpoint > jobmanager->last_number);
+    jobmanager->last_number = checkpoint;
+    *pending = (struct pending){ .is_active = true, .started_ms = now_ms };
+    checkpoint_metadata_init(&pending->metadata);
+    pending->metadata.job = weir_str_of(plan->job);
+    pending->metadata.checkpoint = checkpoint;
+    pending->metadata.attempt = storage_attempt(jobmanager->options.storage);
+    pending->metadata.instance = jobmanager->instance;
+    pending->metadata.fingerprint = plan->fingerprint;
+    pending->metadata.max_parallelism = plan->max_parallelism;
+    pending->metadata.started_ms = os_wall_ms();
+    FAULT_POINT(TRIGGER_BEFORE_SEND);
+    tasks->trigger(tasks->arg, checkpoint);
+    FAULT_POINT(TRIGGER_AFTER_SEND);
+    execution_triggered(&jobmanager->execution, checkpoint);
+}
+
+static void report_completed(const struct jobmanager *jobmanager, uint64_t checkpoint)
+{
+    const struct pending *pending = &jobmanager->pending;
+    const struct plan_vertex *vertex = jobmanager_vertex(jobmanager, pending->slowest);
+    log_info("checkpoint",
+        "%" PRIu64 " completed in %" PRId64 " ms, %.1f MB; slowest was '%s' (%u/%u) with %" PRId64
+        " ms: aligned in %.1f, frozen in %.1f, written in %.1f",
+        checkpoint, jobmanager->stats.last_duration_ms,
+        (double)jobmanager->stats.last_size / (1 << 20), vertex->name,
+        pending->slowest - vertex->first_subtask + 1, vertex->parallelism, pending->slowest_ms,
+        (double)pending->alignment_us / 1000, (double)pending->sync_us / 1000,
+        (double)pending->async_us / 1000);
+}
+
+static void notify(struct jobmanager *jobmanager, uint64_t checkpoint, int64_t now_ms)
+{
+    const struct task_gateway *tasks = &jobmanager->options.tasks;
+    struct jobmanager_stats *stats = &jobmanager->stats;
+    int64_t duration_ms = now_ms - jobmanager->pending.started_ms;
+    stats->completed++;
+    stats->last_checkpoint = checkpoint;
+    stats->last_duration_ms = duration_ms;
+    stats->last_completed_ms = now_ms;
+    histogram_add(&stats->durations, duration_ms * 1000);
+    report_completed(jobmanager, checkpoint);
+    if (execution_has_tasks(&jobmanager->execution)) {
+        FAULT_POINT(NOTIFY_BEFORE_SEND);
+        tasks->complete(tasks->arg, checkpoint);
+        FAULT_POINT(NOTIFY_AFTER_SEND);
+    }
+    execution_completed(&jobmanager->execution, checkpoint);
+}
+
+static void abort_checkpoint(struct jobmanager *jobmanager, uint64_t checkpoint, const char *why,
+    int64_t now_ms)
+{
+    const struct task_gateway *tasks = &jobmanager->options.tasks;
+    jobmanager->stats.failed++;
+    jobmanager_forget_pending(jobmanager);
+    if (!execution_has_tasks(&jobmanager->execution)) {
+        log_info("checkpoint", "%" PRIu64 " was given up: %s", checkpoint, why);
+        return;
+    }
+    log_warn("checkpoint", "%" PRIu64 " failed: %s; the job goes on, a new one will be taken",
+        checkpoint, why);
+    tasks->abort(tasks->arg, checkpoint);
+    execution_aborted(&jobmanager->execution, checkpoint, now_ms);
+}
+
+void jobmanager_carry_out(
+    struct jobmanager *jobmanager, struct coordinator_action action, int64_t now_ms)
+{
+    switch (action.kind) {
+    case COORDINATOR_NONE:
+        return;
+    case COORDINATOR_TRIGGER:
+        trigger(jobmanager, action.checkpoint, now_ms);
+        return;
+    case COORDINATOR_STORE:
+        store(jobmanager, now_ms);
+        return;
+    case COORDINATOR_NOTIFY:
+        notify(jobmanager, action.checkpoint, now_ms);
+        return;
+    case COORDINATOR_ABORT:
+        abort_checkpoint(jobmanager, action.checkpoint, action.why, now_ms);
+        return;
+    }
+}
+
+/* -- the events ----------------------------------------------------------------------------------- */
+
+void jobmanager_acked(struct jobmanager *jobmanager, const struct event *event, int64_t now_ms)
+{
+    struct pending *pending = &jobmanager->pending;
+    FAULT_POINT(ACK_RECEIVED);
+    struct coordinator_action action = coordinator_acked(
+        &jobmanager->coordinator, event->checkpoint, event->subtask, now_ms);
+    if (action.kind == COORDINATOR_NONE && action.why != NULL) {
+        log_debug("checkpoint", "an ack of %" PRIu64 " by subtask %u is ignored: it is %s",
+            event->checkpoint, event->subtask, action.why);
+        return;
+    }
+    ASSERT(pending->is_active && pending->metadata.checkpoint == event->checkpoint);
+    checkpoint_metadata_add(&pending->metadata, event->snapshot);
+    pending->slowest = event->subtask;
+    pending->slowest_ms = event->at_ms - pending->started_ms;
+    pending->sync_us = event->snapshot->sync_us;
+    pending->async_us = event->snapshot->async_us;
+    pending->alignment_us = event->snapshot->alignment_us;
+    jobmanager_carry_out(jobmanager, action, now_ms);
+}
+
+static bool is_fenced(const weir_error *error)
+{
+    return error != NULL && weir_error_code(error) == WEIR_E_FENCED;
+}
+
+/* Another attempt is in charge: nothing that this one does can count any more. */
+static void fail_fenced(struct jobmanager *jobmanager, struct event *event, int64_t now_ms)
+{
+    weir_error *error = event->error;
+    event->error = NULL; /* taken */
+    jobmanager_failed(jobmanager, error, now_ms);
+}
+
+void jobmanager_declined(struct jobmanager *jobmanager, struct event *event, int64_t now_ms)
+{
+    const struct plan_vertex *vertex = jobmanager_vertex(jobmanager, event->subtask);
+    if (is_fenced(event->error)) {
+        fail_fenced(jobmanager, event, now_ms);
+        return;
+    }
+    log_warn("checkpoint", "%" PRIu64 " is not possible for task '%s' (%u/%u): %s",
+        event->checkpoint, vertex->name, event->subtask - vertex->first_subtask + 1,
+        vertex->parallelism, weir_error_message(event->error));
+    jobmanager_carry_out(jobmanager,
+        coordinator_declined(&jobmanager->coordinator, event->checkpoint, event->subtask, now_ms),
+        now_ms);
+}
+
+void jobmanager_stored(struct jobmanager *jobmanager, struct event *event, int64_t now_ms)
+{
+    if (event->error != NULL)
+        log_warn("checkpoint", "%" PRIu64 " could not be published: %s", event->checkpoint,
+            weir_error_message(event->error));
+    jobmanager_carry_out(jobmanager,
+        coordinator_stored(
+            &jobmanager->coordinator, event->checkpoint, event->error == NULL, now_ms),
+        now_ms);
+    if (is_fenced(event->error))
+        fail_fenced(jobmanager, event, now_ms);
+}

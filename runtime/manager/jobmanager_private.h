@@ -1,0 +1,90 @@
+/* jobmanager_private.h -- the inside of the job manager, shared by jobmanager.c (events, the run),
+ * jobmanager_checkpoint.c (the story of a checkpoint) and jobmanager_restore.c (what comes before).
+ *
+ * Thread: control, where nothing else is said. */
+#ifndef WEIR_MANAGER_JOBMANAGER_PRIVATE_H
+#define WEIR_MANAGER_JOBMANAGER_PRIVATE_H
+
+#include "base/queue.h"
+#include "checkpoint/restore.h"
+#include "runtime/manager/jobmanager.h"
+
+enum event_kind {
+    EVENT_RUNNING,
+    EVENT_ENDED,
+    EVENT_FAILED,
+    EVENT_ACKED,
+    EVENT_DECLINED,
+    EVENT_STORED,  /* of the lane: a checkpoint was published, or not */
+    EVENT_RESTORED /* of the lane */
+};
+
+/* What a worker found at a start or restart. Thread: worker, then control. */
+struct restored {
+    struct checkpoint_metadata metadata; /* if found */
+    bool found;
+};
+
+/* Thread: its holder. */
+struct event {
+    enum event_kind kind;
+    uint32_t subtask;
+    uint64_t generation; /* of the deployment it comes from: that of an older one is dropped */
+    uint64_t checkpoint;
+    int64_t at_ms; /* monotonic */
+    struct subtask_snapshot *snapshot;
+    struct restored *restored;
+    weir_error *error;
+};
+
+/* The checkpoint that waits for acks. */
+struct pending {
+    struct checkpoint_metadata metadata;
+    bool is_active;
+    int64_t started_ms; /* monotonic */
+    /* The last ack is the slowest. */
+    uint32_t slowest;
+    int64_t slowest_ms, sync_us, async_us, alignment_us;
+};
+
+struct jobmanager {
+    struct jobmanager_options options;
+    struct execution execution;
+    struct coordinator coordinator;
+    bool has_coordinator;
+    struct inbox *inbox; /* Thread: any pushes */
+    uint64_t generation; /* deployments so far; changes only while there is no task */
+    uint64_t instance;   /* 0: not known yet */
+    uint64_t last_number; /* highest checkpoint number in use */
+    struct pending pending;
+    struct restored *restored; /* until all tasks run */
+    struct restore_expectation *expectations;
+    uint32_t expectation_count;
+    struct arena arena; /* of the expectations */
+    struct jobmanager_stats stats;
+    weir_error *error; /* the failure that counts */
+    bool is_first_restore;
+};
+
+/* -- jobmanager.c */
+void jobmanager_post(struct jobmanager *jobmanager, const struct event *event); /* Thread: any */
+/* Something failed: the execution decides what that means. Takes the error. */
+void jobmanager_failed(struct jobmanager *jobmanager, weir_error *error, int64_t now_ms);
+const struct plan_vertex *jobmanager_vertex(const struct jobmanager *jobmanager, uint32_t subtask);
+
+/* -- jobmanager_checkpoint.c */
+void jobmanager_carry_out(struct jobmanager *jobmanager, struct coordinator_action action,
+    int64_t now_ms);
+void jobmanager_acked(struct jobmanager *jobmanager, const struct event *event, int64_t now_ms);
+void jobmanager_declined(struct jobmanager *jobmanager, struct event *event, int64_t now_ms);
+void jobmanager_stored(struct jobmanager *jobmanager, struct event *event, int64_t now_ms);
+void jobmanager_forget_pending(struct jobmanager *jobmanager);
+
+/* -- jobmanager_restore.c */
+void jobmanager_expect(struct jobmanager *jobmanager);
+void jobmanager_restore(struct jobmanager *jobmanager, int64_t now_ms);
+void jobmanager_restored(struct jobmanager *jobmanager, struct event *event, int64_t now_ms);
+void jobmanager_forget_restored(struct jobmanager *jobmanager);
+void restored_free(struct restored *restored);
+
+#endif

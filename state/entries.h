@@ -1,0 +1,59 @@
+/* entries.h -- the named entries of one row in memory, in byte order of their names.
+ *
+ * A sorted list cut into leaves: a leaf is a sorted array of up to 64 items, and a second array lists
+ * the leaves in order. Finding is two binary searches, putting moves at most one leaf's items and,
+ * once in 32 new entries, the list of leaves; iterating is a walk. A million entries are 16 to 32
+ * thousand leaves: this needs no third level.
+ *
+ *      leaves   [ head | leaf ] [ head | leaf ] ...                   head: the leaf's first name
+ *                    |               |
+ *      leaf     [ head | entry ]...  [ head | entry ]...              sorted
+ *                    |
+ *      entry    sizes, value bytes, name bytes                        one block: it never moves
+ *
+ * The head is the first eight bytes of a name as a big-endian number, zeros behind a shorter one: most
+ * comparisons end there and touch no entry. A new name behind all others opens a new leaf instead of
+ * splitting the last one, so lists (whose names only grow) fill their leaves.
+ *
+ * Entries are blocks of their own: a pointer to a value stays valid until this entry's value grows or
+ * the entry is removed, whatever happens to others.
+ *
+ * Thread: its owner. Limits: names and values below 4 GiB. */
+#ifndef WEIR_STATE_ENTRIES_H
+#define WEIR_STATE_ENTRIES_H
+
+#include "state/backend.h"
+
+/* Thread: its owner. */
+struct entry {
+    uint32_t name_size;
+    uint32_t value_size;
+    uint32_t value_capacity; /* the name starts behind it */
+    uint32_t unused;
+    char value[]; /* aligned to 8 */
+};
+
+struct entries; /* Thread: its owner */
+struct entries *entries_new(void);
+void entries_free(struct entries *entries); /* NULL is fine */
+uint64_t entries_count(const struct entries *entries);
+uint64_t entries_size(const struct entries *entries); /* bytes of heap, all of it */
+
+weir_str entry_name(const struct entry *entry);
+weir_str entry_value(const struct entry *entry);
+
+struct entry *entries_find(const struct entries *entries, weir_str name); /* NULL: none */
+/* The entry of this name with a value of `size` bytes: of a new one they are zero, of one that was
+ * there the first ones are kept. */
+struct entry *entries_put(struct entries *entries, weir_str name, size_t size, bool *is_new);
+bool entries_remove(struct entries *entries, weir_str name);
+/* Those whose name starts with prefix, in order; false: the callback has stopped it. */
+bool entries_each(
+    const struct entries *entries, weir_str prefix, backend_entry_fn *each, void *arg);
+/* Looks at one leaf, the `*cursor`th, removes its dead entries and moves the cursor on; false: that
+ * was the last one. Start with 0; changes in between may make it skip or repeat some. */
+typedef bool entries_is_dead_fn(const void *arg, weir_str value);
+bool entries_sweep(
+    struct entries *entries, uint32_t *cursor, entries_is_dead_fn *is_dead, const void *arg);
+
+#endif

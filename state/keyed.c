@@ -1,0 +1,726 @@
+/* keyed.c -- typed state of the current key.
+ *
+ * Two ways to an entry, chosen once per state:
+ *
+ *      in place   the type has no strings and the backend keeps entries in memory: reads and edits
+ *                 are pointers into the backend, there is nothing to commit
+ *      copied     reads and edits are decoded copies in the scratch arena, listed in `touched`;
+ *                 commit encodes and puts the dirty ones. Strings point into the copy, so nothing
+ *                 that happens to the backend meanwhile can pull them away
+ *
+ * Both give the same results, and pointers that behave the same: a read and an edit of one entry in
+ * one callback are one record.
+ *
+ * Time to live: the stored value starts with the time (ms) after which it is gone. A write stamps it:
+ * processing time with the clock, event time with the larger of the record's timestamp and the
+ * watermark (both may still be unknown: then the first watermark ends it). Whoever finds an expired
+ * entry treats it as absent; the backend drops it when it comes by (backend_class.expire).
+ *
+ * Trust. Bytes come from a backend whose files were verified at the restore; still every record is
+ * checked for its size, and one with strings for their offsets, before it is opened.
+ *
+ * Cost: no allocation per record once the arena has its size; an edit in place is a hash probe. */
+#include "state/keyed.h"
+
+#include "base/assert.h"
+#include "base/buffer.h"
+#include "base/memory.h"
+#include "state/touched.h"
+#include "types/layout.h"
+
+#include <endian.h>
+
+#define SCRATCH_BLOCK    ((size_t)16 << 10)
+#define SCRATCH_MAX      ((size_t)256 << 20) /* decoded copies of one callback */
+#define KEY_ROOM         64u /* bytes at first; also what an arena may add to a piece */
+#define EXPIRY_SIZE      sizeof(uint64_t)
+#define SEQUENCE_SIZE    sizeof(uint64_t)
+#define ENTRY_NAME_MAX   ((size_t)WEIR_RECORD_SIZE_MAX)
+
+/* One declared state, looked up. Thread: task. */
+struct plan {
+    const struct weir_state *state;
+    struct layout layout;
+    bool is_in_place;
+    uint32_t header_size; /* EXPIRY_SIZE with a TTL, else 0 */
+    size_t fixed_size;    /* header and struct */
+    /* WEIR_LIST, of the current key: the next sequence number, and when the number expires */
+    bool knows_next;
+    uint64_t next;
+    int64_t next_expires_ms;
+};
+
+/* Thread: task. */
+struct keyed {
+    struct backend *backend;
+    const struct backend_class *verbs;
+    struct plan *plans;
+    uint32_t state_count, max_parallelism;
+    bool has_key, has_work; /* work: something for commit or for the reset after it */
+    bool has_failed;        /* an error was returned by commit: nothing works any more */
+    struct row_key row;
+    char *key; /* the current key's bytes */
+    size_t key_capacity;
+    int64_t now_ms, watermark_ms, timestamp_ms;
+    struct touched_list touched;
+    uint64_t dirty_lists; /* bit = state: the next sequence number has changed */
+    struct backend_expiry expiry;
+    struct arena scratch;
+    char *encoded; /* one record on its way to the backend */
+    size_t encoded_capacity;
+    void *dummy; /* what edits get after an error: zeroes, as large as the largest type */
+    size_t dummy_size;
+    weir_error *error;
+};
+
+/* -- errors --------------------------------------------------------------------------------- */
+
+static void fail(struct keyed *keyed, weir_error *error)
+{
+    if (keyed->error == NULL && !keyed->has_failed)
+        keyed->error = error;
+    else
+        weir_error_free(error);
+    keyed->has_work = true;
+}
+
+static void fail_in(struct keyed *keyed, uint32_t state, weir_error *error)
+{
+    fail(keyed, weir_error_wrap(error, "state '%s'", keyed->plans[state].state->name));
+}
+
+/* The state's plan with a key selected and no error so far; NULL: there is one now. */
+static struct plan *plan_of(struct keyed *keyed, uint32_t state)
+{
+    ASSERT(state < keyed->state_count);
+    if (__builtin_expect(keyed->error != NULL || keyed->has_failed, 0))
+        return NULL;
+    if (__builtin_expect(!keyed->has_key, 0)) {
+        fail_in(keyed, state,
+            weir_errorf(WEIR_E_STATE,
+                "it is used while no key is current; use it in on_record, on_timer, or after "
+                "weir_batch_select"));
+        return NULL;
+    }
+    keyed->row.state = state;
+    return &keyed->plans[state];
+}
+
+static void *dummy_of(struct keyed *keyed)
+{
+    return memset(keyed->dummy, 0, keyed->dummy_size);
+}
+
+/* Scratch memory, or NULL and an error when one callback wants too much of it. */
+static void *take(struct keyed *keyed, uint32_t state, size_t size)
+{
+    keyed->has_work = true;
+    if (__builtin_expect(size + KEY_ROOM <= SCRATCH_MAX - keyed->scratch.size, 1))
+        return arena_take(&keyed->scratch, size);
+    fail_in(keyed, state,
+        weir_errorf(WEIR_E_LIMIT,
+            "one callback read and edited more than %zu bytes of it; touch fewer entries at once",
+            SCRATCH_MAX));
+    return NULL;
+}
+
+static bool is_name_too_long(struct keyed *keyed, uint32_t state, weir_str entry)
+{
+    if (__builtin_expect(entry.size <= ENTRY_NAME_MAX, 1))
+        return false;
+    fail_in(keyed, state,
+        weir_errorf(WEIR_E_LIMIT, "a map key has %zu bytes; at most %zu are allowed",
+            (size_t)entry.size, ENTRY_NAME_MAX));
+    return true;
+}
+
+/* -- time to live --------------------------------------------------------------------------- */
+
+static int64_t expiry_of(const struct keyed *keyed, const struct plan *plan)
+{
+    int64_t stamp = keyed->now_ms;
+    if (plan->state->ttl_time == WEIR_EVENT_TIME)
+        stamp = keyed->timestamp_ms > keyed->watermark_ms ? keyed->timestamp_ms
+                                                          : keyed->watermark_ms;
+    int64_t expires_ms;
+    return __builtin_add_overflow(stamp, plan->state->ttl_ms, &expires_ms) ? INT64_MAX : expires_ms;
+}
+
+static void put_expiry(void *bytes, int64_t expires_ms)
+{
+    uint64_t stored = htole64((uint64_t)expires_ms);
+    memcpy(bytes, &stored, sizeof(stored));
+}
+
+static int64_t get_expiry(const void *bytes)
+{
+    uint64_t stored;
+    memcpy(&stored, bytes, sizeof(stored));
+    return (int64_t)le64toh(stored);
+}
+
+/* Of bytes with a header, if the state has one. */
+static bool is_expired(const struct keyed *keyed, const struct plan *plan, const void *bytes)
+{
+    if (plan->header_size == 0)
+        return false;
+    int64_t time_ms =
+        plan->state->ttl_time == WEIR_EVENT_TIME ? keyed->watermark_ms : keyed->now_ms;
+    return time_ms > get_expiry(bytes);
+}
+
+/* -- stored bytes and records ---------------------------------------------------------------- */
+
+/* The record's bytes without the header; NULL data: none, expired, or damaged (an error). */
+static weir_str stored_record(
+    struct keyed *keyed, uint32_t state, const struct plan *plan, weir_str value)
+{
+    if (value.data == NULL)
+        return value;
+    bool is_whole = plan->layout.string_count == 0 ? value.size == plan->fixed_size
+                                                   : value.size >= plan->fixed_size;
+    if (__builtin_expect(!is_whole, 0)) {
+        fail_in(keyed, state,
+            weir_errorf(WEIR_E_CORRUPT,
+                "a stored entry has %zu bytes instead of %zu: restore another checkpoint",
+                (size_t)value.size, plan->fixed_size));
+        return (weir_str){ 0 };
+    }
+    if (is_expired(keyed, plan, value.data))
+        return (weir_str){ 0 };
+    weir_str record = { .data = value.data + plan->header_size,
+        .size = value.size - plan->header_size };
+    if (plan->layout.string_count == 0)
+        return record;
+    weir_error *error = layout_check(&plan->layout, record.data, record.size);
+    if (__builtin_expect(error == NULL, 1))
+        return record;
+    fail_in(keyed, state, error);
+    return (weir_str){ 0 };
+}
+
+/* A decoded copy in scratch memory; NULL: an error. */
+static void *decode(struct keyed *keyed, uint32_t state, const struct plan *plan, weir_str record)
+{
+    void *copy = take(keyed, state, record.size);
+    if (copy == NULL)
+        return NULL;
+    memcpy(copy, record.data, record.size);
+    return plan->layout.string_count == 0 ? copy : layout_open(&plan->layout, copy);
+}
+
+/* Header and record in keyed->encoded; NULL data: too large (an error). */
+static weir_str encode(
+    struct keyed *keyed, uint32_t state, const struct plan *plan, const void *record)
+{
+    size_t size = layout_size(&plan->layout, record);
+    if (__builtin_expect(size > WEIR_RECORD_SIZE_MAX, 0)) {
+        fail_in(keyed, state,
+            weir_errorf(WEIR_E_LIMIT, "a record with its strings is larger than %u bytes",
+                WEIR_RECORD_SIZE_MAX));
+        return (weir_str){ 0 };
+    }
+    size += plan->header_size;
+    if (__builtin_expect(size > keyed->encoded_capacity, 0)) {
+        keyed->encoded = mem_realloc(keyed->encoded, size * 2);
+        keyed->encoded_capacity = size * 2;
+    }
+    if (plan->header_size != 0)
+        put_expiry(keyed->encoded, expiry_of(keyed, plan));
+    layout_write(&plan->layout, record, keyed->encoded + plan->header_size);
+    return (weir_str){ .data = keyed->encoded, .size = size };
+}
+
+static void put_record(struct keyed *keyed, uint32_t state, weir_str entry, const void *record)
+{
+    const struct plan *plan = &keyed->plans[state];
+    weir_str value = encode(keyed, state, plan, record);
+    if (value.data == NULL)
+        return;
+    keyed->row.state = state;
+    weir_error *error = keyed->verbs->put(keyed->backend, &keyed->row, entry, value);
+    if (__builtin_expect(error != NULL, 0))
+        fail_in(keyed, state, error);
+}
+
+/* -- copied entries ------------------------------------------------------------------------- */
+
+/* The touched entry, read from the backend if this is the first time; NULL: an error. */
+static struct touched *touch(
+    struct keyed *keyed, uint32_t state, const struct plan *plan, weir_str entry)
+{
+    struct touched *found = touched_find(&keyed->touched, state, entry);
+    if (found != NULL)
+        return found;
+    if (is_name_too_long(keyed, state, entry))
+        return NULL;
+    char *name = take(keyed, state, entry.size);
+    if (name == NULL)
+        return NULL;
+    if (entry.size > 0)
+        memcpy(name, entry.data, entry.size);
+    weir_str value;
+    weir_error *error = keyed->verbs->get(keyed->backend, &keyed->row, entry, &value);
+    if (__builtin_expect(error != NULL, 0)) {
+        fail_in(keyed, state, error);
+        return NULL;
+    }
+    weir_str stored = stored_record(keyed, state, plan, value);
+    void *record = stored.data == NULL ? NULL : decode(keyed, state, plan, stored);
+    if (keyed->error != NULL)
+        return NULL;
+    found = touched_add(
+        &keyed->touched, state, (weir_str){ .data = name, .size = entry.size });
+    found->record = record;
+    found->status = record == NULL ? TOUCHED_ABSENT : TOUCHED_CLEAN;
+    return found;
+}
+
+static void *edit_copied(
+    struct keyed *keyed, uint32_t state, const struct plan *plan, weir_str entry, bool *is_new)
+{
+    struct touched *touched = touch(keyed, state, plan, entry);
+    if (touched == NULL)
+        return dummy_of(keyed);
+    *is_new = touched->status == TOUCHED_ABSENT;
+    if (*is_new) {
+        void *record = take(keyed, state, plan->layout.size);
+        if (record == NULL)
+            return dummy_of(keyed);
+        touched->record = memset(record, 0, plan->layout.size);
+    }
+    touched->status = TOUCHED_DIRTY;
+    return touched->record;
+}
+
+static void forget_all(struct keyed *keyed, uint32_t state)
+{
+    for (uint32_t i = 0; i < keyed->touched.count; i++) {
+        struct touched *touched = &keyed->touched.items[i];
+        if (touched->state != state)
+            continue;
+        touched->status = TOUCHED_ABSENT;
+        touched->record = NULL;
+    }
+}
+
+/* Puts the dirty entries of a state (all: UINT32_MAX). They stay dirty: the callback still has
+ * pointers to them. */
+static void put_dirty(struct keyed *keyed, uint32_t state)
+{
+    for (uint32_t i = 0; i < keyed->touched.count && keyed->error == NULL; i++) {
+        const struct touched *touched = &keyed->touched.items[i];
+        if (touched->status == TOUCHED_DIRTY && (state == UINT32_MAX || touched->state == state))
+            put_record(keyed, touched->state, touched->entry, touched->record);
+    }
+}
+
+/* -- entries in place ----------------------------------------------------------------------- */
+
+static void *edit_in_place(
+    struct keyed *keyed, uint32_t state, const struct plan *plan, weir_str entry, bool *is_new)
+{
+    void *bytes;
+    if (is_name_too_long(keyed, state, entry))
+        return dummy_of(keyed);
+    weir_error *error = keyed->verbs->edit(
+        keyed->backend, &keyed->row, entry, plan->fixed_size, &bytes, is_new);
+    if (__builtin_expect(error != NULL, 0)) {
+        fail_in(keyed, state, error);
+        return dummy_of(keyed);
+    }
+    if (plan->header_size == 0)
+        return bytes;
+    char *record = (char *)bytes + EXPIRY_SIZE;
+    if (!*is_new && is_expired(keyed, plan, bytes)) {
+        memset(record, 0, plan->layout.size);
+        *is_new = true;
+    }
+    put_expiry(bytes, expiry_of(keyed, plan));
+    return record;
+}
+
+static const void *read_in_place(
+    struct keyed *keyed, uint32_t state, const struct plan *plan, weir_str entry)
+{
+    weir_str value;
+    weir_error *error = keyed->verbs->get(keyed->backend, &keyed->row, entry, &value);
+    if (__builtin_expect(error == NULL, 1))
+        return stored_record(keyed, state, plan, value).data;
+    fail_in(keyed, state, error);
+    return NULL;
+}
+
+/* -- values and map entries ------------------------------------------------------------------ */
+
+const void *keyed_read(struct keyed *keyed, uint32_t state, weir_str entry)
+{
+    const struct plan *plan = plan_of(keyed, state);
+    if (plan == NULL)
+        return NULL;
+    DEBUG_ASSERT(plan->state->kind != WEIR_LIST);
+    if (plan->is_in_place)
+        return read_in_place(keyed, state, plan, entry);
+    const struct touched *touched = touch(keyed, state, plan, entry);
+    return touched == NULL ? NULL : touched->record;
+}
+
+static void *edit(struct keyed *keyed, uint32_t state, weir_str entry, bool *is_new)
+{
+    const struct plan *plan = plan_of(keyed, state);
+    *is_new = false;
+    if (plan == NULL)
+        return dummy_of(keyed);
+    DEBUG_ASSERT(plan->state->kind != WEIR_LIST);
+    return plan->is_in_place ? edit_in_place(keyed, state, plan, entry, is_new)
+                             : edit_copied(keyed, state, plan, entry, is_new);
+}
+
+void *keyed_edit(struct keyed *keyed, uint32_t state, weir_str entry)
+{
+    bool is_new;
+    return edit(keyed, state, entry, &is_new);
+}
+
+void keyed_remove(struct keyed *keyed, uint32_t state, weir_str entry)
+{
+    const struct plan *plan = plan_of(keyed, state);
+    if (plan == NULL)
+        return;
+    weir_error *error = keyed->verbs->remove(keyed->backend, &keyed->row, entry);
+    if (__builtin_expect(error != NULL, 0))
+        fail_in(keyed, state, error);
+    struct touched *touched =
+        plan->is_in_place ? NULL : touched_find(&keyed->touched, state, entry);
+    if (touched != NULL) {
+        touched->status = TOUCHED_ABSENT;
+        touched->record = NULL;
+    }
+}
+
+void keyed_clear(struct keyed *keyed, uint32_t state)
+{
+    struct plan *plan = plan_of(keyed, state);
+    if (plan == NULL)
+        return;
+    if (plan->state->kind == WEIR_VALUE || plan->state->kind == WEIR_REDUCING) {
+        keyed_remove(keyed, state, WEIR_STR(""));
+        return;
+    }
+    weir_error *error = keyed->verbs->clear(keyed->backend, &keyed->row);
+    if (__builtin_expect(error != NULL, 0))
+        fail_in(keyed, state, error);
+    forget_all(keyed, state);
+    plan->knows_next = false;
+    keyed->dirty_lists &= ~(UINT64_C(1) << state);
+}
+
+/* A copy of the record and its strings in scratch memory; NULL: an error. */
+static const void *copy_record(
+    struct keyed *keyed, uint32_t state, const struct plan *plan, const void *record)
+{
+    weir_str encoded = encode(keyed, state, plan, record);
+    if (encoded.data == NULL)
+        return NULL;
+    weir_str bytes = { .data = encoded.data + plan->header_size,
+        .size = encoded.size - plan->header_size };
+    return decode(keyed, state, plan, bytes);
+}
+
+/* Strings of `record` end up in the total, which is written only after we have returned. */
+void keyed_reducing_add(struct keyed *keyed, uint32_t state, const void *record)
+{
+    bool is_new;
+    void *total = edit(keyed, state, WEIR_STR(""), &is_new);
+    if (keyed->error != NULL || keyed->has_failed)
+        return;
+    const struct plan *plan = &keyed->plans[state];
+    ASSERT(plan->state->kind == WEIR_REDUCING && plan->state->reduce != NULL);
+    if (plan->layout.string_count > 0)
+        record = copy_record(keyed, state, plan, record);
+    if (record == NULL)
+        return;
+    if (is_new)
+        memcpy(total, record, plan->layout.size);
+    else
+        plan->state->reduce(total, record);
+}
+
+/* -- iterating ------------------------------------------------------------------------------ */
+
+/* Thread: task. */
+struct iteration {
+    struct keyed *keyed;
+    uint32_t state;
+    const struct plan *plan;
+    void *record; /* room for one decoded record: each may be called inside each */
+    keyed_each_fn *each;
+    void *arg;
+};
+
+/* Strings point into the bytes, which are good until the callback returns. */
+static bool give_entry(void *arg, weir_str entry, weir_str value)
+{
+    const struct iteration *it = arg;
+    struct keyed *keyed = it->keyed;
+    if (it->plan->state->kind == WEIR_LIST && entry.size != SEQUENCE_SIZE)
+        return true; /* the next sequence number */
+    weir_str stored = stored_record(keyed, it->state, it->plan, value);
+    if (stored.data == NULL)
+        return keyed->error == NULL;
+    const void *record = stored.data;
+    if (!it->plan->is_in_place) {
+        layout_read(&it->plan->layout, stored.data, it->record);
+        record = it->record;
+    }
+    bool goes_on = it->each(it->arg, entry, record);
+    return goes_on && keyed->error == NULL;
+}
+
+static void iterate(
+    struct keyed *keyed, uint32_t state, weir_str prefix, keyed_each_fn *each, void *arg)
+{
+    const struct plan *plan = plan_of(keyed, state);
+    if (plan == NULL)
+        return;
+    struct iteration it = {
+        .keyed = keyed, .state = state, .plan = plan, .each = each, .arg = arg
+    };
+    if (!plan->is_in_place) {
+        it.record = take(keyed, state, plan->layout.size);
+        put_dirty(keyed, state);
+        if (keyed->error != NULL)
+            return;
+    }
+    struct row_key row = keyed->row; /* the callback selects other states */
+    row.state = state;
+    weir_error *error = keyed->verbs->each(keyed->backend, &row, prefix, give_entry, &it);
+    if (__builtin_expect(error != NULL, 0))
+        fail_in(keyed, state, error);
+}
+
+void keyed_each(
+    struct keyed *keyed, uint32_t state, weir_str prefix, keyed_each_fn *each, void *arg)
+{
+    ASSERT(state < keyed->state_count && keyed->plans[state].state->kind == WEIR_MAP);
+    iterate(keyed, state, prefix, each, arg);
+}
+
+/* -- lists ---------------------------------------------------------------------------------- */
+
+/* Reads the next sequence number of the current key's list; an expired one starts again, because it
+ * expires no earlier than every element. */
+static void load_next(struct keyed *keyed, uint32_t state, struct plan *plan)
+{
+    weir_str value;
+    weir_error *error = keyed->verbs->get(keyed->backend, &keyed->row, WEIR_STR(""), &value);
+    plan->next = 0;
+    plan->next_expires_ms = INT64_MIN;
+    if (error == NULL && value.data != NULL && value.size != plan->header_size + SEQUENCE_SIZE)
+        error = weir_errorf(WEIR_E_CORRUPT,
+            "the length of a stored list has %zu bytes: restore another checkpoint",
+            (size_t)value.size);
+    if (__builtin_expect(error != NULL, 0)) {
+        fail_in(keyed, state, error);
+        return;
+    }
+    plan->knows_next = true;
+    if (value.data == NULL || is_expired(keyed, plan, value.data))
+        return;
+    uint64_t next;
+    memcpy(&next, value.data + plan->header_size, sizeof(next));
+    plan->next = le64toh(next);
+    if (plan->header_size != 0)
+        plan->next_expires_ms = get_expiry(value.data);
+}
+
+static void put_next(struct keyed *keyed, uint32_t state, const struct plan *plan)
+{
+    char bytes[EXPIRY_SIZE + SEQUENCE_SIZE];
+    uint64_t next = htole64(plan->next);
+    if (plan->header_size != 0)
+        put_expiry(bytes, plan->next_expires_ms);
+    memcpy(bytes + plan->header_size, &next, sizeof(next));
+    keyed->row.state = state;
+    weir_error *error = keyed->verbs->put(keyed->backend, &keyed->row, WEIR_STR(""),
+        (weir_str){ .data = bytes, .size = plan->header_size + SEQUENCE_SIZE });
+    if (__builtin_expect(error != NULL, 0))
+        fail_in(keyed, state, error);
+}
+
+void keyed_list_add(struct keyed *keyed, uint32_t state, const void *record)
+{
+    struct plan *plan = plan_of(keyed, state);
+    if (plan == NULL)
+        return;
+    ASSERT(plan->state->kind == WEIR_LIST);
+    if (!plan->knows_next)
+        load_next(keyed, state, plan);
+    if (keyed->error != NULL)
+        return;
+    uint64_t sequence = htobe64(plan->next++);
+    char entry[SEQUENCE_SIZE];
+    memcpy(entry, &sequence, sizeof(sequence));
+    put_record(keyed, state, (weir_str){ .data = entry, .size = sizeof(entry) }, record);
+    if (plan->header_size != 0) {
+        int64_t expires_ms = expiry_of(keyed, plan);
+        if (expires_ms > plan->next_expires_ms)
+            plan->next_expires_ms = expires_ms;
+    }
+    keyed->dirty_lists |= UINT64_C(1) << state;
+    keyed->has_work = true;
+}
+
+void keyed_list_each(struct keyed *keyed, uint32_t state, keyed_each_fn *each, void *arg)
+{
+    ASSERT(state < keyed->state_count && keyed->plans[state].state->kind == WEIR_LIST);
+    iterate(keyed, state, WEIR_STR(""), each, arg);
+}
+
+/* -- the current key ------------------------------------------------------------------------- */
+
+/* Everything that commit does but returning the error. */
+static void commit(struct keyed *keyed)
+{
+    bool is_good = keyed->error == NULL && !keyed->has_failed;
+    if (is_good)
+        put_dirty(keyed, UINT32_MAX);
+    for (uint64_t left = keyed->dirty_lists; left != 0; left &= left - 1) {
+        uint32_t state = (uint32_t)__builtin_ctzll(left);
+        keyed->plans[state].knows_next = false;
+        if (is_good && keyed->error == NULL)
+            put_next(keyed, state, &keyed->plans[state]);
+    }
+    touched_reset(&keyed->touched);
+    arena_reset(&keyed->scratch);
+    keyed->dirty_lists = 0;
+    keyed->has_work = keyed->error != NULL || keyed->has_failed;
+}
+
+weir_error *keyed_commit(struct keyed *keyed)
+{
+    if (__builtin_expect(!keyed->has_work, 1))
+        return NULL;
+    commit(keyed);
+    if (__builtin_expect(!keyed->has_work, 1))
+        return NULL;
+    if (keyed->has_failed)
+        return weir_errorf(WEIR_E_STATE,
+            "keyed state has failed before, so nothing may be written any more; restart the job");
+    weir_error *error = keyed->error;
+    keyed->error = NULL;
+    keyed->has_failed = true;
+    return error;
+}
+
+void keyed_select(struct keyed *keyed, weir_str key, uint64_t hash)
+{
+    if (__builtin_expect(keyed->has_work, 0))
+        commit(keyed); /* an error stays for the next keyed_commit */
+    if (__builtin_expect(key.size > keyed->key_capacity, 0)) {
+        keyed->key = mem_realloc(keyed->key, key.size * 2);
+        keyed->key_capacity = key.size * 2;
+    }
+    if (key.size > 0)
+        memcpy(keyed->key, key.data, key.size);
+    keyed->row = (struct row_key){ .key = { .data = keyed->key, .size = key.size },
+        .hash = hash,
+        .group = key_group_of(hash, keyed->max_parallelism) };
+    keyed->has_key = true;
+}
+
+void keyed_unselect(struct keyed *keyed)
+{
+    if (keyed->has_work)
+        commit(keyed);
+    keyed->has_key = false;
+}
+
+weir_str keyed_key(const struct keyed *keyed)
+{
+    return keyed->has_key ? keyed->row.key : (weir_str){ 0 };
+}
+
+uint64_t keyed_hash(const struct keyed *keyed)
+{
+    return keyed->has_key ? keyed->row.hash : 0;
+}
+
+void keyed_set_time(struct keyed *keyed, int64_t now_ms, int64_t watermark_ms)
+{
+    keyed->now_ms = now_ms;
+    keyed->watermark_ms = watermark_ms;
+    if ((keyed->expiry.processing_states | keyed->expiry.event_states) == 0 || keyed->has_work)
+        return;
+    keyed->expiry.now_ms = now_ms;
+    keyed->expiry.watermark_ms = watermark_ms;
+    if (keyed->verbs->expire != NULL)
+        keyed->verbs->expire(keyed->backend, &keyed->expiry);
+}
+
+void keyed_set_timestamp(struct keyed *keyed, int64_t timestamp_ms)
+{
+    keyed->timestamp_ms = timestamp_ms;
+}
+
+/* -- life ----------------------------------------------------------------------------------- */
+
+static void plan_init(struct keyed *keyed, uint32_t index, const struct weir_state *state)
+{
+    struct plan *plan = &keyed->plans[index];
+    ASSERT(state->name != NULL && state->type != NULL && state->ttl_ms >= 0);
+    plan->state = state;
+    layout_init(&plan->layout, state->type);
+    plan->is_in_place = keyed->verbs->edit != NULL && plan->layout.string_count == 0;
+    plan->header_size = state->ttl_ms == 0 ? 0 : EXPIRY_SIZE;
+    plan->fixed_size = plan->header_size + plan->layout.size;
+    if (plan->layout.size > keyed->dummy_size)
+        keyed->dummy_size = plan->layout.size;
+    uint64_t bit = UINT64_C(1) << index;
+    if (state->ttl_ms > 0 && state->ttl_time == WEIR_PROCESSING_TIME)
+        keyed->expiry.processing_states |= bit;
+    else if (state->ttl_ms > 0)
+        keyed->expiry.event_states |= bit;
+}
+
+struct keyed *keyed_new(struct backend *backend, const struct weir_state *states,
+    uint32_t state_count, uint32_t max_parallelism)
+{
+    ASSERT(state_count <= WEIR_STATES_MAX);
+    ASSERT(max_parallelism >= 1 && max_parallelism <= MAX_PARALLELISM_LIMIT);
+    struct keyed *keyed = mem_alloc(sizeof(*keyed));
+    keyed->backend = backend;
+    keyed->verbs = backend->backend_class;
+    keyed->state_count = state_count;
+    keyed->max_parallelism = max_parallelism;
+    keyed->watermark_ms = INT64_MIN;
+    keyed->timestamp_ms = WEIR_NO_TIMESTAMP;
+    keyed->plans = mem_alloc_array(state_count, sizeof(*keyed->plans));
+    for (uint32_t i = 0; i < state_count; i++)
+        plan_init(keyed, i, &states[i]);
+    keyed->key = mem_alloc(KEY_ROOM);
+    keyed->key_capacity = KEY_ROOM;
+    keyed->dummy = mem_alloc(keyed->dummy_size);
+    arena_init(&keyed->scratch, SCRATCH_BLOCK, SCRATCH_MAX);
+    return keyed;
+}
+
+void keyed_free(struct keyed *keyed)
+{
+    if (keyed == NULL)
+        return;
+    keyed->verbs->close(keyed->backend);
+    weir_error_free(keyed->error);
+    touched_release(&keyed->touched);
+    arena_release(&keyed->scratch);
+    mem_free(keyed->plans);
+    mem_free(keyed->encoded);
+    mem_free(keyed->dummy);
+    mem_free(keyed->key);
+    mem_free(keyed);
+}
+
+struct backend *keyed_backend(struct keyed *keyed)
+{
+    return keyed->backend;
+}

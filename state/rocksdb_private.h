@@ -1,0 +1,106 @@
+/* rocksdb_private.h -- inside of the RocksDB backend: its parts and the layout of its keys.
+ *
+ *      <directory>/db           the database
+ *      <directory>/chk-<n>      hard links to its files, frozen at the barrier of checkpoint n
+ *      <directory>/restore-<i>  an old subtask's files while their entries are copied
+ *
+ * A key in the database, so that byte order is: group, state, row, entry.
+ *
+ *      OFFSET SIZE  MEANING
+ *           0    2  key group, big-endian
+ *           2    1  state number
+ *           3    4  length k of the key, big-endian
+ *           7    k  key
+ *       7 + k    n  entry
+ *
+ * Group first, because another parallelism then takes whole ranges; the length before the key, because
+ * then no row is a prefix of another one, and all entries of a row are neighbours in their own order.
+ * The value is the value, nothing added.
+ *
+ * Private to state/rocksdb*. Thread: task, unless a comment says otherwise. Prefixes: rocks_. */
+#ifndef WEIR_STATE_ROCKSDB_PRIVATE_H
+#define WEIR_STATE_ROCKSDB_PRIVATE_H
+
+#include "base/memory.h"
+#include "state/backend.h"
+
+#include <rocksdb/c.h>
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+#define ROCKS_KEY_HEADER 7u
+
+/* What the compaction filter asks. Thread: task writes, RocksDB's threads read. */
+struct rocks_expiry {
+    _Atomic uint64_t processing_states, event_states;
+    _Atomic int64_t now_ms, watermark_ms;
+};
+
+/* The .sst files of the last snapshot that was written, sorted by name: what the next one need not
+ * store again. One list is enough, because a file that is live at two snapshots is live at all those
+ * in between. Thread: any, under the lock. */
+struct rocks_stored {
+    pthread_mutex_t lock;
+    struct arena arena;
+    struct state_file *files;
+    uint32_t file_count;
+};
+
+/* Thread: task. */
+struct rocks {
+    struct backend backend;
+    rocksdb_t *db;
+    rocksdb_checkpoint_t *checkpoint;
+    rocksdb_options_t *options;
+    rocksdb_compactionfilter_t *filter;
+    rocksdb_readoptions_t *read;
+    rocksdb_writeoptions_t *write;
+    rocksdb_pinnableslice_t *pinned; /* what the last get gave; NULL: nothing */
+    char *key;                       /* room for building a key */
+    size_t key_capacity;
+    struct group_range groups;
+    uint64_t attempt;
+    char *directory, *database, *checkpoint_dir;
+    struct rocks_expiry expiry;
+    struct rocks_stored stored;
+    _Atomic uint32_t snapshot_count; /* made and not freed yet */
+};
+
+/* Takes RocksDB's message; NULL when that is NULL. "cannot <what>: ..." */
+weir_error *rocks_error(char *message, const char *what, const char *path) WEIR_MUST_USE;
+
+/* -- keys ----------------------------------------------------------------------------------- */
+
+/* Writes the header; returns behind it. */
+char *rocks_put_header(char *to, uint32_t group, uint32_t state, uint32_t key_size);
+/* The smallest key behind all keys that start with these bytes, in place; the new size. */
+size_t rocks_successor(char *key, size_t size);
+/* Takes a key apart; false: these bytes are no key. `row->hash` is computed. */
+bool rocks_parse_key(const char *bytes, size_t size, struct row_key *row, weir_str *entry);
+
+/* -- options, rocksdb_options.c ------------------------------------------------------------------ */
+
+/* `filter` may be NULL. Free with rocksdb_options_destroy. */
+weir_error *rocks_options_new(uint64_t memory_size, rocksdb_compactionfilter_t *filter,
+    rocksdb_options_t **options) WEIR_MUST_USE;
+
+/* -- snapshots, rocksdb_snapshot.c --------------------------------------------------------------- */
+
+weir_error *rocks_snapshot(
+    struct backend *backend, uint64_t checkpoint, struct backend_snapshot **snapshot);
+weir_error *rocks_snapshot_write(struct backend_snapshot *snapshot, struct arena *arena,
+    struct state_file **files, uint32_t *file_count);
+void rocks_snapshot_free(struct backend_snapshot *snapshot);
+/* Remembers which files need not be stored again. The list is copied. */
+void rocks_stored_set(
+    struct rocks_stored *stored, const struct state_file *files, uint32_t file_count);
+bool rocks_is_sst(const char *name);
+
+/* -- restore, rocksdb_restore.c ------------------------------------------------------------------ */
+
+/* Opens rocks->db in rocks->database with the wanted groups of the sources. */
+weir_error *rocks_restore(struct rocks *rocks, const struct backend_source *sources,
+    uint32_t source_count) WEIR_MUST_USE;
+
+#endif

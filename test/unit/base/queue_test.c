@@ -1,0 +1,91 @@
+/* queue_test.c -- ring and inbox on one thread: order, limits, wrap-around. */
+#include "base/queue.h"
+
+#include "test/support/expect.h"
+
+static int items[1000];
+
+static void a_ring_gives_what_it_got_in_order(void **state)
+{
+    static const uint32_t maxima[] = { 1, 2, 3, 7, 8, 100 };
+    for (size_t m = 0; m < COUNT_OF(maxima); m++) {
+        struct ring *ring = ring_new(maxima[m]);
+        uint32_t pushed = 0, popped = 0;
+        /* Steps of changing size walk over the end of the slots at every offset. */
+        for (uint32_t step = 0; step < 200; step++) {
+            while (pushed - popped < 1 + step % maxima[m])
+                assert_true(ring_push(ring, &items[pushed++ % 1000]));
+            assert_int_equal(ring_count(ring), pushed - popped);
+            assert_int_equal(ring_room(ring), maxima[m] - (pushed - popped));
+            assert_ptr_equal(ring_peek(ring), &items[popped % 1000]);
+            assert_ptr_equal(ring_pop(ring), &items[popped++ % 1000]);
+        }
+        while (popped < pushed)
+            assert_ptr_equal(ring_pop(ring), &items[popped++ % 1000]);
+        assert_null(ring_pop(ring));
+        assert_null(ring_peek(ring));
+        ring_free(ring);
+    }
+}
+
+static void a_full_ring_refuses(void **state)
+{
+    static const uint32_t maxima[] = { 1, 3, 4, 5 };
+    for (size_t m = 0; m < COUNT_OF(maxima); m++) {
+        struct ring *ring = ring_new(maxima[m]);
+        for (uint32_t i = 0; i < maxima[m]; i++)
+            assert_true(ring_push(ring, &items[i]));
+        assert_false(ring_push(ring, &items[0]));
+        assert_int_equal(ring_room(ring), 0);
+        assert_ptr_equal(ring_pop(ring), &items[0]);
+        assert_true(ring_push(ring, &items[0]));
+        assert_false(ring_push(ring, &items[0]));
+        while (ring_pop(ring) != NULL)
+            ;
+        ring_free(ring);
+    }
+    ring_free(NULL);
+}
+
+static void an_inbox_gives_what_it_got_in_order(void **state)
+{
+    struct inbox *inbox = inbox_new(3, sizeof(uint64_t));
+    uint64_t pushed = 0, taken = 0, item;
+    assert_false(inbox_take(inbox, &item));
+    for (int round = 0; round < 20; round++) {
+        while (inbox_push(inbox, &pushed))
+            pushed++;
+        assert_int_equal(pushed - taken, 3);
+        for (int i = 0; i < 1 + round % 3; i++) {
+            assert_true(inbox_take(inbox, &item));
+            assert_int_equal(item, taken++);
+        }
+    }
+    inbox_free(inbox);
+    inbox_free(NULL);
+}
+
+static void a_closed_inbox_keeps_what_is_in_it(void **state)
+{
+    struct inbox *inbox = inbox_new(3, 1);
+    char item = 'x';
+    assert_true(inbox_push(inbox, &item));
+    inbox_close(inbox);
+    assert_false(inbox_push(inbox, &item));
+    item = 0;
+    assert_true(inbox_take(inbox, &item));
+    assert_int_equal(item, 'x');
+    assert_false(inbox_take(inbox, &item));
+    inbox_free(inbox);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_ring_gives_what_it_got_in_order),
+        cmocka_unit_test(a_full_ring_refuses),
+        cmocka_unit_test(an_inbox_gives_what_it_got_in_order),
+        cmocka_unit_test(a_closed_inbox_keeps_what_is_in_it),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

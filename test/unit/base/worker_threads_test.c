@@ -1,0 +1,101 @@
+/* worker_threads_test.c -- workers with threads: lanes keep their order, draining waits. */
+#include "base/worker.h"
+
+#include "test/support/expect.h"
+
+#include <pthread.h>
+#include <sched.h>
+#include <stdatomic.h>
+
+enum { LANES = 5, JOBS = 2000 };
+
+/* Thread: its lane's jobs, one at a time; `is_busy`: any. */
+struct lane {
+    atomic_bool is_busy;
+    int last;
+};
+
+/* Thread: its job. */
+struct step {
+    struct lane *lane;
+    int number;
+};
+
+static void take_a_step(void *arg)
+{
+    struct step *step = arg;
+    assert_false(atomic_exchange(&step->lane->is_busy, true)); /* never two of a lane at a time */
+    assert_int_equal(step->number, step->lane->last + 1);
+    step->lane->last = step->number;
+    if (step->number % 64 == 0)
+        sched_yield();
+    atomic_store(&step->lane->is_busy, false);
+}
+
+static void lanes_keep_their_order_over_many_threads(void **state)
+{
+    static struct lane lanes[LANES];
+    static struct step steps[LANES][JOBS];
+    struct workers *workers = workers_new(4, 64);
+    for (int j = 0; j < JOBS; j++)
+        for (int l = 0; l < LANES; l++) {
+            steps[l][j] = (struct step){ .lane = &lanes[l], .number = j + 1 };
+            while (!workers_submit(workers, &lanes[l], take_a_step, &steps[l][j]))
+                sched_yield();
+        }
+    for (int l = 0; l < LANES; l++) {
+        workers_drain(workers, &lanes[l]);
+        assert_int_equal(lanes[l].last, JOBS);
+    }
+    workers_free(workers);
+}
+
+static void count(void *arg)
+{
+    atomic_fetch_add((atomic_int *)arg, 1);
+}
+
+static void freeing_runs_what_is_waiting(void **state)
+{
+    atomic_int done = 0;
+    struct workers *workers = workers_new(3, 1000);
+    for (int i = 0; i < 1000; i++)
+        assert_true(workers_submit(workers, NULL, count, &done));
+    workers_free(workers);
+    assert_int_equal(atomic_load(&done), 1000);
+}
+
+static atomic_bool is_open;
+
+static void wait_for_opening(void *arg)
+{
+    while (!atomic_load(&is_open))
+        sched_yield();
+}
+
+static void open_the_gate(void *arg)
+{
+    atomic_store(&is_open, true);
+}
+
+static void one_lane_does_not_hold_up_another(void **state)
+{
+    int a, b;
+    atomic_store(&is_open, false);
+    struct workers *workers = workers_new(2, 8);
+    assert_true(workers_submit(workers, &a, wait_for_opening, NULL));
+    assert_true(workers_submit(workers, &a, wait_for_opening, NULL));
+    assert_true(workers_submit(workers, &b, open_the_gate, NULL)); /* behind both, runs before */
+    workers_drain(workers, &a);
+    workers_free(workers);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(lanes_keep_their_order_over_many_threads),
+        cmocka_unit_test(freeing_runs_what_is_waiting),
+        cmocka_unit_test(one_lane_does_not_hold_up_another),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,446 @@
+/* execution_test.c -- the life of a job, told as rows: event, what it leads to, the state after it. */
+#include "runtime/manager/execution.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+enum event {
+    END_OF_STORY,
+    START,
+    RESTORED,
+    TASK_RUNNING,  /* value: subtask */
+    TASK_ENDED,    /* value: subtask */
+    FAILED_USER,   /* INTERNAL, not retriable */
+    FAILED_RETRY,  /* CONNECTOR, retriable */
+    FAILED_FENCED,
+    FAILED_STATE,
+    FAILED_LIMIT,
+    TORN_DOWN,
+    STOP,
+    CANCEL,
+    TRIGGERED, /* value: checkpoint */
+    COMPLETED,
+    ABORTED,
+    PUBLISHED,
+    TIME /* value: the clock from now on */
+};
+
+struct row {
+    enum event event;
+    int64_t value;
+    const char *actions; /* initials, in order */
+    enum execution_state state;
+};
+
+static void feed(struct execution *e, enum event event, int64_t value, int64_t *now)
+{
+    switch (event) {
+    case START:
+        execution_start(e);
+        break;
+    case RESTORED:
+        execution_restored(e);
+        break;
+    case TASK_RUNNING:
+        execution_task_running(e, (uint32_t)value);
+        break;
+    case TASK_ENDED:
+        execution_task_ended(e, (uint32_t)value);
+        break;
+    case FAILED_USER:
+        execution_failed(e, WEIR_E_INTERNAL, false, *now, 1000);
+        break;
+    case FAILED_RETRY:
+        execution_failed(e, WEIR_E_CONNECTOR, true, *now, 1000);
+        break;
+    case FAILED_FENCED:
+        execution_failed(e, WEIR_E_FENCED, true, *now, 1000);
+        break;
+    case FAILED_STATE:
+        execution_failed(e, WEIR_E_STATE, false, *now, 1000);
+        break;
+    case FAILED_LIMIT:
+        execution_failed(e, WEIR_E_LIMIT, false, *now, 1000);
+        break;
+    case TORN_DOWN:
+        execution_torn_down(e, *now);
+        break;
+    case STOP:
+        execution_stop(e, *now);
+        break;
+    case CANCEL:
+        execution_cancel(e);
+        break;
+    case TRIGGERED:
+        execution_triggered(e, (uint64_t)value);
+        break;
+    case COMPLETED:
+        execution_completed(e, (uint64_t)value);
+        break;
+    case ABORTED:
+        execution_aborted(e, (uint64_t)value, *now);
+        break;
+    case PUBLISHED:
+        execution_published(e, (uint64_t)value);
+        break;
+    case TIME:
+        assert_true(value >= *now);
+        *now = value;
+        break;
+    case END_OF_STORY:
+        fail();
+    }
+    execution_tick(e, *now);
+}
+
+/* T tear down, R restore, D deploy, C checkpoints may start, S stop sources, L last checkpoint, E end. */
+static const char initials[] = "?TRDCSLE";
+
+static void tell(const struct row *rows, const struct restart_options *restart)
+{
+    struct execution_options options = { .subtask_count = 2,
+        .restart = restart == NULL ? restart_default : *restart,
+        .stop_timeout_ms = 60000,
+        .retry_ms = 1000 };
+    struct execution e;
+    int64_t now = 0;
+    execution_init(&e, &options);
+    for (int i = 0; rows[i].event != END_OF_STORY; i++) {
+        char actions[16] = "";
+        size_t count = 0;
+        feed(&e, rows[i].event, rows[i].value, &now);
+        for (enum execution_action a; (a = execution_take(&e)) != EXECUTION_NONE;)
+            actions[count++] = initials[a];
+        if (strcmp(actions, rows[i].actions) != 0 || e.state != rows[i].state)
+            fail_msg("row %d: actions '%s' state %s, expected '%s' %s", i, actions,
+                execution_state_name(e.state), rows[i].actions,
+                execution_state_name(rows[i].state));
+    }
+    execution_release(&e);
+}
+
+/* clang-format off */
+#define STARTED \
+    { START, 0, "R", EXECUTION_CREATED }, \
+    { RESTORED, 0, "D", EXECUTION_RUNNING }, \
+    { TASK_RUNNING, 1, "", EXECUTION_RUNNING }, \
+    { TASK_RUNNING, 0, "C", EXECUTION_RUNNING }
+#define THE_END { END_OF_STORY, 0, "", EXECUTION_CREATED }
+
+static void a_bounded_job_ends_when_its_last_checkpoint_is_published(void **state)
+{
+    const struct row rows[] = { STARTED,
+        { TRIGGERED, 1, "", EXECUTION_RUNNING },
+        { TASK_ENDED, 0, "", EXECUTION_RUNNING },
+        { TASK_ENDED, 0, "", EXECUTION_RUNNING },
+        { TASK_ENDED, 1, "L", EXECUTION_FINISHING },
+        { COMPLETED, 1, "", EXECUTION_FINISHING }, /* from before the end */
+        { PUBLISHED, 1, "", EXECUTION_FINISHING },
+        { TRIGGERED, 2, "", EXECUTION_FINISHING },
+        { PUBLISHED, 1, "", EXECUTION_FINISHING },
+        { COMPLETED, 2, "", EXECUTION_FINISHING },
+        { PUBLISHED, 1, "", EXECUTION_FINISHING },
+        { PUBLISHED, 2, "T", EXECUTION_FINISHED },
+        { TORN_DOWN, 0, "E", EXECUTION_FINISHED },
+        { CANCEL, 0, "", EXECUTION_FINISHED }, THE_END };
+    tell(rows, NULL);
+}
+
+static void a_last_checkpoint_that_fails_is_asked_for_again(void **state)
+{
+    const struct row rows[] = { STARTED,
+        { TASK_ENDED, 0, "", EXECUTION_RUNNING },
+        { TASK_ENDED, 1, "L", EXECUTION_FINISHING },
+        { TRIGGERED, 5, "", EXECUTION_FINISHING },
+        { ABORTED, 5, "", EXECUTION_FINISHING },
+        { TIME, 999, "", EXECUTION_FINISHING },
+        { TIME, 1000, "L", EXECUTION_FINISHING },
+        { TRIGGERED, 6, "", EXECUTION_FINISHING },
+        { COMPLETED, 6, "", EXECUTION_FINISHING },
+        { PUBLISHED, 6, "T", EXECUTION_FINISHED }, THE_END };
+    tell(rows, NULL);
+}
+
+static void a_regular_checkpoint_after_a_failed_last_one_serves_as_well(void **state)
+{
+    const struct row rows[] = { STARTED,
+        { TASK_ENDED, 0, "", EXECUTION_RUNNING },
+        { TASK_ENDED, 1, "L", EXECUTION_FINISHING },
+        { TRIGGERED, 5, "", EXECUTION_FINISHING },
+        { ABORTED, 5, "", EXECUTION_FINISHING },
+        { TRIGGERED, 6, "", EXECUTION_FINISHING },
+        { TIME, 2000, "", EXECUTION_FINISHING },
+        { COMPLETED, 6, "", EXECUTION_FINISHING },
+        { PUBLISHED, 6, "T", EXECUTION_FINISHED }, THE_END };
+    tell(rows, NULL);
+}
+
+static void a_stop_takes_a_last_checkpoint_and_ends(void **state)
+{
+    const struct row rows[] = { STARTED,
+        { STOP, 0, "SL", EXECUTION_STOPPING },
+        { STOP, 0, "", EXECUTION_STOPPING },
+        { TRIGGERED, 1, "", EXECUTION_STOPPING },
+        { TASK_ENDED, 0, "", EXECUTION_STOPPING },
+        { TASK_ENDED, 1, "", EXECUTION_STOPPING },
+        { COMPLETED, 1, "", EXECUTION_STOPPING },
+        { PUBLISHED, 1, "T", EXECUTION_FINISHED },
+        { TORN_DOWN, 0, "E", EXECUTION_FINISHED }, THE_END };
+    tell(rows, NULL);
+}
+
+static void a_stop_before_all_tasks_run_waits_for_them(void **state)
+{
+    const struct row rows[] = {
+        { START, 0, "R", EXECUTION_CREATED },
+        { RESTORED, 0, "D", EXECUTION_RUNNING },
+        { TASK_RUNNING, 1, "", EXECUTION_RUNNING },
+        { STOP, 0, "S", EXECUTION_STOPPING },
+        { TASK_RUNNING, 0, "CL", EXECUTION_STOPPING }, THE_END };
+    tell(rows, NULL);
+}
+
+static void a_stop_that_takes_too_long_fails(void **state)
+{
+    const struct row rows[] = { STARTED,
+        { TIME, 5000, "", EXECUTION_RUNNING },
+        { STOP, 0, "SL", EXECUTION_STOPPING },
+        { TRIGGERED, 1, "", EXECUTION_STOPPING },
+        { TIME, 64999, "", EXECUTION_STOPPING },
+        { TIME, 65000, "T", EXECUTION_FAILING },
+        { TORN_DOWN, 0, "E", EXECUTION_FAILED }, THE_END };
+    tell(rows, NULL);
+}
+
+static void a_failure_while_stopping_does_not_restart(void **state)
+{
+    const struct row rows[] = { STARTED,
+        { STOP, 0, "SL", EXECUTION_STOPPING },
+        { FAILED_RETRY, 0, "T", EXECUTION_FAILING },
+        { TORN_DOWN, 0, "E", EXECUTION_FAILED }, THE_END };
+    tell(rows, NULL);
+}
+
+static void a_stop_between_failure_and_restart_ends_as_failed(void **state)
+{
+    const struct row failing[] = { STARTED,
+        { FAILED_USER, 0, "T", EXECUTION_FAILING },
+        { STOP, 0, "", EXECUTION_FAILING },
+        { TORN_DOWN, 0, "E", EXECUTION_FAILED }, THE_END };
+    const struct row restarting[] = { STARTED,
+        { FAILED_USER, 0, "T", EXECUTION_FAILING },
+        { TORN_DOWN, 0, "", EXECUTION_RESTARTING },
+        { STOP, 0, "E", EXECUTION_FAILED }, THE_END };
+    tell(failing, NULL);
+    tell(restarting, NULL);
+}
+
+static void a_failure_restarts_after_its_delay(void **state)
+{
+    const struct row rows[] = { STARTED,
+        { FAILED_USER, 0, "T", EXECUTION_FAILING },
+        { FAILED_RETRY, 0, "", EXECUTION_FAILING }, /* in the wake of the first */
+        { TASK_ENDED, 0, "", EXECUTION_FAILING },
+        { TORN_DOWN, 0, "", EXECUTION_RESTARTING },
+        { TIME, 999, "", EXECUTION_RESTARTING },
+        { TIME, 1000, "R", EXECUTION_RESTARTING },
+        { TIME, 90000, "", EXECUTION_RESTARTING },
+        { RESTORED, 0, "D", EXECUTION_RUNNING },
+        { TASK_RUNNING, 0, "", EXECUTION_RUNNING },
+        { TASK_RUNNING, 1, "C", EXECUTION_RUNNING },
+        { FAILED_USER, 0, "T", EXECUTION_FAILING },
+        { TORN_DOWN, 0, "", EXECUTION_RESTARTING },
+        { TIME, 91999, "", EXECUTION_RESTARTING },
+        { TIME, 92000, "R", EXECUTION_RESTARTING }, THE_END };
+    tell(rows, NULL);
+}
+
+static void a_failed_restore_waits_and_tries_again(void **state)
+{
+    const struct row rows[] = { STARTED,
+        { FAILED_USER, 0, "T", EXECUTION_FAILING },
+        { TORN_DOWN, 0, "", EXECUTION_RESTARTING },
+        { TIME, 1000, "R", EXECUTION_RESTARTING },
+        { FAILED_USER, 0, "", EXECUTION_RESTARTING },
+        { TIME, 2999, "", EXECUTION_RESTARTING },
+        { TIME, 3000, "R", EXECUTION_RESTARTING },
+        { FAILED_FENCED, 0, "E", EXECUTION_FAILED }, THE_END };
+    tell(rows, NULL);
+}
+
+static void a_finishing_job_restarts_and_finishes_again(void **state)
+{
+    const struct row rows[] = { STARTED,
+        { TASK_ENDED, 0, "", EXECUTION_RUNNING },
+        { TASK_ENDED, 1, "L", EXECUTION_FINISHING },
+        { TRIGGERED, 5, "", EXECUTION_FINISHING },
+        { COMPLETED, 5, "", EXECUTION_FINISHING },
+        { FAILED_RETRY, 0, "T", EXECUTION_FAILING },
+        { TORN_DOWN, 0, "", EXECUTION_RESTARTING },
+        { TIME, 1000, "R", EXECUTION_RESTARTING },
+        { RESTORED, 0, "D", EXECUTION_RUNNING },
+        { TASK_RUNNING, 0, "", EXECUTION_RUNNING },
+        { TASK_RUNNING, 1, "C", EXECUTION_RUNNING },
+        { TASK_ENDED, 0, "", EXECUTION_RUNNING },
+        { PUBLISHED, 5, "", EXECUTION_RUNNING },
+        { TASK_ENDED, 1, "L", EXECUTION_FINISHING }, THE_END };
+    tell(rows, NULL);
+}
+
+static void errors_that_would_only_happen_again_are_final(void **state)
+{
+    static const enum event finals[] = { FAILED_FENCED, FAILED_STATE, FAILED_LIMIT };
+    for (size_t i = 0; i < sizeof(finals) / sizeof(finals[0]); i++) {
+        const struct row rows[] = { STARTED,
+            { finals[i], 0, "T", EXECUTION_FAILING },
+            { TORN_DOWN, 0, "E", EXECUTION_FAILED }, THE_END };
+        tell(rows, NULL);
+    }
+}
+
+static void before_all_tasks_ran_only_retriable_errors_restart(void **state)
+{
+    const struct row user[] = {
+        { START, 0, "R", EXECUTION_CREATED },
+        { RESTORED, 0, "D", EXECUTION_RUNNING },
+        { TASK_RUNNING, 1, "", EXECUTION_RUNNING },
+        { FAILED_USER, 0, "T", EXECUTION_FAILING },
+        { TORN_DOWN, 0, "E", EXECUTION_FAILED }, THE_END };
+    const struct row retriable[] = {
+        { START, 0, "R", EXECUTION_CREATED },
+        { RESTORED, 0, "D", EXECUTION_RUNNING },
+        { FAILED_RETRY, 0, "T", EXECUTION_FAILING },
+        { TORN_DOWN, 0, "", EXECUTION_RESTARTING }, THE_END };
+    tell(user, NULL);
+    tell(retriable, NULL);
+}
+
+static void a_first_restore_that_fails_ends_the_job(void **state)
+{
+    const struct row rows[] = {
+        { START, 0, "R", EXECUTION_CREATED },
+        { FAILED_RETRY, 0, "E", EXECUTION_FAILED },
+        { RESTORED, 0, "", EXECUTION_FAILED }, THE_END };
+    tell(rows, NULL);
+}
+
+static void without_a_strategy_every_failure_is_final(void **state)
+{
+    const struct restart_options none = { .kind = RESTART_NONE };
+    const struct row rows[] = { STARTED,
+        { FAILED_RETRY, 0, "T", EXECUTION_FAILING },
+        { TORN_DOWN, 0, "E", EXECUTION_FAILED }, THE_END };
+    tell(rows, &none);
+}
+
+static void a_cancel_tears_down_from_anywhere(void **state)
+{
+    const struct row running[] = { STARTED,
+        { STOP, 0, "SL", EXECUTION_STOPPING },
+        { CANCEL, 0, "T", EXECUTION_CANCELLING },
+        { FAILED_USER, 0, "", EXECUTION_CANCELLING },
+        { TORN_DOWN, 0, "E", EXECUTION_CANCELED }, THE_END };
+    const struct row created[] = {
+        { START, 0, "R", EXECUTION_CREATED },
+        { CANCEL, 0, "E", EXECUTION_CANCELED },
+        { RESTORED, 0, "", EXECUTION_CANCELED }, THE_END };
+    tell(running, NULL);
+    tell(created, NULL);
+}
+
+static void a_stop_before_anything_ran_just_ends(void **state)
+{
+    const struct row rows[] = {
+        { START, 0, "R", EXECUTION_CREATED },
+        { STOP, 0, "E", EXECUTION_FINISHED },
+        { RESTORED, 0, "", EXECUTION_FINISHED }, THE_END };
+    tell(rows, NULL);
+}
+/* clang-format on */
+
+/* -- restart strategies --------------------------------------------------------------------------- */
+
+static void fixed_delays_run_out(void **state)
+{
+    struct restart_options options = { .kind = RESTART_FIXED, .delay_ms = 500, .attempts_max = 2 };
+    struct restart restart;
+    int64_t delay;
+    restart_init(&restart, &options);
+    assert_true(restart_next(&restart, 0, 0, &delay));
+    assert_int_equal(delay, 500);
+    assert_true(restart_next(&restart, 10000000, 0, &delay));
+    assert_int_equal(delay, 500);
+    assert_false(restart_next(&restart, 20000000, 0, &delay));
+}
+
+static void exponential_delays_grow_to_their_maximum(void **state)
+{
+    static const int64_t delays[] = { 1000, 2000, 4000, 8000, 16000, 32000, 60000, 60000 };
+    struct restart restart;
+    int64_t delay, now = 0;
+    restart_init(&restart, &restart_default);
+    for (size_t i = 0; i < sizeof(delays) / sizeof(delays[0]); i++) {
+        assert_true(restart_next(&restart, now, 1000, &delay));
+        assert_int_equal(delay, delays[i]);
+        now += delay + 10;
+    }
+}
+
+static void a_job_that_ran_long_starts_again_from_the_first_delay(void **state)
+{
+    struct restart restart;
+    int64_t delay;
+    restart_init(&restart, &restart_default);
+    assert_true(restart_next(&restart, 0, 1000, &delay));
+    assert_true(restart_next(&restart, 5000, 1000, &delay));
+    assert_int_equal(delay, 2000);
+    assert_true(restart_next(&restart, 7000 + 599999, 1000, &delay));
+    assert_int_equal(delay, 4000);
+    int64_t restarted = 7000 + 599999 + 4000;
+    assert_true(restart_next(&restart, restarted + 600000, 1000, &delay));
+    assert_int_equal(delay, 1000);
+}
+
+static void jitter_stays_within_its_share(void **state)
+{
+    for (uint64_t random = 0; random < 5000; random += 7) {
+        struct restart restart;
+        int64_t delay;
+        restart_init(&restart, &restart_default);
+        assert_true(restart_next(&restart, 0, random, &delay));
+        assert_in_range(delay, 900, 1100);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_bounded_job_ends_when_its_last_checkpoint_is_published),
+        cmocka_unit_test(a_last_checkpoint_that_fails_is_asked_for_again),
+        cmocka_unit_test(a_regular_checkpoint_after_a_failed_last_one_serves_as_well),
+        cmocka_unit_test(a_stop_takes_a_last_checkpoint_and_ends),
+        cmocka_unit_test(a_stop_before_all_tasks_run_waits_for_them),
+        cmocka_unit_test(a_stop_that_takes_too_long_fails),
+        cmocka_unit_test(a_failure_while_stopping_does_not_restart),
+        cmocka_unit_test(a_stop_between_failure_and_restart_ends_as_failed),
+        cmocka_unit_test(a_failure_restarts_after_its_delay),
+        cmocka_unit_test(a_failed_restore_waits_and_tries_again),
+        cmocka_unit_test(a_finishing_job_restarts_and_finishes_again),
+        cmocka_unit_test(errors_that_would_only_happen_again_are_final),
+        cmocka_unit_test(before_all_tasks_ran_only_retriable_errors_restart),
+        cmocka_unit_test(a_first_restore_that_fails_ends_the_job),
+        cmocka_unit_test(without_a_strategy_every_failure_is_final),
+        cmocka_unit_test(a_cancel_tears_down_from_anywhere),
+        cmocka_unit_test(a_stop_before_anything_ran_just_ends),
+        cmocka_unit_test(fixed_delays_run_out),
+        cmocka_unit_test(exponential_delays_grow_to_their_maximum),
+        cmocka_unit_test(a_job_that_ran_long_starts_again_from_the_first_delay),
+        cmocka_unit_test(jitter_stays_within_its_share),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
