@@ -174,7 +174,7 @@ struct coordinator_action coordinator_tick(struct coordinator *coordinator, int6
     case COORDINATOR_STORING:
         return none; /* ends with coordinator_stored, however long it takes */
     }
-    ASSERT(!"a known phase");
+    ASSERT(false && "a known phase");
     return none;
 }
 
