@@ -5,7 +5,7 @@
  * it means the same; a number is what strtod says, and written and read again it is the same; what
  * weir_json decodes, it encodes to bytes that it decodes and encodes to the same bytes. */
 #include "base/buffer.h"
-#include "runtime/task/context.h"
+#include "test/support/stub_ctx.h"
 
 #include <weir/json.h>
 
@@ -266,14 +266,14 @@ WEIR_TYPE(event, WEIR_FIELD(1, event, event_id), WEIR_FIELD(2, event, ts),
     WEIR_FIELD(3, event, amount), WEIR_FIELD(4, event, vip), WEIR_FIELD(5, event, small),
     WEIR_FIELD(6, event, count), WEIR_FIELD(7, event, large));
 
-static struct weir_ctx ctx;
+static weir_ctx *ctx;
 static struct weir_format format;
 
 static weir_error *decode(weir_str value, struct event *event)
 {
     struct weir_message message = { .value = value };
     *event = (struct event){ .ts = 0 };
-    return format.format_class->decode(&format, &ctx, &message, event);
+    return format.format_class->decode(&format, ctx, &message, event);
 }
 
 static void encode(const struct event *event, weir_buffer *value)
@@ -308,9 +308,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     if (size > 65536)
         return 0;
-    struct arena scratch;
-    arena_init(&scratch, 4096, 16u << 20);
-    ctx.scratch = &scratch;
+    ctx = stub_ctx_new(0, 1);
     format = weir_json(&event_type);
     weir_str text = { (const char *)data, size };
     weir_buffer *buffer = weir_buffer_new(1u << 20);
@@ -318,6 +316,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     enum weir_json_kind kind = check_reader(text, expected, buffer);
     check_format(text, expected, kind == WEIR_JSON_OBJECT);
     weir_buffer_free(buffer);
-    arena_release(&scratch);
+    stub_ctx_free(ctx);
     return 0;
 }
