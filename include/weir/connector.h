@@ -52,7 +52,7 @@ struct weir_format_class {
     /* Plan time: does it fit the type? Every mistake in one error. NULL: always. */
     weir_error *(*validate)(const struct weir_format *format);
     /* Bytes to record. `record` is zeroed; its strings may point into the message or into `scratch`
-     * (from weir_decode_scratch), both valid until the batch has been handled. A WEIR_E_DATA error
+     * (from weir_scratch), both valid until the batch has been handled. A WEIR_E_DATA error
      * makes the message a dead letter. NULL: cannot decode. */
     weir_error *(*decode)(const struct weir_format *format, weir_ctx *ctx,
         const struct weir_message *message, void *record);
