@@ -4,9 +4,8 @@
  * than the caches next to the core). Of several rounds the best counts: the machine is shared.
  *
  * Output: name TAB value TAB unit TAB goal TAB ok|short. */
-#include "base/memory.h"
 #include "base/os.h"
-#include "runtime/task/context.h"
+#include "test/support/stub_ctx.h"
 
 #include <weir/json.h>
 
@@ -39,8 +38,7 @@ struct corpus {
 };
 static struct corpus flat, shuffled, nested, strings;
 static struct weir_format format;
-static struct weir_ctx ctx;
-static struct arena scratch;
+static weir_ctx *ctx;
 static weir_buffer *out;
 
 static void corpus_add(struct corpus *corpus, uint32_t index, const char *text)
@@ -108,7 +106,7 @@ static void decode_one(weir_str text)
 {
     struct weir_message message = { .value = text };
     struct event event = { .ts = 0 };
-    must(format.format_class->decode(&format, &ctx, &message, &event) == NULL && event.ts != 0,
+    must(format.format_class->decode(&format, ctx, &message, &event) == NULL && event.ts != 0,
         "not decoded");
 }
 
@@ -154,7 +152,7 @@ static void walk_ids(struct weir_json_reader *json, struct event *event)
                        : weir_json_is(json, WEIR_STR("phone")) ? &event->phone
                                                                : &event->device;
         must(weir_json_value(json) == WEIR_JSON_STRING, "an id that is no string");
-        *to = weir_json_string(json, &ctx);
+        *to = weir_json_string(json, ctx);
     }
 }
 
@@ -165,7 +163,7 @@ static void walk_member(struct weir_json_reader *json, struct event *event)
     if (kind == WEIR_JSON_OBJECT && name.size == 3)
         walk_ids(json, event);
     else if (kind == WEIR_JSON_STRING)
-        event->type = weir_json_string(json, &ctx);
+        event->type = weir_json_string(json, ctx);
     else if (kind == WEIR_JSON_NUMBER && name.size == 2)
         weir_json_to_i64(json->text, &event->ts);
     else if (kind == WEIR_JSON_NUMBER)
@@ -196,7 +194,7 @@ static void report(const char *name, void (*one)(weir_str text), const struct co
         for (uint32_t i = 0; i < EVENTS; i++) {
             one(corpus->texts[i]);
             if (i % 256 == 255)
-                arena_reset(&scratch);
+                stub_ctx_next_batch(ctx);
         }
         double rate = (double)size / MB / ((double)(os_monotonic_ns() - start) / 1e9);
         best = rate > best ? rate : best;
@@ -206,8 +204,7 @@ static void report(const char *name, void (*one)(weir_str text), const struct co
 
 int main(void)
 {
-    arena_init(&scratch, 64u << 10, 64u << 20);
-    ctx.scratch = &scratch;
+    ctx = stub_ctx_new(0, 1);
     format = weir_json(&event_type);
     out = weir_buffer_new(1u << 20);
     struct corpus *all[] = { &flat, &shuffled, &nested, &strings };
@@ -227,6 +224,6 @@ int main(void)
     for (size_t i = 0; i < 4; i++)
         mem_free(all[i]->bytes);
     weir_buffer_free(out);
-    arena_release(&scratch);
+    stub_ctx_free(ctx);
     return 0;
 }

@@ -1,6 +1,6 @@
 /* json_test.c -- weir_json: objects to structs and back, and which reason a bad one gets. */
 #include "base/buffer.h"
-#include "runtime/task/context.h"
+#include "test/support/stub_ctx.h"
 
 #include <weir/json.h>
 
@@ -25,22 +25,19 @@ WEIR_TYPE(all, WEIR_FIELD(1, all, flag), WEIR_FIELD(2, all, i32), WEIR_FIELD(3, 
     WEIR_FIELD(4, all, i64), WEIR_FIELD(5, all, u64), WEIR_FIELD(6, all, f64),
     WEIR_FIELD(7, all, text), WEIR_FIELD(8, all, a_name_longer_than_a_pattern));
 
-/* A context that can give scratch memory, which is all that a format asks of it. */
-static struct weir_ctx ctx;
-static struct arena scratch;
+static weir_ctx *ctx;
 static struct weir_format format;
 
 static int set_up(void **state)
 {
-    arena_init(&scratch, 4096, 1u << 20);
-    ctx.scratch = &scratch;
+    ctx = stub_ctx_new(0, 1);
     format = weir_json(&all_type);
     return 0;
 }
 
 static int tear_down(void **state)
 {
-    arena_release(&scratch);
+    stub_ctx_free(ctx);
     return 0;
 }
 
@@ -48,7 +45,7 @@ static weir_error *decode(weir_str value, struct all *record)
 {
     struct weir_message message = { .value = value };
     *record = (struct all){ .flag = false };
-    return format.format_class->decode(&format, &ctx, &message, record);
+    return format.format_class->decode(&format, ctx, &message, record);
 }
 
 /* -- decoding --------------------------------------------------------------------------------- */
@@ -115,7 +112,7 @@ static void strings_borrow_from_the_message_unless_escaped(void **state)
     assert_true(mem_count() - count <= 1); /* at most the arena's first block */
     count = mem_count();
     for (int i = 0; i < 100; i++) {
-        arena_reset(&scratch);
+        stub_ctx_next_batch(ctx);
         assert_null(decode(value, &all));
     }
     assert_true(mem_count() == count);
@@ -233,7 +230,7 @@ static void odd_names_are_escaped_and_found(void **state)
     weir_buffer *value = weir_buffer_new(1000);
     assert_string_equal(encode(&with, record, value), "{\"a\\\"b\\\\c\":1,\"n\xc3\xa9\":2}");
     struct weir_message message = { .value = weir_buffer_view(value) };
-    assert_null(with.format_class->decode(&with, &ctx, &message, back));
+    assert_null(with.format_class->decode(&with, ctx, &message, back));
     assert_memory_equal(back, record, sizeof(record));
     weir_buffer_free(value);
 }
