@@ -30,7 +30,7 @@ enum plan_output_kind { PLAN_OUTPUT_MAIN, PLAN_OUTPUT_SIDE, PLAN_OUTPUT_DEAD_LET
 /* Where what an operator emits goes. One operator may have several targets for one output. */
 struct plan_target {
     enum plan_output_kind output;
-    uint32_t side;      /* index into the operator's sides, PLAN_OUTPUT_SIDE */
+    uint32_t side; /* index into the operator's sides, PLAN_OUTPUT_SIDE */
     bool is_chained;
     uint32_t operator_; /* is_chained: index into the vertex's operators, larger than this one's */
     uint32_t edge;      /* else: index into the plan's edges */
@@ -38,27 +38,27 @@ struct plan_target {
 
 struct plan_operator {
     enum plan_operator_kind kind;
-    const char *uid;  /* never NULL; made from the name for stateless operators */
-    const char *name; /* for people, unique in the plan */
+    const char *uid;                /* never NULL; made from the name for stateless operators */
+    const char *name;               /* for people, unique in the plan */
     const struct weir_operator *op; /* PLAN_OPERATOR */
     struct weir_source source;      /* PLAN_SOURCE */
     struct weir_sink sink;          /* PLAN_SINK */
     const void *config;
     const struct weir_type *in, *out; /* NULL: none */
     bool is_keyed;
-    struct weir_key key; /* of the input, is_keyed */
+    struct weir_key key;  /* of the input, is_keyed */
     bool has_keyed_state; /* states or timers: it gets a backend */
     bool has_event_time;  /* PLAN_SOURCE */
     uint32_t event_time_offset;
     int64_t out_of_orderness_ms;
-    bool has_dead_letters; /* connected */
+    bool has_dead_letters;                /* connected */
     uint32_t dead_letters_per_second_max; /* 0: no limit */
     const struct plan_target *targets;
     uint32_t target_count;
 };
 
 struct plan_vertex {
-    const char *name; /* "events -> clean -> dedupe": the operators */
+    const char *name;                      /* "events -> clean -> dedupe": the operators */
     const struct plan_operator *operators; /* 0 is the head */
     uint32_t operator_count;
     uint32_t parallelism;
