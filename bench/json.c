@@ -1,4 +1,5 @@
-/* json.c -- bytes of JSON per second and core: into a struct, into variables by hand, skipped, written.
+/* json.c -- bytes of JSON per second and core: into a struct, into variables by hand, skipped,
+ * written.
  *
  * The events are those of jobs/userprofile, 215 to 300 bytes, 16,384 different ones (4 MB: larger
  * than the caches next to the core). Of the rounds the median counts.

@@ -2,19 +2,20 @@
  *
  *      builder (verbs of job.h)  ->  graph: nodes and edges as written  ->  plan
  *
- * The plan groups operators into vertices: operators of one vertex are chained, one subtask runs them
- * all by calls. Between vertices go edges, with a partitioner. Chaining follows Flink's isChainable:
- * same parallelism, one input edge downstream, same slot-sharing group, FORWARD, upstream strategy
- * not NEVER, downstream ALWAYS. A side output or dead-letter stream is an edge of its own and is
- * chained by the same rule.
+ * The plan groups operators into vertices: operators of one vertex are chained, one subtask runs
+ * them all by calls. Between vertices go edges, with a partitioner. Chaining follows Flink's
+ * isChainable: same parallelism, one input edge downstream, same slot-sharing group, FORWARD,
+ * upstream strategy not NEVER, downstream ALWAYS. A side output or dead-letter stream is an edge
+ * of its own and is chained by the same rule.
  *
  * Slots: subtask i of every vertex of a slot-sharing group shares slot i of that group.
  *
- * plan_build checks everything and reports all mistakes in one error, a line each, naming operators
- * as the user wrote them: types that differ along an edge (both names), duplicate uid, state or timers
- * or counters without uid, a stateful operator on an unkeyed stream, a key of another type, an
- * operator without callbacks, a job without sources or sinks, parallelism out of range, a source or
- * sink whose options do not validate, names that are missing. (A cycle cannot be written.)
+ * plan_build checks everything and reports all mistakes in one error, a line each, naming
+ * operators as the user wrote them: types that differ along an edge (both names), duplicate uid,
+ * state or timers or counters without uid, a stateful operator on an unkeyed stream, a key of
+ * another type, an operator without callbacks, a job without sources or sinks, parallelism out of
+ * range, a source or sink whose options do not validate, names that are missing. (A cycle cannot
+ * be written.)
  *
  * Thread: immutable after plan_build; it outlives every task. */
 #ifndef WEIR_GRAPH_PLAN_H
@@ -104,8 +105,8 @@ struct plan_options {
 weir_error *plan_build(weir_job *job, const struct plan_options *options, const struct plan **plan)
     WEIR_MUST_USE;
 
-/* -- explain*.c: the plan as text (for a terminal), JSON, or Graphviz dot, appended to `out`. The same
- * plan gives the same bytes.
+/* -- explain*.c: the plan as text (for a terminal), JSON, or Graphviz dot, appended to `out`. The
+ * same plan gives the same bytes.
  *
  * JSON, one object and a line feed; `?` may be null:
  *   job, fingerprint (16 hexadecimal digits), max_parallelism, subtasks

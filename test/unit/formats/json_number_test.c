@@ -1,4 +1,5 @@
-/* json_number_test.c -- numbers in and out: borders, rounding, shortest decimals, another locale. */
+/* json_number_test.c -- numbers in and out: borders, rounding, shortest decimals, another
+ * locale. */
 #include "base/buffer.h"
 
 #include <weir/json.h>

@@ -1,7 +1,7 @@
 /* batch_test.c -- map and filter given whole batches, by a context that is only this file's.
  *
- * The verbs that they call are defined here, so the engine's are not linked: what is seen is exactly
- * what an operator asks of it. */
+ * The verbs that they call are defined here, so the engine's are not linked: what is seen is
+ * exactly what an operator asks of it. */
 #include "operator_fixture.h"
 
 #define ROWS        256u

@@ -1,4 +1,5 @@
-/* operator_fixture.h -- a job with one source, for the verb under test, and the operator it made. */
+/* operator_fixture.h -- a job with one source, for the verb under test, and the operator it
+ * made. */
 #ifndef WEIR_TEST_OPERATOR_FIXTURE_H
 #define WEIR_TEST_OPERATOR_FIXTURE_H
 
