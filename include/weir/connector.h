@@ -92,6 +92,11 @@ WEIR_API void weir_file_add(weir_ctx *ctx, const char *path);
  * weir_file_add was given); NULL: it has none such. Read-only: other checkpoints may share it. */
 WEIR_API const char *weir_file_find(const weir_ctx *ctx, weir_str file_name);
 
+/* In snapshot: a finished file outside of weir_staging_dir that must be durable, and its name in its
+ * directory, too, before the checkpoint can complete: a worker syncs both. A sync that fails fails the
+ * task, because what the file holds is unknown then, and a second sync would tell nothing. */
+WEIR_API void weir_sync_add(weir_ctx *ctx, const char *path);
+
 WEIR_API const char *weir_job_name_of(const weir_ctx *ctx);
 WEIR_API const char *weir_uid_of(const weir_ctx *ctx); /* of the source, sink or operator */
 /* A random number made at a fresh start and kept in every checkpoint since. */
