@@ -75,7 +75,8 @@ WEIR_API bool weir_json_member_if(struct weir_json_reader *json, weir_str name);
 WEIR_API bool weir_json_element(struct weir_json_reader *json);
 /* Passes over the rest of a value just begun, checking it: nothing but for objects and arrays. */
 WEIR_API void weir_json_skip(struct weir_json_reader *json, enum weir_json_kind kind);
-/* True when the value has ended, only white space follows, and all of it was right. */
+/* True when only white space follows the value and all of it was right. Every object and array that
+ * was begun must have been read to its end or skipped (asserted), unless there was an error. */
 WEIR_API bool weir_json_end(struct weir_json_reader *json);
 
 WEIR_API const char *weir_json_reason(const struct weir_json_reader *json); /* or NULL */
