@@ -226,8 +226,9 @@ static void join(struct entries *entries, uint32_t index)
         return;
     struct leaf *leaf = entries->leaves[index].leaf, *next = entries->leaves[index + 1].leaf;
     uint32_t count = leaf->count + next->count;
-    if (count > LEAF_MAX / 2 || count > leaf->capacity)
+    if (count > LEAF_MAX / 2)
         return;
+    ASSERT(leaf->capacity == LEAF_MAX); /* only the last leaf may be smaller: see split */
     memcpy(leaf->items + leaf->count, next->items, next->count * sizeof(leaf->items[0]));
     leaf->count = count;
     leaves_delete(entries, index + 1);

@@ -561,8 +561,10 @@ static void processing_time_to_live(void **state)
     keyed_set_time(it.keyed, 1201, INT64_MIN);
     key_is(&it, "a");
     assert_int_equal(((const struct profile *)keyed_read(it.keyed, TTL_FIXED, str("")))->visits, 8);
-    keyed_reducing_add(it.keyed, TTL_SUM, &(struct profile){ .visits = 1 });
-    assert_int_equal(((const struct profile *)keyed_read(it.keyed, TTL_SUM, str("")))->visits, 1);
+    keyed_reducing_add(it.keyed, TTL_SUM, &(struct profile){ .visits = 1, .user_id = 9 });
+    const struct profile *sum = keyed_read(it.keyed, TTL_SUM, str(""));
+    assert_int_equal(sum->visits, 1);
+    assert_int_equal(sum->user_id, 9); /* the first one as it is, not merged into zeroes */
     commit(&it);
     end(&it);
 }
