@@ -2,7 +2,7 @@
  *
  * A failed ASSERT is a defect of Weir or of a caller, never bad input. It prints the expression and
  * the place and aborts: the job restarts from its last checkpoint, which is safe, where going on
- * with a broken invariant is not. */
+ * with a broken invariant is not. What cannot be reached: ASSERT(false && "why"). */
 #ifndef WEIR_BASE_ASSERT_H
 #define WEIR_BASE_ASSERT_H
 

@@ -91,8 +91,10 @@ weir_error *os_open(const char *path, enum os_open_mode mode, struct os_file **f
 weir_error *os_read_at(struct os_file *file, uint64_t offset, void *bytes, size_t size, size_t *got)
 {
     ASSERT(!file->is_for_writing);
-    ASSERT(offset <= INT64_MAX - size);
+    ASSERT(size <= INT64_MAX);
     *got = 0;
+    if (offset > INT64_MAX - size) /* may come from a damaged file: no assertion */
+        return failed("read", file->path, EINVAL);
     WEIR_TRY(
         failed("read", file->path, os_current->read_at(file->handle, offset, bytes, size, got)));
     ASSERT(*got <= size);
@@ -197,11 +199,17 @@ weir_error *os_link(const char *from, const char *to)
     return error == NULL ? NULL : weir_error_wrap(error, "cannot make '%s'", to);
 }
 
+/* ENOTDIR: below a file there is nothing, either. */
+static bool is_missing(int error)
+{
+    return error == ENOENT || error == ENOTDIR;
+}
+
 weir_error *os_remove(const char *path)
 {
     WEIR_TRY(check_path(path));
     int error = os_current->remove(path);
-    return failed("remove", path, error == ENOENT ? 0 : error);
+    return failed("remove", path, is_missing(error) ? 0 : error);
 }
 
 /* Tries to remove the path itself first: that removes files, empty directories and symbolic links
@@ -209,7 +217,7 @@ weir_error *os_remove(const char *path)
 static weir_error *remove_tree(const char *path, uint32_t depth)
 {
     int error = os_current->remove(path);
-    if (error == 0 || error == ENOENT)
+    if (error == 0 || is_missing(error))
         return NULL;
     if (error != ENOTEMPTY && error != EEXIST)
         return failed("remove", path, error);

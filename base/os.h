@@ -74,7 +74,7 @@ weir_error *os_write_file(const char *path, const void *bytes, size_t size) WEIR
 struct waker; /* an eventfd */
 struct waker *waker_new(void);
 void waker_free(struct waker *waker);
-void waker_wake(struct waker *waker); /* Thread: any; costs a load if awake */
+void waker_wake(struct waker *waker); /* Thread: any; awake: a fence and a load, 20 ns */
 /* Returns when woken since the last return, or at the time-out (negative: none), or early. */
 void waker_wait(struct waker *waker, int64_t timeout_ms);
 int waker_fd(const struct waker *waker);

@@ -52,7 +52,7 @@ struct weir_format_class {
     /* Plan time: does it fit the type? Every mistake in one error. NULL: always. */
     weir_error *(*validate)(const struct weir_format *format);
     /* Bytes to record. `record` is zeroed; its strings may point into the message or into `scratch`
-     * (from weir_decode_scratch), both valid until the batch has been handled. A WEIR_E_DATA error
+     * (from weir_scratch), both valid until the batch has been handled. A WEIR_E_DATA error
      * makes the message a dead letter. NULL: cannot decode. */
     weir_error *(*decode)(const struct weir_format *format, weir_ctx *ctx,
         const struct weir_message *message, void *record);
@@ -70,7 +70,8 @@ WEIR_API struct weir_format weir_msgpack(const struct weir_type *type); /* map: 
 
 /* -- what every connector may ask --------------------------------------------------------------- */
 
-/* Items of the restored checkpoint, from all old subtasks; count 0 at a fresh start. In open. */
+/* Items of the restored checkpoint, from all old subtasks; count 0 at a fresh start. In open; for
+ * sources as long as they live. */
 struct weir_item {
     weir_str name, value;
     uint32_t subtask; /* the old subtask that wrote it */
@@ -79,6 +80,9 @@ WEIR_API uint32_t weir_item_count(const weir_ctx *ctx);
 WEIR_API struct weir_item weir_item_at(const weir_ctx *ctx, uint32_t index);
 /* In snapshot: adds an item; copied. */
 WEIR_API void weir_item_add(weir_ctx *ctx, weir_str name, weir_str value);
+/* For a connector that contains others: from here on item names are written with this prefix (static
+ * text), and only items with it are seen, without it. "" takes it away. */
+WEIR_API void weir_item_scope(weir_ctx *ctx, const char *prefix);
 /* In snapshot: makes a finished, synced file part of the checkpoint; `path` lies in
  * weir_staging_dir and stays the connector's to delete: the checkpoint has its own link or copy, kept
  * and verified at restore as long as a checkpoint refers to it. File names must differ between
@@ -87,6 +91,11 @@ WEIR_API void weir_file_add(weir_ctx *ctx, const char *path);
 /* In open: where a file of the restored checkpoint now lies, by its file name (the last part of what
  * weir_file_add was given); NULL: it has none such. Read-only: other checkpoints may share it. */
 WEIR_API const char *weir_file_find(const weir_ctx *ctx, weir_str file_name);
+
+/* In snapshot: a finished file outside of weir_staging_dir that must be durable, and its name in its
+ * directory, too, before the checkpoint can complete: a worker syncs both. A sync that fails fails the
+ * task, because what the file holds is unknown then, and a second sync would tell nothing. */
+WEIR_API void weir_sync_add(weir_ctx *ctx, const char *path);
 
 WEIR_API const char *weir_job_name_of(const weir_ctx *ctx);
 WEIR_API const char *weir_uid_of(const weir_ctx *ctx); /* of the source, sink or operator */
@@ -185,6 +194,8 @@ struct weir_sink_class {
     void (*close)(weir_ctx *ctx, void *instance);
 };
 
+/* The type of the records that reach a sink: what the format of a sink for any type is made of. */
+WEIR_API const struct weir_type *weir_in_type(const weir_ctx *ctx);
 /* Runs the format's encode into the ctx's buffers; the views in `message` are valid until the next
  * call. Over `size_max` bytes of key and value: WEIR_E_DATA "too-large". */
 WEIR_API weir_error *weir_sink_encode(weir_ctx *ctx, const struct weir_format *format,
@@ -199,7 +210,7 @@ struct weir_kafka_source_options {
     const char *topic;
     const char *group; /* NULL: the job's name */
     struct weir_format format;
-    bool bounded;                  /* stop at the end offsets seen at the first start */
+    bool bounded;                  /* stop at the end offsets seen at the start of the run */
     bool from_latest;              /* where to start without a checkpoint; default: earliest */
     int64_t discovery_interval_ms; /* 0: 10 s */
     const char *const *client;     /* "name=value" for librdkafka, NULL-terminated; NULL: none */

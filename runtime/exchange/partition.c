@@ -50,7 +50,7 @@ struct partition *partition_new(const struct partition_options *options,
     partition->turn = options->subtask % channel_count;
     if (options->kind == PARTITIONER_KEY_GROUP) {
         key_plan_init(&partition->key, &options->key);
-        partition->key_bytes = mem_alloc(PARTITION_KEY_SIZE_MAX);
+        partition->key_bytes = mem_alloc(KEY_SIZE_MAX);
         partitioner_init(&partition->groups, channel_count, options->max_parallelism);
     }
     return partition;
@@ -172,16 +172,16 @@ static weir_error *emit_rebalanced(struct partition *partition, const struct wei
 static weir_error *key_is_too_long(const struct partition *partition)
 {
     return weir_errorf(WEIR_E_LIMIT, "the key of a record of type '%s' has more than %u bytes",
-        partition->layout.type->name, PARTITION_KEY_SIZE_MAX);
+        partition->layout.type->name, KEY_SIZE_MAX);
 }
 
 static weir_error *emit_keyed(struct partition *partition, const struct weir_row *rows,
     uint32_t row_count)
 {
     for (uint32_t i = 0; i < row_count; i++) {
-        weir_str key = key_plan_encode(&partition->key, rows[i].record, partition->key_bytes,
-            PARTITION_KEY_SIZE_MAX);
-        if (key.data == NULL || key.size > PARTITION_KEY_SIZE_MAX)
+        weir_str key =
+            key_plan_encode(&partition->key, rows[i].record, partition->key_bytes, KEY_SIZE_MAX);
+        if (key.data == NULL || key.size > KEY_SIZE_MAX)
             return key_is_too_long(partition);
         uint64_t hash = key_hash(key);
         uint32_t channel = partitioner_channel(&partition->groups, hash);

@@ -9,7 +9,7 @@
  * the others the hash that a row came with travels on.
  *
  * Errors, all of them WEIR_E_LIMIT and the end of the task: the pool has nothing left, a record
- * is over WEIR_RECORD_SIZE_MAX, a key over PARTITION_KEY_SIZE_MAX. They name the type; the
+ * is over WEIR_RECORD_SIZE_MAX, a key over KEY_SIZE_MAX. They name the type; the
  * caller, who knows the operator, puts its name in front. A NULL string in a key is no error: it
  * is the same key as an empty one (types/key.h).
  *
@@ -22,8 +22,6 @@
 #include "runtime/exchange/partitioner.h"
 #include "types/layout.h"
 #include <weir/operator.h>
-
-#define PARTITION_KEY_SIZE_MAX (64u << 10) /* bytes of a key */
 
 /* Thread: immutable after init. */
 struct partition_options {

@@ -111,6 +111,8 @@ static void restore(struct execution *execution)
 
 void execution_start(struct execution *execution)
 {
+    if (execution_is_over(execution)) /* stopped before it began */
+        return;
     ASSERT(execution->state == EXECUTION_CREATED);
     restore(execution);
 }
@@ -154,7 +156,7 @@ static bool is_final(enum weir_code code)
     case WEIR_CODE_COUNT:
         break;
     }
-    ASSERT(!"a known code");
+    ASSERT(false && "a known code");
     return true;
 }
 

@@ -289,6 +289,75 @@ static void a_failed_sync_replaces_nothing(void **state)
     expect_text("f", "old");
 }
 
+/* -- a table whose nth call fails -------------------------------------------------------------- */
+
+static uint32_t calls_left; /* until one fails */
+
+static int fails_with(int (*call)(const char *path), const char *path)
+{
+    return calls_left-- == 1 ? EIO : call(path);
+}
+
+static int nth_open(const char *path, enum os_open_mode mode, void **handle)
+{
+    return calls_left-- == 1 ? EIO : os_linux.open(path, mode, handle);
+}
+
+static int nth_write(void *handle, const void *bytes, size_t size, size_t *written)
+{
+    if (calls_left-- == 1)
+        return EIO;
+    return os_linux.write(handle, bytes, size > 2 ? 2 : size, written);
+}
+
+static int nth_sync(void *handle)
+{
+    return calls_left-- == 1 ? EIO : os_linux.sync(handle);
+}
+
+static int nth_sync_dir(const char *path)
+{
+    return fails_with(os_linux.sync_dir, path);
+}
+
+static int nth_rename(const char *from, const char *to)
+{
+    return calls_left-- == 1 ? EIO : os_linux.rename(from, to);
+}
+
+static void whatever_call_fails_a_file_is_old_or_new(void **state)
+{
+    static struct os broken;
+    broken = os_linux;
+    broken.open = nth_open;
+    broken.write = nth_write;
+    broken.sync = nth_sync;
+    broken.sync_dir = nth_sync_dir;
+    broken.rename = nth_rename;
+    weir_error *error;
+    uint32_t nth = 0;
+    do {
+        os_current = &os_linux;
+        expect_ok(os_write_file(at("f"), "old", 3));
+        os_current = &broken;
+        calls_left = ++nth;
+        error = os_write_file(at("f"), "new", 3);
+        os_current = &os_linux;
+        char *bytes;
+        char **names;
+        size_t size;
+        uint32_t count;
+        expect_ok(os_read_file(at("f"), 10, &bytes, &size));
+        assert_true(strcmp(bytes, "new") == 0 || (error != NULL && strcmp(bytes, "old") == 0));
+        mem_free(bytes);
+        expect_ok(os_list(root, &names, &count));
+        assert_int_equal(count, 1);
+        os_names_free(names, count);
+        weir_error_free(error);
+    } while (error != NULL);
+    assert_int_equal(nth, 7); /* open, two writes, sync, rename, sync of the directory; then none */
+}
+
 /* -- the waker --------------------------------------------------------------------------------- */
 
 static void a_wake_before_the_wait_is_not_lost(void **state)
@@ -335,6 +404,7 @@ int main(void)
         BROKEN(short_writes_are_completed),
         BROKEN(a_full_disk_is_told_with_its_fix),
         BROKEN(a_failed_sync_replaces_nothing),
+        WITH_ROOT(whatever_call_fails_a_file_is_old_or_new),
         cmocka_unit_test(a_wake_before_the_wait_is_not_lost),
         cmocka_unit_test(others_wake_by_the_descriptor),
     };

@@ -12,7 +12,7 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdatomic.h>
-#include <unistd.h>
+#include <time.h>
 
 #include <cmocka.h>
 
@@ -188,7 +188,7 @@ static void *consume(void *arg)
         else
             waker_wait(exchange->consumer_wakers[side->index], -1);
         if (batch < 1000 && exchange->nap_us > 0)
-            usleep(exchange->nap_us);
+            nanosleep(&(struct timespec){ .tv_nsec = exchange->nap_us * 1000L }, NULL);
     }
     return NULL;
 }

@@ -270,8 +270,8 @@ static void what_is_too_large_is_refused(void **state)
         uint64_t key_size, text_size;
         const char *words; /* NULL: accepted */
     } rows[] = {
-        { PARTITION_KEY_SIZE_MAX, 0, NULL },
-        { PARTITION_KEY_SIZE_MAX + 1, 0, "key" },
+        { KEY_SIZE_MAX, 0, NULL },
+        { KEY_SIZE_MAX + 1, 0, "key" },
         { 1, WEIR_RECORD_SIZE_MAX - sizeof(struct sample) - 1, NULL },
         { 1, WEIR_RECORD_SIZE_MAX - sizeof(struct sample), "bytes" },
         { 1, UINT64_MAX - 100, "bytes" },
