@@ -15,11 +15,11 @@ enum event {
     END_OF_STORY,
     START,
     RESTORED,
-    TASK_RUNNING,  /* value: subtask */
-    TASK_ENDED,    /* value: subtask */
-    FAILED_USER,   /* INTERNAL, not retriable, of subtask 0 */
-    OTHER_FAILED,  /* the same of subtask 1 */
-    FAILED_RETRY,  /* CONNECTOR, retriable */
+    TASK_RUNNING, /* value: subtask */
+    TASK_ENDED,   /* value: subtask */
+    FAILED_USER,  /* INTERNAL, not retriable, of subtask 0 */
+    OTHER_FAILED, /* the same of subtask 1 */
+    FAILED_RETRY, /* CONNECTOR, retriable */
     FAILED_FENCED,
     FAILED_STATE,
     FAILED_LIMIT,
