@@ -11,8 +11,8 @@
  *      abort(n) while aligning <= n     unblock all; later barriers of n and below are ignored
  *
  * One checkpoint at a time is alive (coordinator.h), so whatever starts or ends n has ended all < n.
- * Barriers come on a channel whose records have ended, too. One input: snapshot at once. No I/O, no clock but the `now_ns` passed in.
- * Thread: its owner (task). */
+ * Barriers come on a channel whose records have ended, too. One input: snapshot at once. No I/O, no
+ * clock but the `now_ns` passed in. Thread: its owner (task). */
 #ifndef WEIR_CHECKPOINT_BARRIER_H
 #define WEIR_CHECKPOINT_BARRIER_H
 

@@ -82,7 +82,7 @@ static void decide(struct cleaning *cleaning, uint64_t number)
          * could not be read this time, or a format that is too new, may be fine for somebody. */
         if (weir_error_code(error) != WEIR_E_CORRUPT)
             cleaning->may_delete_files = false;
-        else if (cleaning->kept_count >= cleaning->retained)
+        else if (cleaning->kept_count > 0)
             delete_checkpoint(cleaning, number, "damaged");
         trouble("read a checkpoint", error);
         return;

@@ -9,6 +9,14 @@ static const struct weir_type *in_type(const void *options)
     return NULL;
 }
 
+static weir_error *open_sink(weir_ctx *ctx, const void *options, void *instance)
+{
+    (void)ctx;
+    (void)options;
+    (void)instance;
+    return NULL;
+}
+
 static weir_error *write_rows(weir_ctx *ctx, void *instance, const struct weir_row *rows,
     uint32_t row_count)
 {
@@ -19,10 +27,18 @@ static weir_error *write_rows(weir_ctx *ctx, void *instance, const struct weir_r
     return NULL;
 }
 
+static void close_sink(weir_ctx *ctx, void *instance)
+{
+    (void)ctx;
+    (void)instance;
+}
+
 static const struct weir_sink_class blackhole_class = {
     .name = "blackhole",
     .in_type = in_type,
+    .open = open_sink,
     .write = write_rows,
+    .close = close_sink,
 };
 
 struct weir_sink weir_blackhole(void)

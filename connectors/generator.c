@@ -71,11 +71,17 @@ static weir_str split_name(uint32_t split, char name[NAME_SIZE])
 /* SPLITS: no such name. */
 static uint32_t split_of_name(weir_str name)
 {
-    char expected[NAME_SIZE];
-    for (uint32_t split = 0; split < SPLITS; split++)
-        if (weir_str_equal(name, split_name(split, expected)))
-            return split;
-    return SPLITS;
+    const weir_str prefix = WEIR_STR("split-");
+    if (name.size <= prefix.size || name.size > prefix.size + 3 ||
+        memcmp(name.data, prefix.data, prefix.size) != 0)
+        return SPLITS;
+    uint32_t split = 0;
+    for (uint64_t i = prefix.size; i < name.size; i++) {
+        if (name.data[i] < '0' || name.data[i] > '9')
+            return SPLITS;
+        split = split * 10 + (uint32_t)(name.data[i] - '0');
+    }
+    return split < SPLITS ? split : SPLITS;
 }
 
 static weir_error *restore_item(struct generator *generator, struct weir_item item)

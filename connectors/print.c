@@ -12,7 +12,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#define LINE_SIZE_MAX  (4u << 20)  /* bytes; longer ones are dead letters */
+#define LINE_SIZE_MAX  (16u << 20) /* bytes; longer ones are dead letters */
 #define BATCH_SIZE_MAX (64u << 20) /* bytes of lines before they are written */
 
 /* Thread: task. */
@@ -42,7 +42,8 @@ static weir_error *flush_lines(struct print *print)
     ASSERT(!weir_buffer_overflowed(print->lines));
     bool is_written = fwrite(lines.data, 1, lines.size, stdout) == lines.size;
     if (!is_written || fflush(stdout) != 0)
-        return weir_errorf(WEIR_E_IO, "cannot write to standard output: %s", strerrordesc_np(errno));
+        return weir_errorf(WEIR_E_IO, "cannot write to standard output: %s",
+            strerrordesc_np(errno));
     weir_buffer_reset(print->lines);
     return NULL;
 }
@@ -50,8 +51,7 @@ static weir_error *flush_lines(struct print *print)
 static weir_error *add_line(weir_ctx *ctx, struct print *print, const struct weir_row *row)
 {
     struct weir_message message;
-    weir_error *error =
-        weir_sink_encode(ctx, &print->format, row->record, LINE_SIZE_MAX, &message);
+    weir_error *error = weir_sink_encode(ctx, &print->format, row->record, LINE_SIZE_MAX, &message);
     if (error != NULL) {
         weir_batch_reject(ctx, row, error);
         return NULL;

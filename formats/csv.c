@@ -5,14 +5,17 @@
  * One message is one record: a line end behind it is taken off, one inside is only allowed between
  * quotes. There must be exactly as many fields as the type has; white space belongs to the field.
  * Without quotes an empty field is a NULL string, with quotes ("") an empty one: so every record
- * comes back as it was written. Numbers are strict (number.h) and never empty; a bool is true or
- * false. Quotes around a number or a bool are allowed and mean nothing.
+ * comes back as it was written. Numbers are as in JSON, never empty and of their exact range, but may
+ * have leading zeros, and a double may be NaN, Infinity or -Infinity. A bool is true or false. Quotes
+ * around a number or a bool are allowed and mean nothing.
  *
  * Every mistake is WEIR_E_DATA "bad-csv" and names the field. Decoded strings point into the
  * message, or into weir_scratch when quotes in them had to be unescaped. */
-#include "formats/number.h"
 #include "types/schema.h"
 
+#include <weir/json.h>
+
+#include <math.h>
 #include <stdio.h>
 
 /* A field as it stands in the line. */
@@ -106,30 +109,87 @@ static bool parse_bool(weir_str text, bool *value)
     return *value || weir_str_equal(text, WEIR_STR("false"));
 }
 
-/* Puts the number into the member; false: it is none, or none of this kind. */
-static bool store_number(enum weir_kind kind, weir_str text, void *member)
+static const char *skip_digits(const char *at, const char *end)
 {
-    int64_t integer = 0;
-    uint64_t natural = 0;
+    while (at < end && *at >= '0' && *at <= '9')
+        at++;
+    return at;
+}
+
+/* [-] digits [. digits] [e [+-] digits] */
+static bool is_decimal(weir_str text)
+{
+    const char *end = text.data + text.size;
+    const char *digits = text.data + (text.size > 0 && text.data[0] == '-');
+    const char *at = skip_digits(digits, end);
+    if (at == digits)
+        return false;
+    if (at < end && *at == '.') {
+        digits = at + 1;
+        at = skip_digits(digits, end);
+        if (at == digits)
+            return false;
+    }
+    if (at < end && (*at == 'e' || *at == 'E')) {
+        digits = at + 1;
+        if (digits < end && (*digits == '+' || *digits == '-'))
+            digits++;
+        at = skip_digits(digits, end);
+        if (at == digits)
+            return false;
+    }
+    return at == end;
+}
+
+static bool parse_double(weir_str text, double *value)
+{
+    if (is_decimal(text))
+        return weir_json_to_f64(text, value);
+    bool is_negative = text.size > 0 && text.data[0] == '-';
+    weir_str name = { .data = text.data + is_negative, .size = text.size - is_negative };
+    if (weir_str_equal(text, WEIR_STR("NaN")))
+        *value = (double)NAN;
+    else if (weir_str_equal(name, WEIR_STR("Infinity")))
+        *value = (double)(is_negative ? -INFINITY : INFINITY);
+    else
+        return false;
+    return true;
+}
+
+static bool parse_i32(weir_str text, int32_t *value)
+{
+    int64_t wide;
+    if (!weir_json_to_i64(text, &wide) || wide < INT32_MIN || wide > INT32_MAX)
+        return false;
+    *value = (int32_t)wide;
+    return true;
+}
+
+static bool parse_u32(weir_str text, uint32_t *value)
+{
+    uint64_t wide;
+    if (!weir_json_to_u64(text, &wide) || wide > UINT32_MAX)
+        return false;
+    *value = (uint32_t)wide;
+    return true;
+}
+
+/* Puts the value into the member; false: it is none, or none of this kind. */
+static bool parse(enum weir_kind kind, weir_str text, void *member)
+{
     switch (kind) {
     case WEIR_BOOL:
         return parse_bool(text, member);
     case WEIR_I32:
-        if (!number_parse_i64(text, INT32_MIN, INT32_MAX, &integer))
-            return false;
-        *(int32_t *)member = (int32_t)integer;
-        return true;
+        return parse_i32(text, member);
     case WEIR_U32:
-        if (!number_parse_u64(text, UINT32_MAX, &natural))
-            return false;
-        *(uint32_t *)member = (uint32_t)natural;
-        return true;
+        return parse_u32(text, member);
     case WEIR_I64:
-        return number_parse_i64(text, INT64_MIN, INT64_MAX, member);
+        return weir_json_to_i64(text, member);
     case WEIR_U64:
-        return number_parse_u64(text, UINT64_MAX, member);
+        return weir_json_to_u64(text, member);
     case WEIR_F64:
-        return number_parse_f64(text, member);
+        return parse_double(text, member);
     case WEIR_STRING:
         break;
     }
@@ -145,7 +205,7 @@ static weir_error *store(const struct line *line, const struct field *field, voi
             *(weir_str *)member = field->text;
         return NULL;
     }
-    if (store_number(to->kind, field->text, member))
+    if (parse(to->kind, field->text, member))
         return NULL;
     char what[64];
     snprintf(what, sizeof(what), "%s no %s", field->text.size == 0 ? "it is empty," : "it is",
@@ -179,7 +239,7 @@ static weir_error *decode(const struct weir_format *format, weir_ctx *ctx,
                 return wrong_count(&line);
             line.at++; /* the comma: nothing else ends a field */
         }
-        struct field field;
+        struct field field = { 0 };
         WEIR_TRY(read_field(&line, &field));
         WEIR_TRY(store(&line, &field, record));
     }
@@ -214,6 +274,16 @@ static void put_string(weir_buffer *out, weir_str text)
     weir_buffer_add_byte(out, '"');
 }
 
+static void put_double(weir_buffer *out, double value)
+{
+    if (isnan(value))
+        weir_buffer_add_str(out, WEIR_STR("NaN"));
+    else if (isinf(value))
+        weir_buffer_add_str(out, value < 0 ? WEIR_STR("-Infinity") : WEIR_STR("Infinity"));
+    else
+        weir_json_put_f64(out, value);
+}
+
 static void put_field(weir_buffer *out, enum weir_kind kind, const void *member)
 {
     switch (kind) {
@@ -221,19 +291,19 @@ static void put_field(weir_buffer *out, enum weir_kind kind, const void *member)
         weir_buffer_add_str(out, *(const bool *)member ? WEIR_STR("true") : WEIR_STR("false"));
         break;
     case WEIR_I32:
-        number_print_i64(out, *(const int32_t *)member);
+        weir_json_put_i64(out, *(const int32_t *)member);
         break;
     case WEIR_U32:
-        number_print_u64(out, *(const uint32_t *)member);
+        weir_json_put_u64(out, *(const uint32_t *)member);
         break;
     case WEIR_I64:
-        number_print_i64(out, *(const int64_t *)member);
+        weir_json_put_i64(out, *(const int64_t *)member);
         break;
     case WEIR_U64:
-        number_print_u64(out, *(const uint64_t *)member);
+        weir_json_put_u64(out, *(const uint64_t *)member);
         break;
     case WEIR_F64:
-        number_print_f64(out, *(const double *)member);
+        put_double(out, *(const double *)member);
         break;
     case WEIR_STRING:
         put_string(out, *(const weir_str *)member);

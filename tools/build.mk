@@ -37,10 +37,10 @@ endif
 
 WARN := -Wall -Wextra -Wpedantic -Werror -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wcast-qual -Wvla \
 	-Wundef -Wformat=2 -Wswitch-enum -Wconversion -Wwrite-strings -Wpointer-arith
-SAN := -O1 -g -fno-omit-frame-pointer -fno-sanitize-recover=all -DWEIR_FAULT_POINTS
+SAN := -O1 -g -fno-omit-frame-pointer -fno-sanitize-recover=all -DWEIR_DEBUG -DWEIR_FAULT_POINTS
 
 OPT_release := -O2 -g -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2
-OPT_debug := -O0 -g3 -DWEIR_FAULT_POINTS
+OPT_debug := -O0 -g3 -DWEIR_DEBUG -DWEIR_FAULT_POINTS
 OPT_asan := $(SAN) -fsanitize=address,undefined
 OPT_tsan := $(SAN) -fsanitize=thread
 OPT_fuzz := $(SAN) -fsanitize=address,undefined,fuzzer-no-link

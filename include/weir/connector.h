@@ -70,7 +70,8 @@ WEIR_API struct weir_format weir_msgpack(const struct weir_type *type); /* map: 
 
 /* -- what every connector may ask --------------------------------------------------------------- */
 
-/* Items of the restored checkpoint, from all old subtasks; count 0 at a fresh start. In open. */
+/* Items of the restored checkpoint, from all old subtasks; count 0 at a fresh start. In open; for
+ * sources as long as they live. */
 struct weir_item {
     weir_str name, value;
     uint32_t subtask; /* the old subtask that wrote it */
@@ -79,6 +80,9 @@ WEIR_API uint32_t weir_item_count(const weir_ctx *ctx);
 WEIR_API struct weir_item weir_item_at(const weir_ctx *ctx, uint32_t index);
 /* In snapshot: adds an item; copied. */
 WEIR_API void weir_item_add(weir_ctx *ctx, weir_str name, weir_str value);
+/* For a connector that contains others: from here on item names are written with this prefix (static
+ * text), and only items with it are seen, without it. "" takes it away. */
+WEIR_API void weir_item_scope(weir_ctx *ctx, const char *prefix);
 /* In snapshot: makes a finished, synced file part of the checkpoint; `path` lies in
  * weir_staging_dir and stays the connector's to delete: the checkpoint has its own link or copy, kept
  * and verified at restore as long as a checkpoint refers to it. File names must differ between

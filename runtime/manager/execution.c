@@ -154,7 +154,7 @@ static bool is_final(enum weir_code code)
     case WEIR_CODE_COUNT:
         break;
     }
-    ASSERT(!"a known code");
+    ASSERT(false && "a known code");
     return true;
 }
 

@@ -8,6 +8,7 @@
 #include "runtime/manager/jobmanager_private.h"
 
 #include <inttypes.h>
+#include <stdio.h>
 
 /* A task posts a handful of events in its life and one for each checkpoint, and checkpoints do not
  * start before the last one's events have been read, but for what a time-out left behind. */
@@ -211,7 +212,7 @@ static void tear_down(struct jobmanager *jobmanager, int64_t now_ms)
     if (jobmanager->has_coordinator)
         jobmanager_carry_out(
             jobmanager, coordinator_stopped(&jobmanager->coordinator, now_ms), now_ms);
-    jobmanager->options.taskmanager.tear_down(jobmanager->options.taskmanager.arg);
+    jobmanager->options.tasks.tear_down(jobmanager->options.tasks.arg);
     jobmanager->generation++;
     jobmanager_forget_restored(jobmanager);
     execution_torn_down(execution, now_ms);
@@ -237,14 +238,14 @@ static void deploy(struct jobmanager *jobmanager, int64_t now_ms)
         .instance = jobmanager->instance,
         .last_checkpoint = jobmanager->last_number,
     };
-    weir_error *error = options->taskmanager.deploy(options->taskmanager.arg, &deployment);
+    weir_error *error = options->tasks.deploy(options->tasks.arg, &deployment);
     if (error != NULL)
         jobmanager_failed(jobmanager, error, now_ms);
 }
 
 static void act(struct jobmanager *jobmanager, enum execution_action action, int64_t now_ms)
 {
-    const struct taskmanager *taskmanager = &jobmanager->options.taskmanager;
+    const struct task_gateway *tasks = &jobmanager->options.tasks;
     switch (action) {
     case EXECUTION_NONE:
         return;
@@ -263,7 +264,7 @@ static void act(struct jobmanager *jobmanager, enum execution_action action, int
             jobmanager, coordinator_running(&jobmanager->coordinator, now_ms), now_ms);
         return;
     case EXECUTION_STOP_SOURCES:
-        taskmanager->stop(taskmanager->arg);
+        tasks->stop(tasks->arg);
         return;
     case EXECUTION_LAST_CHECKPOINT:
         FAULT_POINT(LAST_CHECKPOINT_REQUESTED);
@@ -288,7 +289,7 @@ static void act_all(struct jobmanager *jobmanager, int64_t now_ms)
 /* -- events --------------------------------------------------------------------------------------- */
 
 /* From a task, so only of the tasks that there are now. */
-static void on_task_event(struct jobmanager *jobmanager, const struct event *event, int64_t now_ms)
+static void on_task_event(struct jobmanager *jobmanager, struct event *event, int64_t now_ms)
 {
     struct execution *execution = &jobmanager->execution;
     switch (event->kind) {
@@ -309,7 +310,7 @@ static void on_task_event(struct jobmanager *jobmanager, const struct event *eve
     case EVENT_RESTORED:
         break;
     }
-    ASSERT(!"an event of a task");
+    ASSERT(false && "an event of a task");
 }
 
 static void on_event(struct jobmanager *jobmanager, struct event *event, int64_t now_ms)
@@ -320,7 +321,6 @@ static void on_event(struct jobmanager *jobmanager, struct event *event, int64_t
         break;
     case EVENT_RESTORED:
         jobmanager_restored(jobmanager, event, now_ms);
-        event->restored = NULL; /* taken */
         break;
     case EVENT_FAILED:
         if (event->generation == jobmanager->generation) {
@@ -352,9 +352,9 @@ static void tick_coordinator(struct jobmanager *jobmanager, int64_t now_ms)
 
 static void look_at_publishing(struct jobmanager *jobmanager)
 {
-    const struct taskmanager *taskmanager = &jobmanager->options.taskmanager;
+    const struct task_gateway *tasks = &jobmanager->options.tasks;
     uint64_t wanted = execution_to_publish(&jobmanager->execution);
-    if (wanted > 0 && taskmanager->has_published(taskmanager->arg, wanted))
+    if (wanted > 0 && tasks->has_published(tasks->arg, wanted))
         execution_published(&jobmanager->execution, wanted);
 }
 

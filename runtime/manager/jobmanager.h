@@ -3,7 +3,7 @@
  *      task hosts --events--> [ inbox ] --> jobmanager_step --> execution   (what the job shall do)
  *      workers    --events-->                        |     \--> coordinator (when checkpoints are)
  *                                                    v
- *                                  taskmanager (deploy, trigger, notify, tear down)
+ *                                  task gateway (deploy, trigger, notify, tear down)
  *                                  workers     (restore, publish, clean: one lane, in order)
  *
  * The two state machines decide, this carries out and reports. It does no blocking I/O itself: what
@@ -37,9 +37,9 @@ struct deployment {
     uint64_t last_checkpoint; /* barriers up to it are old */
 };
 
-/* What the job manager asks of whoever runs the tasks: local.c, a test, later the cluster. No call
+/* What the job manager asks of whoever runs the tasks: taskmanager.c, a test, later the cluster. No call
  * waits for a task, tear_down apart: when it returns, no task exists. Thread: control. */
-struct taskmanager {
+struct task_gateway {
     void *arg;
     weir_error *(*deploy)(void *arg, const struct deployment *deployment);
     void (*tear_down)(void *arg); /* also after a deploy that failed; harmless if there is nothing */
@@ -58,7 +58,7 @@ struct jobmanager_options {
     struct storage *storage; /* outlives it */
     struct workers *workers; /* outlives it */
     struct waker *waker;     /* of the control thread; NULL: whoever steps, looks */
-    struct taskmanager taskmanager;
+    struct task_gateway tasks;
     int64_t interval_ms, min_pause_ms, timeout_ms; /* of checkpoints */
     struct restart_options restart;
     int64_t stop_timeout_ms;

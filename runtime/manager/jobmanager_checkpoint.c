@@ -27,6 +27,8 @@ static weir_error *publish(struct store_job *job)
     return NULL;
 }
 
+/* Cleans before anybody hears of the completion: no checkpoint is pending then, whose files would look
+ * superfluous (checkpoint/retention.h). */
 static void run_store(void *arg)
 {
     struct store_job *job = arg;
@@ -34,17 +36,14 @@ static void run_store(void *arg)
     struct event event = { .kind = EVENT_STORED,
         .checkpoint = job->metadata.checkpoint,
         .error = publish(job) };
+    if (event.error == NULL) {
+        FAULT_POINT(CLEAN_BEFORE);
+        storage_clean(job->jobmanager->options.storage);
+        FAULT_POINT(CLEAN_AFTER);
+    }
     jobmanager_post(job->jobmanager, &event);
     checkpoint_metadata_release(&job->metadata);
     mem_free(job);
-}
-
-static void run_clean(void *arg)
-{
-    struct jobmanager *jobmanager = arg;
-    FAULT_POINT(CLEAN_BEFORE);
-    storage_clean(jobmanager->options.storage);
-    FAULT_POINT(CLEAN_AFTER);
 }
 
 static uint64_t size_of(const struct checkpoint_metadata *metadata)
@@ -93,7 +92,7 @@ void jobmanager_forget_pending(struct jobmanager *jobmanager)
 
 static void trigger(struct jobmanager *jobmanager, uint64_t checkpoint, int64_t now_ms)
 {
-    const struct taskmanager *taskmanager = &jobmanager->options.taskmanager;
+    const struct task_gateway *tasks = &jobmanager->options.tasks;
     const struct plan *plan = jobmanager->options.plan;
     struct pending *pending = &jobmanager->pending;
     ASSERT(!pending->is_active && checkpoint > jobmanager->last_number);
@@ -108,7 +107,7 @@ static void trigger(struct jobmanager *jobmanager, uint64_t checkpoint, int64_t 
     pending->metadata.max_parallelism = plan->max_parallelism;
     pending->metadata.started_ms = os_wall_ms();
     FAULT_POINT(TRIGGER_BEFORE_SEND);
-    taskmanager->trigger(taskmanager->arg, checkpoint);
+    tasks->trigger(tasks->arg, checkpoint);
     FAULT_POINT(TRIGGER_AFTER_SEND);
     execution_triggered(&jobmanager->execution, checkpoint);
 }
@@ -129,7 +128,7 @@ static void report_completed(const struct jobmanager *jobmanager, uint64_t check
 
 static void notify(struct jobmanager *jobmanager, uint64_t checkpoint, int64_t now_ms)
 {
-    const struct taskmanager *taskmanager = &jobmanager->options.taskmanager;
+    const struct task_gateway *tasks = &jobmanager->options.tasks;
     struct jobmanager_stats *stats = &jobmanager->stats;
     int64_t duration_ms = now_ms - jobmanager->pending.started_ms;
     stats->completed++;
@@ -140,18 +139,16 @@ static void notify(struct jobmanager *jobmanager, uint64_t checkpoint, int64_t n
     report_completed(jobmanager, checkpoint);
     if (execution_has_tasks(&jobmanager->execution)) {
         FAULT_POINT(NOTIFY_BEFORE_SEND);
-        taskmanager->complete(taskmanager->arg, checkpoint);
+        tasks->complete(tasks->arg, checkpoint);
         FAULT_POINT(NOTIFY_AFTER_SEND);
     }
     execution_completed(&jobmanager->execution, checkpoint);
-    if (!workers_submit(jobmanager->options.workers, jobmanager, run_clean, jobmanager))
-        log_warn("checkpoint", "old checkpoints are not cleaned up: too much blocking work waits");
 }
 
 static void abort_checkpoint(struct jobmanager *jobmanager, uint64_t checkpoint, const char *why,
     int64_t now_ms)
 {
-    const struct taskmanager *taskmanager = &jobmanager->options.taskmanager;
+    const struct task_gateway *tasks = &jobmanager->options.tasks;
     jobmanager->stats.failed++;
     jobmanager_forget_pending(jobmanager);
     if (!execution_has_tasks(&jobmanager->execution)) {
@@ -160,7 +157,7 @@ static void abort_checkpoint(struct jobmanager *jobmanager, uint64_t checkpoint,
     }
     log_warn("checkpoint", "%" PRIu64 " failed: %s; the job goes on, a new one will be taken",
         checkpoint, why);
-    taskmanager->abort(taskmanager->arg, checkpoint);
+    tasks->abort(tasks->arg, checkpoint);
     execution_aborted(&jobmanager->execution, checkpoint, now_ms);
 }
 
@@ -214,17 +211,18 @@ static bool is_fenced(const weir_error *error)
 }
 
 /* Another attempt is in charge: nothing that this one does can count any more. */
-static void fail_fenced(struct jobmanager *jobmanager, const weir_error *error, int64_t now_ms)
+static void fail_fenced(struct jobmanager *jobmanager, struct event *event, int64_t now_ms)
 {
-    jobmanager_failed(
-        jobmanager, weir_errorf(WEIR_E_FENCED, "%s", weir_error_message(error)), now_ms);
+    weir_error *error = event->error;
+    event->error = NULL; /* taken */
+    jobmanager_failed(jobmanager, error, now_ms);
 }
 
-void jobmanager_declined(struct jobmanager *jobmanager, const struct event *event, int64_t now_ms)
+void jobmanager_declined(struct jobmanager *jobmanager, struct event *event, int64_t now_ms)
 {
     const struct plan_vertex *vertex = jobmanager_vertex(jobmanager, event->subtask);
     if (is_fenced(event->error)) {
-        fail_fenced(jobmanager, event->error, now_ms);
+        fail_fenced(jobmanager, event, now_ms);
         return;
     }
     log_warn("checkpoint", "%" PRIu64 " is not possible for task '%s' (%u/%u): %s",
@@ -235,7 +233,7 @@ void jobmanager_declined(struct jobmanager *jobmanager, const struct event *even
         now_ms);
 }
 
-void jobmanager_stored(struct jobmanager *jobmanager, const struct event *event, int64_t now_ms)
+void jobmanager_stored(struct jobmanager *jobmanager, struct event *event, int64_t now_ms)
 {
     if (event->error != NULL)
         log_warn("checkpoint", "%" PRIu64 " could not be published: %s", event->checkpoint,
@@ -245,5 +243,5 @@ void jobmanager_stored(struct jobmanager *jobmanager, const struct event *event,
             &jobmanager->coordinator, event->checkpoint, event->error == NULL, now_ms),
         now_ms);
     if (is_fenced(event->error))
-        fail_fenced(jobmanager, event->error, now_ms);
+        fail_fenced(jobmanager, event, now_ms);
 }

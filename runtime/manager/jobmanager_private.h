@@ -76,14 +76,14 @@ const struct plan_vertex *jobmanager_vertex(const struct jobmanager *jobmanager,
 void jobmanager_carry_out(struct jobmanager *jobmanager, struct coordinator_action action,
     int64_t now_ms);
 void jobmanager_acked(struct jobmanager *jobmanager, const struct event *event, int64_t now_ms);
-void jobmanager_declined(struct jobmanager *jobmanager, const struct event *event, int64_t now_ms);
-void jobmanager_stored(struct jobmanager *jobmanager, const struct event *event, int64_t now_ms);
+void jobmanager_declined(struct jobmanager *jobmanager, struct event *event, int64_t now_ms);
+void jobmanager_stored(struct jobmanager *jobmanager, struct event *event, int64_t now_ms);
 void jobmanager_forget_pending(struct jobmanager *jobmanager);
 
 /* -- jobmanager_restore.c */
 void jobmanager_expect(struct jobmanager *jobmanager);
 void jobmanager_restore(struct jobmanager *jobmanager, int64_t now_ms);
-void jobmanager_restored(struct jobmanager *jobmanager, const struct event *event, int64_t now_ms);
+void jobmanager_restored(struct jobmanager *jobmanager, struct event *event, int64_t now_ms);
 void jobmanager_forget_restored(struct jobmanager *jobmanager);
 void restored_free(struct restored *restored);
 

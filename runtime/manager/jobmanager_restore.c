@@ -133,20 +133,18 @@ static void report(const struct jobmanager *jobmanager, const struct restored *r
         (double)(os_wall_ms() - metadata->started_ms) / 1000);
 }
 
-void jobmanager_restored(struct jobmanager *jobmanager, const struct event *event, int64_t now_ms)
+void jobmanager_restored(struct jobmanager *jobmanager, struct event *event, int64_t now_ms)
 {
     struct restored *restored = event->restored;
     uint64_t number = storage_last_number(jobmanager->options.storage);
     ASSERT(jobmanager->restored == NULL);
     if (event->error != NULL) {
-        restored_free(restored);
-        jobmanager_failed(jobmanager,
-            weir_error_wrap(weir_errorf(weir_error_code(event->error), "%s",
-                                weir_error_message(event->error)),
-                "cannot start"),
-            now_ms);
+        weir_error *error = event->error;
+        event->error = NULL; /* taken */
+        jobmanager_failed(jobmanager, error, now_ms);
         return;
     }
+    event->restored = NULL; /* taken */
     report(jobmanager, restored);
     if (restored->found)
         jobmanager->instance = restored->metadata.instance;

@@ -19,7 +19,7 @@ static struct output *output_of(struct weir_ctx *ctx, const struct plan_target *
     case PLAN_OUTPUT_SIDE:
         return &ctx->sides[target->side];
     }
-    ASSERT(!"an output of another kind");
+    ASSERT(false && "an output of another kind");
     return NULL;
 }
 
@@ -30,7 +30,7 @@ static struct partition *partition_of(struct chain *chain, const struct plan_ver
         if (vertex->out_edges[i] == edge)
             return chain->partitions[i];
     }
-    ASSERT(!"an edge that does not leave this vertex");
+    ASSERT(false && "an edge that does not leave this vertex");
     return NULL;
 }
 
@@ -176,6 +176,22 @@ static weir_error *call_open(struct weir_ctx *ctx)
     return NULL;
 }
 
+/* Copies: a source may open another one much later (connectors/source_chain.c). */
+static void keep_items(struct chain *chain, struct weir_ctx *ctx,
+    const struct operator_restore *restore)
+{
+    struct arena *arena = &chain->memory;
+    struct weir_item *items = arena_alloc(arena, (restore->item_count + 1) * sizeof(*items));
+    for (uint32_t i = 0; i < restore->item_count; i++) {
+        const struct weir_item *from = &restore->items[i];
+        items[i] = *from;
+        items[i].name.data = arena_dup(arena, from->name.data, from->name.size);
+        items[i].value.data = arena_dup(arena, from->value.data, from->value.size);
+    }
+    ctx->items = ctx->all_items = items;
+    ctx->item_count = ctx->all_item_count = restore->item_count;
+}
+
 static weir_error *open_one(struct chain *chain, struct weir_ctx *ctx,
     const struct checkpoint_metadata *metadata)
 {
@@ -187,8 +203,7 @@ static weir_error *open_one(struct chain *chain, struct weir_ctx *ctx,
         if (ctx->subtask == 0)
             restore_counters(ctx, metadata);
     }
-    ctx->items = restore.items;
-    ctx->item_count = restore.item_count;
+    keep_items(chain, ctx, &restore);
     ctx->files = restore.staged;
     ctx->file_count = restore.staged_count;
     if (ctx->op->has_keyed_state)
@@ -209,9 +224,8 @@ weir_error *chain_open(struct chain *chain, const struct checkpoint_metadata *re
         weir_error *error = open_one(chain, ctx, restore);
         if (error != NULL)
             return weir_error_wrap(error, "cannot open '%s'", ctx->op->name);
-        ctx->items = NULL; /* views of the metadata end with open */
-        ctx->files = NULL;
-        ctx->item_count = ctx->file_count = 0;
+        ctx->files = NULL; /* views of the metadata end with open */
+        ctx->file_count = 0;
     }
     return NULL;
 }

@@ -98,9 +98,45 @@ struct weir_item weir_item_at(const weir_ctx *ctx, uint32_t index)
     return ctx->items[index];
 }
 
+static bool is_in_scope(const char *scope, weir_str name)
+{
+    size_t size = strlen(scope);
+    return name.size >= size && memcmp(name.data, scope, size) == 0;
+}
+
+void weir_item_scope(weir_ctx *ctx, const char *prefix)
+{
+    if (ctx->item_scope != NULL && strcmp(ctx->item_scope, prefix) == 0)
+        return;
+    struct weir_item *scoped =
+        arena_alloc(ctx->restore_arena, (ctx->all_item_count + 1) * sizeof(*scoped));
+    ctx->item_scope = prefix;
+    ctx->items = scoped;
+    ctx->item_count = 0;
+    for (uint32_t i = 0; i < ctx->all_item_count; i++) {
+        struct weir_item item = ctx->all_items[i];
+        if (!is_in_scope(prefix, item.name))
+            continue;
+        item.name.data += strlen(prefix);
+        item.name.size -= strlen(prefix);
+        scoped[ctx->item_count++] = item;
+    }
+}
+
 static weir_str keep(struct arena *arena, weir_str text)
 {
     return (weir_str){ .data = arena_dup(arena, text.data, text.size), .size = text.size };
+}
+
+static weir_str scoped_name(weir_ctx *ctx, weir_str name)
+{
+    if (ctx->item_scope == NULL || ctx->item_scope[0] == '\0')
+        return keep(ctx->snapshot_arena, name);
+    size_t size = strlen(ctx->item_scope);
+    char *bytes = arena_take(ctx->snapshot_arena, size + name.size + 1);
+    memcpy(bytes, ctx->item_scope, size);
+    memcpy(bytes + size, name.data, name.size);
+    return (weir_str){ .data = bytes, .size = size + name.size };
 }
 
 void weir_item_add(weir_ctx *ctx, weir_str name, weir_str value)
@@ -121,10 +157,9 @@ void weir_item_add(weir_ctx *ctx, weir_str name, weir_str value)
             memcpy(grown, snapshot->items, snapshot->item_count * sizeof(*grown));
         snapshot->items = grown;
     }
-    snapshot->items[snapshot->item_count++] =
-        (struct weir_item){ .name = keep(ctx->snapshot_arena, name),
-            .value = keep(ctx->snapshot_arena, value),
-            .subtask = ctx->subtask };
+    snapshot->items[snapshot->item_count++] = (struct weir_item){ .name = scoped_name(ctx, name),
+        .value = keep(ctx->snapshot_arena, value),
+        .subtask = ctx->subtask };
 }
 
 void weir_file_add(weir_ctx *ctx, const char *path)

@@ -88,8 +88,9 @@ struct weir_ctx {
     weir_buffer *encode_key, *encode_value;
 
     /* restore and snapshot */
-    const struct weir_item *items;
-    uint32_t item_count;
+    const struct weir_item *all_items, *items; /* items: those of the scope */
+    uint32_t all_item_count, item_count;
+    const char *item_scope;
     const struct state_file *files; /* staged files of the restored checkpoint */
     uint32_t file_count;
     struct arena *restore_arena;        /* the chain's memory */

@@ -210,7 +210,7 @@ static weir_error *on_event(struct task *task, const struct gate_input *input)
     case ELEMENT_RECORD:
         break;
     }
-    ASSERT(!"a record is not an event");
+    ASSERT(false && "a record is not an event");
     return NULL;
 }
 

@@ -3,7 +3,7 @@
 What   Kafka(bootstrap) creates topics, feeds them and reads them back; Tail and Txn are running
        tools that a test stops, kills and asks. Records are tuples (partition, offset, key, value)
        with bytes or None.
-How    Every call runs one of tools/*.c from build/test/e2e (built here if missing or older than its
+How    Every call runs one of tools/*.c from build/e2e (built here if missing or older than its
        source, else as the Makefile left it). No tool outlives the test, every call is bounded.
 """
 
@@ -21,7 +21,7 @@ import time
 import broker
 
 SOURCES = broker.HERE / "tools"
-BINARIES = broker.BUILD / "test" / "e2e"
+BINARIES = broker.BUILD / "e2e"
 FLAGS = ("-O2 -g -std=gnu17 -Wall -Wextra -Wpedantic -Werror -Wshadow -Wstrict-prototypes "
          "-Wmissing-prototypes -Wcast-qual -Wvla -Wundef -Wformat=2 -Wswitch-enum -Wconversion")
 CALL_TIMEOUT_S = 180

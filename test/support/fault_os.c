@@ -18,9 +18,8 @@ static enum outcome next_call(void)
     if (calls == failing_call && on_call != NULL) {
         void (*hook)(void *arg) = on_call;
         on_call = NULL;
-        os_current = &os_linux;
+        failing_call = 0;
         hook(on_call_arg);
-        fault_os_start(0, FAULT_ONCE, 0);
         return DONE;
     }
     if (failing_call == 0 || calls < failing_call)
@@ -69,7 +68,8 @@ static int fault_write(void *handle, const void *bytes, size_t size, size_t *wri
 
 static int fault_sync(void *handle)
 {
-    CALL(os_linux.sync(handle));
+    (void)handle; /* a process that dies takes nothing with it: real syncs only cost time */
+    CALL(0);
 }
 
 static int fault_stat(const char *path, struct os_stat *stat)
@@ -84,7 +84,8 @@ static int fault_make_dir(const char *path)
 
 static int fault_sync_dir(const char *path)
 {
-    CALL(os_linux.sync_dir(path));
+    (void)path;
+    CALL(0);
 }
 
 static int fault_rename(const char *from, const char *to)

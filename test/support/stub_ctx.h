@@ -12,8 +12,8 @@
 
 #include <weir/connector.h>
 
-#define STUB_ROWS_MAX  4096
-#define STUB_ITEMS_MAX 4096
+#define STUB_ROWS_MAX  1024
+#define STUB_ITEMS_MAX 256
 
 struct weir_ctx {
     uint32_t subtask, parallelism;

@@ -40,7 +40,7 @@ static void usage(void)
 {
     fputs("usage: kafka_digest -b BROKERS -t TOPIC [--count N] [--checksum] [--timeout S]\n"
           "           [--isolation read_committed|read_uncommitted] [-X k=v]...\n",
-          stderr);
+        stderr);
     exit(EXIT_USAGE);
 }
 
@@ -66,11 +66,10 @@ static void read_option(struct options *options, int letter)
 
 static struct options parse_options(int argc, char **argv)
 {
-    static const struct option names[] = {
-        {"brokers", 1, NULL, 'b'},  {"topic", 1, NULL, 't'},    {"isolation", 1, NULL, 'i'},
-        {"checksum", 0, NULL, 'c'}, {"count", 1, NULL, 'n'},    {"timeout", 1, NULL, 's'},
-        {NULL, 0, NULL, 0}};
-    struct options options = {.isolation = "read_committed", .count = LONG_MAX, .timeout_s = 120};
+    static const struct option names[] = { { "brokers", 1, NULL, 'b' }, { "topic", 1, NULL, 't' },
+        { "isolation", 1, NULL, 'i' }, { "checksum", 0, NULL, 'c' }, { "count", 1, NULL, 'n' },
+        { "timeout", 1, NULL, 's' }, { NULL, 0, NULL, 0 } };
+    struct options options = { .isolation = "read_committed", .count = LONG_MAX, .timeout_s = 120 };
     int letter;
     while ((letter = getopt_long(argc, argv, "b:t:X:", names, NULL)) != -1)
         read_option(&options, letter);
@@ -137,8 +136,8 @@ static void open_consumer(struct digest *digest)
         open_client(RD_KAFKA_CONSUMER, consumer_conf(options->brokers, options->isolation));
     rd_kafka_poll_set_consumer(digest->rk);
     int count = require_topic(digest->rk, options->topic, options->timeout_s);
-    rd_kafka_resp_err_t error = query_offsets(digest->rk, options->topic, count,
-                                              RD_KAFKA_OFFSET_END, 10000, digest->ends);
+    rd_kafka_resp_err_t error =
+        query_offsets(digest->rk, options->topic, count, RD_KAFKA_OFFSET_END, 10000, digest->ends);
     if (error)
         die("no end offsets of '%s': %s", options->topic, rd_kafka_err2str(error));
     digest->partition_count = digest->partitions_left = count;
@@ -206,10 +205,10 @@ int main(int argc, char **argv)
     double records = (double)digest.records;
     printf("{\"records\":%lld,\"bytes\":%lld,\"seconds\":%.3f,\"records_per_s\":%.0f,"
            "\"mb_per_s\":%.1f,\"cpu_us_per_record\":%.3f",
-           (long long)digest.records, (long long)digest.bytes, seconds,
-           seconds > 0 ? records / seconds : 0.0,
-           seconds > 0 ? (double)digest.bytes / 1e6 / seconds : 0.0,
-           records > 0 ? cpu * 1e6 / records : 0.0);
+        (long long)digest.records, (long long)digest.bytes, seconds,
+        seconds > 0 ? records / seconds : 0.0,
+        seconds > 0 ? (double)digest.bytes / 1e6 / seconds : 0.0,
+        records > 0 ? cpu * 1e6 / records : 0.0);
     if (digest.options.checksum)
         printf(",\"checksum\":\"%016llx\"", (unsigned long long)digest.checksum);
     printf("}\n");

@@ -64,7 +64,7 @@ static void usage(void)
     fputs("usage: kafka_feed -b BROKERS -t TOPIC [FILE | --replay-raw FILE] [--base64]\n"
           "           [--partitions round-robin|key-hash|N] [--rate R] [--from-line N]\n"
           "           [--count N] [--timeout S] [-X k=v]...\n",
-          stderr);
+        stderr);
     exit(EXIT_USAGE);
 }
 
@@ -105,13 +105,13 @@ static void read_option(struct options *options, int letter)
 
 static struct options parse_options(int argc, char **argv)
 {
-    static const struct option names[] = {
-        {"brokers", 1, NULL, 'b'},    {"topic", 1, NULL, 't'},     {"base64", 0, NULL, '6'},
-        {"partitions", 1, NULL, 'p'}, {"rate", 1, NULL, 'r'},      {"from-line", 1, NULL, 'l'},
-        {"count", 1, NULL, 'n'},      {"timeout", 1, NULL, 's'},   {"replay-raw", 1, NULL, 'f'},
-        {NULL, 0, NULL, 0}};
-    struct options options = {
-        .partition = PARTITION_ROUND_ROBIN, .count = LONG_MAX, .timeout_s = 120};
+    static const struct option names[] = { { "brokers", 1, NULL, 'b' }, { "topic", 1, NULL, 't' },
+        { "base64", 0, NULL, '6' }, { "partitions", 1, NULL, 'p' }, { "rate", 1, NULL, 'r' },
+        { "from-line", 1, NULL, 'l' }, { "count", 1, NULL, 'n' }, { "timeout", 1, NULL, 's' },
+        { "replay-raw", 1, NULL, 'f' }, { NULL, 0, NULL, 0 } };
+    struct options options = { .partition = PARTITION_ROUND_ROBIN,
+        .count = LONG_MAX,
+        .timeout_s = 120 };
     int letter;
     while ((letter = getopt_long(argc, argv, "b:t:X:", names, NULL)) != -1)
         read_option(&options, letter);
@@ -126,7 +126,7 @@ static struct options parse_options(int argc, char **argv)
 
 static struct input open_input(const char *file)
 {
-    struct input input = {0};
+    struct input input = { 0 };
     struct stat status;
     if (!file)
         return input;
@@ -217,13 +217,13 @@ static int32_t choose_partition(const struct feed *feed, const char *key, size_t
         return (int32_t)feed->options.partition;
     if (feed->options.partition == PARTITION_KEY_HASH && key)
         return rd_kafka_msg_partitioner_murmur2(feed->rkt, key, key_size, feed->partitions, NULL,
-                                                NULL);
+            NULL);
     return (int32_t)(feed->line % feed->partitions);
 }
 
 /* Queues one record, waiting while the queue is full. False: the client is beyond repair. */
 static bool produce(struct feed *feed, const char *key, size_t key_size, const char *value,
-                    size_t size)
+    size_t size)
 {
     bool mapped = feed->input.map && !feed->options.base64;
     int flags = mapped ? 0 : RD_KAFKA_MSG_F_COPY;
@@ -248,7 +248,7 @@ static bool produce(struct feed *feed, const char *key, size_t key_size, const c
 
 /* One base64 column of a line. Returns the decoded bytes in `to`, or NULL for "-". */
 static const char *decode_column(const struct feed *feed, char *to, const char *from,
-                                 size_t from_size, size_t *size)
+    size_t from_size, size_t *size)
 {
     *size = 0;
     if (from_size == 1 && *from == '-')
@@ -271,7 +271,7 @@ static bool send_line(struct feed *feed, const char *line, size_t size)
     size_t key_length = (size_t)(tab - line);
     const char *key = decode_column(feed, feed->scratch, line, key_length, &key_size);
     const char *value = decode_column(feed, feed->scratch + MAX_RECORD, tab + 1,
-                                      size - key_length - 1, &value_size);
+        size - key_length - 1, &value_size);
     return produce(feed, key, key_size, value, value_size);
 }
 
@@ -331,15 +331,15 @@ static void report(const struct feed *feed, double seconds)
     int64_t next = feed->first_failed_line < feed->line ? feed->first_failed_line : feed->line;
     printf("{\"first_line\":%ld,\"next_line\":%lld,\"records\":%lld,\"acknowledged\":%lld,"
            "\"bytes\":%lld,\"seconds\":%.3f,\"records_per_s\":%.0f}\n",
-           feed->options.from_line, (long long)next, (long long)feed->sent,
-           (long long)feed->acknowledged, (long long)feed->bytes, seconds,
-           (double)feed->acknowledged / (seconds > 0 ? seconds : 1));
+        feed->options.from_line, (long long)next, (long long)feed->sent,
+        (long long)feed->acknowledged, (long long)feed->bytes, seconds,
+        (double)feed->acknowledged / (seconds > 0 ? seconds : 1));
     fflush(stdout);
 }
 
 int main(int argc, char **argv)
 {
-    struct feed feed = {.options = parse_options(argc, argv), .first_failed_line = INT64_MAX};
+    struct feed feed = { .options = parse_options(argc, argv), .first_failed_line = INT64_MAX };
     catch_stop_signals();
     feed.input = open_input(feed.options.file);
     if (feed.options.base64)

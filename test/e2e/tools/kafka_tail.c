@@ -51,9 +51,9 @@ struct tail {
     int partition_count;
     struct partition partitions[MAX_PARTITIONS];
     bool have_target;
-    int64_t deadline_us;      /* once it is known that there shall be an end */
-    int64_t next_refresh_us;  /* when to look for new partitions again */
-    int64_t topic_seen_us;    /* when the topic last existed */
+    int64_t deadline_us;     /* once it is known that there shall be an end */
+    int64_t next_refresh_us; /* when to look for new partitions again */
+    int64_t topic_seen_us;   /* when the topic last existed */
     int64_t records;
 };
 
@@ -62,7 +62,7 @@ static void usage(void)
     fputs("usage: kafka_tail -b BROKERS -t TOPIC [-o FILE]\n"
           "           [--isolation read_committed|read_uncommitted] [--until-end | --until-high]\n"
           "           [--timestamps] [--timeout S] [--refresh-ms MS] [-X k=v]...\n",
-          stderr);
+        stderr);
     exit(EXIT_USAGE);
 }
 
@@ -94,12 +94,11 @@ static void read_option(struct options *options, int letter)
 
 static struct options parse_options(int argc, char **argv)
 {
-    static const struct option names[] = {
-        {"brokers", 1, NULL, 'b'},    {"topic", 1, NULL, 't'},     {"output", 1, NULL, 'o'},
-        {"isolation", 1, NULL, 'i'},  {"until-end", 0, NULL, 'e'}, {"until-high", 0, NULL, 'h'},
-        {"timestamps", 0, NULL, 'T'}, {"timeout", 1, NULL, 's'},   {"refresh-ms", 1, NULL, 'r'},
-        {NULL, 0, NULL, 0}};
-    struct options options = {.isolation = "read_committed", .timeout_s = 60, .refresh_ms = 1000};
+    static const struct option names[] = { { "brokers", 1, NULL, 'b' }, { "topic", 1, NULL, 't' },
+        { "output", 1, NULL, 'o' }, { "isolation", 1, NULL, 'i' }, { "until-end", 0, NULL, 'e' },
+        { "until-high", 0, NULL, 'h' }, { "timestamps", 0, NULL, 'T' }, { "timeout", 1, NULL, 's' },
+        { "refresh-ms", 1, NULL, 'r' }, { NULL, 0, NULL, 0 } };
+    struct options options = { .isolation = "read_committed", .timeout_s = 60, .refresh_ms = 1000 };
     int letter;
     while ((letter = getopt_long(argc, argv, "b:t:o:X:", names, NULL)) != -1)
         read_option(&options, letter);
@@ -118,15 +117,26 @@ static void flush_lines(struct tail *tail)
     tail->used = 0;
 }
 
-static char *append_base64(char *to, const char *name, const void *data, size_t size)
+/* Appends to the buffer, which has room for it: append_record sees to that. */
+__attribute__((format(printf, 2, 3))) static void append(struct tail *tail, const char *format, ...)
 {
-    to += sprintf(to, ",\"%s\":", name);
-    if (!data)
-        return stpcpy(to, "null");
-    *to++ = '"';
-    to = base64_encode(to, data, size);
-    *to++ = '"';
-    return to;
+    va_list args;
+    va_start(args, format);
+    tail->used +=
+        (size_t)vsnprintf(tail->buffer + tail->used, BUFFER_SIZE - tail->used, format, args);
+    va_end(args);
+}
+
+static void append_base64(struct tail *tail, const char *name, const void *data, size_t size)
+{
+    if (!data) {
+        append(tail, ",\"%s\":null", name);
+        return;
+    }
+    append(tail, ",\"%s\":\"", name);
+    char *end = base64_encode(tail->buffer + tail->used, data, size);
+    tail->used = (size_t)(end - tail->buffer);
+    append(tail, "\"");
 }
 
 static void append_record(struct tail *tail, const rd_kafka_message_t *message)
@@ -137,16 +147,13 @@ static void append_record(struct tail *tail, const rd_kafka_message_t *message)
             (long long)message->offset, message->len);
     if (tail->used + room > BUFFER_SIZE)
         flush_lines(tail);
-    char *to = tail->buffer + tail->used;
-    to += sprintf(to, "{\"partition\":%d,\"offset\":%lld", message->partition,
-                  (long long)message->offset);
+    append(tail, "{\"partition\":%d,\"offset\":%lld", message->partition,
+        (long long)message->offset);
     if (tail->options.timestamps)
-        to += sprintf(to, ",\"timestamp\":%lld",
-                      (long long)rd_kafka_message_timestamp(message, NULL));
-    to = append_base64(to, "key", message->key, message->key_len);
-    to = append_base64(to, "value", message->payload, message->len);
-    to = stpcpy(to, "}\n");
-    tail->used = (size_t)(to - tail->buffer);
+        append(tail, ",\"timestamp\":%lld", (long long)rd_kafka_message_timestamp(message, NULL));
+    append_base64(tail, "key", message->key, message->key_len);
+    append_base64(tail, "value", message->payload, message->len);
+    append(tail, "}\n");
     tail->records++;
     if (tail->used >= FLUSH_SIZE)
         flush_lines(tail);
@@ -162,7 +169,7 @@ static void assign(struct tail *tail, int from, int to)
     for (int i = from; i < to; i++) {
         rd_kafka_topic_partition_list_add(list, tail->options.topic, i)->offset =
             RD_KAFKA_OFFSET_BEGINNING;
-        tail->partitions[i] = (struct partition){.next = 0, .target = -1};
+        tail->partitions[i] = (struct partition){ .next = 0, .target = -1 };
     }
     rd_kafka_error_t *error = rd_kafka_incremental_assign(tail->rk, list);
     if (error)
@@ -198,9 +205,9 @@ static void try_set_targets(struct tail *tail)
         return;
     if (tail->options.until_high)
         asked = open_client(RD_KAFKA_CONSUMER,
-                            consumer_conf(tail->options.brokers, "read_uncommitted"));
+            consumer_conf(tail->options.brokers, "read_uncommitted"));
     rd_kafka_resp_err_t error = query_offsets(asked, tail->options.topic, tail->partition_count,
-                                              RD_KAFKA_OFFSET_END, 2000, ends);
+        RD_KAFKA_OFFSET_END, 2000, ends);
     if (asked != tail->rk)
         rd_kafka_destroy(asked);
     if (error)
@@ -246,8 +253,7 @@ static void take(struct tail *tail, const rd_kafka_message_t *message)
 {
     rd_kafka_resp_err_t error = message->err;
     if (error == RD_KAFKA_RESP_ERR__AUTO_OFFSET_RESET ||
-        error == RD_KAFKA_RESP_ERR_OFFSET_OUT_OF_RANGE ||
-        error == RD_KAFKA_RESP_ERR__FATAL) {
+        error == RD_KAFKA_RESP_ERR_OFFSET_OUT_OF_RANGE || error == RD_KAFKA_RESP_ERR__FATAL) {
         flush_lines(tail);
         die("partition %d: %s", message->partition, rd_kafka_message_errstr(message));
     }
@@ -295,7 +301,7 @@ static void run(struct tail *tail)
 
 int main(int argc, char **argv)
 {
-    static struct tail tail = {.fd = STDOUT_FILENO};
+    static struct tail tail = { .fd = STDOUT_FILENO };
     tail.options = parse_options(argc, argv);
     catch_stop_signals();
     tail.buffer = allocate(BUFFER_SIZE);
@@ -303,15 +309,15 @@ int main(int argc, char **argv)
         tail.fd = open(tail.options.output, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
     if (tail.fd < 0)
         die("cannot write %s: %s", tail.options.output, strerror(errno));
-    tail.rk = open_client(RD_KAFKA_CONSUMER,
-                          consumer_conf(tail.options.brokers, tail.options.isolation));
+    tail.rk =
+        open_client(RD_KAFKA_CONSUMER, consumer_conf(tail.options.brokers, tail.options.isolation));
     rd_kafka_poll_set_consumer(tail.rk);
     assign(&tail, 0, require_topic(tail.rk, tail.options.topic, tail.options.timeout_s));
     tail.topic_seen_us = clock_us();
     run(&tail);
     flush_lines(&tail);
     fprintf(stderr, "kafka_tail: %lld records of %d partitions\n", (long long)tail.records,
-            tail.partition_count);
+        tail.partition_count);
     bool complete = reached_target(&tail);
     limit_life(20); /* the file is complete; a frozen broker shall not hold us at closing */
     rd_kafka_destroy(tail.rk);

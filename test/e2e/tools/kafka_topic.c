@@ -39,7 +39,7 @@ static void usage(void)
     fputs("usage: kafka_topic -b BROKERS create|grow|delete|describe NAME [-p PARTITIONS]\n"
           "           [-r REPLICATION] [-c key=value]... [--if-not-exists] [--timeout S]\n"
           "           [-X k=v]...\n",
-          stderr);
+        stderr);
     exit(EXIT_USAGE);
 }
 
@@ -65,14 +65,10 @@ static void read_option(struct options *options, int letter)
 
 static struct options parse_options(int argc, char **argv)
 {
-    static const struct option names[] = {{"brokers", 1, NULL, 'b'},
-                                          {"partitions", 1, NULL, 'p'},
-                                          {"replication", 1, NULL, 'r'},
-                                          {"config", 1, NULL, 'c'},
-                                          {"if-not-exists", 0, NULL, 'i'},
-                                          {"timeout", 1, NULL, 't'},
-                                          {NULL, 0, NULL, 0}};
-    struct options options = {.partitions = 0, .replication = -1, .timeout_s = 30};
+    static const struct option names[] = { { "brokers", 1, NULL, 'b' },
+        { "partitions", 1, NULL, 'p' }, { "replication", 1, NULL, 'r' }, { "config", 1, NULL, 'c' },
+        { "if-not-exists", 0, NULL, 'i' }, { "timeout", 1, NULL, 't' }, { NULL, 0, NULL, 0 } };
+    struct options options = { .partitions = 0, .replication = -1, .timeout_s = 30 };
     int letter;
     while ((letter = getopt_long(argc, argv, "b:p:r:c:X:", names, NULL)) != -1)
         read_option(&options, letter);
@@ -87,7 +83,7 @@ static struct options parse_options(int argc, char **argv)
 
 /* What the broker said about the one topic of a result. */
 static rd_kafka_resp_err_t topic_error(const rd_kafka_topic_result_t **results, size_t count,
-                                       const char **text)
+    const char **text)
 {
     if (count != 1)
         die("the broker answered for %zu topics instead of one", count);
@@ -101,18 +97,19 @@ static const rd_kafka_topic_result_t **topic_results(rd_kafka_event_t *event, si
     *count = 0;
     if (type == RD_KAFKA_EVENT_CREATETOPICS_RESULT)
         return rd_kafka_CreateTopics_result_topics(rd_kafka_event_CreateTopics_result(event),
-                                                   count);
+            count);
     if (type == RD_KAFKA_EVENT_CREATEPARTITIONS_RESULT)
-        return rd_kafka_CreatePartitions_result_topics(
-            rd_kafka_event_CreatePartitions_result(event), count);
+        return rd_kafka_CreatePartitions_result_topics(rd_kafka_event_CreatePartitions_result(
+                                                           event),
+            count);
     if (type == RD_KAFKA_EVENT_DELETETOPICS_RESULT)
         return rd_kafka_DeleteTopics_result_topics(rd_kafka_event_DeleteTopics_result(event),
-                                                   count);
+            count);
     die("unexpected event %s", rd_kafka_event_name(event));
 }
 
 static void finish(const struct options *options, rd_kafka_queue_t *queue,
-                   rd_kafka_resp_err_t accepted)
+    rd_kafka_resp_err_t accepted)
 {
     const char *text;
     size_t count;
@@ -141,7 +138,7 @@ static rd_kafka_AdminOptions_t *admin_options(rd_kafka_t *rk, const struct optio
 
 /* Whether this broker, asked over a handle that knows no other yet, shows `wanted` partitions. */
 static bool broker_shows(const struct rd_kafka_metadata_broker *broker,
-                         const struct options *options, int wanted)
+    const struct options *options, int wanted)
 {
     char address[300];
     rd_kafka_resp_err_t error;
@@ -182,7 +179,7 @@ static void create(rd_kafka_t *rk, rd_kafka_queue_t *queue, const struct options
     int partitions = options->partitions ? options->partitions : 1;
     rd_kafka_AdminOptions_t *admin = admin_options(rk, options);
     rd_kafka_NewTopic_t *topic = rd_kafka_NewTopic_new(options->topic, partitions,
-                                                       options->replication, error, sizeof error);
+        options->replication, error, sizeof error);
     if (!topic)
         die("%s", error);
     for (int i = 0; i < options->config_count; i++) {
@@ -195,8 +192,8 @@ static void create(rd_kafka_t *rk, rd_kafka_queue_t *queue, const struct options
     rd_kafka_NewTopic_destroy(topic);
     rd_kafka_AdminOptions_destroy(admin);
     finish(options, queue,
-           options->if_not_exists ? RD_KAFKA_RESP_ERR_TOPIC_ALREADY_EXISTS
-                                  : RD_KAFKA_RESP_ERR_NO_ERROR);
+        options->if_not_exists ? RD_KAFKA_RESP_ERR_TOPIC_ALREADY_EXISTS
+                               : RD_KAFKA_RESP_ERR_NO_ERROR);
     wait_for_partitions(rk, options, partitions);
 }
 
@@ -206,8 +203,8 @@ static void grow(rd_kafka_t *rk, rd_kafka_queue_t *queue, const struct options *
     if (!options->partitions)
         usage();
     rd_kafka_AdminOptions_t *admin = admin_options(rk, options);
-    rd_kafka_NewPartitions_t *more = rd_kafka_NewPartitions_new(
-        options->topic, (size_t)options->partitions, error, sizeof error);
+    rd_kafka_NewPartitions_t *more = rd_kafka_NewPartitions_new(options->topic,
+        (size_t)options->partitions, error, sizeof error);
     if (!more)
         die("%s", error);
     rd_kafka_CreatePartitions(rk, &more, 1, admin, queue);
@@ -231,7 +228,7 @@ static void delete_topic(rd_kafka_t *rk, rd_kafka_queue_t *queue, const struct o
 /* ---------------------------------------------------------------- describe */
 
 static void query_patiently(rd_kafka_t *rk, const struct options *options, int partitions,
-                            int64_t at, int64_t *offsets)
+    int64_t at, int64_t *offsets)
 {
     int64_t deadline = clock_us() + options->timeout_s * 1000000;
     for (;;) {
@@ -259,7 +256,7 @@ static void describe(rd_kafka_t *uncommitted, const struct options *options)
     printf("{\"topic\":\"%s\",\"partitions\":[", options->topic);
     for (int i = 0; i < partitions; i++)
         printf("%s{\"partition\":%d,\"low\":%lld,\"high\":%lld,\"stable\":%lld}", i ? "," : "", i,
-               (long long)low[i], (long long)high[i], (long long)stable[i]);
+            (long long)low[i], (long long)high[i], (long long)stable[i]);
     printf("]}\n");
     rd_kafka_destroy(committed);
 }

@@ -38,7 +38,7 @@ struct txn {
     rd_kafka_t *rk;
     rd_kafka_topic_t *rkt;
     int partitions;
-    long acknowledged; /* of the current transaction */
+    long acknowledged;           /* of the current transaction */
     rd_kafka_resp_err_t failure; /* of the first record that was not */
     char *value;
 };
@@ -48,41 +48,71 @@ static void usage(void)
     fputs("usage: kafka_txn -b BROKERS -t TOPIC --id TXID [--unit U] [--epoch E] [--epochs N]\n"
           "           [--records R] [--size BYTES] [--end commit|abort|open|init] [--hold S]\n"
           "           [--txn-timeout-ms MS] [--timeout S] [-X k=v]...\n",
-          stderr);
+        stderr);
     exit(EXIT_USAGE);
 }
 
 static void read_option(struct options *options, int letter)
 {
     switch (letter) {
-    case 'b': options->brokers = optarg; break;
-    case 't': options->topic = optarg; break;
-    case 'i': options->id = optarg; break;
-    case 'e': options->end = optarg; break;
-    case 'u': options->unit = parse_number("--unit", optarg, 0, INT_MAX); break;
-    case 'E': options->epoch = parse_number("--epoch", optarg, 0, INT_MAX); break;
-    case 'N': options->epochs = parse_number("--epochs", optarg, 1, INT_MAX); break;
-    case 'R': options->records = parse_number("--records", optarg, 0, 10000000); break;
-    case 'S': options->size = parse_number("--size", optarg, 0, MAX_SIZE); break;
-    case 'h': options->hold_s = parse_number("--hold", optarg, 0, 3600); break;
-    case 'm': options->txn_timeout_ms = parse_number("--txn-timeout-ms", optarg, 1000, 900000);
+    case 'b':
+        options->brokers = optarg;
         break;
-    case 's': options->timeout_s = parse_number("--timeout", optarg, 1, 600); break;
-    case 'X': add_setting(optarg); break;
-    default: usage();
+    case 't':
+        options->topic = optarg;
+        break;
+    case 'i':
+        options->id = optarg;
+        break;
+    case 'e':
+        options->end = optarg;
+        break;
+    case 'u':
+        options->unit = parse_number("--unit", optarg, 0, INT_MAX);
+        break;
+    case 'E':
+        options->epoch = parse_number("--epoch", optarg, 0, INT_MAX);
+        break;
+    case 'N':
+        options->epochs = parse_number("--epochs", optarg, 1, INT_MAX);
+        break;
+    case 'R':
+        options->records = parse_number("--records", optarg, 0, 10000000);
+        break;
+    case 'S':
+        options->size = parse_number("--size", optarg, 0, MAX_SIZE);
+        break;
+    case 'h':
+        options->hold_s = parse_number("--hold", optarg, 0, 3600);
+        break;
+    case 'm':
+        options->txn_timeout_ms = parse_number("--txn-timeout-ms", optarg, 1000, 900000);
+        break;
+    case 's':
+        options->timeout_s = parse_number("--timeout", optarg, 1, 600);
+        break;
+    case 'X':
+        add_setting(optarg);
+        break;
+    default:
+        usage();
     }
 }
 
 static struct options parse_options(int argc, char **argv)
 {
-    static const struct option names[] = {
-        {"brokers", 1, NULL, 'b'}, {"topic", 1, NULL, 't'},   {"id", 1, NULL, 'i'},
-        {"end", 1, NULL, 'e'},     {"unit", 1, NULL, 'u'},    {"epoch", 1, NULL, 'E'},
-        {"epochs", 1, NULL, 'N'},  {"records", 1, NULL, 'R'}, {"size", 1, NULL, 'S'},
-        {"hold", 1, NULL, 'h'},    {"timeout", 1, NULL, 's'}, {"txn-timeout-ms", 1, NULL, 'm'},
-        {NULL, 0, NULL, 0}};
-    struct options options = {.end = "commit", .epoch = 1, .epochs = 1, .records = 10,
-                              .hold_s = 60, .txn_timeout_ms = 60000, .timeout_s = 30};
+    static const struct option names[] = { { "brokers", 1, NULL, 'b' }, { "topic", 1, NULL, 't' },
+        { "id", 1, NULL, 'i' }, { "end", 1, NULL, 'e' }, { "unit", 1, NULL, 'u' },
+        { "epoch", 1, NULL, 'E' }, { "epochs", 1, NULL, 'N' }, { "records", 1, NULL, 'R' },
+        { "size", 1, NULL, 'S' }, { "hold", 1, NULL, 'h' }, { "timeout", 1, NULL, 's' },
+        { "txn-timeout-ms", 1, NULL, 'm' }, { NULL, 0, NULL, 0 } };
+    struct options options = { .end = "commit",
+        .epoch = 1,
+        .epochs = 1,
+        .records = 10,
+        .hold_s = 60,
+        .txn_timeout_ms = 60000,
+        .timeout_s = 30 };
     int letter;
     while ((letter = getopt_long(argc, argv, "b:t:X:", names, NULL)) != -1)
         read_option(&options, letter);
@@ -177,16 +207,17 @@ static void produce_all(struct txn *txn, long epoch)
     char key[24];
     int key_size = snprintf(key, sizeof key, "%ld", options->unit);
     for (long i = 0; i < options->records; i++) {
-        int size = sprintf(txn->value,
-                           "{\"unit\":%ld,\"epoch\":%ld,\"index\":%ld,\"total\":%ld,\"pad\":\"",
-                           options->unit, epoch, i, options->records);
+        int size = snprintf(txn->value, MAX_SIZE,
+            "{\"unit\":%ld,\"epoch\":%ld,\"index\":%ld,\"total\":%ld,\"pad\":\"", options->unit,
+            epoch, i, options->records);
         for (; size < options->size - 2; size++)
             txn->value[size] = 'x';
-        size += sprintf(txn->value + size, "\"}");
+        memcpy(txn->value + size, "\"}", 2);
+        size += 2;
         int32_t partition = (int32_t)(i % txn->partitions);
         /* A refused record is not part of the transaction, and the commit would still say OK. */
         if (rd_kafka_produce(txn->rkt, partition, RD_KAFKA_MSG_F_COPY, txn->value, (size_t)size,
-                             key, (size_t)key_size, NULL) < 0)
+                key, (size_t)key_size, NULL) < 0)
             die("produce: %s", rd_kafka_err2name(rd_kafka_last_error()));
         if (i % 512 == 0)
             rd_kafka_poll(txn->rk, 0);
@@ -230,7 +261,7 @@ static void end(struct txn *txn, long epoch)
 
 int main(int argc, char **argv)
 {
-    struct txn txn = {.options = parse_options(argc, argv)};
+    struct txn txn = { .options = parse_options(argc, argv) };
     const struct options *options = &txn.options;
     catch_stop_signals();
     txn.value = allocate(MAX_SIZE + 256);

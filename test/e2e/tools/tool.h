@@ -15,8 +15,8 @@
 #define _GNU_SOURCE 1 /* program_invocation_short_name; so include this header first */
 #endif
 
-#include <errno.h>
 #include <librdkafka/rdkafka.h>
+#include <errno.h>
 #include <limits.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -60,7 +60,7 @@ static inline long parse_number(const char *what, const char *text, long min, lo
     long number = strtol(text, &end, 10);
     if (errno || *text == '\0' || *end != '\0' || number < min || number > max) {
         fprintf(stderr, "%s: %s must be a number from %ld to %ld, not '%s'\n",
-                program_invocation_short_name, what, min, max, text);
+            program_invocation_short_name, what, min, max, text);
         exit(EXIT_USAGE);
     }
     return number;
@@ -86,7 +86,7 @@ static inline void on_stop(int number)
 
 static inline void catch_stop_signals(void)
 {
-    struct sigaction action = {.sa_handler = on_stop};
+    struct sigaction action = { .sa_handler = on_stop };
     sigemptyset(&action.sa_mask);
     sigaction(SIGTERM, &action, NULL);
     sigaction(SIGINT, &action, NULL);
@@ -105,7 +105,7 @@ static inline void on_alarm(int number)
  * seen on a frozen broker). Without this a test could hang in one. */
 static inline void limit_life(long seconds)
 {
-    struct sigaction action = {.sa_handler = on_alarm};
+    struct sigaction action = { .sa_handler = on_alarm };
     sigemptyset(&action.sa_mask);
     sigaction(SIGALRM, &action, NULL);
     alarm((unsigned)seconds);
@@ -261,7 +261,7 @@ static inline rd_kafka_conf_t *consumer_conf(const char *brokers, const char *is
 /* How many partitions the topic has, 0 if it does not exist. Assigning or producing to a topic that
  * does not exist raises no event at all, so tools ask first. *error is 0 if the broker answered. */
 static inline int count_partitions(rd_kafka_t *rk, const char *topic, int timeout_ms,
-                                   rd_kafka_resp_err_t *error)
+    rd_kafka_resp_err_t *error)
 {
     const struct rd_kafka_metadata *metadata;
     int count = 0;
@@ -314,7 +314,7 @@ static inline int require_topic(rd_kafka_t *rk, const char *topic, long timeout_
 /* The end offset of each partition: the last stable offset on a read_committed consumer handle, the
  * high watermark otherwise. `at` is RD_KAFKA_OFFSET_END or _BEGINNING. One request per broker. */
 static inline rd_kafka_resp_err_t query_offsets(rd_kafka_t *rk, const char *topic, int partitions,
-                                                int64_t at, int timeout_ms, int64_t *offsets)
+    int64_t at, int timeout_ms, int64_t *offsets)
 {
     rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(partitions);
     for (int i = 0; i < partitions; i++)

@@ -1,6 +1,8 @@
 /* barrier_test.c -- the table of barrier.h row by row, then random channels beside a slow model. */
 #include "checkpoint/barrier.h"
 
+#include "test/support/random.h"
+
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -103,6 +105,7 @@ struct model {
     bool is_over[CHECKPOINTS + 1];
     bool is_blocked[CHANNELS_MAX];
     uint64_t next[CHANNELS_MAX]; /* barrier to deliver */
+    struct random random;
 };
 
 static void end_up_to(struct model *model, uint64_t checkpoint)
@@ -137,8 +140,8 @@ static enum barrier_action model_arrived(struct model *model, uint32_t channel, 
 
 static void random_step(struct barrier *barrier, struct model *model, uint64_t *last_snapshot)
 {
-    if (rand() % 12 == 0) {
-        uint64_t n = 1 + (uint64_t)rand() % CHECKPOINTS;
+    if (random_one_in(&model->random, 12)) {
+        uint64_t n = 1 + random_below(&model->random, CHECKPOINTS);
         bool expected = false;
         for (uint64_t m = 0; m <= n; m++)
             expected = expected || is_aligning(model, m);
@@ -148,11 +151,11 @@ static void random_step(struct barrier *barrier, struct model *model, uint64_t *
             memset(model->is_blocked, 0, sizeof(model->is_blocked));
         return;
     }
-    uint32_t channel = (uint32_t)rand() % model->channel_count;
+    uint32_t channel = random_below(&model->random, model->channel_count);
     if (model->is_blocked[channel] || model->next[channel] > CHECKPOINTS)
         return;
     uint64_t n = model->next[channel];
-    model->next[channel] += 1 + (rand() % 6 == 0); /* a barrier may never come */
+    model->next[channel] += 1 + random_one_in(&model->random, 6); /* a barrier may never come */
     enum barrier_action expected = model_arrived(model, channel, n);
     assert_int_equal(barrier_arrived(barrier, channel, n, 0), expected);
     if (expected == BARRIER_SNAPSHOT || expected == BARRIER_RESTART_BLOCK)
@@ -169,9 +172,9 @@ static void random_step(struct barrier *barrier, struct model *model, uint64_t *
 
 static void random_channels_behave_like_a_slow_model(void **state)
 {
-    for (unsigned seed = 1; seed <= 2000; seed++) {
-        srand(seed);
-        struct model model = { .channel_count = 1 + (uint32_t)rand() % CHANNELS_MAX };
+    for (uint64_t seed = 1; seed <= 2000; seed++) {
+        struct model model = { .random = { seed } };
+        model.channel_count = 1 + random_below(&model.random, CHANNELS_MAX);
         model.is_over[0] = true;
         for (uint32_t c = 0; c < model.channel_count; c++)
             model.next[c] = 1;

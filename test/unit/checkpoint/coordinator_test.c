@@ -1,6 +1,8 @@
 /* coordinator_test.c -- the picture of coordinator.h edge by edge, then random events and a clock. */
 #include "checkpoint/coordinator.h"
 
+#include "test/support/random.h"
+
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -200,6 +202,7 @@ static void a_clock_at_its_end_does_not_overflow(void **state)
 /* What an observer of the actions knows. */
 struct observer {
     struct coordinator *c;
+    struct random random;
     int64_t now_ms;
     uint64_t last; /* triggered */
     bool is_pending, is_storing, is_requested, is_running;
@@ -271,19 +274,20 @@ static void tick_until_none(struct observer *o)
 static void random_event(struct observer *o)
 {
     /* mostly of the current checkpoint, now and then of others */
-    uint64_t checkpoint = rand() % 8 == 0 ? o->last + (uint64_t)(rand() % 3) - 1 : o->last;
-    uint32_t subtask = (uint32_t)rand() % (SUBTASKS + (rand() % 16 == 0));
-    switch (rand() % 16) {
+    uint64_t checkpoint =
+        random_one_in(&o->random, 8) ? o->last + random_below(&o->random, 3) - 1 : o->last;
+    uint32_t subtask = random_below(&o->random, SUBTASKS + random_one_in(&o->random, 16));
+    switch (random_below(&o->random, 16)) {
     case 0:
         o->is_requested = true;
         observe(o, coordinator_request(o->c, o->now_ms), false);
         break;
     case 1:
-        if (rand() % 8 == 0)
+        if (random_one_in(&o->random, 8))
             observe(o, coordinator_declined(o->c, checkpoint, subtask, o->now_ms), false);
         break;
     case 2:
-        if (rand() % 4 == 0 && o->is_running) {
+        if (random_one_in(&o->random, 4) && o->is_running) {
             o->is_running = false;
             observe(o, coordinator_stopped(o->c, o->now_ms), false);
         } else if (!o->is_running && !o->is_storing) {
@@ -294,11 +298,12 @@ static void random_event(struct observer *o)
     case 3:
     case 4:
         if (o->is_storing)
-            observe(o, coordinator_stored(o->c, o->last, rand() % 4 != 0, o->now_ms), false);
+            observe(o, coordinator_stored(o->c, o->last, !random_one_in(&o->random, 4), o->now_ms),
+                false);
         break;
     case 5:
     case 6:
-        o->now_ms += rand() % 700;
+        o->now_ms += random_below(&o->random, 700);
         break;
     default:
         if (o->is_pending && checkpoint == o->last && subtask < SUBTASKS)
@@ -315,15 +320,17 @@ static void random_event(struct observer *o)
 static void random_events_keep_every_promise(void **state)
 {
     uint32_t completed = 0, aborted = 0;
-    for (unsigned seed = 1; seed <= 1000; seed++) {
-        srand(seed);
-        struct coordinator_options options = { .interval_ms = rand() % 3 == 0 ? 0 : rand() % 2000,
-            .min_pause_ms = rand() % 500,
-            .timeout_ms = 1 + rand() % 5000,
+    for (uint64_t seed = 1; seed <= 1000; seed++) {
+        struct random random = { seed };
+        struct coordinator_options options = { .interval_ms = random_one_in(&random, 3)
+                                                                  ? 0
+                                                                  : random_below(&random, 2000),
+            .min_pause_ms = random_below(&random, 500),
+            .timeout_ms = 1 + random_below(&random, 5000),
             .subtask_count = SUBTASKS };
         struct coordinator coordinator;
         coordinator_init(&coordinator, &options, seed);
-        struct observer observer = { .c = &coordinator, .last = seed };
+        struct observer observer = { .c = &coordinator, .last = seed, .random = random };
         for (int i = 0; i < 500; i++)
             random_event(&observer);
         coordinator_release(&coordinator);

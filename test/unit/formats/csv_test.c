@@ -4,6 +4,7 @@
 
 #include <weir/connector.h>
 
+#include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
 
@@ -54,6 +55,9 @@ static void good_lines_become_records(void **state)
         { "7,\"a\r\nb\",1,false", "a\r\nb", 7, 1, false },
         { "\"7\",a,\"1\",\"false\"", "a", 7, 1, false },
         { "7, a ,1,false", " a ", 7, 1, false },
+        { "-007,a,-00.50E+1,false", "a", -7, -5, false },
+        { "2147483647,a,4.9e-324,false", "a", INT32_MAX, 4.9e-324, false },
+        { "0,a,-Infinity,false", "a", 0, (double)-INFINITY, false },
         { "7,\xc3\xa9\xff,1,false", "\xc3\xa9\xff", 7, 1, false },
     };
     weir_ctx *ctx = stub_ctx_new(0, 1);
@@ -83,6 +87,20 @@ static void bad_lines_are_dead_letters_that_name_the_field(void **state)
         { "1.0,home,2.5,true", "field 1, 'id': it is no i32" },
         { " 1,home,2.5,true", "field 1" },
         { "2147483648,home,2.5,true", "field 1" },
+        { "-2147483649,home,2.5,true", "field 1" },
+        { "+1,home,2.5,true", "field 1" },
+        { "0x1,home,2.5,true", "field 1" },
+        { "1,home,.5,true", "field 3, 'price': it is no f64" },
+        { "1,home,5.,true", "field 3" },
+        { "1,home,-,true", "field 3" },
+        { "1,home,+1,true", "field 3" },
+        { "1,home,1e,true", "field 3" },
+        { "1,home,1e-,true", "field 3" },
+        { "1,home,1 ,true", "field 3" },
+        { "1,home,inf,true", "field 3" },
+        { "1,home,--Infinity,true", "field 3" },
+        { "1,home,-NaN,true", "field 3" },
+        { "1,home,0x1p3,true", "field 3" },
         { "1,home,,true", "field 3, 'price': it is empty, no f64" },
         { "1,home,1e999,true", "field 3" },
         { "1,home,2.5,TRUE", "field 4, 'is_new': it is no bool" },
@@ -118,7 +136,7 @@ static void a_record_is_written_with_as_few_quotes_as_possible(void **state)
     } rows[] = {
         { { 1, { "home", 4 }, 2.5, true }, "1,home,2.5,true" },
         { { INT32_MIN, { NULL, 0 }, 0.1, false }, "-2147483648,,0.1,false" },
-        { { 0, { "", 0 }, 1e100, false }, "0,\"\",1e+100,false" },
+        { { 0, { "", 0 }, 1e100, false }, "0,\"\",1e100,false" },
         { { 0, { "a,b", 3 }, 0, false }, "0,\"a,b\",0,false" },
         { { 0, { "say \"x\"", 7 }, 0, false }, "0,\"say \"\"x\"\"\",0,false" },
         { { 0, { "a\nb", 3 }, 0, false }, "0,\"a\nb\",0,false" },

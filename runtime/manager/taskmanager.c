@@ -1,0 +1,386 @@
+/* taskmanager.c -- see taskmanager.h.
+ *
+ * Freeing has one order: threads stop, tasks go (they hold segments, and wait for their blocking
+ * work), channels go (they hold segments), the pool goes and asserts that all segments are back. */
+#include "runtime/manager/taskmanager.h"
+
+#include "base/assert.h"
+#include "base/fault.h"
+#include "base/memory.h"
+#include "base/os.h"
+
+#define BACKEND_SIZE_MIN (UINT64_C(2) << 20)
+#define BACKEND_SIZE_MAX (UINT64_C(256) << 20)
+#define CHANNELS_MAX     1000000u
+
+/* The channels of one edge: producer p to consumer c at [p * consumers + c]; FORWARD: [p]. */
+struct edge {
+    struct channel **channels;
+    uint32_t channel_count;
+};
+
+struct taskmanager {
+    struct taskmanager_options options;
+    struct segment_pool *pool;
+    struct edge *edges; /* as the plan's */
+    struct task **tasks;
+    struct executor **slots;
+    uint32_t slot_count;
+    uint32_t *group_slots; /* first slot of each slot group */
+    struct report report;
+};
+
+/* -- memory --------------------------------------------------------------------------------------- */
+
+static uint64_t quarter(const struct taskmanager *taskmanager)
+{
+    return taskmanager->options.memory_size / 4;
+}
+
+static uint32_t backend_count(const struct plan *plan)
+{
+    uint32_t count = 0;
+    for (uint32_t v = 0; v < plan->vertex_count; v++)
+        for (uint32_t i = 0; i < plan->vertices[v].operator_count; i++)
+            count += plan->vertices[v].operators[i].has_keyed_state ? plan->vertices[v].parallelism
+                                                                    : 0;
+    return count;
+}
+
+uint64_t taskmanager_cache_size(const struct taskmanager *taskmanager)
+{
+    return quarter(taskmanager);
+}
+
+uint64_t taskmanager_backend_size(const struct taskmanager *taskmanager)
+{
+    uint32_t count = backend_count(taskmanager->options.plan);
+    uint64_t size = quarter(taskmanager) / (count == 0 ? 1 : count);
+    if (size < BACKEND_SIZE_MIN)
+        return BACKEND_SIZE_MIN;
+    return size > BACKEND_SIZE_MAX ? BACKEND_SIZE_MAX : size;
+}
+
+static uint32_t channels_of(const struct plan *plan, const struct plan_edge *edge)
+{
+    uint32_t producers = plan->vertices[edge->from_vertex].parallelism;
+    uint32_t consumers = plan->vertices[edge->to_vertex].parallelism;
+    if (edge->partitioner == PARTITIONER_FORWARD) {
+        ASSERT(producers == consumers);
+        return producers;
+    }
+    return producers * consumers; /* below 2^30: key_group.h's limit */
+}
+
+/* Each channel has a segment being filled and its credits; half of the quarter is for that. */
+static weir_error *size_channels(const struct taskmanager *taskmanager, uint32_t *credits)
+{
+    const struct plan *plan = taskmanager->options.plan;
+    uint64_t count = 0;
+    for (uint32_t e = 0; e < plan->edge_count; e++)
+        count += channels_of(plan, &plan->edges[e]);
+    *credits = CHANNEL_CREDITS_DEFAULT;
+    if (count == 0)
+        return NULL;
+    uint64_t needed = count * 2 * SEGMENT_SIZE * 8;
+    if (count > CHANNELS_MAX || taskmanager->options.memory_size < needed)
+        return weir_errorf(WEIR_E_LIMIT,
+            "the job has %llu channels between its subtasks, which need --memory %lluMB or more; "
+            "give it that, or lower the parallelism",
+            (unsigned long long)count, (unsigned long long)((needed >> 20) + 1));
+    uint64_t share = quarter(taskmanager) / 2 / (count * SEGMENT_SIZE) - 1;
+    if (share < *credits)
+        *credits = share < 1 ? 1 : (uint32_t)share;
+    return NULL;
+}
+
+/* -- making --------------------------------------------------------------------------------------- */
+
+struct taskmanager *taskmanager_new(const struct taskmanager_options *options)
+{
+    struct taskmanager *taskmanager = mem_alloc(sizeof(*taskmanager));
+    taskmanager->options = *options;
+    report_init(&taskmanager->report);
+    return taskmanager;
+}
+
+void taskmanager_free(struct taskmanager *taskmanager)
+{
+    if (taskmanager == NULL)
+        return;
+    ASSERT(taskmanager->pool == NULL);
+    report_release(&taskmanager->report);
+    mem_free(taskmanager);
+}
+
+static void make_slots(struct taskmanager *taskmanager)
+{
+    const struct plan *plan = taskmanager->options.plan;
+    taskmanager->group_slots = mem_alloc_array(plan->slot_group_count, sizeof(uint32_t));
+    for (uint32_t g = 0; g < plan->slot_group_count; g++) {
+        taskmanager->group_slots[g] = taskmanager->slot_count;
+        taskmanager->slot_count += plan->slot_group_sizes[g];
+    }
+    taskmanager->slots =
+        mem_alloc_array(taskmanager->slot_count, sizeof(*taskmanager->slots));
+    for (uint32_t g = 0; g < plan->slot_group_count; g++) {
+        for (uint32_t i = 0; i < plan->slot_group_sizes[g]; i++) {
+            char *name = mem_printf("%.9s-%u", plan->slot_groups[g], i);
+            taskmanager->slots[taskmanager->group_slots[g] + i] = executor_new(name);
+            mem_free(name);
+        }
+    }
+}
+
+static struct executor *slot_of(
+    struct taskmanager *taskmanager, const struct plan_vertex *vertex, uint32_t subtask)
+{
+    uint32_t slot = taskmanager->group_slots[vertex->slot_group] + subtask;
+    ASSERT(slot < taskmanager->slot_count);
+    return taskmanager->slots[slot];
+}
+
+static void make_edge(struct taskmanager *taskmanager, uint32_t index, uint32_t credits)
+{
+    const struct plan *plan = taskmanager->options.plan;
+    const struct plan_edge *it = &plan->edges[index];
+    const struct plan_vertex *from = &plan->vertices[it->from_vertex];
+    const struct plan_vertex *to = &plan->vertices[it->to_vertex];
+    struct edge *edge = &taskmanager->edges[index];
+    bool is_forward = it->partitioner == PARTITIONER_FORWARD;
+    edge->channel_count = channels_of(plan, it);
+    edge->channels = mem_alloc_array(edge->channel_count, sizeof(*edge->channels));
+    for (uint32_t i = 0; i < edge->channel_count; i++) {
+        uint32_t producer = is_forward ? i : i / to->parallelism;
+        uint32_t consumer = is_forward ? i : i % to->parallelism;
+        edge->channels[i] = channel_new(credits);
+        if (taskmanager->options.is_threaded)
+            channel_set_wakers(edge->channels[i],
+                executor_waker(slot_of(taskmanager, from, producer)),
+                executor_waker(slot_of(taskmanager, to, consumer)));
+    }
+}
+
+/* -- one task ------------------------------------------------------------------------------------- */
+
+static struct partition *make_partition(
+    struct taskmanager *taskmanager, uint32_t index, uint32_t subtask)
+{
+    const struct plan *plan = taskmanager->options.plan;
+    const struct plan_edge *it = &plan->edges[index];
+    const struct edge *edge = &taskmanager->edges[index];
+    struct partition_options options = { .kind = it->partitioner,
+        .type = it->type,
+        .key = it->key,
+        .max_parallelism = plan->max_parallelism,
+        .subtask = subtask,
+        .pool = taskmanager->pool };
+    uint32_t consumers = it->partitioner == PARTITIONER_FORWARD
+                             ? 1
+                             : plan->vertices[it->to_vertex].parallelism;
+    return partition_new(&options, edge->channels + (size_t)subtask * consumers, consumers);
+}
+
+/* The channels that lead to a subtask, edge by edge; the caller frees the array. */
+static struct channel **inputs_of(const struct taskmanager *taskmanager,
+    const struct plan_vertex *vertex, uint32_t subtask, uint32_t *count)
+{
+    const struct plan *plan = taskmanager->options.plan;
+    struct channel **inputs = NULL;
+    *count = 0;
+    for (uint32_t i = 0; i < vertex->in_edge_count; i++) {
+        const struct edge *edge = &taskmanager->edges[vertex->in_edges[i]];
+        bool is_forward = plan->edges[vertex->in_edges[i]].partitioner == PARTITIONER_FORWARD;
+        uint32_t producers = is_forward ? 1 : edge->channel_count / vertex->parallelism;
+        inputs = mem_realloc(inputs, (*count + producers) * sizeof(struct channel *));
+        for (uint32_t p = 0; p < producers; p++)
+            inputs[(*count)++] = edge->channels[p * vertex->parallelism + subtask];
+    }
+    return inputs;
+}
+
+static struct task *make_task(struct taskmanager *taskmanager, const struct task_host *host,
+    const struct deployment *deployment, uint32_t v, uint32_t subtask)
+{
+    const struct plan_vertex *vertex = &taskmanager->options.plan->vertices[v];
+    struct partition **partitions =
+        mem_alloc_array(vertex->out_edge_count + 1, sizeof(struct partition *));
+    for (uint32_t i = 0; i < vertex->out_edge_count; i++)
+        partitions[i] = make_partition(taskmanager, vertex->out_edges[i], subtask);
+    uint32_t input_count;
+    struct channel **inputs = inputs_of(taskmanager, vertex, subtask, &input_count);
+    struct task_options options = { .plan = taskmanager->options.plan,
+        .vertex = v,
+        .subtask = subtask,
+        .host = host,
+        .inputs = inputs,
+        .input_count = input_count,
+        .partitions = partitions,
+        .restore = deployment->restore,
+        .last_checkpoint = deployment->last_checkpoint };
+    struct task *task = task_new(&options);
+    mem_free(inputs);
+    return task;
+}
+
+/* -- deploying ------------------------------------------------------------------------------------ */
+
+static weir_error *start_slots(struct taskmanager *taskmanager)
+{
+    FAULT_TRY(DEPLOY_BEFORE_START);
+    for (uint32_t i = 0; taskmanager->options.is_threaded && i < taskmanager->slot_count; i++)
+        WEIR_TRY(executor_start(taskmanager->slots[i]));
+    FAULT_POINT(DEPLOY_AFTER_START);
+    return NULL;
+}
+
+weir_error *taskmanager_deploy(struct taskmanager *taskmanager, const struct task_host *host,
+    const struct deployment *deployment)
+{
+    const struct plan *plan = taskmanager->options.plan;
+    uint32_t credits;
+    ASSERT(taskmanager->pool == NULL);
+    WEIR_TRY(size_channels(taskmanager, &credits));
+    taskmanager->pool = segment_pool_new(quarter(taskmanager));
+    make_slots(taskmanager);
+    taskmanager->edges = mem_alloc_array(plan->edge_count + 1, sizeof(*taskmanager->edges));
+    for (uint32_t e = 0; e < plan->edge_count; e++)
+        make_edge(taskmanager, e, credits);
+    taskmanager->tasks = mem_alloc_array(plan->subtask_count, sizeof(struct task *));
+    for (uint32_t v = 0; v < plan->vertex_count; v++) {
+        const struct plan_vertex *vertex = &plan->vertices[v];
+        for (uint32_t i = 0; i < vertex->parallelism; i++) {
+            struct task *task = make_task(taskmanager, host, deployment, v, i);
+            taskmanager->tasks[vertex->first_subtask + i] = task;
+            executor_add(slot_of(taskmanager, vertex, i), task);
+        }
+    }
+    return start_slots(taskmanager);
+}
+
+static void free_tasks(struct taskmanager *taskmanager)
+{
+    const struct plan *plan = taskmanager->options.plan;
+    report_reset(&taskmanager->report);
+    for (uint32_t v = 0; v < plan->vertex_count; v++)
+        for (uint32_t i = 0; i < plan->vertices[v].parallelism; i++)
+            report_add(&taskmanager->report,
+                taskmanager->tasks[plan->vertices[v].first_subtask + i], i);
+    for (uint32_t i = 0; i < plan->subtask_count; i++)
+        task_free(taskmanager->tasks[i]);
+    mem_free(taskmanager->tasks);
+    taskmanager->tasks = NULL;
+}
+
+static void free_edges(struct taskmanager *taskmanager)
+{
+    for (uint32_t e = 0; e < taskmanager->options.plan->edge_count; e++) {
+        struct edge *edge = &taskmanager->edges[e];
+        for (uint32_t i = 0; i < edge->channel_count; i++)
+            channel_free(edge->channels[i]);
+        mem_free(edge->channels);
+    }
+    mem_free(taskmanager->edges);
+    taskmanager->edges = NULL;
+}
+
+void taskmanager_tear_down(struct taskmanager *taskmanager)
+{
+    if (taskmanager->pool == NULL)
+        return;
+    for (uint32_t i = 0; i < taskmanager->slot_count; i++)
+        executor_stop(taskmanager->slots[i]);
+    free_tasks(taskmanager);
+    free_edges(taskmanager);
+    for (uint32_t i = 0; i < taskmanager->slot_count; i++)
+        executor_free(taskmanager->slots[i]);
+    mem_free(taskmanager->slots);
+    mem_free(taskmanager->group_slots);
+    taskmanager->slots = NULL;
+    taskmanager->group_slots = NULL;
+    taskmanager->slot_count = 0;
+    segment_pool_free(taskmanager->pool);
+    taskmanager->pool = NULL;
+}
+
+/* -- talking to the tasks ------------------------------------------------------------------------- */
+
+static bool is_source(const struct task *task)
+{
+    return task_vertex(task)->operators[0].kind == PLAN_SOURCE;
+}
+
+static void each_task(struct taskmanager *taskmanager, bool only_sources,
+    void (*call)(struct task *task, uint64_t checkpoint), uint64_t checkpoint)
+{
+    ASSERT(taskmanager->tasks != NULL);
+    for (uint32_t i = 0; i < taskmanager->options.plan->subtask_count; i++) {
+        if (!only_sources || is_source(taskmanager->tasks[i]))
+            call(taskmanager->tasks[i], checkpoint);
+    }
+}
+
+static void stop_task(struct task *task, uint64_t checkpoint)
+{
+    (void)checkpoint;
+    task_stop(task);
+}
+
+void taskmanager_trigger(struct taskmanager *taskmanager, uint64_t checkpoint)
+{
+    each_task(taskmanager, true, task_trigger, checkpoint);
+}
+
+void taskmanager_complete(struct taskmanager *taskmanager, uint64_t checkpoint)
+{
+    each_task(taskmanager, false, task_complete, checkpoint);
+}
+
+void taskmanager_abort(struct taskmanager *taskmanager, uint64_t checkpoint)
+{
+    each_task(taskmanager, false, task_abort, checkpoint);
+}
+
+void taskmanager_stop(struct taskmanager *taskmanager)
+{
+    each_task(taskmanager, true, stop_task, 0);
+}
+
+bool taskmanager_has_published(const struct taskmanager *taskmanager, uint64_t checkpoint)
+{
+    ASSERT(taskmanager->tasks != NULL);
+    for (uint32_t i = 0; i < taskmanager->options.plan->subtask_count; i++) {
+        const struct task_metrics *metrics = task_metrics(taskmanager->tasks[i]);
+        if ((uint64_t)metric_get(&metrics->notified) < checkpoint)
+            return false;
+        /* Set before `notified` (snapshot.c): what is read now is not older. */
+        atomic_thread_fence(memory_order_acquire);
+        if (metric_get(&metrics->unpublished) > 0)
+            return false;
+    }
+    return true;
+}
+
+/* -- for those who look --------------------------------------------------------------------------- */
+
+uint32_t taskmanager_slot_count(const struct taskmanager *taskmanager)
+{
+    return taskmanager->slot_count;
+}
+
+struct executor *taskmanager_slot(struct taskmanager *taskmanager, uint32_t slot)
+{
+    ASSERT(slot < taskmanager->slot_count);
+    return taskmanager->slots[slot];
+}
+
+const struct task *taskmanager_task(const struct taskmanager *taskmanager, uint32_t subtask)
+{
+    ASSERT(subtask < taskmanager->options.plan->subtask_count);
+    return taskmanager->tasks == NULL ? NULL : taskmanager->tasks[subtask];
+}
+
+const struct report *taskmanager_report(const struct taskmanager *taskmanager)
+{
+    return &taskmanager->report;
+}

@@ -1,0 +1,55 @@
+/* taskmanager.h -- runs all tasks of one attempt of a job in this process.
+ *
+ *      deploy:    channels for every pair of subtasks of every edge, partitions, tasks, slots
+ *      slot       one executor: subtask i of every vertex of a slot-sharing group is in its slot i
+ *      tear down: threads stop, what the tasks have done is kept as a report, everything is freed
+ *
+ * Memory. --memory is split once, for the process:
+ *      1/4   records between subtasks (segments); what the channels may hold together is half of
+ *            that, so credits shrink when there are many channels; the rest is for wide records
+ *      1/4   RocksDB's block cache, shared
+ *      1/4   memtables, in equal shares, one for each keyed operator of each subtask
+ *      1/4   everything else: operators, connectors, libraries; and the heap backend, if used. Not
+ *            enforced.
+ *
+ * Thread: control; the tasks' own threads are inside. */
+#ifndef WEIR_MANAGER_TASKMANAGER_H
+#define WEIR_MANAGER_TASKMANAGER_H
+
+#include "runtime/graph/plan.h"
+#include "runtime/manager/jobmanager.h"
+#include "runtime/manager/report.h"
+#include "runtime/task/executor.h"
+
+/* Thread: immutable after init. */
+struct taskmanager_options {
+    const struct plan *plan;
+    uint64_t memory_size;
+    bool is_threaded; /* false: whoever owns it steps the slots */
+};
+
+struct taskmanager;
+struct taskmanager *taskmanager_new(const struct taskmanager_options *options);
+void taskmanager_free(struct taskmanager *taskmanager); /* torn down */
+/* Bytes of RocksDB's block cache, and of each backend. */
+uint64_t taskmanager_cache_size(const struct taskmanager *taskmanager);
+uint64_t taskmanager_backend_size(const struct taskmanager *taskmanager);
+
+/* The host outlives the tasks. */
+weir_error *taskmanager_deploy(struct taskmanager *taskmanager, const struct task_host *host,
+    const struct deployment *deployment) WEIR_MUST_USE;
+void taskmanager_tear_down(struct taskmanager *taskmanager); /* harmless if there is nothing */
+void taskmanager_trigger(struct taskmanager *taskmanager, uint64_t checkpoint);
+void taskmanager_complete(struct taskmanager *taskmanager, uint64_t checkpoint);
+void taskmanager_abort(struct taskmanager *taskmanager, uint64_t checkpoint);
+void taskmanager_stop(struct taskmanager *taskmanager);
+bool taskmanager_has_published(const struct taskmanager *taskmanager, uint64_t checkpoint);
+
+uint32_t taskmanager_slot_count(const struct taskmanager *taskmanager); /* 0: nothing deployed */
+struct executor *taskmanager_slot(struct taskmanager *taskmanager, uint32_t slot);
+/* By number over the whole job; NULL: nothing deployed. */
+const struct task *taskmanager_task(const struct taskmanager *taskmanager, uint32_t subtask);
+/* Of the newest attempt that was torn down. */
+const struct report *taskmanager_report(const struct taskmanager *taskmanager);
+
+#endif

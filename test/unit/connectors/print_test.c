@@ -1,0 +1,101 @@
+/* print_test.c -- a JSON line per record arrives on standard output by the end of each write. */
+#include "test/support/sample.h"
+#include "test/support/stub_ctx.h"
+
+#include <fcntl.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+struct click {
+    uint64_t user_id;
+    weir_str page;
+};
+WEIR_TYPE(click, WEIR_FIELD(1, click, user_id), WEIR_FIELD(2, click, page));
+
+/* Standard output goes to `fd` until stdout_restore. */
+static int saved_stdout;
+
+static void stdout_to(int fd)
+{
+    fflush(stdout);
+    saved_stdout = dup(STDOUT_FILENO);
+    assert_true(saved_stdout >= 0);
+    assert_int_equal(dup2(fd, STDOUT_FILENO), STDOUT_FILENO);
+}
+
+static void stdout_restore(void)
+{
+    dup2(saved_stdout, STDOUT_FILENO);
+    close(saved_stdout);
+}
+
+static void lines_are_written_at_the_end_of_each_write(void **state)
+{
+    struct weir_sink sink = weir_print();
+    weir_ctx *ctx = stub_ctx_new(0, 1);
+    ctx->in_type = &click_type;
+    void *instance = mem_alloc(sink.sink_class->instance_size);
+    assert_null(sink.sink_class->in_type(NULL));
+    assert_null(sink.sink_class->open(ctx, NULL, instance));
+    struct click clicks[] = { { 7, WEIR_STR("/home") }, { 8, { NULL, 0 } },
+        { 9, WEIR_STR("a\nb") } };
+    struct weir_row rows[] = { { .record = &clicks[0] }, { .record = &clicks[1] },
+        { .record = &clicks[2] } };
+
+    int pipe_fds[2];
+    assert_int_equal(pipe(pipe_fds), 0);
+    stdout_to(pipe_fds[1]);
+    weir_error *error = sink.sink_class->write(ctx, instance, rows, 3);
+    stdout_restore();
+    close(pipe_fds[1]);
+    assert_null(error);
+    char text[1000];
+    ssize_t size = read(pipe_fds[0], text, sizeof(text) - 1);
+    close(pipe_fds[0]);
+    assert_true(size > 0);
+    text[size] = '\0';
+    assert_string_equal(text, "{\"user_id\":7,\"page\":\"/home\"}\n"
+                              "{\"user_id\":8,\"page\":null}\n"
+                              "{\"user_id\":9,\"page\":\"a\\nb\"}\n");
+    sink.sink_class->close(ctx, instance);
+    mem_free(instance);
+    stub_ctx_free(ctx);
+}
+
+static void a_full_device_is_an_error(void **state)
+{
+    struct weir_sink sink = weir_print();
+    weir_ctx *ctx = stub_ctx_new(0, 1);
+    ctx->in_type = &click_type;
+    void *instance = mem_alloc(sink.sink_class->instance_size);
+    assert_null(sink.sink_class->open(ctx, NULL, instance));
+    struct click click = { 7, WEIR_STR("/home") };
+    struct weir_row row = { .record = &click };
+    int full = open("/dev/full", O_WRONLY);
+    assert_true(full >= 0);
+    stdout_to(full);
+    weir_error *error = sink.sink_class->write(ctx, instance, &row, 1);
+    stdout_restore();
+    close(full);
+    assert_non_null(error);
+    assert_int_equal(weir_error_code(error), WEIR_E_IO);
+    assert_non_null(strstr(weir_error_message(error), "standard output"));
+    weir_error_free(error);
+    sink.sink_class->close(ctx, instance);
+    mem_free(instance);
+    stub_ctx_free(ctx);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(lines_are_written_at_the_end_of_each_write),
+        cmocka_unit_test(a_full_device_is_an_error),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
