@@ -2,6 +2,7 @@
 #include "checkpoint/stored.h"
 
 #include "base/buffer.h"
+#include "base/fault.h"
 #include "base/log.h"
 #include "base/memory.h"
 #include "checkpoint/attempt.h"
@@ -53,15 +54,34 @@ static weir_error *check_content(const char *dir, const struct checkpoint_metada
     return NULL;
 }
 
+static weir_error *fill(struct os_file *file, weir_str bytes)
+{
+    WEIR_TRY(os_write(file, bytes.data, bytes.size));
+    FAULT_TRY(PUBLISH_BEFORE_SYNC);
+    return os_sync(file);
+}
+
 static weir_error *write_synced(const char *path, weir_str bytes)
 {
     struct os_file *file;
     WEIR_TRY(os_open(path, OS_CREATE, &file));
-    weir_error *error = os_write(file, bytes.data, bytes.size);
-    if (error == NULL)
-        error = os_sync(file);
+    weir_error *error = fill(file, bytes);
     os_close(file);
     return error;
+}
+
+static weir_error *rename_if_in_charge(const char *dir, uint64_t attempt, const char *from,
+    const char *to)
+{
+    WEIR_TRY(attempt_check(dir, attempt));
+    FAULT_TRY(PUBLISH_BEFORE_RENAME);
+    return os_rename(from, to);
+}
+
+static weir_error *sync_renamed(const char *chk)
+{
+    FAULT_TRY(PUBLISH_AFTER_RENAME);
+    return os_sync_dir(chk);
 }
 
 /* `chk` exists. The rename comes last, and only the sync of its directory behind it. */
@@ -72,13 +92,11 @@ static weir_error *write_metadata(const char *dir, const char *chk, uint64_t att
     char *final = mem_printf("%s/" LISTING_METADATA, chk);
     weir_error *error = write_synced(temporary, bytes);
     if (error == NULL)
-        error = attempt_check(dir, attempt);
-    if (error == NULL)
-        error = os_rename(temporary, final);
+        error = rename_if_in_charge(dir, attempt, temporary, final);
     if (error != NULL) {
         error = weir_error_join(error, os_remove(temporary));
     } else {
-        error = os_sync_dir(chk);
+        error = sync_renamed(chk);
         if (error != NULL)
             error = weir_error_join(error, os_remove(final));
     }

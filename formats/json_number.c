@@ -34,17 +34,25 @@ static inline bool is_digit(char byte)
 
 /* -- integers --------------------------------------------------------------------------------- */
 
+#define SAFE_DIGITS 19 /* cannot overflow 64 bits */
+
 /* False: more than `max`, or not only digits. */
 static inline bool read_u64(const char *at, const char *end, uint64_t max, uint64_t *value)
 {
     uint64_t sum = 0;
-    if (at == end || end - at > 20)
+    const char *safe = end - at > SAFE_DIGITS ? at + SAFE_DIGITS : end;
+    if (at == end)
         return false;
-    for (; at < end; at++) {
+    for (; at < safe; at++) {
         uint64_t digit = (uint64_t)(unsigned char)*at - '0';
         if (digit > 9)
             return false;
-        if (__builtin_mul_overflow(sum, 10, &sum) || __builtin_add_overflow(sum, digit, &sum))
+        sum = sum * 10 + digit;
+    }
+    for (; at < end; at++) {
+        uint64_t digit = (uint64_t)(unsigned char)*at - '0';
+        if (digit > 9 || __builtin_mul_overflow(sum, 10, &sum) ||
+            __builtin_add_overflow(sum, digit, &sum))
             return false;
     }
     *value = sum;

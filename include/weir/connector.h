@@ -52,7 +52,7 @@ struct weir_format_class {
     /* Plan time: does it fit the type? Every mistake in one error. NULL: always. */
     weir_error *(*validate)(const struct weir_format *format);
     /* Bytes to record. `record` is zeroed; its strings may point into the message or into `scratch`
-     * (from weir_decode_scratch), both valid until the batch has been handled. A WEIR_E_DATA error
+     * (from weir_scratch), both valid until the batch has been handled. A WEIR_E_DATA error
      * makes the message a dead letter. NULL: cannot decode. */
     weir_error *(*decode)(const struct weir_format *format, weir_ctx *ctx,
         const struct weir_message *message, void *record);
@@ -91,6 +91,11 @@ WEIR_API void weir_file_add(weir_ctx *ctx, const char *path);
 /* In open: where a file of the restored checkpoint now lies, by its file name (the last part of what
  * weir_file_add was given); NULL: it has none such. Read-only: other checkpoints may share it. */
 WEIR_API const char *weir_file_find(const weir_ctx *ctx, weir_str file_name);
+
+/* In snapshot: a finished file outside of weir_staging_dir that must be durable, and its name in its
+ * directory, too, before the checkpoint can complete: a worker syncs both. A sync that fails fails the
+ * task, because what the file holds is unknown then, and a second sync would tell nothing. */
+WEIR_API void weir_sync_add(weir_ctx *ctx, const char *path);
 
 WEIR_API const char *weir_job_name_of(const weir_ctx *ctx);
 WEIR_API const char *weir_uid_of(const weir_ctx *ctx); /* of the source, sink or operator */

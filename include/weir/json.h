@@ -94,7 +94,7 @@ static inline weir_str weir_json_string(const struct weir_json_reader *json, wei
     return (weir_str){ .data = out, .size = weir_json_unescape(json, out) };
 }
 
-/* A number as written, as a number. False: out of range, or (i64, u64) with fraction or exponent.
+/* The text of a WEIR_JSON_NUMBER as a number. False: out of range, or (i64, u64) with fraction or exponent.
  * f64 is correctly rounded; what is too small is 0. "-0" is the integer 0. */
 WEIR_API bool weir_json_to_i64(weir_str number, int64_t *value);
 WEIR_API bool weir_json_to_u64(weir_str number, uint64_t *value);

@@ -111,6 +111,8 @@ static void restore(struct execution *execution)
 
 void execution_start(struct execution *execution)
 {
+    if (execution_is_over(execution)) /* stopped before it began */
+        return;
     ASSERT(execution->state == EXECUTION_CREATED);
     restore(execution);
 }

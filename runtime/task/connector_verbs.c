@@ -176,6 +176,18 @@ void weir_file_add(weir_ctx *ctx, const char *path)
     snapshot->staged_count++;
 }
 
+void weir_sync_add(weir_ctx *ctx, const char *path)
+{
+    struct operator_snapshot *snapshot = ctx->snapshot;
+    ASSERT(snapshot != NULL && path != NULL);
+    const char **grown =
+        arena_alloc(ctx->snapshot_arena, (snapshot->sync_count + 1) * sizeof(*grown));
+    if (snapshot->sync_count > 0)
+        memcpy(grown, snapshot->syncs, snapshot->sync_count * sizeof(*grown));
+    grown[snapshot->sync_count++] = arena_strdup(ctx->snapshot_arena, path);
+    snapshot->syncs = grown;
+}
+
 const char *weir_file_find(const weir_ctx *ctx, weir_str file_name)
 {
     for (uint32_t i = 0; i < ctx->file_count; i++) {

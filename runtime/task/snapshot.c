@@ -5,7 +5,10 @@
  *   snapshot callbacks, backends frozen  ----->  staged files and state files stored, synced
  *   goes on with records                         host->acked(snapshot)
  *
- * A failure declines the checkpoint and nothing else: the task goes on, the coordinator tries again. */
+ * A failure declines the checkpoint and nothing else: the task goes on, the coordinator tries again.
+ * One failure is worse: when a sink's own file cannot be synced (weir_sync_add), nobody knows what it
+ * holds, and the next sync would say that all is well. The task fails then, and the file is written
+ * anew from the last checkpoint. */
 #include "runtime/task/task_private.h"
 
 #include "base/assert.h"
@@ -47,17 +50,59 @@ static weir_error *write_operator(const struct snapshot_job *job, uint32_t index
         &op->file_count);
 }
 
+static weir_error *sync_directory_of(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    if (slash == NULL)
+        return os_sync_dir(".");
+    char *directory = mem_printf("%.*s", slash == path ? 1 : (int)(slash - path), path);
+    weir_error *error = os_sync_dir(directory);
+    mem_free(directory);
+    return error;
+}
+
+static weir_error *sync_file(const char *path)
+{
+    struct os_stat stat;
+    WEIR_TRY(os_stat(path, &stat));
+    if (!stat.exists) /* opening it would make it */
+        return weir_errorf(WEIR_E_IO, "cannot sync '%s': somebody has removed it", path);
+    struct os_file *file;
+    WEIR_TRY(os_open(path, OS_APPEND, &file));
+    weir_error *error = os_sync(file);
+    os_close(file);
+    return error;
+}
+
+static weir_error *sync_outside(const struct snapshot_job *job)
+{
+    for (uint32_t i = 0; i < job->snapshot->operator_count; i++) {
+        const struct operator_snapshot *op = &job->snapshot->operators[i];
+        for (uint32_t f = 0; f < op->sync_count; f++) {
+            WEIR_TRY(sync_file(op->syncs[f]));
+            WEIR_TRY(sync_directory_of(op->syncs[f]));
+        }
+    }
+    return NULL;
+}
+
 static void write_all(void *arg)
 {
     struct snapshot_job *job = arg;
+    weir_error *lost = sync_outside(job);
     weir_error *error = NULL;
-    for (uint32_t i = 0; i < job->snapshot->operator_count && error == NULL; i++)
+    for (uint32_t i = 0; i < job->snapshot->operator_count && error == NULL && lost == NULL; i++)
         error = write_operator(job, i);
     const struct task_host *host = job->host;
     struct subtask_snapshot *snapshot = job->snapshot;
     uint32_t number = job->number;
     snapshot->async_us = (os_monotonic_ns() - job->frozen_ns) / 1000;
     job_free(job);
+    if (lost != NULL) {
+        host->failed(host->arg, number, weir_error_retriable(lost));
+        subtask_snapshot_free(snapshot);
+        return;
+    }
     if (error == NULL) {
         host->acked(host->arg, snapshot);
         return;

@@ -2,7 +2,8 @@
  *
  * It answers the verbs of operator.h and connector.h that those ask, from the struct below, and
  * keeps what they emit. A program that uses it must not link the engine's verbs (runtime/task):
- * formats and connectors pull in none of them.
+ * formats and connectors pull in none of them. So its code comes with this header, into the one file
+ * that includes it, and not from libtest.a, where programs with the engine would find it first.
  *
  * Thread: one. */
 #ifndef WEIR_TEST_STUB_CTX_H
@@ -38,5 +39,7 @@ void stub_ctx_free(weir_ctx *ctx);
 void stub_ctx_next_batch(weir_ctx *ctx);
 /* What `from` added becomes what `ctx` finds in open, beside what it has. */
 void stub_ctx_restore(weir_ctx *ctx, const weir_ctx *from);
+
+#include "test/support/stub/stub_ctx.c"
 
 #endif

@@ -9,6 +9,8 @@
 
 #include <cmocka.h>
 
+static const struct restart_options restart_default = RESTART_DEFAULT;
+
 enum event {
     END_OF_STORY,
     START,
