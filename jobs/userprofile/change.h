@@ -57,10 +57,10 @@
 enum change_kind { CHANGE_ADD, CHANGE_JOIN, CHANGE_PART, CHANGE_LEAVE };
 
 struct change {
-    weir_str yid;    /* whom it is for: an identity */
-    weir_str member; /* whom it is about: an identity, or empty for yid itself */
-    int32_t kind;    /* enum change_kind */
-    bool is_shared;  /* ADD, JOIN of "": too many users claim yid */
+    weir_str yid;             /* whom it is for: an identity */
+    weir_str member;          /* whom it is about: an identity, or empty for yid itself */
+    int32_t kind;             /* enum change_kind */
+    bool is_shared;           /* ADD, JOIN of "": too many users claim yid */
     struct contribution body; /* ADD */
     weir_str pack;            /* JOIN, PART: fragment.h */
 };

@@ -1,7 +1,7 @@
 /* decimal.c -- see decimal.h. */
 #include "jobs/userprofile/decimal.h"
 
-#define UNITS_DIGITS_MAX 17                    /* of DECIMAL_UNITS_MAX */
+#define UNITS_DIGITS_MAX 17                   /* of DECIMAL_UNITS_MAX */
 #define EXPONENT_MAX     INT64_C(10000000000) /* larger than any text has digits: cut there */
 
 /* The parts of a JSON number. */

@@ -11,11 +11,11 @@
 
 #include <weir/type.h>
 
-#define DECIMAL_DIGITS    4                            /* behind the point: a unit is 0.0001 */
-#define DECIMAL_UNITS_MAX INT64_C(10000000000000000)   /* an amount is within plus and minus this */
-#define DECIMAL_TEXT_MAX  24                           /* bytes that decimal_print writes at most */
+#define DECIMAL_DIGITS    4                          /* behind the point: a unit is 0.0001 */
+#define DECIMAL_UNITS_MAX INT64_C(10000000000000000) /* an amount is within plus and minus this */
+#define DECIMAL_TEXT_MAX  24                         /* bytes that decimal_print writes at most */
 
-/* `text` is a JSON number (scan_number). False: out of range, after rounding. */
+/* `text` is a JSON number . False: out of range, after rounding. */
 bool decimal_parse(weir_str text, int64_t *units);
 
 /* With four decimals: -0.0001, 0.0000; never -0.0000. Returns the size; no terminator. */

@@ -1,10 +1,11 @@
 /* event.c -- see event.h.
  *
- * A reader goes over the members once. Readers of members return false only when the text is bad JSON or
- * UTF-8; everything else is noted in the reader (first complaint of its kind) and judged at the end. */
+ * A reader goes over the members once, by weir/json.h, whose errors stick: loops end by themselves.
+ * What is wrong with a member is noted, the first of its kind, and judged at the end. */
 #include "jobs/userprofile/event.h"
 
 #include "jobs/userprofile/decimal.h"
+#include <weir/json.h>
 
 const weir_str id_kind_prefixes[ID_KIND_COUNT] = { [ID_USER] = { "user:", 5 },
     [ID_IDCARD] = { "idcard:", 7 },
@@ -17,100 +18,88 @@ const weir_str id_kind_prefixes[ID_KIND_COUNT] = { [ID_USER] = { "user:", 5 },
 enum { HAS_EVENT_ID = 1, HAS_TS = 2, HAS_IDS = 4, HAS_TYPE = 8, HAS_ALL = 15 };
 
 struct reader {
-    struct scan scan;
-    const char *start;
+    struct weir_json_reader json;
+    weir_ctx *ctx;
     struct event *event;
-    char *packed; /* room for the tags of any occurrence of tags; NULL: none yet */
+    uint64_t size; /* of the text */
+    char *packed;  /* room for the tags of any occurrence of tags; NULL: none yet */
     unsigned has;
     struct event_refusal bad;     /* the first bad member */
     struct event_refusal unknown; /* the first id of an unknown kind */
 };
 
-/* -- complaints ------------------------------------------------------------------------------- */
+/* -- values ------------------------------------------------------------------------------------- */
 
-static uint64_t offset_of(const struct reader *reader)
-{
-    return (uint64_t)(reader->scan.at - reader->start);
-}
-
-/* Notes that the member in front of the scanner is bad. True, so that readers can return it. */
-static bool bad_member(struct reader *reader, const char *detail)
+static void bad_member(struct reader *reader, const char *detail)
 {
     if (reader->bad.reason == NULL)
-        reader->bad = (struct event_refusal){ "bad-member", detail, offset_of(reader) };
-    return true;
+        reader->bad =
+            (struct event_refusal){ "bad-member", detail, weir_json_offset(&reader->json) };
 }
 
-/* The same for a value that is of another JSON type, and so not scanned yet. */
-static bool bad_type(struct reader *reader, const char *detail, uint32_t depth)
+/* Reads a value; false: it is of another kind, which is noted, and passed over. */
+static inline bool read_kind(struct reader *reader, enum weir_json_kind kind, const char *detail)
 {
+    enum weir_json_kind found = weir_json_value(&reader->json);
+    if (__builtin_expect(found == kind, 1))
+        return true;
     bad_member(reader, detail);
-    return scan_value(&reader->scan, depth);
+    weir_json_skip(&reader->json, found);
+    return false;
 }
 
-/* -- members ---------------------------------------------------------------------------------- */
-
-static bool read_text(struct reader *reader, weir_str *to, uint64_t size_min, const char *detail)
+static inline weir_str name_or_string(struct reader *reader)
 {
-    if (scan_peek(&reader->scan) != '"')
-        return bad_type(reader, detail, 1);
-    if (!scan_string(&reader->scan, to))
-        return false;
+    return weir_json_string(&reader->json, reader->ctx);
+}
+
+static void read_text(struct reader *reader, weir_str *to, uint64_t size_min, const char *detail)
+{
+    if (!read_kind(reader, WEIR_JSON_STRING, detail))
+        return;
+    *to = name_or_string(reader);
     if (to->size < size_min || to->size > TEXT_SIZE_MAX)
-        return bad_member(reader, detail);
-    return true;
+        bad_member(reader, detail);
 }
 
-static bool is_number(const struct reader *reader)
-{
-    char next = scan_peek(&reader->scan);
-    return next == '-' || (next >= '0' && next <= '9');
-}
-
-static bool read_ts(struct reader *reader)
+static void read_ts(struct reader *reader)
 {
     static const char detail[] = "ts is not a whole number from 0 to 253402300799999";
-    weir_str text;
-    if (!is_number(reader))
-        return bad_type(reader, detail, 1);
-    if (!scan_number(&reader->scan, &text))
-        return false;
-    if (text.size > 15)
-        return bad_member(reader, detail);
+    if (!read_kind(reader, WEIR_JSON_NUMBER, detail))
+        return;
     int64_t ts = 0;
-    for (uint64_t i = 0; i < text.size; i++) {
+    weir_str text = reader->json.text;
+    for (uint64_t i = 0; i < text.size && ts <= EVENT_TS_MAX; i++) {
         unsigned digit = (unsigned char)text.data[i] - (unsigned)'0';
-        if (digit > 9)
-            return bad_member(reader, detail);
-        ts = ts * 10 + digit;
+        ts = digit > 9 ? INT64_MAX : ts * 10 + digit;
     }
-    if (ts > EVENT_TS_MAX)
-        return bad_member(reader, detail);
     reader->event->body.ts = ts;
-    return true;
+    if (ts > EVENT_TS_MAX)
+        bad_member(reader, detail);
 }
 
-static bool read_amount(struct reader *reader)
+static void read_amount(struct reader *reader)
 {
     static const char detail[] = "amount is not a number within 1e12";
-    weir_str text;
-    if (!is_number(reader))
-        return bad_type(reader, detail, 1);
-    if (!scan_number(&reader->scan, &text))
-        return false;
-    reader->event->body.has_amount = true;
-    return decimal_parse(text, &reader->event->body.amount) || bad_member(reader, detail);
+    struct contribution *body = &reader->event->body;
+    if (!read_kind(reader, WEIR_JSON_NUMBER, detail))
+        return;
+    body->has_amount = true;
+    if (!decimal_parse(reader->json.text, &body->amount))
+        bad_member(reader, detail);
 }
 
-/* -- ids -------------------------------------------------------------------------------------- */
+/* -- ids ------------------------------------------------------------------------------------------ */
 
 /* ID_KIND_COUNT when it is none. */
 static enum id_kind kind_of(weir_str name)
 {
     enum id_kind kind = 0;
-    while (kind < ID_KIND_COUNT && (name.size + 1 != id_kind_prefixes[kind].size ||
-                                       memcmp(name.data, id_kind_prefixes[kind].data, name.size)))
-        kind++;
+    for (; kind < ID_KIND_COUNT; kind++) {
+        weir_str prefix = id_kind_prefixes[kind];
+        if (name.size + 1 == prefix.size && memcmp(name.data, prefix.data, name.size) == 0)
+            break;
+    }
     return kind;
 }
 
@@ -122,206 +111,196 @@ static bool has_control(weir_str text)
     return false;
 }
 
-static bool read_id(struct reader *reader)
+/* Only an escape can bring a control character into a string. */
+static bool is_id(const struct reader *reader, weir_str id)
 {
-    static const char detail[] = "an id is not a string of 1 to 256 bytes without control characters";
-    struct scan *scan = &reader->scan;
-    weir_str name, value;
-    if (!scan_name(scan, &name))
-        return false;
-    if (scan_peek(scan) != '"')
-        return bad_type(reader, detail, 2);
-    const char *raw = scan->at + 1;
-    if (!scan_string(scan, &value))
-        return false;
-    /* Only an escape can bring a control character into a string. */
-    bool is_raw = value.data == raw;
-    if (value.size == 0 || value.size > TEXT_SIZE_MAX || (!is_raw && has_control(value)))
-        return bad_member(reader, detail);
-    enum id_kind kind = kind_of(name);
-    if (kind < ID_KIND_COUNT)
-        reader->event->ids[kind] = value;
-    else if (reader->unknown.reason == NULL)
-        reader->unknown = (struct event_refusal){ "unknown-id-kind",
-            "an id is of none of the kinds user, idcard, phone, email, device, cookie",
-            offset_of(reader) };
-    return true;
+    return id.size > 0 && id.size <= TEXT_SIZE_MAX &&
+           (!reader->json.has_escapes || !has_control(id));
 }
 
-static bool read_ids(struct reader *reader)
-{
-    static const char detail[] = "ids is not an object with at least one member";
-    struct scan *scan = &reader->scan;
-    if (scan_peek(scan) != '{')
-        return bad_type(reader, detail, 1);
-    scan->at++;
-    memset(reader->event->ids, 0, sizeof(reader->event->ids));
-    if (scan_space(scan) == '}')
-        bad_member(reader, detail);
-    else
-        do {
-            if (!read_id(reader))
-                return false;
-        } while (scan_next(scan));
-    return scan_take(scan, '}');
-}
-
-/* -- tags ------------------------------------------------------------------------------------- */
-
-/* A tag, packed to `*to`: it needs no more room there than its text and the comma or brace behind
- * it, because "":1, are five bytes, and so is the shortest packed tag. */
-static bool read_tag(struct reader *reader, char **to)
+static void read_id(struct reader *reader)
 {
     static const char detail[] =
-        "a tag is not a string or number of at most 1024 bytes, true or false, under a name of at "
-        "most 256 bytes";
-    struct scan *scan = &reader->scan;
-    weir_str name, value;
-    if (!scan_name(scan, &name))
-        return false;
-    char next = scan_peek(scan);
-    if (next == '{' || next == '[' || next == 'n')
-        return bad_type(reader, detail, 2);
-    bool is_string = next == '"';
-    bool is_good = is_string ? scan_string(scan, &value)
-                   : is_number(reader) ? scan_number(scan, &value)
-                                       : scan_word(scan, &value);
-    if (!is_good)
-        return false;
-    if (name.size > TEXT_SIZE_MAX || value.size > TAG_VALUE_SIZE_MAX)
-        return bad_member(reader, detail);
-    *to += tag_put(*to, name, is_string, value);
-    return true;
+        "an id is not a string of 1 to 256 bytes without control characters";
+    static const char unknown_detail[] =
+        "an id is of none of the kinds user, idcard, phone, email, device, cookie";
+    enum id_kind kind = kind_of(name_or_string(reader));
+    if (!read_kind(reader, WEIR_JSON_STRING, detail))
+        return;
+    weir_str id = name_or_string(reader);
+    if (!is_id(reader, id))
+        bad_member(reader, detail);
+    else if (kind < ID_KIND_COUNT)
+        reader->event->ids[kind] = id;
+    else if (reader->unknown.reason == NULL)
+        reader->unknown = (struct event_refusal){ "unknown-id-kind", unknown_detail,
+            weir_json_offset(&reader->json) };
 }
 
-static bool read_tags(struct reader *reader)
+static void read_ids(struct reader *reader)
 {
-    struct scan *scan = &reader->scan;
-    if (scan_peek(scan) != '{')
-        return bad_type(reader, "tags is not an object", 1);
-    scan->at++;
-    reader->event->body.tags = (weir_str){ .data = "", .size = 0 };
-    if (scan_space(scan) == '}')
-        return scan_take(scan, '}');
-    if (reader->packed == NULL)
-        reader->packed = scan->alloc(scan->arg, (size_t)(scan->end - scan->at));
+    static const char detail[] = "ids is not an object with at least one member";
+    if (!read_kind(reader, WEIR_JSON_OBJECT, detail))
+        return;
+    memset(reader->event->ids, 0, sizeof(reader->event->ids));
+    bool is_empty = true;
+    while (weir_json_member(&reader->json)) {
+        read_id(reader);
+        is_empty = false;
+    }
+    if (is_empty)
+        bad_member(reader, detail);
+}
+
+/* -- tags ----------------------------------------------------------------------------------------- */
+
+/* Packs a tag to `*to`. It needs no more room than its text and the comma or brace behind it do,
+ * because "":1, are five bytes, and so is the shortest packed tag. */
+static void read_tag(struct reader *reader, char **to)
+{
+    static const char detail[] = "a tag is not a string or number of at most 1024 bytes, true or "
+                                 "false, under a name of at most 256 bytes";
+    weir_str name = name_or_string(reader);
+    enum weir_json_kind kind = weir_json_value(&reader->json);
+    weir_str value = { .data = NULL };
+    if (kind == WEIR_JSON_STRING)
+        value = name_or_string(reader);
+    else if (kind == WEIR_JSON_NUMBER)
+        value = reader->json.text;
+    else if (kind == WEIR_JSON_TRUE)
+        value = WEIR_STR("true");
+    else if (kind == WEIR_JSON_FALSE)
+        value = WEIR_STR("false");
+    else
+        weir_json_skip(&reader->json, kind);
+    if (value.data == NULL || value.size > TAG_VALUE_SIZE_MAX || name.size > TEXT_SIZE_MAX)
+        bad_member(reader, detail);
+    else
+        *to += tag_put(*to, name, kind == WEIR_JSON_STRING, value);
+}
+
+static void read_tags(struct reader *reader)
+{
+    if (!read_kind(reader, WEIR_JSON_OBJECT, "tags is not an object"))
+        return;
+    if (reader->packed == NULL) {
+        size_t size = reader->size - weir_json_offset(&reader->json);
+        reader->packed = weir_scratch(reader->ctx, size);
+    }
     char *to = reader->packed;
-    do {
-        if (!read_tag(reader, &to))
-            return false;
-    } while (scan_next(scan));
+    while (weir_json_member(&reader->json))
+        read_tag(reader, &to);
     reader->event->body.tags =
         (weir_str){ .data = reader->packed, .size = (uint64_t)(to - reader->packed) };
-    return scan_take(scan, '}');
 }
 
-/* -- the event -------------------------------------------------------------------------------- */
+/* -- the event ------------------------------------------------------------------------------------ */
 
-#define NAMED(text_) (memcmp(name.data, (text_), sizeof(text_) - 1) == 0)
+static void read_event_id(struct reader *reader)
+{
+    reader->has |= HAS_EVENT_ID;
+    read_text(reader, &reader->event->body.event_id, 1,
+        "event_id is not a string of 1 to 256 bytes");
+}
+
+static void read_type(struct reader *reader)
+{
+    reader->has |= HAS_TYPE;
+    read_text(reader, &reader->event->body.type, 1, "type is not a string of 1 to 256 bytes");
+}
+
+static void read_category(struct reader *reader)
+{
+    read_text(reader, &reader->event->body.category, 0,
+        "category is not a string of at most 256 bytes");
+}
+
+static void read_source(struct reader *reader)
+{
+    weir_str ignored;
+    read_text(reader, &ignored, 0, "source is not a string of at most 256 bytes");
+}
+
+static void read_unknown(struct reader *reader)
+{
+    weir_json_skip(&reader->json, weir_json_value(&reader->json));
+}
 
 /* The value of the member `name`. */
-static bool read_member(struct reader *reader, weir_str name)
+static void read_member(struct reader *reader, weir_str name)
 {
-    struct contribution *body = &reader->event->body;
-    weir_str ignored;
-    switch (name.size) {
-    case 2:
-        if (!NAMED("ts"))
-            break;
+#define IS(text_) (name.size == sizeof(text_) - 1 && memcmp(name.data, text_, name.size) == 0)
+    if (IS("event_id")) {
+        read_event_id(reader);
+    } else if (IS("ts")) {
         reader->has |= HAS_TS;
-        return read_ts(reader);
-    case 3:
-        if (!NAMED("ids"))
-            break;
+        read_ts(reader);
+    } else if (IS("source")) {
+        read_source(reader);
+    } else if (IS("ids")) {
         reader->has |= HAS_IDS;
-        return read_ids(reader);
-    case 4:
-        if (NAMED("tags"))
-            return read_tags(reader);
-        if (!NAMED("type"))
-            break;
-        reader->has |= HAS_TYPE;
-        return read_text(reader, &body->type, 1, "type is not a string of 1 to 256 bytes");
-    case 6:
-        if (NAMED("amount"))
-            return read_amount(reader);
-        if (NAMED("source"))
-            return read_text(reader, &ignored, 0, "source is not a string of at most 256 bytes");
-        break;
-    case 8:
-        if (NAMED("category"))
-            return read_text(
-                reader, &body->category, 0, "category is not a string of at most 256 bytes");
-        if (!NAMED("event_id"))
-            break;
-        reader->has |= HAS_EVENT_ID;
-        return read_text(reader, &body->event_id, 1, "event_id is not a string of 1 to 256 bytes");
-    default:
-        break;
+        read_ids(reader);
+    } else if (IS("type")) {
+        read_type(reader);
+    } else if (IS("category")) {
+        read_category(reader);
+    } else if (IS("amount")) {
+        read_amount(reader);
+    } else if (IS("tags")) {
+        read_tags(reader);
+    } else {
+        read_unknown(reader);
     }
-    return scan_value(&reader->scan, 1);
+#undef IS
 }
 
-/* The whole text: white space, an object, white space. */
-static bool read_object(struct reader *reader)
+/* False: the text is not one object. */
+static bool read_event(struct reader *reader)
 {
-    struct scan *scan = &reader->scan;
-    weir_str name;
-    scan_space(scan);
-    if (!scan_take(scan, '{'))
-        return false;
-    if (scan_space(scan) != '}')
-        do {
-            if (!scan_name(scan, &name) || !read_member(reader, name))
-                return false;
-        } while (scan_next(scan));
-    if (!scan_take(scan, '}'))
-        return false;
-    scan_space(scan);
-    return scan->at == scan->end;
+    enum weir_json_kind kind = weir_json_value(&reader->json);
+    if (kind == WEIR_JSON_OBJECT)
+        while (weir_json_member(&reader->json))
+            read_member(reader, name_or_string(reader));
+    else
+        weir_json_skip(&reader->json, kind);
+    return weir_json_end(&reader->json) && kind == WEIR_JSON_OBJECT;
 }
 
-struct event_refusal event_read(weir_str text, scan_alloc_fn *alloc, void *arg,
-    struct event *event)
+static struct event_refusal bad_text(const struct reader *reader)
+{
+    if (reader->json.error == NULL)
+        return (struct event_refusal){ "bad-json", "the value is JSON, but no object", 0 };
+    return (struct event_refusal){ weir_json_reason(&reader->json), reader->json.error,
+        weir_json_offset(&reader->json) };
+}
+
+struct event_refusal event_read(weir_str text, weir_ctx *ctx, struct event *event)
 {
     if (text.data == NULL)
         return (struct event_refusal){ "bad-json", "the value is null", 0 };
     if (text.size > EVENT_SIZE_MAX)
         return (struct event_refusal){ "too-large", "the value is over 1048576 bytes", 0 };
-    struct reader reader = {
-        .scan = { .at = text.data, .end = text.data + text.size, .alloc = alloc, .arg = arg },
-        .start = text.data,
-        .event = event,
-    };
-    if (!read_object(&reader)) {
-        if (!utf8_is_valid(text))
-            return (struct event_refusal){ "bad-utf8", "the value is not UTF-8", 0 };
-        return (struct event_refusal){ "bad-json", "the value is not one JSON object",
-            offset_of(&reader) };
-    }
+    struct reader reader = { .ctx = ctx, .event = event, .size = text.size };
+    weir_json_open(&reader.json, text);
+    if (!read_event(&reader))
+        return bad_text(&reader);
     if (reader.has != HAS_ALL)
         return (struct event_refusal){ "missing-member", "event_id, ts, ids or type is missing",
             text.size };
     return reader.bad.reason != NULL ? reader.bad : reader.unknown;
 }
 
-/* -- the format ------------------------------------------------------------------------------- */
-
-static void *take_scratch(void *arg, size_t size)
-{
-    return weir_scratch(arg, size);
-}
+/* -- the format ----------------------------------------------------------------------------------- */
 
 static weir_error *decode(const struct weir_format *format, weir_ctx *ctx,
     const struct weir_message *message, void *record)
 {
     (void)format;
-    struct event_refusal refusal = event_read(message->value, take_scratch, ctx, record);
+    struct event_refusal refusal = event_read(message->value, ctx, record);
     if (__builtin_expect(refusal.reason == NULL, 1))
         return NULL;
-    return weir_error_data(refusal.reason, "no event: %s (seen at byte %llu of %llu)",
-        refusal.detail, (unsigned long long)refusal.offset,
-        (unsigned long long)message->value.size);
+    return weir_error_data(refusal.reason, "%s (at byte %llu of %llu)", refusal.detail,
+        (unsigned long long)refusal.offset, (unsigned long long)message->value.size);
 }
 
 static const struct weir_format_class event_class = { .name = "event", .decode = decode };

@@ -16,16 +16,15 @@
  * occurrence is checked, the last one counts, whole. Unknown members are scanned and ignored;
  * `source` is checked and then dropped, because nothing depends on it.
  *
- * Ownership: strings of an event point into the text, or into memory from `alloc` where the text has
- * escapes or tags. Thread: any. */
+ * Ownership: strings of an event point into the text, or into the scratch of `ctx` where the text has
+ * escapes or tags. Thread: task. */
 #ifndef USERPROFILE_EVENT_H
 #define USERPROFILE_EVENT_H
 
 #include "jobs/userprofile/contribution.h"
-#include "jobs/userprofile/scan.h"
 #include <weir/weir.h>
 
-#define EVENT_SIZE_MAX 1048576u           /* bytes of a message's value */
+#define EVENT_SIZE_MAX 1048576u /* bytes of a message's value */
 #define EVENT_TS_MAX   INT64_C(253402300799999)
 
 /* By rank: the first one that an event has is its anchor. */
@@ -51,8 +50,7 @@ struct event_refusal {
 };
 
 /* `event` is zeroed by the caller; what it holds after a refusal is of no use. */
-struct event_refusal event_read(weir_str text, scan_alloc_fn *alloc, void *arg,
-    struct event *event);
+struct event_refusal event_read(weir_str text, weir_ctx *ctx, struct event *event);
 
 /* The format of the job's sources. */
 struct weir_format event_format(void);

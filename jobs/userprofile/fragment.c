@@ -131,8 +131,7 @@ void fragment_add(weir_ctx *ctx, const struct fragment_states *states, weir_str 
     weir_str tags = body->tags;
     struct tag tag;
     while (tag_next(&tags, &tag)) {
-        struct latest *newest =
-            weir_map_edit(ctx, states->tags, key_of(&key, 0, tag.name), latest);
+        struct latest *newest = weir_map_edit(ctx, states->tags, key_of(&key, 0, tag.name), latest);
         struct latest value = { .ts = body->ts, .event_id = body->event_id, .value = tag.value };
         latest_merge(newest, &value);
     }
@@ -240,8 +239,8 @@ static bool pack_tag(weir_ctx *ctx, weir_str key, const void *value, void *arg)
         .name_size = (uint16_t)name.size,
         .event_id_size = (uint16_t)tag->event_id.size,
         .value_size = (uint16_t)tag->value.size };
-    size_t size = sizeof(header) + sizeof(tag->ts) + name.size + tag->event_id.size +
-                  tag->value.size;
+    size_t size =
+        sizeof(header) + sizeof(tag->ts) + name.size + tag->event_id.size + tag->value.size;
     pack_start(ctx, packer, size, &header);
     pack_put(packer, &tag->ts, sizeof(tag->ts));
     pack_put(packer, name.data, name.size);

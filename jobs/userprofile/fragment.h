@@ -29,14 +29,14 @@
 #define FRAGMENT_PACK_MAX (64u << 10) /* bytes of a pack; larger fragments are several */
 
 /* A fragment's own flags, in its total. */
-#define FRAGMENT_SHARED  1 /* too many users claim the anchor */
-#define FRAGMENT_UNSENT  2 /* changed since it was last emitted as a fragment */
+#define FRAGMENT_SHARED 1 /* too many users claim the anchor */
+#define FRAGMENT_UNSENT 2 /* changed since it was last emitted as a fragment */
 
 struct tally {
     int64_t count; /* 0: no event, the other numbers mean nothing */
     int64_t first_seen, last_seen;
-    int64_t amount_sum;   /* modulo 2^64 */
-    int64_t amount_max;   /* FRAGMENT_NO_AMOUNT: no event had one */
+    int64_t amount_sum; /* modulo 2^64 */
+    int64_t amount_max; /* FRAGMENT_NO_AMOUNT: no event had one */
     int64_t flags;
 };
 WEIR_TYPE(tally, WEIR_FIELD(1, tally, count), WEIR_FIELD(2, tally, first_seen),

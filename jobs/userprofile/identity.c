@@ -221,18 +221,14 @@ void identity_init(struct identity *identity, int64_t fanout_limit, int64_t emit
         .has_fragments = has_fragments };
     snprintf(identity->link_name, sizeof(identity->link_name), "link (--id-fanout-limit %lld)",
         (long long)fanout_limit);
-    identity->states[LINK] = (struct weir_state){ .name = identity->link_name,
-        .kind = WEIR_VALUE,
-        .type = &link_type };
-    identity->states[CLAIMANTS] = (struct weir_state){ .name = "claimants",
-        .kind = WEIR_MAP,
-        .type = &claimant_type };
-    identity->states[TALLIES] = (struct weir_state){ .name = "tallies",
-        .kind = WEIR_MAP,
-        .type = &tally_type };
-    identity->states[TAGS] = (struct weir_state){ .name = "tags",
-        .kind = WEIR_MAP,
-        .type = &latest_type };
+    identity->states[LINK] =
+        (struct weir_state){ .name = identity->link_name, .kind = WEIR_VALUE, .type = &link_type };
+    identity->states[CLAIMANTS] =
+        (struct weir_state){ .name = "claimants", .kind = WEIR_MAP, .type = &claimant_type };
+    identity->states[TALLIES] =
+        (struct weir_state){ .name = "tallies", .kind = WEIR_MAP, .type = &tally_type };
+    identity->states[TAGS] =
+        (struct weir_state){ .name = "tags", .kind = WEIR_MAP, .type = &latest_type };
     identity->operator_ = (struct weir_operator){ .uid = "identity",
         .in = &claim_type,
         .out = &change_type,

@@ -25,8 +25,8 @@
 /* One tag that is not in the total. */
 struct merged {
     weir_str name;
-    char part;     /* FRAGMENT_CATEGORY, FRAGMENT_TYPE, MERGE_TAG: this order */
-    int64_t count; /* of a category or type */
+    char part;            /* FRAGMENT_CATEGORY, FRAGMENT_TYPE, MERGE_TAG: this order */
+    int64_t count;        /* of a category or type */
     struct latest newest; /* of a tag */
 };
 #define MERGE_TAG 'u'
@@ -47,7 +47,8 @@ void merge_reset(struct merge *merge);
 void merge_release(struct merge *merge);
 
 /* Each copies what it gets; false: is_over, more is of no use. `entry` is of a tally, `name` of a tag. */
-bool merge_tally(struct merge *merge, const struct fragment_entry *entry, const struct tally *tally);
+bool merge_tally(struct merge *merge, const struct fragment_entry *entry,
+    const struct tally *tally);
 bool merge_tag(struct merge *merge, weir_str name, const struct latest *newest);
 bool merge_member(struct merge *merge, weir_str member); /* in byte order */
 

@@ -3,7 +3,8 @@
 
 #include "jobs/userprofile/text.h"
 
-#define LETTER_SIZE_MAX ((size_t)1 << 20) /* 64 KiB in base64 and names that are escaped: far below */
+#define LETTER_SIZE_MAX \
+    ((size_t)1 << 20) /* 64 KiB in base64 and names that are escaped: far below */
 
 /* -- profiles and fragments ------------------------------------------------------------------------- */
 
@@ -39,8 +40,8 @@ static void add_base64(weir_buffer *buffer, weir_str raw)
     for (uint64_t i = 0; i < raw.size; i += 3) {
         uint64_t left = raw.size - i;
         const unsigned char *at = (const unsigned char *)raw.data + i;
-        uint32_t three = (uint32_t)at[0] << 16 | (left > 1 ? (uint32_t)at[1] << 8 : 0) |
-                         (left > 2 ? at[2] : 0);
+        uint32_t three =
+            (uint32_t)at[0] << 16 | (left > 1 ? (uint32_t)at[1] << 8 : 0) | (left > 2 ? at[2] : 0);
         *to++ = digits[three >> 18];
         *to++ = digits[three >> 12 & 63];
         *to++ = left > 1 ? digits[three >> 6 & 63] : '=';

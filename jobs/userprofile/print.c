@@ -76,8 +76,7 @@ static void add_tags(struct text *text, const struct merge *merge)
 static int64_t count_of(const struct merge *merge, weir_str type)
 {
     for (uint32_t i = 0; i < merge->entry_count; i++)
-        if (merge->entries[i].part == FRAGMENT_TYPE &&
-            weir_str_equal(merge->entries[i].name, type))
+        if (merge->entries[i].part == FRAGMENT_TYPE && weir_str_equal(merge->entries[i].name, type))
             return merge->entries[i].count;
     return 0;
 }

@@ -2,7 +2,6 @@
 #include "jobs/userprofile/text.h"
 
 #include "jobs/userprofile/heap.h"
-#include "jobs/userprofile/scan.h"
 
 #define CAPACITY_MIN  ((size_t)4 << 10)
 #define CAPACITY_KEPT ((size_t)64 << 10)
@@ -70,12 +69,18 @@ static void add_escape(struct text *text, unsigned char byte)
         text_add(text, (weir_str){ .data = code, .size = sizeof(code) });
 }
 
+static inline bool is_plain(char byte)
+{
+    return (unsigned char)byte >= 0x20 && byte != '"' && byte != '\\';
+}
+
 void text_escape(struct text *text, weir_str piece)
 {
     const char *at = piece.data, *end = piece.data + piece.size;
     while (at < end) {
-        uint32_t high;
-        const char *stop = scan_plain(at, end, &high);
+        const char *stop = at;
+        while (stop < end && is_plain(*stop))
+            stop++;
         text_add(text, (weir_str){ .data = at, .size = (uint64_t)(stop - at) });
         if (stop == end)
             return;
