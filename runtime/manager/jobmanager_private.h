@@ -53,7 +53,7 @@ struct jobmanager {
     struct coordinator coordinator;
     bool has_coordinator;
     struct inbox *inbox; /* Thread: any pushes */
-    _Atomic uint64_t generation; /* deployments so far; workers stamp events with it at any time */
+    _Atomic uint64_t generation; /* deployments so far; changes only while there is no task */
     uint64_t instance;   /* 0: not known yet */
     uint64_t last_number; /* highest checkpoint number in use */
     struct pending pending;
