@@ -12,11 +12,11 @@
 
 #include <endian.h>
 
-#define SLOTS_MIN          64u
-#define SWEEP_SLOTS        16u /* looked at for expired entries, once a batch */
-#define ALLOCATION_COST    16u /* what malloc adds to a block, about */
-#define STATE_HASH         UINT64_C(0x9e3779b97f4a7c15)
-#define EXPIRY_STATES_MAX  64u
+#define SLOTS_MIN         64u
+#define SWEEP_SLOTS       16u /* looked at for expired entries, once a batch */
+#define ALLOCATION_COST   16u /* what malloc adds to a block, about */
+#define STATE_HASH        UINT64_C(0x9e3779b97f4a7c15)
+#define EXPIRY_STATES_MAX 64u
 
 static struct hashmap *hashmap_of(struct backend *backend)
 {
@@ -115,8 +115,8 @@ static struct slot *find(const struct hashmap *map, const struct row_key *key, u
     }
 }
 
-static struct slot *add(
-    struct hashmap *map, const struct row_key *key, uint64_t hash, size_t value_capacity)
+static struct slot *add(struct hashmap *map, const struct row_key *key, uint64_t hash,
+    size_t value_capacity)
 {
     if ((map->row_count + 1) * 4 > map->slot_count * 3)
         rehash(map, map->slot_count * 2);
@@ -183,8 +183,8 @@ static void drop_if_empty(struct hashmap *map, struct slot *slot)
 
 /* -- entries -------------------------------------------------------------------------------- */
 
-static struct entry *put_entry(
-    struct hashmap *map, struct row *row, weir_str name, size_t size, bool *is_new)
+static struct entry *put_entry(struct hashmap *map, struct row *row, weir_str name, size_t size,
+    bool *is_new)
 {
     uint64_t before = entries_size_of(row);
     if (row->entries == NULL)
@@ -222,8 +222,8 @@ static weir_error *check_size(const struct row_key *row, weir_str entry, size_t 
         row->state, size, HASHMAP_PART_MAX);
 }
 
-static weir_error *get(
-    struct backend *backend, const struct row_key *row, weir_str entry, weir_str *value)
+static weir_error *get(struct backend *backend, const struct row_key *row, weir_str entry,
+    weir_str *value)
 {
     const struct slot *slot = hashmap_slot(hashmap_of(backend), row, false);
     *value = (weir_str){ 0 };
@@ -240,8 +240,8 @@ static weir_error *get(
     return NULL;
 }
 
-static weir_error *put(
-    struct backend *backend, const struct row_key *row, weir_str entry, weir_str value)
+static weir_error *put(struct backend *backend, const struct row_key *row, weir_str entry,
+    weir_str value)
 {
     WEIR_TRY(check_size(row, entry, value.size));
     struct hashmap *map = hashmap_of(backend);
@@ -307,8 +307,8 @@ static weir_error *wrong_size(const struct row_key *row, uint32_t found, size_t 
         found, wanted);
 }
 
-static weir_error *edit_value(
-    struct hashmap *map, const struct row_key *key, size_t size, void **bytes, bool *is_new)
+static weir_error *edit_value(struct hashmap *map, const struct row_key *key, size_t size,
+    void **bytes, bool *is_new)
 {
     uint64_t hash = hash_of(key);
     struct slot *slot = find(map, key, hash);
@@ -408,8 +408,8 @@ static bool sweep_row(struct hashmap *map, struct slot *slot, int64_t time_ms)
 {
     struct row *row = slot->row;
     bool has_more = false;
-    if (row->value_size != VALUE_NONE
-        && is_expired(&time_ms, (weir_str){ .data = row_value(row), .size = row->value_size }))
+    if (row->value_size != VALUE_NONE &&
+        is_expired(&time_ms, (weir_str){ .data = row_value(row), .size = row->value_size }))
         row->value_size = VALUE_NONE;
     if (row->entries != NULL) {
         uint64_t before = entries_size(row->entries);
@@ -487,8 +487,8 @@ static weir_error *open(const struct backend_options *options, const struct back
     return NULL;
 }
 
-static weir_error *snapshot(
-    struct backend *backend, uint64_t checkpoint, struct backend_snapshot **result)
+static weir_error *snapshot(struct backend *backend, uint64_t checkpoint,
+    struct backend_snapshot **result)
 {
     (void)checkpoint;
     return hashmap_freeze(hashmap_of(backend), result);

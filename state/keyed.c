@@ -30,12 +30,12 @@
 
 #include <endian.h>
 
-#define SCRATCH_BLOCK    ((size_t)16 << 10)
-#define SCRATCH_MAX      ((size_t)256 << 20) /* decoded copies of one callback */
-#define KEY_ROOM         64u /* bytes at first; also what an arena may add to a piece */
-#define EXPIRY_SIZE      sizeof(uint64_t)
-#define SEQUENCE_SIZE    sizeof(uint64_t)
-#define ENTRY_NAME_MAX   ((size_t)WEIR_RECORD_SIZE_MAX)
+#define SCRATCH_BLOCK  ((size_t)16 << 10)
+#define SCRATCH_MAX    ((size_t)256 << 20) /* decoded copies of one callback */
+#define KEY_ROOM       64u /* bytes at first; also what an arena may add to a piece */
+#define EXPIRY_SIZE    sizeof(uint64_t)
+#define SEQUENCE_SIZE  sizeof(uint64_t)
+#define ENTRY_NAME_MAX ((size_t)WEIR_RECORD_SIZE_MAX)
 
 /* One declared state, looked up. Thread: task. */
 struct plan {
@@ -140,8 +140,8 @@ static int64_t expiry_of(const struct keyed *keyed, const struct plan *plan)
 {
     int64_t stamp = keyed->now_ms;
     if (plan->state->ttl_time == WEIR_EVENT_TIME)
-        stamp = keyed->timestamp_ms > keyed->watermark_ms ? keyed->timestamp_ms
-                                                          : keyed->watermark_ms;
+        stamp =
+            keyed->timestamp_ms > keyed->watermark_ms ? keyed->timestamp_ms : keyed->watermark_ms;
     int64_t expires_ms;
     return __builtin_add_overflow(stamp, plan->state->ttl_ms, &expires_ms) ? INT64_MAX : expires_ms;
 }
@@ -172,8 +172,8 @@ static bool is_expired(const struct keyed *keyed, const struct plan *plan, const
 /* -- stored bytes and records ---------------------------------------------------------------- */
 
 /* The record's bytes without the header; NULL data: none, expired, or damaged (an error). */
-static weir_str stored_record(
-    struct keyed *keyed, uint32_t state, const struct plan *plan, weir_str value)
+static weir_str stored_record(struct keyed *keyed, uint32_t state, const struct plan *plan,
+    weir_str value)
 {
     if (value.data == NULL)
         return value;
@@ -210,8 +210,8 @@ static void *decode(struct keyed *keyed, uint32_t state, const struct plan *plan
 }
 
 /* Header and record in keyed->encoded; NULL data: too large (an error). */
-static weir_str encode(
-    struct keyed *keyed, uint32_t state, const struct plan *plan, const void *record)
+static weir_str encode(struct keyed *keyed, uint32_t state, const struct plan *plan,
+    const void *record)
 {
     size_t size = layout_size(&plan->layout, record);
     if (__builtin_expect(size > WEIR_RECORD_SIZE_MAX, 0)) {
@@ -246,8 +246,8 @@ static void put_record(struct keyed *keyed, uint32_t state, weir_str entry, cons
 /* -- copied entries ------------------------------------------------------------------------- */
 
 /* The touched entry, read from the backend if this is the first time; NULL: an error. */
-static struct touched *touch(
-    struct keyed *keyed, uint32_t state, const struct plan *plan, weir_str entry)
+static struct touched *touch(struct keyed *keyed, uint32_t state, const struct plan *plan,
+    weir_str entry)
 {
     struct touched *found = touched_find(&keyed->touched, state, entry);
     if (found != NULL)
@@ -269,15 +269,14 @@ static struct touched *touch(
     void *record = stored.data == NULL ? NULL : decode(keyed, state, plan, stored);
     if (keyed->error != NULL)
         return NULL;
-    found = touched_add(
-        &keyed->touched, state, (weir_str){ .data = name, .size = entry.size });
+    found = touched_add(&keyed->touched, state, (weir_str){ .data = name, .size = entry.size });
     found->record = record;
     found->status = record == NULL ? TOUCHED_ABSENT : TOUCHED_CLEAN;
     return found;
 }
 
-static void *edit_copied(
-    struct keyed *keyed, uint32_t state, const struct plan *plan, weir_str entry, bool *is_new)
+static void *edit_copied(struct keyed *keyed, uint32_t state, const struct plan *plan,
+    weir_str entry, bool *is_new)
 {
     struct touched *touched = touch(keyed, state, plan, entry);
     if (touched == NULL)
@@ -317,14 +316,14 @@ static void put_dirty(struct keyed *keyed, uint32_t state)
 
 /* -- entries in place ----------------------------------------------------------------------- */
 
-static void *edit_in_place(
-    struct keyed *keyed, uint32_t state, const struct plan *plan, weir_str entry, bool *is_new)
+static void *edit_in_place(struct keyed *keyed, uint32_t state, const struct plan *plan,
+    weir_str entry, bool *is_new)
 {
     void *bytes;
     if (is_name_too_long(keyed, state, entry))
         return dummy_of(keyed);
-    weir_error *error = keyed->verbs->edit(
-        keyed->backend, &keyed->row, entry, plan->fixed_size, &bytes, is_new);
+    weir_error *error =
+        keyed->verbs->edit(keyed->backend, &keyed->row, entry, plan->fixed_size, &bytes, is_new);
     if (__builtin_expect(error != NULL, 0)) {
         fail_in(keyed, state, error);
         return dummy_of(keyed);
@@ -340,8 +339,8 @@ static void *edit_in_place(
     return record;
 }
 
-static const void *read_in_place(
-    struct keyed *keyed, uint32_t state, const struct plan *plan, weir_str entry)
+static const void *read_in_place(struct keyed *keyed, uint32_t state, const struct plan *plan,
+    weir_str entry)
 {
     weir_str value;
     weir_error *error = keyed->verbs->get(keyed->backend, &keyed->row, entry, &value);
@@ -416,8 +415,8 @@ void keyed_clear(struct keyed *keyed, uint32_t state)
 }
 
 /* A copy of the record and its strings in scratch memory; NULL: an error. */
-static const void *copy_record(
-    struct keyed *keyed, uint32_t state, const struct plan *plan, const void *record)
+static const void *copy_record(struct keyed *keyed, uint32_t state, const struct plan *plan,
+    const void *record)
 {
     weir_str encoded = encode(keyed, state, plan, record);
     if (encoded.data == NULL)
@@ -477,15 +476,17 @@ static bool give_entry(void *arg, weir_str entry, weir_str value)
     return goes_on && keyed->error == NULL;
 }
 
-static void iterate(
-    struct keyed *keyed, uint32_t state, weir_str prefix, keyed_each_fn *each, void *arg)
+static void iterate(struct keyed *keyed, uint32_t state, weir_str prefix, keyed_each_fn *each,
+    void *arg)
 {
     const struct plan *plan = plan_of(keyed, state);
     if (plan == NULL)
         return;
-    struct iteration it = {
-        .keyed = keyed, .state = state, .plan = plan, .each = each, .arg = arg
-    };
+    struct iteration it = { .keyed = keyed,
+        .state = state,
+        .plan = plan,
+        .each = each,
+        .arg = arg };
     if (!plan->is_in_place) {
         it.record = take(keyed, state, plan->layout.size);
         put_dirty(keyed, state);
@@ -499,8 +500,8 @@ static void iterate(
         fail_in(keyed, state, error);
 }
 
-void keyed_each(
-    struct keyed *keyed, uint32_t state, weir_str prefix, keyed_each_fn *each, void *arg)
+void keyed_each(struct keyed *keyed, uint32_t state, weir_str prefix, keyed_each_fn *each,
+    void *arg)
 {
     ASSERT(state < keyed->state_count && keyed->plans[state].state->kind == WEIR_MAP);
     iterate(keyed, state, prefix, each, arg);

@@ -134,8 +134,8 @@ static void unpin(struct rocks *rocks)
     rocks->pinned = NULL;
 }
 
-static weir_error *get(
-    struct backend *backend, const struct row_key *row, weir_str entry, weir_str *value)
+static weir_error *get(struct backend *backend, const struct row_key *row, weir_str entry,
+    weir_str *value)
 {
     struct rocks *rocks = rocks_of(backend);
     unpin(rocks);
@@ -153,14 +153,13 @@ static weir_error *get(
     return NULL;
 }
 
-static weir_error *put(
-    struct backend *backend, const struct row_key *row, weir_str entry, weir_str value)
+static weir_error *put(struct backend *backend, const struct row_key *row, weir_str entry,
+    weir_str value)
 {
     struct rocks *rocks = rocks_of(backend);
     weir_str key = make_key(rocks, row, entry);
     char *message = NULL;
-    rocksdb_put(
-        rocks->db, rocks->write, key.data, key.size, value.data, value.size, &message);
+    rocksdb_put(rocks->db, rocks->write, key.data, key.size, value.data, value.size, &message);
     return failed(rocks, message, "write to");
 }
 
@@ -184,8 +183,8 @@ struct range {
     rocksdb_iterator_t *iterator; /* at the first key */
 };
 
-static void range_open(
-    struct range *range, struct rocks *rocks, const struct row_key *row, weir_str prefix)
+static void range_open(struct range *range, struct rocks *rocks, const struct row_key *row,
+    weir_str prefix)
 {
     range->lower_size = key_size_of(row, prefix);
     range->lower = mem_alloc(2 * range->lower_size);
@@ -244,8 +243,8 @@ static weir_error *clear(struct backend *backend, const struct row_key *row)
     for (; rocksdb_iter_valid(range.iterator); rocksdb_iter_next(range.iterator)) {
         if (++count > CLEAR_ENTRIES_MAX) {
             rocksdb_writebatch_clear(batch);
-            rocksdb_writebatch_delete_range(
-                batch, range.lower, range.lower_size, range.upper, range.upper_size);
+            rocksdb_writebatch_delete_range(batch, range.lower, range.lower_size, range.upper,
+                range.upper_size);
             break;
         }
         size_t size;
@@ -271,9 +270,8 @@ static void seek_group(rocksdb_iterator_t *iterator, uint32_t group, uint32_t st
 
 /* The keys of a state lie together within each group, with other states before and behind: at a key
  * of another state it jumps to where the wanted one must start. */
-static weir_error *scan_keys(
-    const struct rocks *rocks, rocksdb_iterator_t *iterator, uint32_t state, backend_row_fn *each,
-    void *arg)
+static weir_error *scan_keys(const struct rocks *rocks, rocksdb_iterator_t *iterator,
+    uint32_t state, backend_row_fn *each, void *arg)
 {
     seek_group(iterator, rocks->groups.first, state);
     while (rocksdb_iter_valid(iterator)) {
@@ -319,8 +317,7 @@ static void expire(struct backend *backend, const struct backend_expiry *now)
     struct rocks_expiry *expiry = &rocks_of(backend)->expiry;
     atomic_store_explicit(&expiry->now_ms, now->now_ms, memory_order_relaxed);
     atomic_store_explicit(&expiry->watermark_ms, now->watermark_ms, memory_order_relaxed);
-    atomic_store_explicit(
-        &expiry->processing_states, now->processing_states, memory_order_relaxed);
+    atomic_store_explicit(&expiry->processing_states, now->processing_states, memory_order_relaxed);
     atomic_store_explicit(&expiry->event_states, now->event_states, memory_order_relaxed);
 }
 
@@ -331,8 +328,7 @@ static unsigned char filter_entry(void *arg, int level, const char *key, size_t 
 {
     (void)level, (void)new_value, (void)new_value_size, (void)value_changed;
     const struct rocks_expiry *expiry = arg;
-    uint64_t processing =
-        atomic_load_explicit(&expiry->processing_states, memory_order_relaxed);
+    uint64_t processing = atomic_load_explicit(&expiry->processing_states, memory_order_relaxed);
     uint64_t event = atomic_load_explicit(&expiry->event_states, memory_order_relaxed);
     uint64_t stored;
     if ((processing | event) == 0 || key_size < ROCKS_KEY_HEADER || value_size < sizeof(stored))
@@ -401,8 +397,8 @@ static struct rocks *new_rocks(const struct backend_options *options)
     rocks->read = rocksdb_readoptions_create();
     rocks->write = rocksdb_writeoptions_create();
     rocksdb_writeoptions_disable_WAL(rocks->write, 1);
-    rocks->filter = rocksdb_compactionfilter_create(
-        &rocks->expiry, filter_destroyed, filter_entry, filter_name);
+    rocks->filter = rocksdb_compactionfilter_create(&rocks->expiry, filter_destroyed, filter_entry,
+        filter_name);
     ASSERT(pthread_mutex_init(&rocks->stored.lock, NULL) == 0);
     return rocks;
 }
@@ -435,8 +431,8 @@ static weir_error *open(const struct backend_options *options, const struct back
     return NULL;
 }
 
-static weir_error *snapshot(
-    struct backend *backend, uint64_t checkpoint, struct backend_snapshot **result)
+static weir_error *snapshot(struct backend *backend, uint64_t checkpoint,
+    struct backend_snapshot **result)
 {
     unpin(rocks_of(backend));
     return rocks_snapshot(backend, checkpoint, result);
@@ -458,8 +454,8 @@ static uint64_t property(const struct rocks *rocks, const char *name)
 static uint64_t size(struct backend *backend)
 {
     const struct rocks *rocks = rocks_of(backend);
-    return property(rocks, "rocksdb.cur-size-all-mem-tables")
-        + property(rocks, "rocksdb.total-sst-files-size");
+    return property(rocks, "rocksdb.cur-size-all-mem-tables") +
+           property(rocks, "rocksdb.total-sst-files-size");
 }
 
 const struct backend_class backend_rocksdb = { .name = "rocksdb",

@@ -23,7 +23,8 @@ static const struct option table[] = {
         "halves files, so checkpoints too; get and put cost the same as without (libraries.md)" },
     { "compaction_style", "kCompactionStyleLevel", "point reads look at one file a level" },
     { "level_compaction_dynamic_level_bytes", "true", "10 % space on top instead of up to 100 %" },
-    { "target_file_size_base", "33554432", "32 MiB: a smaller piece to upload again after a change" },
+    { "target_file_size_base", "33554432",
+        "32 MiB: a smaller piece to upload again after a change" },
     { "max_background_jobs", "2", "one flush, one compaction; the threads are the process's" },
     { "max_file_opening_threads", "1", "opening must not start 16 threads for each subtask" },
     { "max_open_files", "-1", "files stay open: index and filters are in the shared cache anyway" },
@@ -80,8 +81,8 @@ static void set_table_format(rocksdb_options_t *options)
     rocksdb_block_based_table_options_t *blocks = rocksdb_block_based_options_create();
     rocksdb_block_based_options_set_block_cache(blocks, shared_cache());
     /* 10 bits a key: a miss, and a new key is one, costs 0.6-1.6 us instead of a read a level */
-    rocksdb_block_based_options_set_filter_policy(
-        blocks, rocksdb_filterpolicy_create_bloom_full(10));
+    rocksdb_block_based_options_set_filter_policy(blocks,
+        rocksdb_filterpolicy_create_bloom_full(10));
     /* in the cache and so within its limit, but evicted last; level 0 is read by every get */
     rocksdb_block_based_options_set_cache_index_and_filter_blocks(blocks, 1);
     rocksdb_block_based_options_set_cache_index_and_filter_blocks_with_high_priority(blocks, 1);
@@ -99,8 +100,8 @@ static uint64_t memtable_size(uint64_t memory_size)
     return size > MEMTABLE_SIZE_MAX ? MEMTABLE_SIZE_MAX : size;
 }
 
-weir_error *rocks_options_new(
-    uint64_t memory_size, rocksdb_compactionfilter_t *filter, rocksdb_options_t **options)
+weir_error *rocks_options_new(uint64_t memory_size, rocksdb_compactionfilter_t *filter,
+    rocksdb_options_t **options)
 {
     weir_buffer *text = weir_buffer_new(OPTIONS_TEXT_MAX);
     for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++)

@@ -87,14 +87,14 @@ weir_error *rocks_options_new(uint64_t memory_size, rocksdb_compactionfilter_t *
 
 /* -- snapshots, rocksdb_snapshot.c --------------------------------------------------------------- */
 
-weir_error *rocks_snapshot(
-    struct backend *backend, uint64_t checkpoint, struct backend_snapshot **snapshot);
+weir_error *rocks_snapshot(struct backend *backend, uint64_t checkpoint,
+    struct backend_snapshot **snapshot);
 weir_error *rocks_snapshot_write(struct backend_snapshot *snapshot, struct arena *arena,
     struct state_file **files, uint32_t *file_count);
 void rocks_snapshot_free(struct backend_snapshot *snapshot);
 /* Remembers which files need not be stored again. The list is copied. */
-void rocks_stored_set(
-    struct rocks_stored *stored, const struct state_file *files, uint32_t file_count);
+void rocks_stored_set(struct rocks_stored *stored, const struct state_file *files,
+    uint32_t file_count);
 bool rocks_is_sst(const char *name);
 
 /* -- restore, rocksdb_restore.c ------------------------------------------------------------------ */

@@ -23,7 +23,8 @@ void shelf_ok(weir_error *error)
 void shelf_fails(weir_error *error, enum weir_code code, const char *part_of_message)
 {
     assert_non_null(error);
-    if (weir_error_code(error) != code || strstr(weir_error_message(error), part_of_message) == NULL)
+    if (weir_error_code(error) != code ||
+        strstr(weir_error_message(error), part_of_message) == NULL)
         fail_msg("wanted %s with '%s', got %s: %s", weir_code_name(code), part_of_message,
             weir_code_name(weir_error_code(error)), weir_error_message(error));
     weir_error_free(error);
@@ -53,9 +54,10 @@ struct group_range shelf_all_groups(void)
 struct row_key shelf_row_bytes(uint32_t state, weir_str key)
 {
     uint64_t hash = hash_bytes(key.data, key.size);
-    return (struct row_key){
-        .key = key, .hash = hash, .group = key_group_of(hash, SHELF_MAX_PARALLELISM), .state = state
-    };
+    return (struct row_key){ .key = key,
+        .hash = hash,
+        .group = key_group_of(hash, SHELF_MAX_PARALLELISM),
+        .state = state };
 }
 
 struct row_key shelf_row(uint32_t state, const char *key)
@@ -183,8 +185,8 @@ weir_str shelf_get(struct backend *backend, const struct row_key *row, weir_str 
     return value;
 }
 
-void shelf_expect(
-    struct backend *backend, const struct row_key *row, const char *entry, const char *value)
+void shelf_expect(struct backend *backend, const struct row_key *row, const char *entry,
+    const char *value)
 {
     weir_str found = shelf_get(backend, row, weir_str_of(entry));
     if (found.data == NULL)
@@ -216,8 +218,8 @@ static bool dump_entry(void *arg, const struct row_key *row, weir_str entry, wei
         lines->capacity = lines->capacity * 2 + 64;
         lines->lines = mem_realloc(lines->lines, lines->capacity * sizeof(*lines->lines));
     }
-    lines->lines[lines->count++] = mem_printf("%.*s/%.*s=%.*s\n", (int)row->key.size,
-        row->key.data, (int)entry.size, entry.data, (int)value.size, value.data);
+    lines->lines[lines->count++] = mem_printf("%.*s/%.*s=%.*s\n", (int)row->key.size, row->key.data,
+        (int)entry.size, entry.data, (int)value.size, value.data);
     return true;
 }
 

@@ -53,8 +53,8 @@ void shelf_put(struct backend *backend, const struct row_key *row, weir_str entr
 void shelf_remove(struct backend *backend, const struct row_key *row, weir_str entry);
 void shelf_clear(struct backend *backend, const struct row_key *row);
 weir_str shelf_get(struct backend *backend, const struct row_key *row, weir_str entry);
-void shelf_expect(
-    struct backend *backend, const struct row_key *row, const char *entry, const char *value);
+void shelf_expect(struct backend *backend, const struct row_key *row, const char *entry,
+    const char *value);
 void shelf_expect_none(struct backend *backend, const struct row_key *row, const char *entry);
 
 /* Every entry of a state as "key/entry=value", sorted, one a line: to compare backends. mem_free. */
@@ -62,7 +62,7 @@ char *shelf_dump(struct backend *backend, uint32_t state);
 /* The entries of a row as "entry=value entry=value", in the order of each. mem_free. */
 char *shelf_row_text(struct backend *backend, const struct row_key *row, const char *prefix);
 
-void shelf_ok(weir_error *error);                                       /* fails the test if any */
+void shelf_ok(weir_error *error); /* fails the test if any */
 void shelf_fails(weir_error *error, enum weir_code code, const char *part_of_message); /* frees */
 
 #endif

@@ -42,10 +42,24 @@ static void longest_title(void *total, const void *value)
         kept->title = other->title;
 }
 
-enum { FIXED, NOTE, MAP, NOTES, LIST, NOTE_LIST, SUM, LONGEST, TTL_FIXED, TTL_NOTE, TTL_MAP, TTL_LIST,
-    TTL_SUM, STATE_COUNT };
+enum {
+    FIXED,
+    NOTE,
+    MAP,
+    NOTES,
+    LIST,
+    NOTE_LIST,
+    SUM,
+    LONGEST,
+    TTL_FIXED,
+    TTL_NOTE,
+    TTL_MAP,
+    TTL_LIST,
+    TTL_SUM,
+    STATE_COUNT
+};
 
-#define TTL .ttl_ms = 100, .ttl_time = WEIR_PROCESSING_TIME
+#define TTL       .ttl_ms = 100, .ttl_time = WEIR_PROCESSING_TIME
 #define EVENT_TTL .ttl_ms = 100, .ttl_time = WEIR_EVENT_TIME
 static const struct weir_state states[STATE_COUNT] = {
     [FIXED] = { .name = "fixed", .kind = WEIR_VALUE, .type = &profile_type },
@@ -55,14 +69,19 @@ static const struct weir_state states[STATE_COUNT] = {
     [LIST] = { .name = "list", .kind = WEIR_LIST, .type = &profile_type },
     [NOTE_LIST] = { .name = "note-list", .kind = WEIR_LIST, .type = &note_type },
     [SUM] = { .name = "sum", .kind = WEIR_REDUCING, .type = &profile_type, .reduce = add_profiles },
-    [LONGEST] = { .name = "longest", .kind = WEIR_REDUCING, .type = &note_type,
+    [LONGEST] = { .name = "longest",
+        .kind = WEIR_REDUCING,
+        .type = &note_type,
         .reduce = longest_title },
     [TTL_FIXED] = { .name = "ttl-fixed", .kind = WEIR_VALUE, .type = &profile_type, TTL },
     [TTL_NOTE] = { .name = "ttl-note", .kind = WEIR_VALUE, .type = &note_type, EVENT_TTL },
     [TTL_MAP] = { .name = "ttl-map", .kind = WEIR_MAP, .type = &profile_type, EVENT_TTL },
     [TTL_LIST] = { .name = "ttl-list", .kind = WEIR_LIST, .type = &note_type, TTL },
-    [TTL_SUM] = { .name = "ttl-sum", .kind = WEIR_REDUCING, .type = &profile_type,
-        .reduce = add_profiles, TTL },
+    [TTL_SUM] = { .name = "ttl-sum",
+        .kind = WEIR_REDUCING,
+        .type = &profile_type,
+        .reduce = add_profiles,
+        TTL },
 };
 
 static weir_str str(const char *text)
@@ -200,8 +219,9 @@ static void a_read_sees_the_edit(void **state)
             assert_int_equal(before->visits, fixed->visits);
         struct note *note = keyed_edit(it.keyed, NOTE, str(""));
         note->title = WEIR_STR("hello");
-        assert_true(weir_str_equal(
-            ((const struct note *)keyed_read(it.keyed, NOTE, str("")))->title, str("hello")));
+        assert_true(
+            weir_str_equal(((const struct note *)keyed_read(it.keyed, NOTE, str("")))->title,
+                str("hello")));
         commit(&it);
     }
     end(&it);
@@ -317,7 +337,8 @@ static bool print_note(void *arg, weir_str entry, const void *value)
     return true;
 }
 
-static void expect_each(struct fixture *it, uint32_t state, const char *prefix, const char *expected)
+static void expect_each(struct fixture *it, uint32_t state, const char *prefix,
+    const char *expected)
 {
     weir_buffer *text = weir_buffer_new(1 << 20);
     bool is_note = states[state].type == &note_type;
@@ -347,8 +368,7 @@ static void each_goes_in_byte_order_and_sees_edits(void **state)
         for (int round = 0; round < 2; round++) {
             expect_each(&it, maps[i], "",
                 maps[i] == MAP ? ":2 a1:1 a2:3 b:0 c:4 " : ":2/ a1:1/a1 a2:3/a2 b:0/b c:4/c ");
-            expect_each(
-                &it, maps[i], "a", maps[i] == MAP ? "a1:1 a2:3 " : "a1:1/a1 a2:3/a2 ");
+            expect_each(&it, maps[i], "a", maps[i] == MAP ? "a1:1 a2:3 " : "a1:1/a1 a2:3/a2 ");
             commit(&it);
             key_is(&it, "k");
         }
@@ -561,8 +581,10 @@ static void processing_time_to_live(void **state)
     keyed_set_time(it.keyed, 1201, INT64_MIN);
     key_is(&it, "a");
     assert_int_equal(((const struct profile *)keyed_read(it.keyed, TTL_FIXED, str("")))->visits, 8);
-    keyed_reducing_add(it.keyed, TTL_SUM, &(struct profile){ .visits = 1 });
-    assert_int_equal(((const struct profile *)keyed_read(it.keyed, TTL_SUM, str("")))->visits, 1);
+    keyed_reducing_add(it.keyed, TTL_SUM, &(struct profile){ .visits = 1, .user_id = 9 });
+    const struct profile *sum = keyed_read(it.keyed, TTL_SUM, str(""));
+    assert_int_equal(sum->visits, 1);
+    assert_int_equal(sum->user_id, 9); /* the first one as it is, not merged into zeroes */
     commit(&it);
     end(&it);
 }
@@ -763,7 +785,8 @@ static void a_record_of_another_size_is_corrupt(void **state)
     shelf_put(keyed_backend(it.keyed), &row, str(""), str("short"));
     key_is(&it, "a");
     assert_null(keyed_read(it.keyed, FIXED, str("")));
-    shelf_fails(keyed_commit(it.keyed), WEIR_E_CORRUPT, "state 'fixed': a stored entry has 5 bytes");
+    shelf_fails(keyed_commit(it.keyed), WEIR_E_CORRUPT,
+        "state 'fixed': a stored entry has 5 bytes");
     keyed_free(it.keyed);
     struct backend *backend = shelf_open(&it.shelf, it.verbs, shelf_all_groups(), NULL, 0);
     it.keyed = keyed_new(backend, states, STATE_COUNT, SHELF_MAX_PARALLELISM);
@@ -814,10 +837,10 @@ static const struct weir_field other_fields[] = {
 
 static void the_schema_is_what_stored_bytes_depend_on(void **state)
 {
-    const struct weir_type larger = {
-        .name = "profile", .size = sizeof(struct other_profile), .field_count = 3,
-        .fields = other_fields
-    };
+    const struct weir_type larger = { .name = "profile",
+        .size = sizeof(struct other_profile),
+        .field_count = 3,
+        .fields = other_fields };
     const struct weir_state base = { .name = "p", .kind = WEIR_VALUE, .type = &profile_type };
     struct weir_state same = base, name = base, kind = base, type = base, size = base, ttl = base;
     name.name = "q";

@@ -44,8 +44,8 @@ static uint32_t count_common(const struct shelf_part *before, const struct shelf
     uint32_t count = 0;
     for (uint32_t i = 0; i < now->file_count; i++)
         for (uint32_t j = 0; j < before->file_count; j++)
-            count += strcmp(now->files[i].path, before->files[j].path) == 0
-                && strcmp(now->files[i].name, before->files[j].name) == 0;
+            count += strcmp(now->files[i].path, before->files[j].path) == 0 &&
+                     strcmp(now->files[i].name, before->files[j].name) == 0;
     return count;
 }
 
@@ -219,8 +219,8 @@ static void a_list_with_a_file_left_out_is_refused(void **state)
             if (i != left_out)
                 files[less.file_count++] = part.files[i];
         const char *name = part.files[left_out].name;
-        bool is_needed = rocks_is_sst(name) || strncmp(name, "MANIFEST", 8) == 0
-            || strcmp(name, "CURRENT") == 0;
+        bool is_needed =
+            rocks_is_sst(name) || strncmp(name, "MANIFEST", 8) == 0 || strcmp(name, "CURRENT") == 0;
         struct group_range half = { .first = 0, .last = 7 };
         weir_error *whole = shelf_try_open(&shelf, &backend_rocksdb, part.groups, &less, 1);
         weir_error *some = shelf_try_open(&shelf, &backend_rocksdb, half, &less, 1);
@@ -314,9 +314,10 @@ static void compaction_forgets_what_has_expired(void **state)
             shelf_put(backend, &row, str(""), expiring(i, bytes));
         }
     }
-    struct backend_expiry expiry = {
-        .processing_states = 1, .event_states = 2, .now_ms = 300, .watermark_ms = 600
-    };
+    struct backend_expiry expiry = { .processing_states = 1,
+        .event_states = 2,
+        .now_ms = 300,
+        .watermark_ms = 600 };
     backend_rocksdb.expire(backend, &expiry);
     rocksdb_compact_range(((struct rocks *)(void *)backend)->db, NULL, 0, NULL, 0);
     for (int i = 0; i < 1000; i++) {
