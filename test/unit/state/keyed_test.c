@@ -435,6 +435,39 @@ static void too_large_a_record_is_a_sticky_error(void **state)
     keyed_fixture_end(&it);
 }
 
+static void too_much_in_one_callback_is_an_error(void **state)
+{
+    struct keyed_fixture it;
+    keyed_fixture_begin(&it, state);
+    weir_str name = { .data = mem_alloc(WEIR_RECORD_SIZE_MAX), .size = WEIR_RECORD_SIZE_MAX };
+    keyed_fixture_key_is(&it, "a");
+    keyed_edit(it.keyed, NOTES, str("fine"));
+    keyed_fixture_commit(&it);
+    keyed_fixture_key_is(&it, "a");
+    for (uint32_t i = 0; i < 130; i++) { /* names are copied, too */
+        memcpy((char *)(uintptr_t)name.data, &i, sizeof(i));
+        ((struct note *)keyed_edit(it.keyed, NOTES, name))->count = 1;
+    }
+    shelf_fails(keyed_commit(it.keyed), WEIR_E_LIMIT,
+        "state 'notes': one callback read and edited");
+    mem_free((void *)(uintptr_t)name.data);
+    keyed_fixture_end(&it);
+}
+
+static void too_long_a_map_key_is_an_error(void **state)
+{
+    const uint32_t maps[] = { MAP, NOTES };
+    for (size_t i = 0; i < 2; i++) {
+        struct keyed_fixture it;
+        keyed_fixture_begin(&it, state);
+        weir_str name = { .data = "never read", .size = WEIR_RECORD_SIZE_MAX + 1 };
+        keyed_fixture_key_is(&it, "a");
+        keyed_edit(it.keyed, maps[i], name);
+        shelf_fails(keyed_commit(it.keyed), WEIR_E_LIMIT, "a map key has 2097153 bytes");
+        keyed_fixture_end(&it);
+    }
+}
+
 static void selecting_keeps_the_error_for_the_commit(void **state)
 {
     struct keyed_fixture it;
@@ -597,6 +630,8 @@ int main(void)
         SHELF_FOR_EACH(a_list_may_be_long),
         SHELF_FOR_EACH(reducing_merges_into_the_first),
         SHELF_FOR_EACH(too_large_a_record_is_a_sticky_error),
+        SHELF_FOR_EACH(too_much_in_one_callback_is_an_error),
+        SHELF_FOR_EACH(too_long_a_map_key_is_an_error),
         SHELF_FOR_EACH(selecting_keeps_the_error_for_the_commit),
         SHELF_FOR_EACH(selecting_another_key_commits),
         SHELF_FOR_EACH(state_without_a_key_is_an_error),
