@@ -153,8 +153,8 @@ int main(void)
         /* the records that came in while the sink counted, survivors and filtered ones */
         double share = (double)(seen.count - WARM_UP) / (double)seen.count;
         rates[i] = (double)RECORDS * share / (seen.ended_s - seen.started_s);
-        allocations = (double)(seen.last_allocations - seen.first_allocations)
-            / ((double)RECORDS * share);
+        allocations =
+            (double)(seen.last_allocations - seen.first_allocations) / ((double)RECORDS * share);
     }
     qsort(rates, ROUNDS, sizeof(rates[0]), by_value);
     double median = rates[ROUNDS / 2];

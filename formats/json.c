@@ -16,9 +16,9 @@
  * Encoding writes all fields in the order of the type, without spaces: a NULL string is null, a
  * double that is no number too; key and tombstone are never made.
  *
- * Finding the field of a member (json_table.h): the next one in the order of the type is guessed, and
- * its name compared with the bytes as they are written, quotes and colon included, by one load; that
- * is cheaper than finding where the name ends. A wrong guess costs a look-up by hash.
+ * Finding the field of a member (json_table.h): the next one in the order of the type is guessed,
+ * and its name compared with the bytes as they are written, quotes and colon included, by one
+ * load; that is cheaper than finding where the name ends. A wrong guess costs a look-up by hash.
  *
  * Prefixes: weir_json */
 #include <weir/json.h>

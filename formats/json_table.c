@@ -1,8 +1,8 @@
 /* json_table.c -- see json_table.h.
  *
- * The hash takes length, first, middle and last byte, and multiplies; multipliers are tried until no
- * two names of the type share a slot, which for usual types is one of the first. If none does, names
- * that collide sit in the next slot: the lookup is right whatever the hash. */
+ * The hash takes length, first, middle and last byte, and multiplies; multipliers are tried until
+ * no two names of the type share a slot, which for usual types is one of the first. If none does,
+ * names that collide sit in the next slot: the lookup is right whatever the hash. */
 #include "formats/json_table.h"
 
 #include "base/assert.h"

@@ -1,10 +1,10 @@
-/* json_table.h -- the fields of a type as JSON sees them: how their names are written, and which field
- * a name is.
+/* json_table.h -- the fields of a type as JSON sees them: how their names are written, and which
+ * field a name is.
  *
  * Made once for a type, by weir_json, and kept for ever: a format is two pointers that anybody may
  * copy and nobody frees, so there is no other moment to make it or to let it go. Types are few and
- * static; JSON_TABLES_MAX bounds them. A type at the address of another that is gone (a binding's) is
- * told from it by its fingerprint.
+ * static; JSON_TABLES_MAX bounds them. A type at the address of another that is gone (a binding's)
+ * is told from it by its fingerprint.
  *
  * Thread: immutable after json_table_of, which any thread may call. */
 #ifndef WEIR_FORMATS_JSON_TABLE_H

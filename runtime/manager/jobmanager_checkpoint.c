@@ -161,8 +161,8 @@ static void abort_checkpoint(struct jobmanager *jobmanager, uint64_t checkpoint,
     execution_aborted(&jobmanager->execution, checkpoint, now_ms);
 }
 
-void jobmanager_carry_out(
-    struct jobmanager *jobmanager, struct coordinator_action action, int64_t now_ms)
+void jobmanager_carry_out(struct jobmanager *jobmanager, struct coordinator_action action,
+    int64_t now_ms)
 {
     switch (action.kind) {
     case COORDINATOR_NONE:
@@ -188,8 +188,8 @@ void jobmanager_acked(struct jobmanager *jobmanager, const struct event *event, 
 {
     struct pending *pending = &jobmanager->pending;
     FAULT_POINT(ACK_RECEIVED);
-    struct coordinator_action action = coordinator_acked(
-        &jobmanager->coordinator, event->checkpoint, event->subtask, now_ms);
+    struct coordinator_action action =
+        coordinator_acked(&jobmanager->coordinator, event->checkpoint, event->subtask, now_ms);
     if (action.kind == COORDINATOR_NONE && action.why != NULL) {
         log_debug("checkpoint", "an ack of %" PRIu64 " by subtask %u is ignored: it is %s",
             event->checkpoint, event->subtask, action.why);
@@ -239,8 +239,8 @@ void jobmanager_stored(struct jobmanager *jobmanager, struct event *event, int64
         log_warn("checkpoint", "%" PRIu64 " could not be published: %s", event->checkpoint,
             weir_error_message(event->error));
     jobmanager_carry_out(jobmanager,
-        coordinator_stored(
-            &jobmanager->coordinator, event->checkpoint, event->error == NULL, now_ms),
+        coordinator_stored(&jobmanager->coordinator, event->checkpoint, event->error == NULL,
+            now_ms),
         now_ms);
     if (is_fenced(event->error))
         fail_fenced(jobmanager, event, now_ms);

@@ -52,10 +52,10 @@ struct jobmanager {
     struct execution execution;
     struct coordinator coordinator;
     bool has_coordinator;
-    struct inbox *inbox; /* Thread: any pushes */
-    _Atomic uint64_t generation; /* deployments so far; changes only while there is no task */
-    uint64_t instance;   /* 0: not known yet */
-    uint64_t last_number; /* highest checkpoint number in use */
+    struct inbox *inbox;         /* Thread: any pushes */
+    _Atomic uint64_t generation; /* deployments so far; workers stamp events with it at any time */
+    uint64_t instance;           /* 0: not known yet */
+    uint64_t last_number;        /* highest checkpoint number in use */
     struct pending pending;
     struct restored *restored; /* until all tasks run */
     struct restore_expectation *expectations;

@@ -109,7 +109,8 @@ static weir_error *check_root(const char *root, const char *job)
     if (!is_inside)
         return NULL;
     return weir_errorf(WEIR_E_USAGE,
-        "--checkpoints '%s' is the checkpoint directory of one job itself; give the directory above "
+        "--checkpoints '%s' is the checkpoint directory of one job itself; give the directory "
+        "above "
         "it, where '%s' has its own",
         root, job);
 }

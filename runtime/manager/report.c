@@ -42,8 +42,8 @@ static void add_counter(void *arg, const char *uid, const char *name, int64_t va
     }
     if (number == 0) {
         number = ++report->counter_count;
-        report->counters = mem_realloc(
-            report->counters, report->counter_count * sizeof(*report->counters));
+        report->counters =
+            mem_realloc(report->counters, report->counter_count * sizeof(*report->counters));
         report->counters[number - 1] =
             (struct report_counter){ .uid = uid, .name = mem_strdup(name) };
         map_put(report->index, bytes, (void *)number);
@@ -55,8 +55,7 @@ static void add_counter(void *arg, const char *uid, const char *name, int64_t va
 void report_add(struct report *report, const struct task *task, uint32_t subtask)
 {
     const struct task_metrics *metrics = task_metrics(task);
-    report->tasks =
-        mem_realloc(report->tasks, (report->task_count + 1) * sizeof(*report->tasks));
+    report->tasks = mem_realloc(report->tasks, (report->task_count + 1) * sizeof(*report->tasks));
     report->tasks[report->task_count++] = (struct report_task){
         .vertex = task_vertex(task),
         .subtask = subtask,

@@ -1,4 +1,4 @@
-/* snapshot.c -- a task's part of a checkpoint: barrier on, freeze, write aside, ack.
+/* snapshot.c -- a task's part of a checkpoint: barrier on, freeze, write aside, ack. Prefixes: task_
  *
  *   task thread                                 worker thread (lane: the task)
  *   barrier to all edges, flushed

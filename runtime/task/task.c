@@ -1,4 +1,6 @@
 /* task.c -- see task.h. The snapshot half is in snapshot.c. */
+#include "runtime/task/task.h"
+
 #include "runtime/task/task_private.h"
 
 #include "base/assert.h"

@@ -1,9 +1,10 @@
 /* json_fuzz.c -- any bytes: the reader against a slow one written from the RFC alone.
  *
- * Invariants: walking and skipping accept the same texts, exactly those of the slow reader, and "bad-
- * utf8" is said of exactly what is not UTF-8; what a string means is UTF-8, and written and read again
- * it means the same; a number is what strtod says, and written and read again it is the same; what
- * weir_json decodes, it encodes to bytes that it decodes and encodes to the same bytes. */
+ * Invariants: walking and skipping accept the same texts, exactly those of the slow reader, and
+ * "bad-utf8" is said of exactly what is not UTF-8; what a string means is UTF-8, and written and
+ * read again it means the same; a number is what strtod says, and written and read again it is the
+ * same; what weir_json decodes, it encodes to bytes that it decodes and encodes to the same
+ * bytes. */
 #include "base/buffer.h"
 #include "test/support/stub_ctx.h"
 

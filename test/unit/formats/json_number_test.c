@@ -1,4 +1,5 @@
-/* json_number_test.c -- numbers in and out: borders, rounding, shortest decimals, another locale. */
+/* json_number_test.c -- numbers in and out: borders, rounding, shortest decimals, another
+ * locale. */
 #include "base/buffer.h"
 
 #include <weir/json.h>
@@ -83,8 +84,8 @@ static void doubles_are_rounded_right(void **state)
         assert_true(weir_json_to_f64(weir_str_of(doubles[i].text), &value));
         if (value != doubles[i].value)
             fail_msg("%s is %.17g", doubles[i].text, value);
-        char text[100] = "-";
-        strcat(text, doubles[i].text);
+        char text[100];
+        snprintf(text, sizeof(text), "-%s", doubles[i].text);
         assert_true(weir_json_to_f64(weir_str_of(text), &value));
         assert_true(value == -doubles[i].value && signbit(value));
     }

@@ -167,8 +167,10 @@ static void a_failing_operator_restarts_the_job_and_counts_stay_exact(void **sta
 static void a_failure_that_would_only_happen_again_ends_the_job(void **state)
 {
     weir_job *job;
-    trial_reset(&(struct trial){
-        .count = 20000, .fail_at = 2000, .failures = 1, .failure_code = WEIR_E_LIMIT });
+    trial_reset(&(struct trial){ .count = 20000,
+        .fail_at = 2000,
+        .failures = 1,
+        .failure_code = WEIR_E_LIMIT });
     struct local_options options = quick(trial_plan(&job));
     struct local *local;
     succeed(local_open(&options, &local));
@@ -235,8 +237,9 @@ static void a_job_resumes_with_another_parallelism(void **state)
             options.backend = backends[b];
             trial_reset(&(struct trial){ .count = 40000 });
             for (uint32_t i = 0; i < 4; i++) {
-                trial_change(&(struct trial){
-                    .count = 40000, .parallelism = parallelisms[i], .slow_batch = 32 });
+                trial_change(&(struct trial){ .count = 40000,
+                    .parallelism = parallelisms[i],
+                    .slow_batch = 32 });
                 run_until(&options, (i + 1) * 3000, is_crash == 1);
                 trial_check(false);
             }
