@@ -239,7 +239,7 @@ static weir_error *decode(const struct weir_format *format, weir_ctx *ctx,
                 return wrong_count(&line);
             line.at++; /* the comma: nothing else ends a field */
         }
-        struct field field;
+        struct field field = { .is_quoted = false };
         WEIR_TRY(read_field(&line, &field));
         WEIR_TRY(store(&line, &field, record));
     }

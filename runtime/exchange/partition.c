@@ -179,8 +179,8 @@ static weir_error *emit_keyed(struct partition *partition, const struct weir_row
     uint32_t row_count)
 {
     for (uint32_t i = 0; i < row_count; i++) {
-        weir_str key = key_plan_encode(&partition->key, rows[i].record, partition->key_bytes,
-            KEY_SIZE_MAX);
+        weir_str key =
+            key_plan_encode(&partition->key, rows[i].record, partition->key_bytes, KEY_SIZE_MAX);
         if (key.data == NULL || key.size > KEY_SIZE_MAX)
             return key_is_too_long(partition);
         uint64_t hash = key_hash(key);
