@@ -7,8 +7,8 @@
  * happens, the output must be 0, 1, 2, ... */
 #include "connectors/kafka_token.h"
 
-#include "base/hash.h"
 #include "base/memory.h"
+#include "test/support/random.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -158,7 +158,7 @@ struct attempt {
 };
 
 struct world {
-    uint64_t seed;
+    struct random random;
     uint64_t output;                   /* records 0 .. output - 1 are out, each once */
     struct token history[HISTORY_MAX]; /* of the token partition: the last is the truth */
     uint64_t token_count;
@@ -172,8 +172,7 @@ struct world {
 
 static uint64_t draw(struct world *world, uint64_t below)
 {
-    world->seed += UINT64_C(0x9e3779b97f4a7c15);
-    return hash_mix(world->seed) % below;
+    return random_below(&world->random, (uint32_t)below);
 }
 
 static void drop_front(struct sink *sink, uint32_t count)
@@ -359,7 +358,7 @@ static void nothing_is_published_twice_or_skipped_whatever_happens(void **state)
     uint64_t published = 0, crashes = 0, fenced = 0, stale = 0;
     for (uint32_t seed = 1; seed <= seeds; seed++) {
         struct world *world = mem_alloc(sizeof(*world));
-        world->seed = seed;
+        world->random.state = seed;
         run_world(world, 300);
         if (world->checkpoint_count > 0)
             assert_int_equal(world->output, world->checkpoints[world->checkpoint_count - 1].staged);
@@ -381,7 +380,7 @@ static void an_older_checkpoint_is_told_from_a_current_one(void **state)
     uint32_t refused = 0, accepted = 0;
     for (uint32_t seed = 1; seed <= 500; seed++) {
         struct world *world = mem_alloc(sizeof(*world));
-        world->seed = seed;
+        world->random.state = seed;
         run_world(world, 100);
         for (uint32_t index = 0; index <= world->checkpoint_count; index++) {
             struct token_segment views[SEGMENTS_MAX];
