@@ -46,34 +46,6 @@ struct storage {
 
 /* -- directories ---------------------------------------------------------------------------- */
 
-/* mkdir -p that survives a power failure: syncs from the directory that was there already down. */
-static weir_error *make_durable_dirs(const char *path)
-{
-    char part[OS_PATH_MAX];
-    size_t size = strlen(path), existing = 0;
-    if (size >= sizeof(part))
-        return os_make_dirs(path); /* says that it is too long */
-    for (size_t i = 1; i <= size; i++) {
-        if (i < size && path[i] != '/')
-            continue;
-        struct os_stat stat;
-        memcpy(part, path, i);
-        part[i] = '\0';
-        WEIR_TRY(os_stat(part, &stat));
-        if (stat.exists)
-            existing = i;
-    }
-    WEIR_TRY(os_make_dirs(path));
-    for (size_t i = existing; i <= size; i++) {
-        if (i < size && i > existing && path[i] != '/')
-            continue;
-        memcpy(part, path, i);
-        part[i] = '\0';
-        WEIR_TRY(os_sync_dir(i > 0 ? part : path[0] == '/' ? "/" : "."));
-    }
-    return NULL;
-}
-
 static weir_error *check_job(const char *job)
 {
     size_t size = strlen(job);
@@ -207,7 +179,7 @@ static weir_error *open_dirs(struct storage *storage, const char *root)
     if (root != NULL)
         WEIR_TRY(check_root(root, storage->job));
     char *shared = mem_printf("%s/" STATE_FILE_DIR, storage->dir);
-    weir_error *error = make_durable_dirs(shared);
+    weir_error *error = os_make_dirs_durable(shared);
     mem_free(shared);
     WEIR_TRY(error);
     WEIR_TRY(check_owner(storage));
