@@ -228,6 +228,7 @@ static void tear_down(struct jobmanager *jobmanager, int64_t now_ms)
             now_ms);
     jobmanager->options.tasks.tear_down(jobmanager->options.tasks.arg);
     jobmanager->generation++;
+    jobmanager->stats.running_since_ms = 0;
     jobmanager_forget_restored(jobmanager);
     execution_torn_down(execution, now_ms);
     if (execution->state == EXECUTION_RESTARTING)
