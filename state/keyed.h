@@ -9,14 +9,9 @@
  * in a scratch arena that commit encodes (layout.h) and puts. Editing the same entry twice in one
  * callback gives the same pointer; a read after an edit sees it; each sees edits.
  *
- * What is stored, numbers little-endian but where the order of bytes counts:
- *
- *      OFFSET SIZE  a value, a map's value, a list's element, a reduced value
- *           0    8  only with a TTL: the time in ms after which it is gone
- *      0 or 8    n  the record's layout bytes
- *
- *      a list's entries are named by u64 big-endian sequence numbers; the empty entry, with the same
- *      header, holds the next one (u64) and expires no earlier than any element
+ * Each record is stored alone (stored.h). A list's entries are named by u64 big-endian sequence
+ * numbers; its empty entry holds the next one, u64 little-endian behind the same header as an element
+ * has, and expires no earlier than any of them.
  *
  * Errors are sticky: after the first one reads give NULL, edits a zeroed scratch record, and commit
  * returns it; then every later commit fails. Selecting another key without a commit commits, too: it

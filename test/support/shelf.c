@@ -161,6 +161,32 @@ uint32_t shelf_stored_count(const struct shelf *shelf)
     return count;
 }
 
+/* -- fixture -------------------------------------------------------------------------------- */
+
+void shelf_begin(struct shelf_fixture *it, void **state)
+{
+    shelf_init(&it->shelf);
+    it->verbs = *state;
+    it->backend = shelf_open(&it->shelf, it->verbs, shelf_all_groups(), NULL, 0);
+}
+
+void shelf_end(struct shelf_fixture *it)
+{
+    if (it->backend != NULL)
+        shelf_close(it->backend);
+    shelf_release(&it->shelf);
+}
+
+void shelf_restart(struct shelf_fixture *it)
+{
+    struct shelf_part part;
+    shelf_snapshot(&it->shelf, it->backend, shelf_all_groups(), &part);
+    shelf_close(it->backend);
+    it->shelf.attempt++;
+    it->backend = shelf_open(&it->shelf, it->verbs, shelf_all_groups(), &part, 1);
+    shelf_part_release(&part);
+}
+
 /* -- verbs ---------------------------------------------------------------------------------- */
 
 void shelf_put(struct backend *backend, const struct row_key *row, weir_str entry, weir_str value)

@@ -530,12 +530,7 @@ int main(void)
     seed = given == NULL ? 20240607 : strtoull(given, NULL, 10);
     printf("seed %" PRIu64 "\n", seed);
     const struct CMUnitTest tests[] = {
-        { "hashmap: random_operations_agree_with_a_plain_model",
-            random_operations_agree_with_a_plain_model, NULL, NULL,
-            (void *)(uintptr_t)&backend_hashmap },
-        { "rocksdb: random_operations_agree_with_a_plain_model",
-            random_operations_agree_with_a_plain_model, NULL, NULL,
-            (void *)(uintptr_t)&backend_rocksdb },
+        SHELF_FOR_EACH(random_operations_agree_with_a_plain_model),
         cmocka_unit_test(keyed_state_is_the_same_on_every_backend),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
