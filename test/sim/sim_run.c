@@ -19,7 +19,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define HEALED_STEPS_MAX UINT64_C(1000000)
+#define HEALED_STEPS_MAX UINT64_C(300000)
 #define STOP_STEPS_MAX   UINT64_C(20000)
 #define IDLE_STEPS_MAX   64u /* then the clock jumps to what is due next */
 #define JUMP_MAX_MS      20000
@@ -175,6 +175,15 @@ static bool step_one(struct run *run, struct node *node)
     return has_worked;
 }
 
+/* Everybody once; true: somebody had something to do, so nobody is asleep yet. */
+static bool step_all(struct node *node)
+{
+    bool has_worked = step_control(node);
+    for (uint32_t s = 0; !node->is_over && s < local_slot_count(node->local); s++)
+        has_worked = local_slot_round(node->local, s) || has_worked;
+    return has_worked || node->is_over || local_worker_step(node->local);
+}
+
 /* The clock goes to what is due next. */
 static void skip_time(const struct node *node)
 {
@@ -205,7 +214,8 @@ static void node_step(struct run *run, struct node *node)
     if (node->idle_steps < IDLE_STEPS_MAX || node->is_over)
         return;
     node->idle_steps = 0;
-    skip_time(node);
+    if (!step_all(node))
+        skip_time(node);
 }
 
 /* -- checks --------------------------------------------------------------------------------------- */
@@ -299,6 +309,27 @@ static void make_zombie(struct run *run)
     run->has_zombie = true;
     run->node = (struct node){ .local = NULL };
     run->result->counts.zombies++;
+}
+
+/* Who waits for whom, when nothing moves any more. */
+static void print_tasks(const struct run *run)
+{
+    static const char *const states[] = { "created", "running", "stopped", "ending", "ended",
+        "failed" };
+    static const char *const results[] = { "worked", "idle", "no room" };
+    const struct node *node = &run->node;
+    const struct plan *plan = local_plan(node->local);
+    for (uint32_t i = 0; run->is_verbose && i < plan->subtask_count; i++) {
+        const struct task *task = taskmanager_task(local_tasks(node->local), i);
+        if (task == NULL)
+            continue;
+        printf("    %s (%u/%u): %s, %s, aligning %" PRIu64 " (%u of %u), last %" PRIu64
+               ", %u ended, unpublished %u\n",
+            task->vertex->name, task->subtask + 1, task->vertex->parallelism, states[task->state],
+            results[task->last_result], task->barrier.aligning, task->barrier.arrived_count,
+            task->barrier.channel_count, task->barrier.last, task->ended_count,
+            chain_unpublished((struct chain *)(uintptr_t)&task->chain));
+    }
 }
 
 /* -- lives ---------------------------------------------------------------------------------------- */
@@ -397,6 +428,8 @@ static void run_life(struct run *run, uint32_t number)
     count_start(run, &run->node);
     if (run->node.local != NULL) {
         bool goes_on = live(run, is_last ? HEALED_STEPS_MAX : life->step_max);
+        if (goes_on && is_last)
+            print_tasks(run);
         if (goes_on && is_last)
             wrong(run, "the end was not reached within %" PRIu64 " steps after the last fault",
                 HEALED_STEPS_MAX);
