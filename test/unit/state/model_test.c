@@ -278,10 +278,10 @@ static void restore(struct run *run)
 {
     if (run->part_count == 0 || is_frozen(run))
         return;
-    static const uint32_t parallelisms[] = { 1, 2, 3, 5, 16 };
+    static const uint32_t parallelisms[] = { 1, 1, 2, 2, 3, 3, 4, 5, 16 };
     close_all(run);
     if (draw(run, 8) % 2 == 0)
-        run->parallelism = parallelisms[draw(run, 9) % 5];
+        run->parallelism = parallelisms[draw(run, 9) % 9];
     open_all(run);
     *run->now = *run->frozen;
     check_all(run);
@@ -530,12 +530,7 @@ int main(void)
     seed = given == NULL ? 20240607 : strtoull(given, NULL, 10);
     printf("seed %" PRIu64 "\n", seed);
     const struct CMUnitTest tests[] = {
-        { "hashmap: random_operations_agree_with_a_plain_model",
-            random_operations_agree_with_a_plain_model, NULL, NULL,
-            (void *)(uintptr_t)&backend_hashmap },
-        { "rocksdb: random_operations_agree_with_a_plain_model",
-            random_operations_agree_with_a_plain_model, NULL, NULL,
-            (void *)(uintptr_t)&backend_rocksdb },
+        SHELF_FOR_EACH(random_operations_agree_with_a_plain_model),
         cmocka_unit_test(keyed_state_is_the_same_on_every_backend),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

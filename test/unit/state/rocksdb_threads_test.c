@@ -136,17 +136,11 @@ static void two_snapshots_may_be_written_at_once(void **state)
     shelf_release(&shelf);
 }
 
-#define FOR_EACH_BACKEND(test_) \
-    { "hashmap: " #test_, test_, NULL, NULL, (void *)(uintptr_t)&backend_hashmap }, \
-    { \
-        "rocksdb: " #test_, test_, NULL, NULL, (void *)(uintptr_t)&backend_rocksdb \
-    }
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        FOR_EACH_BACKEND(the_task_goes_on_while_a_snapshot_is_written),
-        FOR_EACH_BACKEND(two_snapshots_may_be_written_at_once),
+        SHELF_FOR_EACH(the_task_goes_on_while_a_snapshot_is_written),
+        SHELF_FOR_EACH(two_snapshots_may_be_written_at_once),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
