@@ -1,5 +1,5 @@
 /* storage.c -- attempts, restore and publish in the right order; the parts are in attempt.c,
- * stored.c, retention.c and listing.c.
+ * published.c, retention.c and listing.c.
  *
  * An attempt begins so:
  *   1. claim the number: from here on older attempts are fenced (attempt.h);

@@ -7,7 +7,7 @@
  *      <root>/<job>/work-<a>/…          backends' own directories of attempt a
  *
  * Publish = write _metadata under a temporary name, fsync, check that this attempt is still in charge,
- * rename, fsync the directory (stored.h). A crash before the rename leaves a checkpoint that never was.
+ * rename, fsync the directory (published.h). A crash before the rename leaves a checkpoint that never was.
  * A failed fsync fails the checkpoint; its file is deleted, never synced again.
  *
  * Attempts. Opening claims the next attempt by creating its file (exclusive: two claimants cannot get
