@@ -99,7 +99,7 @@ struct backend_class {
         size_t size, void **bytes, bool *is_new);
     /* Every entry of a state, all groups, in no particular order between rows. */
     weir_error *(*scan)(struct backend *backend, uint32_t state, backend_row_fn *each, void *arg);
-    /* Hint: these rows will be used next. May be NULL. */
+    /* Hint: these rows will be used next. Only hash, group and state are set. May be NULL. */
     void (*prefetch)(struct backend *backend, const struct row_key *rows, uint32_t row_count);
     /* Hint, once a batch: what is past its expiry may be dropped, a little at a time or whenever the
      * store rewrites itself. Readers check the expiry themselves. May be NULL. */

@@ -15,6 +15,7 @@
 #define SLOTS_MIN         64u
 #define SWEEP_SLOTS       16u /* looked at for expired entries, once a batch */
 #define ALLOCATION_COST   16u /* what malloc adds to a block, about */
+#define PREFETCH_SIZE_MIN (UINT64_C(1) << 20)
 #define STATE_HASH        UINT64_C(0x9e3779b97f4a7c15)
 #define EXPIRY_STATES_MAX 64u
 
@@ -380,10 +381,13 @@ static weir_error *scan(struct backend *backend, uint32_t state, backend_row_fn 
     return NULL;
 }
 
-/* Two passes: while the slots of the later rows arrive, those of the first ones are there. */
+/* Two passes: while the slots of the later rows arrive, those of the first ones are there. A table
+ * that fits into the cache of a core is left alone: there it would only cost. */
 static void prefetch(struct backend *backend, const struct row_key *rows, uint32_t row_count)
 {
     const struct hashmap *map = hashmap_of(backend);
+    if (map->slot_count * sizeof(*map->slots) + map->rows_size < PREFETCH_SIZE_MIN)
+        return;
     uint64_t mask = map->slot_count - 1;
     for (uint32_t i = 0; i < row_count; i++)
         __builtin_prefetch(&map->slots[hash_of(&rows[i]) & mask]);

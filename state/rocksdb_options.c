@@ -35,6 +35,8 @@ static const struct option table[] = {
     { "avoid_unnecessary_blocking_io", "true", "old files are deleted behind the task's back" },
     { "bytes_per_sync", "1048576", "spreads a flush over time: the fsync at its end is short" },
     { "skip_stats_update_on_db_open", "true", "a restore opens every file otherwise" },
+    { "periodic_compaction_seconds", "2592000",
+        "30 days: what has expired goes by then, even from files that nothing else touches" },
     { "stats_dump_period_sec", "0", "no thread that wakes up to write statistics" },
     { "stats_persist_period_sec", "0", "the same" },
     { "info_log_level", "WARN_LEVEL", "its log is for trouble only" },

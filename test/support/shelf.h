@@ -24,6 +24,7 @@ struct shelf_part {
     struct group_range groups;
 };
 
+/* Between init and release files are not synced (RocksDB's own still are). */
 void shelf_init(struct shelf *shelf);
 void shelf_release(struct shelf *shelf); /* removes everything */
 

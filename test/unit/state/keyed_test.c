@@ -540,6 +540,21 @@ static void a_record_of_another_size_is_corrupt(void **state)
 
 /* -- cost ----------------------------------------------------------------------------------- */
 
+static void prefetching_is_only_a_hint(void **state)
+{
+    struct keyed_fixture it;
+    keyed_fixture_begin(&it, state);
+    struct weir_row rows[100];
+    for (uint32_t i = 0; i < 100; i++)
+        rows[i] = (struct weir_row){ .key_hash = hash_mix(i) };
+    keyed_prefetch(it.keyed, rows, 0);
+    keyed_prefetch(it.keyed, rows, 100);
+    keyed_fixture_key_is(&it, "a");
+    assert_null(keyed_read(it.keyed, FIXED, str("")));
+    keyed_fixture_commit(&it);
+    keyed_fixture_end(&it);
+}
+
 static void callbacks_allocate_nothing_once_warm(void **state)
 {
     struct keyed_fixture it;
@@ -636,6 +651,7 @@ int main(void)
         SHELF_FOR_EACH(selecting_another_key_commits),
         SHELF_FOR_EACH(state_without_a_key_is_an_error),
         SHELF_FOR_EACH(a_record_of_another_size_is_corrupt),
+        SHELF_FOR_EACH(prefetching_is_only_a_hint),
         SHELF_FOR_EACH(callbacks_allocate_nothing_once_warm),
         cmocka_unit_test(the_schema_is_what_stored_bytes_depend_on),
     };

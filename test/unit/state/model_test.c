@@ -278,10 +278,10 @@ static void restore(struct run *run)
 {
     if (run->part_count == 0 || is_frozen(run))
         return;
-    static const uint32_t parallelisms[] = { 1, 2, 3, 5, 16 };
+    static const uint32_t parallelisms[] = { 1, 1, 2, 2, 3, 3, 4, 5, 16 };
     close_all(run);
     if (draw(run, 8) % 2 == 0)
-        run->parallelism = parallelisms[draw(run, 9) % 5];
+        run->parallelism = parallelisms[draw(run, 9) % 9];
     open_all(run);
     *run->now = *run->frozen;
     check_all(run);
