@@ -17,7 +17,7 @@
 #include "checkpoint/attempt.h"
 #include "checkpoint/listing.h"
 #include "checkpoint/retention.h"
-#include "checkpoint/stored.h"
+#include "checkpoint/published.h"
 #include "state/state_file.h"
 
 #include <inttypes.h>
@@ -45,34 +45,6 @@ struct storage {
 };
 
 /* -- directories ---------------------------------------------------------------------------- */
-
-/* mkdir -p that survives a power failure: syncs from the directory that was there already down. */
-static weir_error *make_durable_dirs(const char *path)
-{
-    char part[OS_PATH_MAX];
-    size_t size = strlen(path), existing = 0;
-    if (size >= sizeof(part))
-        return os_make_dirs(path); /* says that it is too long */
-    for (size_t i = 1; i <= size; i++) {
-        if (i < size && path[i] != '/')
-            continue;
-        struct os_stat stat;
-        memcpy(part, path, i);
-        part[i] = '\0';
-        WEIR_TRY(os_stat(part, &stat));
-        if (stat.exists)
-            existing = i;
-    }
-    WEIR_TRY(os_make_dirs(path));
-    for (size_t i = existing; i <= size; i++) {
-        if (i < size && i > existing && path[i] != '/')
-            continue;
-        memcpy(part, path, i);
-        part[i] = '\0';
-        WEIR_TRY(os_sync_dir(i > 0 ? part : path[0] == '/' ? "/" : "."));
-    }
-    return NULL;
-}
 
 static weir_error *check_job(const char *job)
 {
@@ -142,7 +114,7 @@ static void remove_left_over(const struct storage *storage, const struct listing
     if (entry->kind == LISTING_OWN_DIR && entry->number < storage->attempt.number)
         error = os_remove_tree(path);
     else if (entry->kind == LISTING_CHECKPOINT && !entry->is_complete)
-        error = stored_delete(storage->dir, entry->number, storage->attempt.number);
+        error = published_delete(storage->dir, entry->number, storage->attempt.number);
     else if (entry->kind == LISTING_TEMPORARY)
         error = os_remove(path);
     else if (entry->kind == LISTING_UNKNOWN)
@@ -207,7 +179,7 @@ static weir_error *open_dirs(struct storage *storage, const char *root)
     if (root != NULL)
         WEIR_TRY(check_root(root, storage->job));
     char *shared = mem_printf("%s/" STATE_FILE_DIR, storage->dir);
-    weir_error *error = make_durable_dirs(shared);
+    weir_error *error = os_make_dirs_durable(shared);
     mem_free(shared);
     WEIR_TRY(error);
     WEIR_TRY(check_owner(storage));
@@ -349,7 +321,7 @@ static weir_error *read_candidate(const struct storage *storage, const struct se
     uint64_t number, struct checkpoint_metadata *metadata, bool *counts)
 {
     *counts = false;
-    WEIR_TRY(stored_read(storage->dir, storage->job, number, metadata));
+    WEIR_TRY(published_read(storage->dir, storage->job, number, metadata));
     *counts = attempts_accept(&search->attempts, number, metadata->attempt);
     if (*counts)
         return NULL;
@@ -367,7 +339,7 @@ static weir_error *try_candidate(const struct storage *storage, const struct sea
     WEIR_TRY(read_candidate(storage, search, number, metadata, found));
     if (!*found)
         return NULL;
-    weir_error *error = stored_verify(storage->dir, metadata);
+    weir_error *error = published_verify(storage->dir, metadata);
     if (error != NULL) {
         checkpoint_metadata_release(metadata);
         *found = false;
@@ -493,7 +465,7 @@ weir_error *storage_publish(struct storage *storage, const struct checkpoint_met
     if (error == NULL)
         error = reserve_numbers(storage, metadata->checkpoint);
     if (error == NULL)
-        error = stored_write(storage->dir, metadata);
+        error = published_write(storage->dir, metadata);
     return error == NULL
                ? NULL
                : weir_error_wrap(error, "cannot publish checkpoint %" PRIu64, metadata->checkpoint);

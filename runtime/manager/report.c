@@ -69,12 +69,31 @@ void report_add(struct report *report, const struct task *task, uint32_t subtask
     task_counters(task, add_counter, report);
 }
 
-int64_t report_sum(const struct report *report, const char *name)
+int64_t report_events_in(const struct report *report)
 {
     int64_t sum = 0;
-    for (uint32_t i = 0; i < report->counter_count; i++) {
-        if (strcmp(report->counters[i].name, name) == 0)
-            sum += report->counters[i].value;
+    for (uint32_t i = 0; i < report->task_count; i++) {
+        if (report->tasks[i].vertex->operators[0].kind == PLAN_SOURCE)
+            sum += report->tasks[i].records_in;
+    }
+    return sum;
+}
+
+bool report_has_sink(const struct plan_vertex *vertex)
+{
+    for (uint32_t i = 0; i < vertex->operator_count; i++) {
+        if (vertex->operators[i].kind == PLAN_SINK)
+            return true;
+    }
+    return false;
+}
+
+int64_t report_records_out(const struct report *report)
+{
+    int64_t sum = 0;
+    for (uint32_t i = 0; i < report->task_count; i++) {
+        if (report_has_sink(report->tasks[i].vertex))
+            sum += report->tasks[i].records_out;
     }
     return sum;
 }
