@@ -555,5 +555,5 @@ static const struct weir_sink_class file_sink_class = {
 
 struct weir_sink weir_file_sink_with(const struct weir_file_sink_options *options)
 {
-    return (struct weir_sink){ .sink_class = &file_sink_class, .options = options };
+    return weir_sink_of(&file_sink_class, options);
 }
