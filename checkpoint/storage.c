@@ -46,7 +46,9 @@ struct storage {
 
 /* -- directories ---------------------------------------------------------------------------- */
 
-/* mkdir -p that survives a power failure: syncs from the directory that was there already down. */
+/* mkdir -p that survives a power failure. Directories that are there already are synced, too: who made
+ * them may have been killed before it could. Those further up may not be ours to open: if syncing one
+ * fails, it is somebody else's, and older. */
 static weir_error *make_durable_dirs(const char *path)
 {
     char part[OS_PATH_MAX];
@@ -64,12 +66,15 @@ static weir_error *make_durable_dirs(const char *path)
             existing = i;
     }
     WEIR_TRY(os_make_dirs(path));
-    for (size_t i = existing; i <= size; i++) {
-        if (i < size && i > existing && path[i] != '/')
+    for (size_t i = 0; i <= size; i++) {
+        if (i > 0 && i < size && path[i] != '/')
             continue;
         memcpy(part, path, i);
         part[i] = '\0';
-        WEIR_TRY(os_sync_dir(i > 0 ? part : path[0] == '/' ? "/" : "."));
+        weir_error *error = os_sync_dir(i > 0 ? part : path[0] == '/' ? "/" : ".");
+        if (error != NULL && i >= existing)
+            return error;
+        weir_error_free(error);
     }
     return NULL;
 }
@@ -423,12 +428,13 @@ weir_error *storage_restore(struct storage *storage, struct checkpoint_metadata 
     *found = false;
     WEIR_TRY(search_begin(storage, &search));
     weir_error *error = search_newest(storage, &search, metadata, found);
-    if (error == NULL) {
+    if (error == NULL && *found)
+        error = published_sync(storage->dir, metadata->checkpoint);
+    if (error == NULL)
         error = choose(storage, *found ? metadata->checkpoint : 0, *found ? metadata->attempt : 0);
-        if (error != NULL && *found) {
-            checkpoint_metadata_release(metadata);
-            *found = false;
-        }
+    if (error != NULL && *found) {
+        checkpoint_metadata_release(metadata);
+        *found = false;
     }
     if (error == NULL && *found && search.broken_count > 0)
         log_error("checkpoint", "FELL BACK behind %" PRIu32 " broken ones: checkpoint=%" PRIu64,
