@@ -130,19 +130,22 @@ static weir_error *create(const char *path, bool *was_taken)
 
 weir_error *attempt_claim(const char *dir, uint64_t *number)
 {
+    *number = 0;
     for (uint32_t i = 0; i < CLAIM_TRIES_MAX; i++) {
         struct listing listing;
         WEIR_TRY(listing_read(dir, &listing));
-        *number = listing_highest(&listing, LISTING_ATTEMPT) + 1;
+        uint64_t next = listing_highest(&listing, LISTING_ATTEMPT) + 1;
         listing_release(&listing);
-        char *path = path_of(dir, *number);
+        char *path = path_of(dir, next);
         bool was_taken;
         weir_error *error = create(path, &was_taken);
         mem_free(path);
         if (error != NULL)
             return error;
-        if (!was_taken)
-            return os_sync_dir(dir); /* at an error the number stays used: it may be durable */
+        if (was_taken)
+            continue;
+        *number = next; /* at an error it stays used: it may be durable */
+        return os_sync_dir(dir);
     }
     return weir_errorf(WEIR_E_STATE,
         "cannot claim an attempt in '%s': others were faster %u times;"

@@ -64,7 +64,8 @@ struct attempt {
     uint64_t instance; /* 0: unknown */
 };
 
-/* Creates the file of the next attempt, durably. */
+/* Creates the file of the next attempt, durably. *number is not 0 when the file is there, although an
+ * error came behind that: the caller is that attempt then, and fences the older ones. */
 weir_error *attempt_claim(const char *dir, uint64_t *number) WEIR_MUST_USE;
 weir_error *attempt_write(const char *dir, const char *job, const struct attempt *attempt)
     WEIR_MUST_USE;

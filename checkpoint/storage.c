@@ -167,8 +167,11 @@ static weir_error *make_own_dir(const struct storage *storage, const char *name,
 static weir_error *begin_attempt(struct storage *storage)
 {
     storage->attempt = (struct attempt){ .number = 0 };
-    WEIR_TRY(attempt_claim(storage->dir, &storage->attempt.number));
-    atomic_store(&storage->number, storage->attempt.number);
+    weir_error *error = attempt_claim(storage->dir, &storage->attempt.number);
+    if (storage->attempt.number >
+        0) /* whoever fails and tries again must not be fenced by itself */
+        atomic_store(&storage->number, storage->attempt.number);
+    WEIR_TRY(error);
     WEIR_TRY(look_around(storage));
     WEIR_TRY(make_own_dir(storage, "staging", &storage->staging));
     return make_own_dir(storage, "work", &storage->work);
@@ -411,12 +414,13 @@ weir_error *storage_restore(struct storage *storage, struct checkpoint_metadata 
     *found = false;
     WEIR_TRY(search_begin(storage, &search));
     weir_error *error = search_newest(storage, &search, metadata, found);
-    if (error == NULL) {
+    if (error == NULL && *found)
+        error = published_sync(storage->dir, metadata->checkpoint);
+    if (error == NULL)
         error = choose(storage, *found ? metadata->checkpoint : 0, *found ? metadata->attempt : 0);
-        if (error != NULL && *found) {
-            checkpoint_metadata_release(metadata);
-            *found = false;
-        }
+    if (error != NULL && *found) {
+        checkpoint_metadata_release(metadata);
+        *found = false;
     }
     if (error == NULL && *found && search.broken_count > 0)
         log_error("checkpoint", "FELL BACK behind %" PRIu32 " broken ones: checkpoint=%" PRIu64,
