@@ -1,5 +1,5 @@
 /* storage.c -- attempts, restore and publish in the right order; the parts are in attempt.c,
- * stored.c, retention.c and listing.c.
+ * published.c, retention.c and listing.c.
  *
  * An attempt begins so:
  *   1. claim the number: from here on older attempts are fenced (attempt.h);
@@ -16,8 +16,8 @@
 #include "base/os.h"
 #include "checkpoint/attempt.h"
 #include "checkpoint/listing.h"
-#include "checkpoint/retention.h"
 #include "checkpoint/published.h"
+#include "checkpoint/retention.h"
 #include "state/state_file.h"
 
 #include <inttypes.h>
@@ -140,6 +140,18 @@ static uint64_t highest_number(const struct listing *listing, const struct attem
     return is_unknown ? highest + NUMBERS_UNKNOWN : highest;
 }
 
+/* Of the newest attempt that knows it; the first attempt makes it. */
+static uint64_t instance_of(const struct attempts *attempts)
+{
+    uint64_t instance = 0;
+    for (uint32_t i = 0; i < attempts->count; i++)
+        if (attempts->attempts[i].instance != 0)
+            instance = attempts->attempts[i].instance;
+    while (instance == 0)
+        instance = os_random();
+    return instance;
+}
+
 static void remove_left_over(const struct storage *storage, const struct listing_entry *entry)
 {
     weir_error *error = NULL;
@@ -168,6 +180,7 @@ static weir_error *look_around(struct storage *storage)
     if (error == NULL) {
         storage->last_number = highest_number(&listing, &attempts);
         storage->attempt.numbers_to = storage->last_number + NUMBERS_AHEAD;
+        storage->attempt.instance = instance_of(&attempts);
         error = attempt_write(storage->dir, storage->job, &storage->attempt);
         attempts_release(&attempts);
     }
@@ -293,6 +306,11 @@ const char *storage_work_dir(const struct storage *storage)
 uint64_t storage_attempt(const struct storage *storage)
 {
     return storage->attempt.number;
+}
+
+uint64_t storage_instance(const struct storage *storage)
+{
+    return storage->attempt.instance;
 }
 
 uint64_t storage_last_number(const struct storage *storage)

@@ -422,7 +422,7 @@ static void prefetch_changes_nothing(void **state)
     for (int i = 0; i < 20000; i++) { /* more than a small table */
         snprintf(key, sizeof(key), "key-%d", i);
         struct row_key row = shelf_row(0, key);
-        if (i % 10 == 0)
+        if (i != 11)
             shelf_put(it.backend, &row, str(""), str(key));
         if (it.verbs->prefetch != NULL)
             it.verbs->prefetch(it.backend, &row, 1);
