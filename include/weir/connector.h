@@ -83,6 +83,10 @@ WEIR_API void weir_item_add(weir_ctx *ctx, weir_str name, weir_str value);
 /* For a connector that contains others: from here on item names are written with this prefix (static
  * text), and only items with it are seen, without it. "" takes it away. */
 WEIR_API void weir_item_scope(weir_ctx *ctx, const char *prefix);
+/* In snapshot: what the restored checkpoint has in this scope goes into this one, too, shared out
+ * between the subtasks. For what is not open in every subtask yet: an item of the same name that any
+ * subtask adds itself counts instead, so it does no harm where it is. */
+WEIR_API void weir_item_carry(weir_ctx *ctx);
 /* In snapshot: makes a finished, synced file part of the checkpoint; `path` lies in
  * weir_staging_dir and stays the connector's to delete: the checkpoint has its own link or copy, kept
  * and verified at restore as long as a checkpoint refers to it. File names must differ between
