@@ -295,8 +295,11 @@ static weir_error *restore_segments(weir_ctx *ctx, struct file_sink *sink, uint6
     return NULL;
 }
 
-static weir_error *beyond(const struct file_sink *sink, const char *name, uint64_t restored)
+/* Not when a newer attempt has published it since this one was checked: then that is the news. */
+static weir_error *beyond(const struct file_sink *sink, const weir_ctx *ctx, const char *name,
+    uint64_t restored)
 {
+    WEIR_TRY(weir_check_attempt(ctx));
     if (restored == 0)
         return weir_errorf(WEIR_E_CONNECTOR,
             "'%s/%s' is output of another run, this one starts from"
@@ -315,7 +318,7 @@ static weir_error *look_at_name(const struct file_sink *sink, const weir_ctx *ct
     uint64_t number;
     uint32_t subtask;
     if (part_name_is_published(&sink->name, name, &number))
-        return number > restored ? beyond(sink, name, restored) : NULL;
+        return number > restored ? beyond(sink, ctx, name, restored) : NULL;
     if (!part_name_is_hidden(&sink->name, name, &number, &subtask) || number >= sink->attempt ||
         subtask % weir_parallelism_of(ctx) != sink->subtask)
         return NULL;
@@ -555,5 +558,5 @@ static const struct weir_sink_class file_sink_class = {
 
 struct weir_sink weir_file_sink_with(const struct weir_file_sink_options *options)
 {
-    return (struct weir_sink){ .sink_class = &file_sink_class, .options = options };
+    return weir_sink_of(&file_sink_class, options);
 }

@@ -156,11 +156,23 @@ static const struct weir_source_class source_chain_class = { .name = "chain",
     .close = close_chain,
     .lag = lag };
 
+/* Options that lie elsewhere need not live as long as the job. */
+static struct weir_source keep(struct weir_job *job, struct weir_source source)
+{
+    size_t size = source.source_class->options_size;
+    if (source.options == NULL || size == 0)
+        return source;
+    void *copy = weir_job_alloc(job, size);
+    memcpy(copy, source.options, size);
+    source.options = copy;
+    return source;
+}
+
 struct weir_source weir_source_chain(struct weir_job *job, struct weir_source first,
     struct weir_source second)
 {
     struct chain_options *options = weir_job_alloc(job, sizeof(*options));
-    options->sources[0] = first;
-    options->sources[1] = second;
+    options->sources[0] = keep(job, first);
+    options->sources[1] = keep(job, second);
     return (struct weir_source){ .source_class = &source_chain_class, .options = options };
 }

@@ -263,6 +263,7 @@ static void act(struct jobmanager *jobmanager, enum execution_action action, int
         deploy(jobmanager, now_ms);
         return;
     case EXECUTION_CHECKPOINTS:
+        jobmanager->stats.running_since_ms = now_ms;
         jobmanager_forget_restored(jobmanager);
         jobmanager_carry_out(
             jobmanager, coordinator_running(&jobmanager->coordinator, now_ms), now_ms);
@@ -312,6 +313,7 @@ static void on_task_event(struct jobmanager *jobmanager, struct event *event, in
     case EVENT_FAILED:
     case EVENT_STORED:
     case EVENT_RESTORED:
+    case EVENT_CHECKED:
         break;
     }
     ASSERT(false && "an event of a task");
@@ -325,6 +327,9 @@ static void on_event(struct jobmanager *jobmanager, struct event *event, int64_t
         break;
     case EVENT_RESTORED:
         jobmanager_restored(jobmanager, event, now_ms);
+        break;
+    case EVENT_CHECKED:
+        jobmanager_checked(jobmanager, event, now_ms);
         break;
     case EVENT_FAILED:
         if (event->generation == jobmanager->generation) {

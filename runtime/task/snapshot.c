@@ -107,7 +107,11 @@ static void write_all(void *arg)
     snapshot->async_us = (os_monotonic_ns() - job->frozen_ns) / 1000;
     job_free(job);
     if (lost != NULL) {
-        host->failed(host->arg, number, weir_error_retriable(lost));
+        /* A newer attempt deletes the files of older ones: then that is what happened. */
+        weir_error *fenced = host->check_attempt(host->arg);
+        if (fenced != NULL)
+            weir_error_free(lost);
+        host->failed(host->arg, number, fenced != NULL ? fenced : weir_error_retriable(lost));
         subtask_snapshot_free(snapshot);
         return;
     }

@@ -166,5 +166,5 @@ static const struct weir_source_class files_class = { .name = "sim-files",
 
 struct weir_source sim_files_source(const struct sim_files_options *options)
 {
-    return (struct weir_source){ .source_class = &files_class, .options = options };
+    return weir_source_of(&files_class, options);
 }

@@ -253,14 +253,9 @@ static weir_error *forgetful_open(weir_ctx *ctx, const void *options, void *inst
 
 static struct weir_source generator(const struct sim_shape *shape, uint64_t per_second)
 {
-    static struct weir_generator_options options;
     generated_shape = shape;
-    options = (struct weir_generator_options){ .type = &sim_event_type,
-        .generate = generate,
-        .seed = shape->seed,
-        .count = shape->generated_count,
-        .per_second = per_second };
-    struct weir_source source = weir_generator_with(&options);
+    struct weir_source source = weir_generator(.type = &sim_event_type, .generate = generate,
+        .seed = shape->seed, .count = shape->generated_count, .per_second = per_second);
     if (sim_mutant != SIM_FORGET_POSITION)
         return source;
     generator_class = source.source_class;

@@ -250,7 +250,7 @@ static void check_counters(struct run *run)
     if (booked != (int64_t)sim_oracle_booked(run->oracle))
         wrong(run, "the counter says %" PRId64 " booked, expected %" PRIu64, booked,
             sim_oracle_booked(run->oracle));
-    int64_t read = report_sum(taskmanager_report(local_tasks(run->node.local)), "records_in");
+    int64_t read = report_events_in(taskmanager_report(local_tasks(run->node.local)));
     if (read != (int64_t)run->scenario.shape.count)
         wrong(run, "the counters say %" PRId64 " records read, expected %" PRIu64, read,
             run->scenario.shape.count);

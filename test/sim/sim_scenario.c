@@ -27,7 +27,7 @@ static bool maybe(struct random *random, uint32_t percent)
 
 static void draw_input(struct sim_shape *shape, struct random *random)
 {
-    shape->count = spread(random, 1, 4000);
+    shape->count = spread(random, 1, 16000);
     shape->source = (enum sim_source)random_below(random, SIM_SOURCES);
     shape->file_count = 1 + random_below(random, 6);
     shape->generated_count = shape->source == SIM_GENERATOR ? shape->count
@@ -94,7 +94,7 @@ static void draw_options(struct local_options *options, struct random *random)
     options->watermark_interval_ms = (int64_t)spread(random, 0, 100);
     options->interval_ms = (int64_t)spread(random, 1, 300);
     options->min_pause_ms = maybe(random, 50) ? 0 : (int64_t)spread(random, 0, 50);
-    options->timeout_ms = maybe(random, 20) ? (int64_t)spread(random, 1, 100) : 60000;
+    options->timeout_ms = maybe(random, 10) ? (int64_t)spread(random, 10, 1000) : 60000;
     options->stop_timeout_ms = 60000;
     options->restart = draw_restart(random);
 }

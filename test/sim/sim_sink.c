@@ -230,5 +230,5 @@ static const struct weir_sink_class sink_class = { .name = "sim-files",
 
 struct weir_sink sim_files_sink(const struct sim_sink_options *options)
 {
-    return (struct weir_sink){ .sink_class = &sink_class, .options = options };
+    return weir_sink_of(&sink_class, options);
 }
