@@ -102,8 +102,7 @@ static uint64_t memtable_size(uint64_t memory_size)
     return size > MEMTABLE_SIZE_MAX ? MEMTABLE_SIZE_MAX : size;
 }
 
-weir_error *rocks_options_new(uint64_t memory_size, rocksdb_compactionfilter_t *filter,
-    rocksdb_options_t **options)
+weir_error *rocks_options_new(uint64_t memory_size, rocksdb_options_t **options)
 {
     weir_buffer *text = weir_buffer_new(OPTIONS_TEXT_MAX);
     for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++)
@@ -122,7 +121,5 @@ weir_error *rocks_options_new(uint64_t memory_size, rocksdb_compactionfilter_t *
         return rocks_error(message, "set the options of a", "database");
     }
     set_table_format(*options);
-    if (filter != NULL)
-        rocksdb_options_set_compaction_filter(*options, filter);
     return NULL;
 }
