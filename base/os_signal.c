@@ -62,12 +62,16 @@ void os_signals_watch(struct waker *waker)
 
 void os_signals_unwatch(void)
 {
-    ASSERT(atomic_load(&wake_fd) >= 0);
+    atomic_store(&wake_fd, -1);
+}
+
+void os_signals_restore(void)
+{
+    ASSERT(atomic_load(&wake_fd) < 0);
     ASSERT(sigaction(SIGINT, &old_int, NULL) == 0);
     ASSERT(sigaction(SIGTERM, &old_term, NULL) == 0);
     alarm(0);
     ASSERT(sigaction(SIGALRM, &old_alarm, NULL) == 0);
-    atomic_store(&wake_fd, -1);
 }
 
 uint32_t os_signals_seen(void)

@@ -14,7 +14,8 @@
 
 struct waker;
 void os_signals_watch(struct waker *waker);
-void os_signals_unwatch(void); /* as before, before the waker is freed */
+void os_signals_unwatch(void); /* before the waker is freed: from here on signals only count */
+void os_signals_restore(void); /* everything as it was before watch */
 uint32_t os_signals_seen(void);
 const char *os_signals_name(void); /* "SIGTERM", of the last one */
 int os_signals_exit(void);         /* 130 or 143 */

@@ -17,7 +17,7 @@
 #include "checkpoint/attempt.h"
 #include "checkpoint/listing.h"
 #include "checkpoint/retention.h"
-#include "checkpoint/stored.h"
+#include "checkpoint/published.h"
 #include "state/state_file.h"
 
 #include <inttypes.h>
@@ -142,7 +142,7 @@ static void remove_left_over(const struct storage *storage, const struct listing
     if (entry->kind == LISTING_OWN_DIR && entry->number < storage->attempt.number)
         error = os_remove_tree(path);
     else if (entry->kind == LISTING_CHECKPOINT && !entry->is_complete)
-        error = stored_delete(storage->dir, entry->number, storage->attempt.number);
+        error = published_delete(storage->dir, entry->number, storage->attempt.number);
     else if (entry->kind == LISTING_TEMPORARY)
         error = os_remove(path);
     else if (entry->kind == LISTING_UNKNOWN)
@@ -349,7 +349,7 @@ static weir_error *read_candidate(const struct storage *storage, const struct se
     uint64_t number, struct checkpoint_metadata *metadata, bool *counts)
 {
     *counts = false;
-    WEIR_TRY(stored_read(storage->dir, storage->job, number, metadata));
+    WEIR_TRY(published_read(storage->dir, storage->job, number, metadata));
     *counts = attempts_accept(&search->attempts, number, metadata->attempt);
     if (*counts)
         return NULL;
@@ -367,7 +367,7 @@ static weir_error *try_candidate(const struct storage *storage, const struct sea
     WEIR_TRY(read_candidate(storage, search, number, metadata, found));
     if (!*found)
         return NULL;
-    weir_error *error = stored_verify(storage->dir, metadata);
+    weir_error *error = published_verify(storage->dir, metadata);
     if (error != NULL) {
         checkpoint_metadata_release(metadata);
         *found = false;
@@ -493,7 +493,7 @@ weir_error *storage_publish(struct storage *storage, const struct checkpoint_met
     if (error == NULL)
         error = reserve_numbers(storage, metadata->checkpoint);
     if (error == NULL)
-        error = stored_write(storage->dir, metadata);
+        error = published_write(storage->dir, metadata);
     return error == NULL
                ? NULL
                : weir_error_wrap(error, "cannot publish checkpoint %" PRIu64, metadata->checkpoint);

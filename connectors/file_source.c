@@ -406,5 +406,5 @@ static const struct weir_source_class file_source_class = {
 
 struct weir_source weir_file_source_with(const struct weir_file_source_options *options)
 {
-    return (struct weir_source){ .source_class = &file_source_class, .options = options };
+    return weir_source_of(&file_source_class, options);
 }

@@ -9,7 +9,6 @@
 #include <lz4.h>
 
 #define BLOCK_SIZE  (256u << 10)
-#define RECORD_MAX  (16u << 20)
 #define CHUNKS_MAX  1000000u
 #define NULL_LENGTH UINT32_MAX
 
@@ -33,6 +32,7 @@ struct kafka_segment {
     struct kafka_chunk *chunks;
     uint32_t chunk_count;
     uint64_t record_count;
+    bool has_failed; /* a write failed: the file may hold bytes that no list speaks of */
 };
 
 struct kafka_segment *kafka_segment_new(const char *path, uint32_t chunk_size)
@@ -56,11 +56,6 @@ void kafka_segment_free(struct kafka_segment *segment)
     mem_free(segment);
 }
 
-static uint64_t checksum_of(const void *bytes, size_t size)
-{
-    return hash_bytes(bytes, size);
-}
-
 static weir_error *write_block(struct kafka_segment *segment)
 {
     if (segment->raw_size == 0)
@@ -75,7 +70,7 @@ static weir_error *write_block(struct kafka_segment *segment)
     ASSERT(packed > 0);
     struct block_header header = { .raw_size = segment->raw_size,
         .stored_size = (uint32_t)packed,
-        .checksum = checksum_of(segment->packed, (size_t)packed) };
+        .checksum = hash_bytes(segment->packed, (size_t)packed) };
     WEIR_TRY(os_write(segment->file, &header, sizeof(header)));
     WEIR_TRY(os_write(segment->file, segment->packed, (size_t)packed));
     segment->file_size += sizeof(header) + (uint64_t)packed;
@@ -116,37 +111,63 @@ static char *put(char *at, const void *bytes, size_t size)
     return at + size;
 }
 
-weir_error *kafka_segment_add(struct kafka_segment *segment, weir_str key, weir_str value)
+/* The open chunk, or a new one if the record does not fit. */
+static weir_error *chunk_for(struct kafka_segment *segment, uint32_t size)
 {
-    ASSERT(key.size + value.size <= RECORD_MAX);
     if (segment->file == NULL) {
         ASSERT(segment->record_count == 0); /* not after finish */
         WEIR_TRY(os_open(segment->path, OS_TRUNCATE, &segment->file));
-        WEIR_TRY(next_chunk(segment));
+        return next_chunk(segment);
     }
-    struct kafka_chunk *chunk = &segment->chunks[segment->chunk_count - 1];
+    const struct kafka_chunk *chunk = &segment->chunks[segment->chunk_count - 1];
+    uint64_t grown = (uint64_t)chunk->size + size;
+    if (chunk->records < KAFKA_CHUNK_RECORDS_MAX && grown <= segment->chunk_size)
+        return NULL;
+    return next_chunk(segment);
+}
+
+static weir_error *append(struct kafka_segment *segment, weir_str key, weir_str value)
+{
     uint32_t size = (uint32_t)(key.size + value.size);
-    if (chunk->records > 0 &&
-        (chunk->size + size > segment->chunk_size || chunk->records == KAFKA_CHUNK_RECORDS_MAX)) {
-        WEIR_TRY(next_chunk(segment));
-        chunk = &segment->chunks[segment->chunk_count - 1];
-    }
+    WEIR_TRY(chunk_for(segment, size));
     uint32_t lengths[2] = { key.data == NULL ? NULL_LENGTH : (uint32_t)key.size,
         value.data == NULL ? NULL_LENGTH : (uint32_t)value.size };
     char *at = put(reserve(segment, (uint32_t)sizeof(lengths) + size), lengths, sizeof(lengths));
     put(put(at, key.data, key.size), value.data, value.size);
     segment->raw_size += (uint32_t)sizeof(lengths) + size;
+    struct kafka_chunk *chunk = &segment->chunks[segment->chunk_count - 1];
     chunk->records++;
     chunk->size += size;
     segment->record_count++;
     return segment->raw_size >= BLOCK_SIZE ? write_block(segment) : NULL;
 }
 
+static weir_error *failed_before(const struct kafka_segment *segment)
+{
+    return weir_errorf(WEIR_E_IO, "staged output '%s' is incomplete: an earlier write to it failed",
+        segment->path);
+}
+
+weir_error *kafka_segment_add(struct kafka_segment *segment, weir_str key, weir_str value)
+{
+    ASSERT(key.size <= KAFKA_RECORD_MAX && value.size <= KAFKA_RECORD_MAX - key.size);
+    if (segment->has_failed)
+        return failed_before(segment);
+    weir_error *error = append(segment, key, value);
+    segment->has_failed = error != NULL;
+    return error;
+}
+
 weir_error *kafka_segment_finish(struct kafka_segment *segment)
 {
+    if (segment->has_failed)
+        return failed_before(segment);
     if (segment->file == NULL)
         return NULL;
-    WEIR_TRY(write_block(segment));
+    weir_error *error = write_block(segment);
+    segment->has_failed = error != NULL;
+    if (error != NULL)
+        return error;
     os_close(segment->file);
     segment->file = NULL;
     return NULL;
@@ -194,13 +215,13 @@ static weir_error *read_block(struct block_reader *reader, uint32_t *raw_size)
 {
     struct block_header header;
     WEIR_TRY(read_exactly(reader, &header, sizeof(header)));
-    uint32_t raw_max = BLOCK_SIZE + RECORD_MAX + 8;
+    uint32_t raw_max = BLOCK_SIZE + KAFKA_RECORD_MAX + 8;
     if (header.raw_size > raw_max || header.stored_size > (uint32_t)LZ4_compressBound((int)raw_max))
         return broken(reader, "a length is impossible");
     reader->raw = mem_realloc(reader->raw, (size_t)header.raw_size + 1);
     reader->packed = mem_realloc(reader->packed, (size_t)header.stored_size + 1);
     WEIR_TRY(read_exactly(reader, reader->packed, header.stored_size));
-    if (checksum_of(reader->packed, header.stored_size) != header.checksum)
+    if (hash_bytes(reader->packed, header.stored_size) != header.checksum)
         return broken(reader, "the checksum is wrong");
     if (LZ4_decompress_safe(reader->packed, reader->raw, (int)header.stored_size,
             (int)header.raw_size) != (int)header.raw_size)

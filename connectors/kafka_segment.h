@@ -26,6 +26,7 @@
 #include <weir/connector.h>
 
 #define KAFKA_CHUNK_RECORDS_MAX 10000
+#define KAFKA_RECORD_MAX        (16u << 20) /* key and value, bytes */
 
 /* Thread: immutable once the segment is finished. */
 struct kafka_chunk {
@@ -35,7 +36,8 @@ struct kafka_chunk {
 };
 
 struct kafka_segment; /* Thread: its holder */
-/* Nothing is written before the first record: the file of an empty segment does not exist. */
+/* Nothing is written before the first record: the file of an empty segment does not exist. After a
+ * write that failed the segment takes and finishes nothing more: what follows could not be read. */
 struct kafka_segment *kafka_segment_new(const char *path, uint32_t chunk_size);
 void kafka_segment_free(struct kafka_segment *segment); /* leaves the file */
 weir_error *kafka_segment_add(struct kafka_segment *segment, weir_str key, weir_str value)

@@ -6,32 +6,58 @@
 #include <inttypes.h>
 #include <stdio.h>
 
+#define MAGIC "weir1"
+
 size_t token_write(const struct token *token, char text[TOKEN_TEXT_MAX])
 {
     int size = snprintf(text, TOKEN_TEXT_MAX,
-        "weir1 %" PRIu64 " %" PRIu64 " %" PRIu64 " %" PRIu32 " %" PRIu32, token->instance,
+        MAGIC " %" PRIu64 " %" PRIu64 " %" PRIu64 " %" PRIu32 " %" PRIu32, token->instance,
         token->attempt, token->segment, token->done, token->total);
     ASSERT(size > 0 && size < TOKEN_TEXT_MAX);
     return (size_t)size;
 }
 
+/* A space and a number as token_write writes it: digits only, no leading zero, at most `max`. */
+static bool take_number(const char **at, const char *end, uint64_t max, uint64_t *number)
+{
+    if (*at == end || *(*at)++ != ' ')
+        return false;
+    const char *start = *at;
+    *number = 0;
+    for (; *at < end && **at >= '0' && **at <= '9'; (*at)++) {
+        uint64_t digit = (uint64_t)(**at - '0');
+        if (*number > (max - digit) / 10)
+            return false;
+        *number = *number * 10 + digit;
+    }
+    return *at > start && (*start != '0' || *at == start + 1);
+}
+
+static bool take_all(const char *at, const char *end, struct token *token)
+{
+    uint64_t done, total;
+    bool is_good = take_number(&at, end, UINT64_MAX, &token->instance) &&
+                   take_number(&at, end, UINT64_MAX, &token->attempt) &&
+                   take_number(&at, end, UINT64_MAX, &token->segment) &&
+                   take_number(&at, end, UINT32_MAX, &done) &&
+                   take_number(&at, end, UINT32_MAX, &total);
+    if (!is_good || at != end || done > total)
+        return false;
+    token->done = (uint32_t)done;
+    token->total = (uint32_t)total;
+    return true;
+}
+
 weir_error *token_parse(weir_str text, struct token *token)
 {
-    char copy[TOKEN_TEXT_MAX];
-    int used = 0;
+    static const size_t magic_size = sizeof(MAGIC) - 1;
     *token = (struct token){ .exists = true };
-    if (text.data != NULL && text.size < sizeof(copy)) {
-        memcpy(copy, text.data, text.size);
-        copy[text.size] = '\0';
-        int count = sscanf(copy,
-            "weir1 %" SCNu64 " %" SCNu64 " %" SCNu64 " %" SCNu32 " %" SCNu32 "%n", &token->instance,
-            &token->attempt, &token->segment, &token->done, &token->total, &used);
-        if (count == 5 && (size_t)used == text.size && token->done <= token->total)
-            return NULL;
-    }
+    if (text.data != NULL && text.size > magic_size && memcmp(text.data, MAGIC, magic_size) == 0 &&
+        take_all(text.data + magic_size, text.data + text.size, token))
+        return NULL;
     return weir_errorf(WEIR_E_CORRUPT,
-        "a progress token is not one of Weir's: '%.*s'; does something "
-        "else write to the token topic?",
+        "a progress token is not one of Weir's: '%.*s'; does something else write to the token "
+        "topic?",
         (int)(text.size > 64 ? 64 : text.size), text.data == NULL ? "" : text.data);
 }
 

@@ -33,10 +33,16 @@ static const struct weir_source_class *class_of(const struct chain_options *opti
     return options->sources[index].source_class;
 }
 
+static const void *options_of(const struct chain_options *options, uint32_t index)
+{
+    const struct weir_source *source = &options->sources[index];
+    return source->options != NULL ? source->options : source->stored;
+}
+
 static const struct weir_type *out_type(const void *arg)
 {
     const struct chain_options *options = arg;
-    return class_of(options, 0)->out_type(options->sources[0].options);
+    return class_of(options, 0)->out_type(options_of(options, 0));
 }
 
 static weir_error *validate(const void *arg)
@@ -46,8 +52,8 @@ static weir_error *validate(const void *arg)
     for (uint32_t i = 0; i < 2; i++) {
         const struct weir_source_class *class = class_of(options, i);
         if (class->validate != NULL)
-            WEIR_TRY(class->validate(options->sources[i].options));
-        types[i] = class->out_type(options->sources[i].options);
+            WEIR_TRY(class->validate(options_of(options, i)));
+        types[i] = class->out_type(options_of(options, i));
     }
     if (weir_type_fingerprint(types[0]) == weir_type_fingerprint(types[1]))
         return NULL;
@@ -63,7 +69,7 @@ static weir_error *open_inner(weir_ctx *ctx, struct chain_instance *chain, uint3
     chain->active = index;
     chain->instances[index] = mem_alloc(class->instance_size + 1);
     chain->is_open[index] = true;
-    return class->open(ctx, chain->options->sources[index].options, chain->instances[index]);
+    return class->open(ctx, options_of(chain->options, index), chain->instances[index]);
 }
 
 static weir_error *open_chain(weir_ctx *ctx, const void *options, void *instance)
@@ -150,20 +156,11 @@ static const struct weir_source_class source_chain_class = { .name = "chain",
     .close = close_chain,
     .lag = lag };
 
-static struct weir_source copy_of(struct weir_job *job, struct weir_source source)
-{
-    size_t size = source.source_class->options_size;
-    void *options = weir_job_alloc(job, size);
-    memcpy(options, source.options, size);
-    source.options = options;
-    return source;
-}
-
 struct weir_source weir_source_chain(struct weir_job *job, struct weir_source first,
     struct weir_source second)
 {
     struct chain_options *options = weir_job_alloc(job, sizeof(*options));
-    options->sources[0] = copy_of(job, first);
-    options->sources[1] = copy_of(job, second);
+    options->sources[0] = first;
+    options->sources[1] = second;
     return (struct weir_source){ .source_class = &source_chain_class, .options = options };
 }

@@ -1,4 +1,4 @@
-# The engine: builds one VARIANT (release, debug, asan, tsan, fuzz). Called by the Makefile, never by hand.
+# The engine: builds one VARIANT (release, debug, faults, asan, tsan, fuzz). Called by the Makefile, never by hand.
 #
 # Objects live in build/<variant>/obj/, mirrored after the source tree. Products of release go to build/,
 # those of the others to build/<variant>/:
@@ -41,11 +41,12 @@ SAN := -O1 -g -fno-omit-frame-pointer -fno-sanitize-recover=all -DWEIR_DEBUG -DW
 
 OPT_release := -O2 -g -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2
 OPT_debug := -O0 -g3 -DWEIR_DEBUG -DWEIR_FAULT_POINTS
+OPT_faults := $(OPT_release) -DWEIR_FAULT_POINTS
 OPT_asan := $(SAN) -fsanitize=address,undefined
 OPT_tsan := $(SAN) -fsanitize=thread
 OPT_fuzz := $(SAN) -fsanitize=address,undefined,fuzzer-no-link
 ifndef OPT_$(VARIANT)
-$(error there is no variant '$(VARIANT)': release, debug, asan, tsan, fuzz)
+$(error there is no variant '$(VARIANT)': release, debug, faults, asan, tsan, fuzz)
 endif
 
 # One set of objects serves libweir.a, libweir.so and position-independent programs.

@@ -130,9 +130,15 @@ enum weir_source_status {
     WEIR_SOURCE_FINISHED /* nothing ever again */
 };
 
+/* A connector call as a value: it may be returned, stored and passed on; weir_source copies what it
+ * needs. Make one with weir_source_of: the options are inside, so nothing is left behind in a block. */
+#define WEIR_OPTIONS_SIZE_MAX 128
 struct weir_source {
     const struct weir_source_class *source_class;
-    const void *options;
+    const void
+        *options; /* of options_size bytes, somewhere that lives; NULL: they are in `stored` */
+    size_t stored_size; /* 0: nothing is stored */
+    _Alignas(16) char stored[WEIR_OPTIONS_SIZE_MAX];
 };
 
 struct weir_source_class {
@@ -150,6 +156,19 @@ struct weir_source_class {
     /* Records between what was emitted and the end of the input as now known; -1: unknown. */
     int64_t (*lag)(weir_ctx *ctx, void *instance);
 };
+
+/* Copies options_size bytes of options into the value. More than WEIR_OPTIONS_SIZE_MAX are not stored,
+ * which the plan reports. */
+static inline struct weir_source weir_source_of(const struct weir_source_class *source_class,
+    const void *options)
+{
+    struct weir_source source = { .source_class = source_class };
+    if (source_class->options_size <= sizeof(source.stored)) {
+        source.stored_size = source_class->options_size;
+        memcpy(source.stored, options, source.stored_size);
+    }
+    return source;
+}
 
 /* Declares a split (a partition, a file): its number is the handle for the calls below and its
  * watermark counts from now on. Finished splits no longer count. Idle: known to have no more now. */
@@ -172,9 +191,12 @@ WEIR_API void weir_source_reject(weir_ctx *ctx, const struct weir_message *messa
 
 /* -- sinks -------------------------------------------------------------------------------------- */
 
+/* As struct weir_source; made by weir_sink_of. */
 struct weir_sink {
     const struct weir_sink_class *sink_class;
     const void *options;
+    size_t stored_size;
+    _Alignas(16) char stored[WEIR_OPTIONS_SIZE_MAX];
 };
 
 struct weir_sink_class {
@@ -196,6 +218,17 @@ struct weir_sink_class {
 
 /* The type of the records that reach a sink: what the format of a sink for any type is made of. */
 WEIR_API const struct weir_type *weir_in_type(const weir_ctx *ctx);
+static inline struct weir_sink weir_sink_of(const struct weir_sink_class *sink_class,
+    const void *options)
+{
+    struct weir_sink sink = { .sink_class = sink_class };
+    if (sink_class->options_size <= sizeof(sink.stored)) {
+        sink.stored_size = sink_class->options_size;
+        memcpy(sink.stored, options, sink.stored_size);
+    }
+    return sink;
+}
+
 /* Runs the format's encode into the ctx's buffers; the views in `message` are valid until the next
  * call. Over `size_max` bytes of key and value: WEIR_E_DATA "too-large". */
 WEIR_API weir_error *weir_sink_encode(weir_ctx *ctx, const struct weir_format *format,

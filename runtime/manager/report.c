@@ -69,12 +69,24 @@ void report_add(struct report *report, const struct task *task, uint32_t subtask
     task_counters(task, add_counter, report);
 }
 
-int64_t report_sum(const struct report *report, const char *name)
+int64_t report_events_in(const struct report *report)
 {
     int64_t sum = 0;
-    for (uint32_t i = 0; i < report->counter_count; i++) {
-        if (strcmp(report->counters[i].name, name) == 0)
-            sum += report->counters[i].value;
+    for (uint32_t i = 0; i < report->task_count; i++) {
+        if (report->tasks[i].vertex->operators[0].kind == PLAN_SOURCE)
+            sum += report->tasks[i].records_in;
+    }
+    return sum;
+}
+
+/* Tasks that end in a sink. */
+int64_t report_records_out(const struct report *report)
+{
+    int64_t sum = 0;
+    for (uint32_t i = 0; i < report->task_count; i++) {
+        const struct plan_vertex *vertex = report->tasks[i].vertex;
+        if (vertex->operators[vertex->operator_count - 1].kind == PLAN_SINK)
+            sum += report->tasks[i].records_out;
     }
     return sum;
 }

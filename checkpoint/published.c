@@ -1,5 +1,5 @@
-/* stored.c -- see stored.h for the order of steps and why. */
-#include "checkpoint/stored.h"
+/* published.c -- see published.h for the order of steps and why. */
+#include "checkpoint/published.h"
 
 #include "base/buffer.h"
 #include "base/fault.h"
@@ -105,7 +105,7 @@ static weir_error *write_metadata(const char *dir, const char *chk, uint64_t att
     return error;
 }
 
-weir_error *stored_write(const char *dir, const struct checkpoint_metadata *metadata)
+weir_error *published_write(const char *dir, const struct checkpoint_metadata *metadata)
 {
     WEIR_TRY(check_content(dir, metadata));
     weir_buffer *bytes = weir_buffer_new(CHECKPOINT_SIZE_MAX);
@@ -147,7 +147,7 @@ static weir_error *check_identity(const char *path, const char *job, uint64_t nu
     return NULL;
 }
 
-weir_error *stored_read(const char *dir, const char *job, uint64_t number,
+weir_error *published_read(const char *dir, const char *job, uint64_t number,
     struct checkpoint_metadata *metadata)
 {
     char *path = mem_printf("%s/chk-%" PRIu64 "/" LISTING_METADATA, dir, number);
@@ -173,7 +173,7 @@ static weir_error *verify_files(const char *dir, const struct state_file *files,
     return NULL;
 }
 
-weir_error *stored_verify(const char *dir, const struct checkpoint_metadata *metadata)
+weir_error *published_verify(const char *dir, const struct checkpoint_metadata *metadata)
 {
     for (uint32_t i = 0; i < metadata->operator_count; i++) {
         const struct operator_snapshot *operator= & metadata->operators[i];
@@ -228,7 +228,7 @@ static weir_error *empty(const char *chk, uint64_t attempt, bool *is_empty)
     return error;
 }
 
-weir_error *stored_delete(const char *dir, uint64_t number, uint64_t attempt)
+weir_error *published_delete(const char *dir, uint64_t number, uint64_t attempt)
 {
     char *chk = chk_path(dir, number);
     bool is_empty;
