@@ -288,6 +288,12 @@ struct entry *entries_mark(struct entries *entries, weir_str name)
     return leaf->items[place.item].entry;
 }
 
+void entries_mark_all(struct entries *entries)
+{
+    for (uint32_t i = 0; i < entries->leaf_count; i++)
+        entries->leaves[i].leaf->is_marked = true;
+}
+
 struct entry *entries_next(const struct entries *entries, weir_str name, bool or_equal)
 {
     struct place place = find(entries, head_of(name), name);
@@ -382,7 +388,8 @@ bool entries_each(const struct entries *entries, weir_str prefix, backend_entry_
     return true;
 }
 
-bool entries_sweep(struct entries *entries, uint32_t *cursor, entries_is_dead_fn *is_dead, void *arg)
+bool entries_sweep(struct entries *entries, uint32_t *cursor, entries_is_dead_fn *is_dead,
+    void *arg)
 {
     if (*cursor >= entries->leaf_count)
         return false;

@@ -31,8 +31,9 @@ struct entry {
     uint32_t name_size;
     uint32_t value_size;
     uint32_t value_capacity; /* the name starts behind it */
-    uint32_t flags;          /* the owner's; zero at first */
-    char value[];            /* aligned to 8 */
+    uint8_t flags;           /* the owner's; zero at first */
+    uint8_t unused[3];
+    char value[]; /* aligned to 8 */
 };
 
 struct entries; /* Thread: its owner */
@@ -47,6 +48,7 @@ weir_str entry_value(const struct entry *entry);
 struct entry *entries_find(const struct entries *entries, weir_str name); /* NULL: none */
 /* The same, and its leaf is marked. */
 struct entry *entries_mark(struct entries *entries, weir_str name);
+void entries_mark_all(struct entries *entries);
 /* The first one behind this name, or at it when `or_equal`; NULL: none. */
 struct entry *entries_next(const struct entries *entries, weir_str name, bool or_equal);
 /* The entry of this name with a value of `size` bytes: of a new one they are zero, of one that was

@@ -105,8 +105,7 @@ static void freeze_row(struct hashmap_snapshot *snapshot, struct row *row)
     weir_buffer_add_str(chunk, row_key_bytes(row));
     ASSERT(!weir_buffer_overflowed(chunk));
     if (row->value_size != ROW_VALUE_NONE)
-        freeze_entry(snapshot, WEIR_STR(""),
-            row_value(row));
+        freeze_entry(snapshot, WEIR_STR(""), row_value(row));
     if (row->entries != NULL)
         entries_each(row->entries, WEIR_STR(""), freeze_entry, snapshot);
 }

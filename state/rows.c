@@ -132,6 +132,16 @@ struct slot *rows_find(const struct rows *rows, const struct row_key *key)
     return slot->row == NULL ? NULL : slot;
 }
 
+struct slot *rows_slot_of(const struct rows *rows, uint64_t slot_hash, const struct row *row)
+{
+    uint64_t index = slot_hash & (rows->slot_count - 1);
+    while (rows->slots[index].row != row) {
+        DEBUG_ASSERT(rows->slots[index].row != NULL);
+        index = (index + 1) & (rows->slot_count - 1);
+    }
+    return &rows->slots[index];
+}
+
 struct slot *rows_add(struct rows *rows, const struct row_key *key, size_t value_capacity)
 {
     uint64_t hash = hash_of(key);

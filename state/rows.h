@@ -44,7 +44,7 @@ _Static_assert(sizeof(struct row) == 32, "header and a short key share a cache l
 
 /* Thread: task. */
 struct slot {
-    uint64_t hash; /* of state and key */
+    uint64_t hash;   /* of state and key */
     struct row *row; /* NULL: free */
 };
 
@@ -57,10 +57,12 @@ struct rows {
 };
 
 void rows_init(struct rows *rows);
-void rows_release(struct rows *rows); /* frees all rows */
+void rows_release(struct rows *rows);        /* frees all rows */
 uint64_t rows_size(const struct rows *rows); /* bytes of heap, all of it */
 
 struct slot *rows_find(const struct rows *rows, const struct row_key *key); /* NULL: missing */
+/* Of a row that is there. */
+struct slot *rows_slot_of(const struct rows *rows, uint64_t slot_hash, const struct row *row);
 /* A row that is missing; slots move. Its value has room for value_capacity bytes. */
 struct slot *rows_add(struct rows *rows, const struct row_key *key, size_t value_capacity);
 /* Frees the row and closes the gap: slots behind it move. */
