@@ -193,6 +193,7 @@ static void range_open(struct range *range, struct rocks *rocks, const struct ro
     memcpy(range->upper, range->lower, range->lower_size);
     range->upper_size = rocks_successor(range->upper, range->lower_size);
     range->options = rocksdb_readoptions_create();
+    rocksdb_readoptions_set_prefix_same_as_start(range->options, 1);
     rocksdb_readoptions_set_iterate_upper_bound(range->options, range->upper, range->upper_size);
     range->iterator = rocksdb_create_iterator(rocks->db, range->options);
     rocksdb_iter_seek(range->iterator, range->lower, range->lower_size);
@@ -233,9 +234,8 @@ static weir_error *each_entry(struct backend *backend, const struct row_key *row
     return range_close(&range, rocks);
 }
 
-static weir_error *clear(struct backend *backend, const struct row_key *row)
+weir_error *rocks_clear(struct rocks *rocks, const struct row_key *row)
 {
-    struct rocks *rocks = rocks_of(backend);
     struct range range;
     range_open(&range, rocks, row, WEIR_STR(""));
     rocksdb_writebatch_t *batch = rocksdb_writebatch_create();
@@ -256,6 +256,11 @@ static weir_error *clear(struct backend *backend, const struct row_key *row)
         rocksdb_write(rocks->db, rocks->write, batch, &message);
     rocksdb_writebatch_destroy(batch);
     return weir_error_join(failed(rocks, message, "delete from"), range_close(&range, rocks));
+}
+
+static weir_error *clear(struct backend *backend, const struct row_key *row)
+{
+    return rocks_clear(rocks_of(backend), row);
 }
 
 /* -- scan ----------------------------------------------------------------------------------- */
@@ -301,6 +306,7 @@ static weir_error *scan(struct backend *backend, uint32_t state, backend_row_fn 
     struct rocks *rocks = rocks_of(backend);
     rocksdb_readoptions_t *options = rocksdb_readoptions_create();
     rocksdb_readoptions_set_fill_cache(options, 0); /* read once: must not push out what is hot */
+    rocksdb_readoptions_set_total_order_seek(options, 1); /* over rows, so not by their filters */
     rocksdb_iterator_t *iterator = rocksdb_create_iterator(rocks->db, options);
     weir_error *error = scan_keys(rocks, iterator, state, each, arg);
     char *message = NULL;
@@ -463,13 +469,6 @@ static weir_error *open(const struct backend_options *options, const struct back
     return NULL;
 }
 
-static weir_error *snapshot(struct backend *backend, uint64_t checkpoint,
-    struct backend_snapshot **result)
-{
-    unpin(rocks_of(backend));
-    return rocks_snapshot(backend, checkpoint, result);
-}
-
 /* Nothing to learn: a snapshot looks for itself which stored files still exist. */
 static void confirm(struct backend *backend, uint64_t checkpoint)
 {
@@ -490,7 +489,8 @@ static uint64_t size(struct backend *backend)
            property(rocks, "rocksdb.total-sst-files-size");
 }
 
-const struct backend_class backend_rocksdb = { .name = "rocksdb",
+const struct backend_class backend_rocksdb = { .name = "rocksdb-uncached",
+    .format = "rocksdb",
     .open = open,
     .close = close,
     .get = get,
@@ -499,8 +499,9 @@ const struct backend_class backend_rocksdb = { .name = "rocksdb",
     .clear = clear,
     .each = each_entry,
     .scan = scan,
+    .write_changes = rocks_write_changes,
     .expire = expire,
-    .snapshot = snapshot,
+    .snapshot = rocks_snapshot,
     .snapshot_write = rocks_snapshot_write,
     .snapshot_free = rocks_snapshot_free,
     .confirm = confirm,
