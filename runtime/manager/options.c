@@ -33,7 +33,7 @@ static const struct weir_option rows[] = {
         "Complete checkpoints to keep.", 1, 1000 },
     { "fresh", WEIR_OPTION_FLAG, NULL, NULL,
         "Start from the beginning; refuses if there is a complete checkpoint.", 0, 0 },
-    { "state-backend", WEIR_OPTION_TEXT, "rocksdb|hashmap", "rocksdb",
+    { "state-backend", WEIR_OPTION_TEXT, "rocksdb|rocksdb-uncached|hashmap", "rocksdb",
         "Where keyed state lives: on disk with a cache, or on the heap, for small state.", 0, 0 },
     { "memory", WEIR_OPTION_SIZE, "SIZE", "1GB",
         "For the process: a quarter each for records on their way between subtasks, the block cache, "
@@ -80,7 +80,7 @@ static const char *choices_of(const char *name)
         if (strcmp(rows[i].name, name) == 0)
             return rows[i].value_name;
     }
-    ASSERT(!"a row of the table");
+    ASSERT(false && "a row of the table");
     return "";
 }
 
@@ -139,7 +139,8 @@ static weir_error *read_local(const struct config *config, struct local_options 
     uint32_t backend;
     *local = local_defaults;
     WEIR_TRY(choose(config, "state-backend", &backend));
-    local->backend = backend == 0 ? &backend_rocksdb : &backend_hashmap;
+    local->backend = backend_find(config_text(config, "state-backend"));
+    ASSERT(local->backend != NULL); /* one of the choices */
     local->checkpoints = config_text(config, "checkpoints");
     local->is_fresh = config_flag(config, "fresh");
     local->retained = (uint32_t)config_number(config, "retained");
