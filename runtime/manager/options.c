@@ -104,12 +104,13 @@ static weir_error *choose(const struct config *config, const char *name, uint32_
         choices);
 }
 
-static weir_error *read_log(const struct config *config)
+static weir_error *read_log(const struct config *config, struct options *options)
 {
     uint32_t format, level;
     WEIR_TRY(choose(config, "log-format", &format));
     WEIR_TRY(choose(config, "log-level", &level));
-    log_set_json(format == 1);
+    options->is_log_json = format == 1;
+    log_set_json(options->is_log_json);
     log_set_level((enum log_level)level);
     return NULL;
 }
@@ -179,7 +180,7 @@ weir_error *options_read(const struct config *config, struct options *options)
 {
     uint32_t as;
     *options = (struct options){ .metrics_json = config_text(config, "metrics-json") };
-    WEIR_TRY(read_log(config));
+    WEIR_TRY(read_log(config, options));
     WEIR_TRY(choose(config, "as", &as));
     options->as = (enum options_as)as;
     options->plan.parallelism = (uint32_t)config_number(config, "parallelism");

@@ -44,7 +44,8 @@ static struct local_options quick(const struct plan *plan)
     options.backend = &backend_hashmap;
     options.interval_ms = 5;
     options.min_pause_ms = 0;
-    options.buffer_timeout_ms = 0; /* records stand right behind a barrier, not in a later segment */
+    options.buffer_timeout_ms =
+        0; /* records stand right behind a barrier, not in a later segment */
     options.restart = (struct restart_options){ .kind = RESTART_FIXED, .delay_ms = 1 };
     options.memory_size = (uint64_t)64 << 20;
     return options;
