@@ -432,13 +432,25 @@ static void back_off(void)
     waker_free(waker);
 }
 
+/* A newer attempt explains any error: it fences producers and clears the staging directory. */
+static weir_error *explain(const struct kafka_publisher *publisher, weir_error *error)
+{
+    weir_error *fence = weir_check_attempt(publisher->ctx);
+    if (fence == NULL || weir_error_code(fence) != WEIR_E_FENCED) {
+        weir_error_free(fence);
+        return error;
+    }
+    weir_error_free(error);
+    return fence;
+}
+
 static weir_error *try_once(struct work *work)
 {
     struct transaction it = { .token_offset = -1 };
     WEIR_TRY(weir_check_attempt(work->publisher->ctx));
     weir_error *error = publish_once(work, &it);
     transaction_close(&it);
-    return error;
+    return error == NULL ? NULL : explain(work->publisher, error);
 }
 
 weir_error *kafka_publish(const struct kafka_publisher *publisher,
