@@ -21,7 +21,7 @@ parallel = $(if $(findstring jobserver,$(MAKEFLAGS)),,-j$(JOBS))
 engine = +$(MAKE) --no-print-directory $(parallel) -f tools/build.mk
 run_tests = python3 tools/run_tests.py
 
-.PHONY: all release faults debug asan tsan demo deps test test-long unit unit-tsan property sim fuzz oracle e2e \
+.PHONY: all release debug faults asan tsan demo deps test test-long unit unit-tsan property sim fuzz oracle e2e \
 	outoftree tools-test tidy analyze bench install format clean help FORCE
 
 all: release ## build everything, optimised, into build/ and build/bin/
@@ -29,11 +29,11 @@ all: release ## build everything, optimised, into build/ and build/bin/
 release: ## the same as all
 	@$(engine) VARIANT=release all compile_commands.json
 
-faults: ## build optimised, with fault points (base/fault.h), into build/faults/
-	@$(engine) VARIANT=faults all
-
 debug: ## build without optimisation into build/debug/
 	@$(engine) VARIANT=debug all
+
+faults: ## build optimised, with the fault points of base/fault.h, into build/faults/
+	@$(engine) VARIANT=faults all
 
 asan: ## build with address and undefined-behaviour sanitizers into build/asan/
 	@$(engine) VARIANT=asan all

@@ -44,7 +44,7 @@ struct fault {
 };
 
 static struct fault faults[FAULT_POINT_COUNT] = {
-#define FAULT_ROW(id_, name_, can_fail_, where_)                                                   \
+#define FAULT_ROW(id_, name_, can_fail_, where_) \
     [FAULT_##id_] = { .name = (name_), .where = (where_), .can_fail = (can_fail_) },
     FAULT_POINTS(FAULT_ROW)
 #undef FAULT_ROW
@@ -76,7 +76,8 @@ static weir_error *unknown(const char *name, size_t size)
 static weir_error *malformed(const char *rule)
 {
     return weir_errorf(WEIR_E_USAGE,
-        "WEIR_FAULT has the rule '%s'; write point:nth:action, where nth is 1 or more and action is "
+        "WEIR_FAULT has the rule '%s'; write point:nth:action, where nth is 1 or more and action "
+        "is "
         "kill, error or stall-<ms>",
         rule);
 }

@@ -19,38 +19,40 @@
 #include <weir/error.h>
 
 /* identifier, name, may it return an error?, where it is */
-#define FAULT_POINTS(X)                                                                            \
-    X(RESTORE_BEFORE_ATTEMPT, "restore-before-attempt", true, "before an attempt is claimed")      \
-    X(RESTORE_AFTER_ATTEMPT, "restore-after-attempt", true, "claimed, nothing read yet")           \
-    X(RESTORE_AFTER_READ, "restore-after-read", true, "metadata read and verified")                \
-    X(DEPLOY_BEFORE_START, "deploy-before-start", true, "tasks are made, threads are not")         \
-    X(DEPLOY_AFTER_START, "deploy-after-start", false, "threads are started")                      \
-    X(TRIGGER_BEFORE_SEND, "trigger-before-send", false, "before sources hear of a checkpoint")    \
-    X(TRIGGER_AFTER_SEND, "trigger-after-send", false, "all sources were told")                    \
-    X(SNAPSHOT_BEFORE_BARRIER, "snapshot-before-barrier", true, "aligned, barrier not sent on")    \
-    X(SNAPSHOT_AFTER_BARRIER, "snapshot-after-barrier", true, "barrier sent on, not frozen")       \
-    X(SNAPSHOT_AFTER_FREEZE, "snapshot-after-freeze", false, "state frozen, nothing written")      \
-    X(SNAPSHOT_BEFORE_WRITE, "snapshot-before-write", true, "worker begins to store files")        \
-    X(SNAPSHOT_AFTER_WRITE, "snapshot-after-write", true, "files stored, no ack yet")              \
-    X(ACK_RECEIVED, "ack-received", false, "the job manager has an ack")                           \
-    X(STORE_BEFORE_PUBLISH, "store-before-publish", true, "all acks are there")                    \
-    X(PUBLISH_BEFORE_SYNC, "publish-before-sync", true, "metadata written, not synced")            \
-    X(PUBLISH_BEFORE_RENAME, "publish-before-rename", true, "metadata synced, not renamed")        \
-    X(PUBLISH_AFTER_RENAME, "publish-after-rename", true, "renamed, directory not synced")         \
-    X(STORE_AFTER_PUBLISH, "store-after-publish", false, "complete, nobody knows")                 \
-    X(NOTIFY_BEFORE_SEND, "notify-before-send", false, "complete, no task was told")               \
-    X(NOTIFY_AFTER_SEND, "notify-after-send", false, "all tasks were told")                        \
-    X(COMPLETE_BEFORE_CALL, "complete-before-call", true, "a task hears, operators do not yet")    \
-    X(COMPLETE_AFTER_CALL, "complete-after-call", true, "the operators of a task were told")       \
-    X(CLEAN_BEFORE, "clean-before", false, "before old files are deleted")                         \
-    X(CLEAN_AFTER, "clean-after", false, "old files are deleted")                                  \
-    X(LAST_CHECKPOINT_REQUESTED, "last-checkpoint-requested", false, "the end has begun")          \
-    X(KAFKA_INITIALISED, "kafka-initialised", true, "init_transactions done, token not read")      \
-    X(KAFKA_JUDGED, "kafka-judged", true, "token read and, if older, claimed")                     \
-    X(KAFKA_PRODUCED, "kafka-produced", true, "a chunk's records are queued, the token is not")    \
-    X(KAFKA_DELIVERED, "kafka-delivered", true, "a transaction is whole, not committed")           \
-    X(KAFKA_COMMITTED, "kafka-committed", true, "committed, nobody knows")                         \
-    X(KAFKA_PUBLISHED, "kafka-published", true, "all chunks are out, the sink does not know")      \
+#define FAULT_POINTS(X) \
+    X(RESTORE_BEFORE_ATTEMPT, "restore-before-attempt", true, "before an attempt is claimed") \
+    X(RESTORE_AFTER_ATTEMPT, "restore-after-attempt", true, "claimed, nothing read yet") \
+    X(RESTORE_AFTER_READ, "restore-after-read", true, "metadata read and verified") \
+    X(DEPLOY_BEFORE_START, "deploy-before-start", true, "tasks are made, threads are not") \
+    X(DEPLOY_AFTER_START, "deploy-after-start", false, "threads are started") \
+    X(TRIGGER_BEFORE_SEND, "trigger-before-send", false, "before sources hear of a checkpoint") \
+    X(TRIGGER_AFTER_SEND, "trigger-after-send", false, "all sources were told") \
+    X(SNAPSHOT_BEFORE_BARRIER, "snapshot-before-barrier", true, "aligned, barrier not sent on") \
+    X(SNAPSHOT_AFTER_BARRIER, "snapshot-after-barrier", true, "barrier sent on, not frozen") \
+    X(SNAPSHOT_AFTER_FREEZE, "snapshot-after-freeze", false, "state frozen, nothing written") \
+    X(SNAPSHOT_BEFORE_WRITE, "snapshot-before-write", true, "worker begins to store files") \
+    X(SNAPSHOT_AFTER_WRITE, "snapshot-after-write", true, "files stored, no ack yet") \
+    X(ACK_RECEIVED, "ack-received", false, "the job manager has an ack") \
+    X(STORE_BEFORE_PUBLISH, "store-before-publish", true, "all acks are there") \
+    X(PUBLISH_BEFORE_SYNC, "publish-before-sync", true, "metadata written, not synced") \
+    X(PUBLISH_BEFORE_RENAME, "publish-before-rename", true, "metadata synced, not renamed") \
+    X(PUBLISH_AFTER_RENAME, "publish-after-rename", true, "renamed, directory not synced") \
+    X(STORE_AFTER_PUBLISH, "store-after-publish", false, "complete, nobody knows") \
+    X(NOTIFY_BEFORE_SEND, "notify-before-send", false, "complete, no task was told") \
+    X(NOTIFY_AFTER_SEND, "notify-after-send", false, "all tasks were told") \
+    X(COMPLETE_BEFORE_CALL, "complete-before-call", true, "a task hears, operators do not yet") \
+    X(COMPLETE_AFTER_CALL, "complete-after-call", true, "the operators of a task were told") \
+    X(CLEAN_BEFORE, "clean-before", false, "before old files are deleted") \
+    X(CLEAN_AFTER, "clean-after", false, "old files are deleted") \
+    X(LAST_CHECKPOINT_REQUESTED, "last-checkpoint-requested", false, "the end has begun") \
+    X(KAFKA_INITIALISED, "kafka-initialised", true, "init_transactions done, token not read") \
+    X(KAFKA_JUDGED, "kafka-judged", true, "token read and, if older, claimed") \
+    X(KAFKA_PRODUCED, "kafka-produced", true, "a chunk's records are queued, the token is not") \
+    X(KAFKA_DELIVERED, "kafka-delivered", true, "a transaction is whole, not committed") \
+    X(KAFKA_COMMITTED, "kafka-committed", true, "committed, nobody knows") \
+    X(KAFKA_PUBLISHED, "kafka-published", true, "all chunks are out, the sink does not know") \
+    X(FILE_BEFORE_RENAME, "file-before-rename", true, "a part is complete, its name is hidden")    \
+    X(FILE_AFTER_RENAME, "file-after-rename", true, "parts are renamed, the directory not synced")  \
     X(FINISH_BEFORE_TEAR_DOWN, "finish-before-tear-down", false, "all is published")
 
 enum fault_point {

@@ -91,6 +91,8 @@ static void copy_operator(struct arena *arena, const struct operator_snapshot *f
     struct operator_snapshot *to)
 {
     *to = *from;
+    to->syncs = NULL; /* done */
+    to->sync_count = 0;
     to->uid = copy_str(arena, from->uid);
     to->backend = copy_str(arena, from->backend);
     to->schema_text = copy_str(arena, from->schema_text);

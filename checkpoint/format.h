@@ -49,6 +49,8 @@ struct operator_snapshot {
     int64_t *counters; /* of the operator, by index, as names below */
     weir_str *counter_names;
     uint32_t counter_count;
+    const char **syncs; /* weir_sync_add: to be synced before the ack; not stored */
+    uint32_t sync_count;
 };
 
 /* Thread: its holder; freed whole. What a subtask acks with: its operators. */

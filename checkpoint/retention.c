@@ -8,7 +8,7 @@
 #include "base/os.h"
 #include "checkpoint/attempt.h"
 #include "checkpoint/format.h"
-#include "checkpoint/stored.h"
+#include "checkpoint/published.h"
 #include "state/state_file.h"
 
 #include <inttypes.h>
@@ -69,14 +69,14 @@ static void delete_checkpoint(const struct cleaning *cleaning, uint64_t number, 
 {
     log_debug("checkpoint", "cleaning: delete checkpoint=%" PRIu64 " because it is %s", number,
         why);
-    trouble("delete a checkpoint", stored_delete(cleaning->dir, number, cleaning->attempt));
+    trouble("delete a checkpoint", published_delete(cleaning->dir, number, cleaning->attempt));
 }
 
 /* From the newest to the oldest: decides about one complete checkpoint. */
 static void decide(struct cleaning *cleaning, uint64_t number)
 {
     struct checkpoint_metadata metadata;
-    weir_error *error = stored_read(cleaning->dir, cleaning->job, number, &metadata);
+    weir_error *error = published_read(cleaning->dir, cleaning->job, number, &metadata);
     if (error != NULL) {
         /* Damaged metadata restores nothing, so what it listed does not matter; but a file that
          * could not be read this time, or a format that is too new, may be fine for somebody. */

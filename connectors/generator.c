@@ -257,5 +257,5 @@ static const struct weir_source_class generator_class = {
 
 struct weir_source weir_generator_with(const struct weir_generator_options *options)
 {
-    return (struct weir_source){ .source_class = &generator_class, .options = options };
+    return weir_source_of(&generator_class, options);
 }

@@ -266,7 +266,7 @@ static weir_error *read_chunk(struct block_reader *reader, const struct kafka_ch
 {
     uint32_t count = 0;
     while (count < chunk->records) {
-        uint32_t raw_size;
+        uint32_t raw_size = 0;
         WEIR_TRY(read_block(reader, &raw_size));
         WEIR_TRY(read_records(reader, raw_size, &count, each, arg));
     }

@@ -493,5 +493,5 @@ static const struct weir_sink_class kafka_sink_class = { .name = "kafka",
 
 struct weir_sink weir_kafka_sink_with(const struct weir_kafka_sink_options *options)
 {
-    return (struct weir_sink){ .sink_class = &kafka_sink_class, .options = options };
+    return weir_sink_of(&kafka_sink_class, options);
 }

@@ -477,5 +477,5 @@ static const struct weir_source_class kafka_source_class = { .name = "kafka",
 
 struct weir_source weir_kafka_source_with(const struct weir_kafka_source_options *options)
 {
-    return (struct weir_source){ .source_class = &kafka_source_class, .options = options };
+    return weir_source_of(&kafka_source_class, options);
 }

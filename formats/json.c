@@ -16,17 +16,20 @@
  * Encoding writes all fields in the order of the type, without spaces: a NULL string is null, a
  * double that is no number too; key and tombstone are never made.
  *
- * Finding the field of a member: the next one in the order of the type is guessed, and compared with
- * the bytes as they are written, which costs about as much as reading the name. When the guess is
- * wrong the fields are tried in turn, beginning behind the guess: of 64 names nearly all differ in the
- * first byte. A table by hash would have to be built per type and kept somewhere; measured with the
- * members in random order (bench/json.c) the search is within the goal.
+ * Finding the field of a member (json_table.h): the next one in the order of the type is guessed,
+ * and its name compared with the bytes as they are written, quotes and colon included, by one
+ * load; that is cheaper than finding where the name ends. A wrong guess costs a look-up by hash.
  *
  * Prefixes: weir_json */
 #include <weir/json.h>
 
 #include "base/assert.h"
+#include "formats/json_table.h"
 #include "types/schema.h"
+
+#ifdef __SSE2__
+#include <emmintrin.h>
+#endif
 
 /* Thread: task. One message being decoded. */
 struct decoding {
@@ -38,19 +41,46 @@ struct decoding {
 
 /* -- finding the field ------------------------------------------------------------------------ */
 
-/* Index of the field with the name just read; field_count: none. */
-static uint32_t find_field(const struct weir_json_reader *json, const struct weir_type *type,
-    uint32_t guess)
+#ifdef __SSE2__
+/* Is the next member this field's, written without spaces or escapes? Then goes to its value. */
+static inline bool take_guess(struct weir_json_reader *json, const struct json_field *field)
 {
-    for (uint32_t i = 0; i < type->field_count; i++) {
-        uint32_t index = guess + i < type->field_count ? guess + i : guess + i - type->field_count;
-        const char *name = type->fields[index].name;
-        if (json->has_escapes ? weir_json_is(json, weir_str_of(name))
-                              : strncmp(name, json->text.data, json->text.size) == 0 &&
-                                    name[json->text.size] == '\0')
-            return index;
-    }
-    return type->field_count;
+    const char *at = json->at + !json->is_first;
+    if (field->mask == 0 || json->error != NULL || json->end - at < (ptrdiff_t)JSON_PATTERN_SIZE)
+        return false;
+    __m128i text = _mm_loadu_si128((const __m128i *)(const void *)at);
+    __m128i pattern = _mm_loadu_si128((const __m128i *)(const void *)field->pattern);
+    uint32_t equal = (uint32_t)_mm_movemask_epi8(_mm_cmpeq_epi8(text, pattern));
+    if ((equal & field->mask) != field->mask || (!json->is_first && *json->at != ','))
+        return false;
+    json->is_first = false;
+    json->at = at + field->written.size - 1;
+    return true;
+}
+#else
+static inline bool take_guess(struct weir_json_reader *json, const struct json_field *field)
+{
+    return weir_json_member_if(json, field->name);
+}
+#endif
+
+/* The field of the name just read; field_count: none. */
+static uint32_t find_field(struct decoding *decoding, const struct json_table *table)
+{
+    return json_table_find(table, weir_json_string(&decoding->json, decoding->ctx));
+}
+
+/* Goes to the next member and tells its field; false: there is none. */
+static inline bool next_field(struct decoding *decoding, const struct json_table *table,
+    uint32_t guess, uint32_t *index)
+{
+    *index = guess;
+    if (guess < table->type->field_count && take_guess(&decoding->json, &table->fields[guess]))
+        return true;
+    if (!weir_json_member(&decoding->json))
+        return false;
+    *index = find_field(decoding, table);
+    return true;
 }
 
 /* -- values ----------------------------------------------------------------------------------- */
@@ -119,15 +149,14 @@ static bool decode_value(struct decoding *decoding, enum weir_json_kind value,
     return false;
 }
 
-static void decode_members(struct decoding *decoding, const struct weir_type *type)
+static void decode_members(struct decoding *decoding, const struct json_table *table)
 {
-    struct weir_json_reader *json = &decoding->json;
-    uint32_t guess = 0;
-    while (weir_json_member(json)) {
-        uint32_t index = find_field(json, type, guess);
-        enum weir_json_kind value = weir_json_value(json);
+    const struct weir_type *type = table->type;
+    uint32_t index, guess = 0;
+    while (next_field(decoding, table, guess, &index)) {
+        enum weir_json_kind value = weir_json_value(&decoding->json);
         if (index == type->field_count) {
-            weir_json_skip(json, value);
+            weir_json_skip(&decoding->json, value);
             continue;
         }
         guess = index + 1;
@@ -144,7 +173,7 @@ static weir_error *decode(const struct weir_format *format, weir_ctx *ctx,
     weir_json_open(json, message->value);
     enum weir_json_kind kind = weir_json_value(json);
     if (kind == WEIR_JSON_OBJECT)
-        decode_members(&decoding, format->type);
+        decode_members(&decoding, format->options);
     else
         weir_json_skip(json, kind);
     if (!weir_json_end(json))
@@ -190,16 +219,15 @@ static void encode_value(const struct weir_field *field, const char *member, wei
 static weir_error *encode(const struct weir_format *format, const void *record, weir_buffer *key,
     weir_buffer *value, bool *key_is_null, bool *value_is_null)
 {
+    const struct json_table *table = format->options;
     const struct weir_type *type = format->type;
     (void)key;
     ASSERT(*key_is_null && !*value_is_null);
     weir_buffer_add_byte(value, '{');
     for (uint32_t i = 0; i < type->field_count; i++) {
         const struct weir_field *field = &type->fields[i];
-        if (i > 0)
-            weir_buffer_add_byte(value, ',');
-        weir_json_put_string(value, weir_str_of(field->name));
-        weir_buffer_add_byte(value, ':');
+        weir_str written = table->fields[i].written; /* after the brace without its comma */
+        weir_buffer_add(value, written.data + (i == 0), written.size - (i == 0));
         encode_value(field, (const char *)record + field->offset, value);
     }
     weir_buffer_add_byte(value, '}');
@@ -222,5 +250,7 @@ static const struct weir_format_class json_class = { .name = "json",
 
 struct weir_format weir_json(const struct weir_type *type)
 {
-    return (struct weir_format){ .format_class = &json_class, .type = type };
+    return (struct weir_format){ .format_class = &json_class,
+        .type = type,
+        .options = json_table_of(type) };
 }

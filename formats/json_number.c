@@ -1,13 +1,18 @@
 /* json_number.c -- decimals to numbers and back, exactly, in any locale.
  *
  * Reading a double: most have at most 15 digits and a small exponent, and then digits and power of
- * ten are doubles without error, so one multiplication or division rounds right (Clinger 1990). The
- * rest goes to strtod as "<digits>e<exponent>": no decimal point, so the locale does not matter. More
- * than 767 digits never decide by themselves, only by being there: a last digit 1 stands for them.
+ * ten are doubles without error, so one multiplication or division rounds right (Clinger 1990).
+ * The rest goes to strtod as "<digits>e<exponent>": no decimal point, so the locale does not
+ * matter. More than 767 digits never decide by themselves, only by being there: a last digit 1
+ * stands for them.
  *
- * Writing a double: integers and short decimals (m / 10^k with m below 2^53) are found by trying and
- * printed as integers with a point; the rest is the first of %.15e, %.16e and %.17g that reads back as
- * the same number. About 20 ns and 400 ns.
+ * Writing a double: integers and short decimals (m / 10^k with m below 10^15) are found by trying
+ * and printed as integers with a point; of the rest it is the first of 15, 16 and 17 digits that
+ * reads back as the same number.
+ *
+ * Measured on one core of a virtual Xeon: 129.5 is read in 11 ns and written in 20, a double of 17
+ * digits is read in 125 ns and written in 900. (A printer with tables, as Ryu, would be faster for
+ * the latter; amounts and prices are the former.)
  *
  * Prefixes: weir_json_ */
 #include <weir/json.h>
@@ -34,17 +39,25 @@ static inline bool is_digit(char byte)
 
 /* -- integers --------------------------------------------------------------------------------- */
 
+#define SAFE_DIGITS 19 /* cannot overflow 64 bits */
+
 /* False: more than `max`, or not only digits. */
 static inline bool read_u64(const char *at, const char *end, uint64_t max, uint64_t *value)
 {
     uint64_t sum = 0;
-    if (at == end || end - at > 20)
+    const char *safe = end - at > SAFE_DIGITS ? at + SAFE_DIGITS : end;
+    if (at == end)
         return false;
-    for (; at < end; at++) {
+    for (; at < safe; at++) {
         uint64_t digit = (uint64_t)(unsigned char)*at - '0';
         if (digit > 9)
             return false;
-        if (__builtin_mul_overflow(sum, 10, &sum) || __builtin_add_overflow(sum, digit, &sum))
+        sum = sum * 10 + digit;
+    }
+    for (; at < end; at++) {
+        uint64_t digit = (uint64_t)(unsigned char)*at - '0';
+        if (digit > 9 || __builtin_mul_overflow(sum, 10, &sum) ||
+            __builtin_add_overflow(sum, digit, &sum))
             return false;
     }
     *value = sum;

@@ -3,10 +3,10 @@
  * No table of states: the caller's loops are the grammar, `is_first` says whether a comma must come
  * before what is next, and `depth` bounds the nesting. One byte decides each branch.
  *
- * Strings are the bulk of JSON. Sixteen bytes at a time are compared with quote, backslash and space
- * (SSE2, which every x86-64 has), so a usual name or string costs one load. The last bytes of the
- * text are read by a load that ends at its end and overlaps what was seen: no byte behind the text is
- * touched, and no slow loop is needed.
+ * Strings are the bulk of JSON. Sixteen bytes at a time are compared with quote, backslash and
+ * space (SSE2, which every x86-64 has), so a usual name or string costs one load. The last bytes
+ * of the text are read by a load that ends at its end and overlaps what was seen: no byte behind
+ * the text is touched, and no slow loop is needed.
  *
  * Prefixes: weir_json_ */
 #include <weir/json.h>

@@ -1,9 +1,9 @@
 /* utf8.c -- is it UTF-8? ASCII goes by 64 bytes at a time, the rest sequence by sequence.
  *
  * Events are mostly ASCII, and where they are not, it comes in runs: a name, a city. So the loop
- * jumps over ASCII with SSE2, which every x86-64 has, and stays in the scalar loop as long as the run
- * lasts. A table-driven validator (Keiser and Lemire) is faster for text that is not ASCII, but needs
- * SSSE3 and a run-time choice. Elsewhere than on x86-64, eight bytes at a time.
+ * jumps over ASCII with SSE2, which every x86-64 has, and stays in the scalar loop as long as the
+ * run lasts. A table-driven validator (Keiser and Lemire) is faster for text that is not ASCII,
+ * but needs SSSE3 and a run-time choice. Elsewhere than on x86-64, eight bytes at a time.
  *
  * Prefixes: weir_ */
 #include "formats/utf8.h"

@@ -1,7 +1,7 @@
 /* flat_map.c -- one record in, any number out, by weir_emit.
  *
- * Record by record: what the function emits goes straight to the next operator, so there is no batch
- * to collect, and weir_set_timestamp works as in any operator. */
+ * Record by record: what the function emits goes straight to the next operator, so there is no
+ * batch to collect, and weir_set_timestamp works as in any operator. */
 #include <weir/job.h>
 
 struct flat_map {

@@ -48,8 +48,8 @@ static weir_error *count_groups(struct group_range groups, const struct backend_
     return NULL;
 }
 
-weir_error *backend_check_sources(
-    struct group_range groups, const struct backend_source *sources, uint32_t source_count)
+weir_error *backend_check_sources(struct group_range groups, const struct backend_source *sources,
+    uint32_t source_count)
 {
     ASSERT(groups.first <= groups.last && groups.last < MAX_PARALLELISM_LIMIT);
     if (source_count == 0)

@@ -29,8 +29,8 @@
 #ifndef WEIR_STATE_BACKEND_H
 #define WEIR_STATE_BACKEND_H
 
-#include "types/key_group.h"
 #include "state/state_file.h"
+#include "types/key_group.h"
 #include <weir/type.h>
 
 #define STATE_NUMBER_TIMERS 255 /* state numbers 0..63 are the operator's own */
@@ -45,11 +45,11 @@ struct row_key {
 
 /* Where a backend keeps its files, and where it came from. Thread: immutable after init. */
 struct backend_options {
-    const char *directory;      /* the backend's own; empty or missing at open; may be NULL (hashmap) */
+    const char *directory; /* the backend's own; empty or missing at open; may be NULL (hashmap) */
     const char *checkpoint_dir; /* the job's: files are stored in <checkpoint_dir>/shared */
     uint64_t attempt;           /* part of stored files' names */
     struct group_range groups;
-    uint64_t memory_size;       /* bytes for memtables, this backend's share */
+    uint64_t memory_size; /* bytes for memtables, this backend's share */
 };
 
 /* One old subtask's snapshot to restore from. Thread: immutable after init. */
@@ -85,8 +85,8 @@ struct backend_class {
 
     weir_error *(*get)(struct backend *backend, const struct row_key *row, weir_str entry,
         weir_str *value); /* value->data NULL: none */
-    weir_error *(*put)(struct backend *backend, const struct row_key *row, weir_str entry,
-        weir_str value);
+    weir_error *(
+        *put)(struct backend *backend, const struct row_key *row, weir_str entry, weir_str value);
     weir_error *(*remove)(struct backend *backend, const struct row_key *row, weir_str entry);
     weir_error *(*clear)(struct backend *backend, const struct row_key *row);
     /* The row's entries starting with prefix, in byte order. The callback must not write to it. */
@@ -99,7 +99,7 @@ struct backend_class {
         size_t size, void **bytes, bool *is_new);
     /* Every entry of a state, all groups, in no particular order between rows. */
     weir_error *(*scan)(struct backend *backend, uint32_t state, backend_row_fn *each, void *arg);
-    /* Hint: these rows will be used next. May be NULL. */
+    /* Hint: these rows will be used next. Only hash, group and state are set. May be NULL. */
     void (*prefetch)(struct backend *backend, const struct row_key *rows, uint32_t row_count);
     /* Hint, once a batch: what is past its expiry may be dropped, a little at a time or whenever the
      * store rewrites itself. Readers check the expiry themselves. May be NULL. */
@@ -128,7 +128,7 @@ const struct backend_class *backend_find(const char *name);
 
 /* For `open`: WEIR_E_STATE unless every wanted group is in exactly one source (or there is none):
  * a group in no source would be lost silently, one in two would be restored twice. */
-weir_error *backend_check_sources(struct group_range groups,
-    const struct backend_source *sources, uint32_t source_count) WEIR_MUST_USE;
+weir_error *backend_check_sources(struct group_range groups, const struct backend_source *sources,
+    uint32_t source_count) WEIR_MUST_USE;
 
 #endif

@@ -116,8 +116,8 @@ static uint32_t find_leaf(const struct entries *entries, uint64_t head, weir_str
     while (high - low > 1) {
         uint32_t middle = low + (high - low) / 2;
         const struct leaf_ref *ref = &entries->leaves[middle];
-        bool is_before = head < ref->head
-            || (head == ref->head && compare(head, name, &ref->leaf->items[0]) < 0);
+        bool is_before = head < ref->head ||
+                         (head == ref->head && compare(head, name, &ref->leaf->items[0]) < 0);
         if (is_before)
             high = middle;
         else
@@ -226,8 +226,9 @@ static void join(struct entries *entries, uint32_t index)
         return;
     struct leaf *leaf = entries->leaves[index].leaf, *next = entries->leaves[index + 1].leaf;
     uint32_t count = leaf->count + next->count;
-    if (count > LEAF_MAX / 2 || count > leaf->capacity)
+    if (count > LEAF_MAX / 2)
         return;
+    ASSERT(leaf->capacity == LEAF_MAX); /* only the last leaf may be smaller: see split */
     memcpy(leaf->items + leaf->count, next->items, next->count * sizeof(leaf->items[0]));
     leaf->count = count;
     leaves_delete(entries, index + 1);
@@ -332,8 +333,8 @@ bool entries_remove(struct entries *entries, weir_str name)
 
 static bool starts_with(weir_str name, weir_str prefix)
 {
-    return prefix.size == 0
-        || (name.size >= prefix.size && memcmp(name.data, prefix.data, prefix.size) == 0);
+    return prefix.size == 0 ||
+           (name.size >= prefix.size && memcmp(name.data, prefix.data, prefix.size) == 0);
 }
 
 bool entries_each(const struct entries *entries, weir_str prefix, backend_entry_fn *each, void *arg)
@@ -352,8 +353,8 @@ bool entries_each(const struct entries *entries, weir_str prefix, backend_entry_
     return true;
 }
 
-bool entries_sweep(
-    struct entries *entries, uint32_t *cursor, entries_is_dead_fn *is_dead, const void *arg)
+bool entries_sweep(struct entries *entries, uint32_t *cursor, entries_is_dead_fn *is_dead,
+    const void *arg)
 {
     if (*cursor >= entries->leaf_count)
         return false;

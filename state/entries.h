@@ -48,12 +48,12 @@ struct entry *entries_find(const struct entries *entries, weir_str name); /* NUL
 struct entry *entries_put(struct entries *entries, weir_str name, size_t size, bool *is_new);
 bool entries_remove(struct entries *entries, weir_str name);
 /* Those whose name starts with prefix, in order; false: the callback has stopped it. */
-bool entries_each(
-    const struct entries *entries, weir_str prefix, backend_entry_fn *each, void *arg);
+bool entries_each(const struct entries *entries, weir_str prefix, backend_entry_fn *each,
+    void *arg);
 /* Looks at one leaf, the `*cursor`th, removes its dead entries and moves the cursor on; false: that
  * was the last one. Start with 0; changes in between may make it skip or repeat some. */
 typedef bool entries_is_dead_fn(const void *arg, weir_str value);
-bool entries_sweep(
-    struct entries *entries, uint32_t *cursor, entries_is_dead_fn *is_dead, const void *arg);
+bool entries_sweep(struct entries *entries, uint32_t *cursor, entries_is_dead_fn *is_dead,
+    const void *arg);
 
 #endif

@@ -12,11 +12,12 @@
 
 #include <endian.h>
 
-#define SLOTS_MIN          64u
-#define SWEEP_SLOTS        16u /* looked at for expired entries, once a batch */
-#define ALLOCATION_COST    16u /* what malloc adds to a block, about */
-#define STATE_HASH         UINT64_C(0x9e3779b97f4a7c15)
-#define EXPIRY_STATES_MAX  64u
+#define SLOTS_MIN         64u
+#define SWEEP_SLOTS       16u /* looked at for expired entries, once a batch */
+#define ALLOCATION_COST   16u /* what malloc adds to a block, about */
+#define PREFETCH_SIZE_MIN (UINT64_C(1) << 20)
+#define STATE_HASH        UINT64_C(0x9e3779b97f4a7c15)
+#define EXPIRY_STATES_MAX 64u
 
 static struct hashmap *hashmap_of(struct backend *backend)
 {
@@ -59,7 +60,7 @@ static struct row *row_reserve(struct hashmap *map, struct slot *slot, size_t si
     memcpy(row->bytes, old->bytes, old->key_size);
     row->value_capacity = value_capacity;
     if (old->value_size != VALUE_NONE)
-        memcpy(row_value(row), row_value(old), old->value_size);
+        memcpy(hashmap_row_value(row), hashmap_row_value(old), old->value_size);
     map->rows_size += row_block_size(row) - row_block_size(old);
     mem_free(old);
     slot->row = row;
@@ -76,7 +77,7 @@ static bool row_is(const struct row *row, const struct row_key *key)
         memcpy(&b, key->key.data, sizeof(b));
         return a == b;
     }
-    return weir_str_equal(row_key_bytes(row), key->key);
+    return weir_str_equal(hashmap_row_key(row), key->key);
 }
 
 /* -- the table ------------------------------------------------------------------------------ */
@@ -115,8 +116,8 @@ static struct slot *find(const struct hashmap *map, const struct row_key *key, u
     }
 }
 
-static struct slot *add(
-    struct hashmap *map, const struct row_key *key, uint64_t hash, size_t value_capacity)
+static struct slot *add(struct hashmap *map, const struct row_key *key, uint64_t hash,
+    size_t value_capacity)
 {
     if ((map->row_count + 1) * 4 > map->slot_count * 3)
         rehash(map, map->slot_count * 2);
@@ -183,8 +184,8 @@ static void drop_if_empty(struct hashmap *map, struct slot *slot)
 
 /* -- entries -------------------------------------------------------------------------------- */
 
-static struct entry *put_entry(
-    struct hashmap *map, struct row *row, weir_str name, size_t size, bool *is_new)
+static struct entry *put_entry(struct hashmap *map, struct row *row, weir_str name, size_t size,
+    bool *is_new)
 {
     uint64_t before = entries_size_of(row);
     if (row->entries == NULL)
@@ -200,7 +201,7 @@ void hashmap_set(struct hashmap *map, struct slot *slot, weir_str entry, weir_st
     if (entry.size == 0) {
         struct row *row = row_reserve(map, slot, value.size);
         row->value_size = (uint32_t)value.size;
-        to = row_value(row);
+        to = hashmap_row_value(row);
     } else {
         bool is_new;
         to = put_entry(map, slot->row, entry, value.size, &is_new)->value;
@@ -222,8 +223,8 @@ static weir_error *check_size(const struct row_key *row, weir_str entry, size_t 
         row->state, size, HASHMAP_PART_MAX);
 }
 
-static weir_error *get(
-    struct backend *backend, const struct row_key *row, weir_str entry, weir_str *value)
+static weir_error *get(struct backend *backend, const struct row_key *row, weir_str entry,
+    weir_str *value)
 {
     const struct slot *slot = hashmap_slot(hashmap_of(backend), row, false);
     *value = (weir_str){ 0 };
@@ -231,7 +232,8 @@ static weir_error *get(
         return NULL;
     if (entry.size == 0) {
         if (slot->row->value_size != VALUE_NONE)
-            *value = (weir_str){ .data = row_value(slot->row), .size = slot->row->value_size };
+            *value =
+                (weir_str){ .data = hashmap_row_value(slot->row), .size = slot->row->value_size };
     } else if (slot->row->entries != NULL) {
         const struct entry *found = entries_find(slot->row->entries, entry);
         if (found != NULL)
@@ -240,8 +242,8 @@ static weir_error *get(
     return NULL;
 }
 
-static weir_error *put(
-    struct backend *backend, const struct row_key *row, weir_str entry, weir_str value)
+static weir_error *put(struct backend *backend, const struct row_key *row, weir_str entry,
+    weir_str value)
 {
     WEIR_TRY(check_size(row, entry, value.size));
     struct hashmap *map = hashmap_of(backend);
@@ -307,8 +309,8 @@ static weir_error *wrong_size(const struct row_key *row, uint32_t found, size_t 
         found, wanted);
 }
 
-static weir_error *edit_value(
-    struct hashmap *map, const struct row_key *key, size_t size, void **bytes, bool *is_new)
+static weir_error *edit_value(struct hashmap *map, const struct row_key *key, size_t size,
+    void **bytes, bool *is_new)
 {
     uint64_t hash = hash_of(key);
     struct slot *slot = find(map, key, hash);
@@ -320,12 +322,12 @@ static weir_error *edit_value(
     *is_new = row->value_size == VALUE_NONE;
     if (*is_new) {
         row = row_reserve(map, slot, size);
-        memset(row_value(row), 0, size);
+        memset(hashmap_row_value(row), 0, size);
         row->value_size = (uint32_t)size;
     } else if (__builtin_expect(row->value_size != size, 0)) {
         return wrong_size(key, row->value_size, size);
     }
-    *bytes = row_value(row);
+    *bytes = hashmap_row_value(row);
     return NULL;
 }
 
@@ -369,7 +371,7 @@ static weir_error *scan(struct backend *backend, uint32_t state, backend_row_fn 
         if (row == NULL || row->state != state)
             continue;
         struct row_scan it = { .each = each, .arg = arg };
-        it.key = (struct row_key){ .key = row_key_bytes(row),
+        it.key = (struct row_key){ .key = hashmap_row_key(row),
             .hash = row->hash ^ (state * STATE_HASH),
             .group = row->group,
             .state = state };
@@ -379,10 +381,13 @@ static weir_error *scan(struct backend *backend, uint32_t state, backend_row_fn 
     return NULL;
 }
 
-/* Two passes: while the slots of the later rows arrive, those of the first ones are there. */
+/* Two passes: while the slots of the later rows arrive, those of the first ones are there. A table
+ * that fits into the cache of a core is left alone: there it would only cost. */
 static void prefetch(struct backend *backend, const struct row_key *rows, uint32_t row_count)
 {
     const struct hashmap *map = hashmap_of(backend);
+    if (map->slot_count * sizeof(*map->slots) + map->rows_size < PREFETCH_SIZE_MIN)
+        return;
     uint64_t mask = map->slot_count - 1;
     for (uint32_t i = 0; i < row_count; i++)
         __builtin_prefetch(&map->slots[hash_of(&rows[i]) & mask]);
@@ -408,8 +413,8 @@ static bool sweep_row(struct hashmap *map, struct slot *slot, int64_t time_ms)
 {
     struct row *row = slot->row;
     bool has_more = false;
-    if (row->value_size != VALUE_NONE
-        && is_expired(&time_ms, (weir_str){ .data = row_value(row), .size = row->value_size }))
+    if (row->value_size != VALUE_NONE &&
+        is_expired(&time_ms, (weir_str){ .data = hashmap_row_value(row), .size = row->value_size }))
         row->value_size = VALUE_NONE;
     if (row->entries != NULL) {
         uint64_t before = entries_size(row->entries);
@@ -487,8 +492,8 @@ static weir_error *open(const struct backend_options *options, const struct back
     return NULL;
 }
 
-static weir_error *snapshot(
-    struct backend *backend, uint64_t checkpoint, struct backend_snapshot **result)
+static weir_error *snapshot(struct backend *backend, uint64_t checkpoint,
+    struct backend_snapshot **result)
 {
     (void)checkpoint;
     return hashmap_freeze(hashmap_of(backend), result);

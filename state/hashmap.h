@@ -63,11 +63,11 @@ struct slot *hashmap_slot(struct hashmap *map, const struct row_key *key, bool m
 /* Sets an entry of the row in this slot; the row may move. */
 void hashmap_set(struct hashmap *map, struct slot *slot, weir_str entry, weir_str value);
 
-static inline weir_str row_key_bytes(const struct row *row)
+static inline weir_str hashmap_row_key(const struct row *row)
 {
     return (weir_str){ .data = row->bytes, .size = row->key_size };
 }
-static inline char *row_value(struct row *row)
+static inline char *hashmap_row_value(struct row *row)
 {
     return row->bytes + ((row->key_size + 7u) & ~7u);
 }

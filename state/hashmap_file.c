@@ -65,9 +65,10 @@ static weir_buffer *chunk_of(struct hashmap_snapshot *snapshot)
             return last;
     }
     if (snapshot->chunk_count == snapshot->chunk_capacity) {
-        snapshot->chunk_capacity = snapshot->chunk_capacity == 0 ? 16 : snapshot->chunk_capacity * 2;
-        snapshot->chunks = mem_realloc(
-            snapshot->chunks, snapshot->chunk_capacity * sizeof(*snapshot->chunks));
+        snapshot->chunk_capacity =
+            snapshot->chunk_capacity == 0 ? 16 : snapshot->chunk_capacity * 2;
+        snapshot->chunks =
+            mem_realloc(snapshot->chunks, snapshot->chunk_capacity * sizeof(weir_buffer *));
     }
     weir_buffer *chunk = weir_buffer_new(CHUNK_SIZE_MAX);
     snapshot->chunks[snapshot->chunk_count++] = chunk;
@@ -101,11 +102,11 @@ static void freeze_row(struct hashmap_snapshot *snapshot, struct row *row)
     buffer_put_u8(chunk, row->state);
     put_u16(chunk, row->group);
     buffer_put_u32(chunk, row->key_size);
-    weir_buffer_add_str(chunk, row_key_bytes(row));
+    weir_buffer_add_str(chunk, hashmap_row_key(row));
     ASSERT(!weir_buffer_overflowed(chunk));
     if (row->value_size != VALUE_NONE)
-        freeze_entry(
-            snapshot, WEIR_STR(""), (weir_str){ .data = row_value(row), .size = row->value_size });
+        freeze_entry(snapshot, WEIR_STR(""),
+            (weir_str){ .data = hashmap_row_value(row), .size = row->value_size });
     if (row->entries != NULL)
         entries_each(row->entries, WEIR_STR(""), freeze_entry, snapshot);
 }
@@ -204,8 +205,8 @@ static void fill(struct input *input, size_t size)
         input->window = mem_realloc(input->window, size);
     }
     size_t got = 0;
-    input->error = os_read(
-        input->file, input->window + input->end, input->capacity - input->end, &got);
+    input->error =
+        os_read(input->file, input->window + input->end, input->capacity - input->end, &got);
     input->end += got;
     if (input->error == NULL && input->end < size)
         damaged(input, "it ends too early");

@@ -11,13 +11,8 @@
  * Both give the same results, and pointers that behave the same: a read and an edit of one entry in
  * one callback are one record.
  *
- * Time to live: the stored value starts with the time (ms) after which it is gone. A write stamps it:
- * processing time with the clock, event time with the larger of the record's timestamp and the
- * watermark (both may still be unknown: then the first watermark ends it). Whoever finds an expired
- * entry treats it as absent; the backend drops it when it comes by (backend_class.expire).
- *
- * Trust. Bytes come from a backend whose files were verified at the restore; still every record is
- * checked for its size, and one with strings for their offsets, before it is opened.
+ * How a record is stored, stamped and checked is in stored.h. Whoever finds an expired entry treats it
+ * as absent; the backend drops it when it comes by (backend_class.expire).
  *
  * Cost: no allocation per record once the arena has its size; an edit in place is a hash probe. */
 #include "state/keyed.h"
@@ -25,25 +20,23 @@
 #include "base/assert.h"
 #include "base/buffer.h"
 #include "base/memory.h"
+#include "state/stored.h"
 #include "state/touched.h"
-#include "types/layout.h"
 
 #include <endian.h>
 
-#define SCRATCH_BLOCK    ((size_t)16 << 10)
-#define SCRATCH_MAX      ((size_t)256 << 20) /* decoded copies of one callback */
-#define KEY_ROOM         64u /* bytes at first; also what an arena may add to a piece */
-#define EXPIRY_SIZE      sizeof(uint64_t)
-#define SEQUENCE_SIZE    sizeof(uint64_t)
-#define ENTRY_NAME_MAX   ((size_t)WEIR_RECORD_SIZE_MAX)
+#define SCRATCH_BLOCK  ((size_t)16 << 10)
+#define SCRATCH_MAX    ((size_t)256 << 20) /* decoded copies of one callback */
+#define KEY_ROOM       64u /* bytes at first; also what an arena may add to a piece */
+#define PREFETCH_MAX   64u
+#define SEQUENCE_SIZE  sizeof(uint64_t)
+#define ENTRY_NAME_MAX ((size_t)WEIR_RECORD_SIZE_MAX)
 
 /* One declared state, looked up. Thread: task. */
 struct plan {
     const struct weir_state *state;
-    struct layout layout;
+    struct stored_form form;
     bool is_in_place;
-    uint32_t header_size; /* EXPIRY_SIZE with a TTL, else 0 */
-    size_t fixed_size;    /* header and struct */
     /* WEIR_LIST, of the current key: the next sequence number, and when the number expires */
     bool knows_next;
     uint64_t next;
@@ -56,12 +49,13 @@ struct keyed {
     const struct backend_class *verbs;
     struct plan *plans;
     uint32_t state_count, max_parallelism;
-    bool has_key, has_work; /* work: something for commit or for the reset after it */
-    bool has_failed;        /* an error was returned by commit: nothing works any more */
+    uint32_t prefetch_state; /* state_count: none */
+    bool has_key, has_work;  /* work: something for commit or for the reset after it */
+    bool has_failed;         /* an error was returned by commit: nothing works any more */
     struct row_key row;
     char *key; /* the current key's bytes */
     size_t key_capacity;
-    int64_t now_ms, watermark_ms, timestamp_ms;
+    struct stored_time time;
     struct touched_list touched;
     uint64_t dirty_lists; /* bit = state: the next sequence number has changed */
     struct backend_expiry expiry;
@@ -134,100 +128,45 @@ static bool is_name_too_long(struct keyed *keyed, uint32_t state, weir_str entry
     return true;
 }
 
-/* -- time to live --------------------------------------------------------------------------- */
-
-static int64_t expiry_of(const struct keyed *keyed, const struct plan *plan)
-{
-    int64_t stamp = keyed->now_ms;
-    if (plan->state->ttl_time == WEIR_EVENT_TIME)
-        stamp = keyed->timestamp_ms > keyed->watermark_ms ? keyed->timestamp_ms
-                                                          : keyed->watermark_ms;
-    int64_t expires_ms;
-    return __builtin_add_overflow(stamp, plan->state->ttl_ms, &expires_ms) ? INT64_MAX : expires_ms;
-}
-
-static void put_expiry(void *bytes, int64_t expires_ms)
-{
-    uint64_t stored = htole64((uint64_t)expires_ms);
-    memcpy(bytes, &stored, sizeof(stored));
-}
-
-static int64_t get_expiry(const void *bytes)
-{
-    uint64_t stored;
-    memcpy(&stored, bytes, sizeof(stored));
-    return (int64_t)le64toh(stored);
-}
-
-/* Of bytes with a header, if the state has one. */
-static bool is_expired(const struct keyed *keyed, const struct plan *plan, const void *bytes)
-{
-    if (plan->header_size == 0)
-        return false;
-    int64_t time_ms =
-        plan->state->ttl_time == WEIR_EVENT_TIME ? keyed->watermark_ms : keyed->now_ms;
-    return time_ms > get_expiry(bytes);
-}
-
 /* -- stored bytes and records ---------------------------------------------------------------- */
 
-/* The record's bytes without the header; NULL data: none, expired, or damaged (an error). */
-static weir_str stored_record(
-    struct keyed *keyed, uint32_t state, const struct plan *plan, weir_str value)
+/* The record's layout bytes; NULL data: none, expired, or damaged (an error). */
+static weir_str open_stored(struct keyed *keyed, uint32_t state, const struct plan *plan,
+    weir_str value)
 {
-    if (value.data == NULL)
-        return value;
-    bool is_whole = plan->layout.string_count == 0 ? value.size == plan->fixed_size
-                                                   : value.size >= plan->fixed_size;
-    if (__builtin_expect(!is_whole, 0)) {
-        fail_in(keyed, state,
-            weir_errorf(WEIR_E_CORRUPT,
-                "a stored entry has %zu bytes instead of %zu: restore another checkpoint",
-                (size_t)value.size, plan->fixed_size));
-        return (weir_str){ 0 };
-    }
-    if (is_expired(keyed, plan, value.data))
-        return (weir_str){ 0 };
-    weir_str record = { .data = value.data + plan->header_size,
-        .size = value.size - plan->header_size };
-    if (plan->layout.string_count == 0)
-        return record;
-    weir_error *error = layout_check(&plan->layout, record.data, record.size);
-    if (__builtin_expect(error == NULL, 1))
-        return record;
-    fail_in(keyed, state, error);
-    return (weir_str){ 0 };
+    weir_str layout;
+    weir_error *error = stored_open(&plan->form, &keyed->time, value, &layout);
+    if (__builtin_expect(error != NULL, 0))
+        fail_in(keyed, state, error);
+    return layout;
 }
 
 /* A decoded copy in scratch memory; NULL: an error. */
-static void *decode(struct keyed *keyed, uint32_t state, const struct plan *plan, weir_str record)
+static void *decode(struct keyed *keyed, uint32_t state, const struct plan *plan, weir_str layout)
 {
-    void *copy = take(keyed, state, record.size);
+    void *copy = take(keyed, state, layout.size);
     if (copy == NULL)
         return NULL;
-    memcpy(copy, record.data, record.size);
-    return plan->layout.string_count == 0 ? copy : layout_open(&plan->layout, copy);
+    memcpy(copy, layout.data, layout.size);
+    return plan->form.layout.string_count == 0 ? copy : layout_open(&plan->form.layout, copy);
 }
 
-/* Header and record in keyed->encoded; NULL data: too large (an error). */
-static weir_str encode(
-    struct keyed *keyed, uint32_t state, const struct plan *plan, const void *record)
+/* The record as stored, in keyed->encoded; NULL data: too large (an error). */
+static weir_str encode(struct keyed *keyed, uint32_t state, const struct plan *plan,
+    const void *record)
 {
-    size_t size = layout_size(&plan->layout, record);
-    if (__builtin_expect(size > WEIR_RECORD_SIZE_MAX, 0)) {
+    size_t size = stored_size(&plan->form, record);
+    if (__builtin_expect(size == SIZE_MAX, 0)) {
         fail_in(keyed, state,
             weir_errorf(WEIR_E_LIMIT, "a record with its strings is larger than %u bytes",
                 WEIR_RECORD_SIZE_MAX));
         return (weir_str){ 0 };
     }
-    size += plan->header_size;
     if (__builtin_expect(size > keyed->encoded_capacity, 0)) {
         keyed->encoded = mem_realloc(keyed->encoded, size * 2);
         keyed->encoded_capacity = size * 2;
     }
-    if (plan->header_size != 0)
-        put_expiry(keyed->encoded, expiry_of(keyed, plan));
-    layout_write(&plan->layout, record, keyed->encoded + plan->header_size);
+    stored_write(&plan->form, &keyed->time, record, keyed->encoded);
     return (weir_str){ .data = keyed->encoded, .size = size };
 }
 
@@ -246,8 +185,8 @@ static void put_record(struct keyed *keyed, uint32_t state, weir_str entry, cons
 /* -- copied entries ------------------------------------------------------------------------- */
 
 /* The touched entry, read from the backend if this is the first time; NULL: an error. */
-static struct touched *touch(
-    struct keyed *keyed, uint32_t state, const struct plan *plan, weir_str entry)
+static struct touched *touch(struct keyed *keyed, uint32_t state, const struct plan *plan,
+    weir_str entry)
 {
     struct touched *found = touched_find(&keyed->touched, state, entry);
     if (found != NULL)
@@ -265,29 +204,28 @@ static struct touched *touch(
         fail_in(keyed, state, error);
         return NULL;
     }
-    weir_str stored = stored_record(keyed, state, plan, value);
+    weir_str stored = open_stored(keyed, state, plan, value);
     void *record = stored.data == NULL ? NULL : decode(keyed, state, plan, stored);
     if (keyed->error != NULL)
         return NULL;
-    found = touched_add(
-        &keyed->touched, state, (weir_str){ .data = name, .size = entry.size });
+    found = touched_add(&keyed->touched, state, (weir_str){ .data = name, .size = entry.size });
     found->record = record;
     found->status = record == NULL ? TOUCHED_ABSENT : TOUCHED_CLEAN;
     return found;
 }
 
-static void *edit_copied(
-    struct keyed *keyed, uint32_t state, const struct plan *plan, weir_str entry, bool *is_new)
+static void *edit_copied(struct keyed *keyed, uint32_t state, const struct plan *plan,
+    weir_str entry, bool *is_new)
 {
     struct touched *touched = touch(keyed, state, plan, entry);
     if (touched == NULL)
         return dummy_of(keyed);
     *is_new = touched->status == TOUCHED_ABSENT;
     if (*is_new) {
-        void *record = take(keyed, state, plan->layout.size);
+        void *record = take(keyed, state, plan->form.layout.size);
         if (record == NULL)
             return dummy_of(keyed);
-        touched->record = memset(record, 0, plan->layout.size);
+        touched->record = memset(record, 0, plan->form.layout.size);
     }
     touched->status = TOUCHED_DIRTY;
     return touched->record;
@@ -317,36 +255,36 @@ static void put_dirty(struct keyed *keyed, uint32_t state)
 
 /* -- entries in place ----------------------------------------------------------------------- */
 
-static void *edit_in_place(
-    struct keyed *keyed, uint32_t state, const struct plan *plan, weir_str entry, bool *is_new)
+static void *edit_in_place(struct keyed *keyed, uint32_t state, const struct plan *plan,
+    weir_str entry, bool *is_new)
 {
     void *bytes;
     if (is_name_too_long(keyed, state, entry))
         return dummy_of(keyed);
-    weir_error *error = keyed->verbs->edit(
-        keyed->backend, &keyed->row, entry, plan->fixed_size, &bytes, is_new);
+    weir_error *error = keyed->verbs->edit(keyed->backend, &keyed->row, entry,
+        plan->form.fixed_size, &bytes, is_new);
     if (__builtin_expect(error != NULL, 0)) {
         fail_in(keyed, state, error);
         return dummy_of(keyed);
     }
-    if (plan->header_size == 0)
+    if (plan->form.header_size == 0)
         return bytes;
-    char *record = (char *)bytes + EXPIRY_SIZE;
-    if (!*is_new && is_expired(keyed, plan, bytes)) {
-        memset(record, 0, plan->layout.size);
+    char *record = (char *)bytes + STORED_EXPIRY_SIZE;
+    if (!*is_new && stored_is_expired(&plan->form, &keyed->time, bytes)) {
+        memset(record, 0, plan->form.layout.size);
         *is_new = true;
     }
-    put_expiry(bytes, expiry_of(keyed, plan));
+    stored_put_expiry(bytes, stored_expiry(&plan->form, &keyed->time));
     return record;
 }
 
-static const void *read_in_place(
-    struct keyed *keyed, uint32_t state, const struct plan *plan, weir_str entry)
+static const void *read_in_place(struct keyed *keyed, uint32_t state, const struct plan *plan,
+    weir_str entry)
 {
     weir_str value;
     weir_error *error = keyed->verbs->get(keyed->backend, &keyed->row, entry, &value);
     if (__builtin_expect(error == NULL, 1))
-        return stored_record(keyed, state, plan, value).data;
+        return open_stored(keyed, state, plan, value).data;
     fail_in(keyed, state, error);
     return NULL;
 }
@@ -416,14 +354,14 @@ void keyed_clear(struct keyed *keyed, uint32_t state)
 }
 
 /* A copy of the record and its strings in scratch memory; NULL: an error. */
-static const void *copy_record(
-    struct keyed *keyed, uint32_t state, const struct plan *plan, const void *record)
+static const void *copy_record(struct keyed *keyed, uint32_t state, const struct plan *plan,
+    const void *record)
 {
     weir_str encoded = encode(keyed, state, plan, record);
     if (encoded.data == NULL)
         return NULL;
-    weir_str bytes = { .data = encoded.data + plan->header_size,
-        .size = encoded.size - plan->header_size };
+    weir_str bytes = { .data = encoded.data + plan->form.header_size,
+        .size = encoded.size - plan->form.header_size };
     return decode(keyed, state, plan, bytes);
 }
 
@@ -436,12 +374,12 @@ void keyed_reducing_add(struct keyed *keyed, uint32_t state, const void *record)
         return;
     const struct plan *plan = &keyed->plans[state];
     ASSERT(plan->state->kind == WEIR_REDUCING && plan->state->reduce != NULL);
-    if (plan->layout.string_count > 0)
+    if (plan->form.layout.string_count > 0)
         record = copy_record(keyed, state, plan, record);
     if (record == NULL)
         return;
     if (is_new)
-        memcpy(total, record, plan->layout.size);
+        memcpy(total, record, plan->form.layout.size);
     else
         plan->state->reduce(total, record);
 }
@@ -465,29 +403,31 @@ static bool give_entry(void *arg, weir_str entry, weir_str value)
     struct keyed *keyed = it->keyed;
     if (it->plan->state->kind == WEIR_LIST && entry.size != SEQUENCE_SIZE)
         return true; /* the next sequence number */
-    weir_str stored = stored_record(keyed, it->state, it->plan, value);
+    weir_str stored = open_stored(keyed, it->state, it->plan, value);
     if (stored.data == NULL)
         return keyed->error == NULL;
     const void *record = stored.data;
     if (!it->plan->is_in_place) {
-        layout_read(&it->plan->layout, stored.data, it->record);
+        layout_read(&it->plan->form.layout, stored.data, it->record);
         record = it->record;
     }
     bool goes_on = it->each(it->arg, entry, record);
     return goes_on && keyed->error == NULL;
 }
 
-static void iterate(
-    struct keyed *keyed, uint32_t state, weir_str prefix, keyed_each_fn *each, void *arg)
+static void iterate(struct keyed *keyed, uint32_t state, weir_str prefix, keyed_each_fn *each,
+    void *arg)
 {
     const struct plan *plan = plan_of(keyed, state);
     if (plan == NULL)
         return;
-    struct iteration it = {
-        .keyed = keyed, .state = state, .plan = plan, .each = each, .arg = arg
-    };
+    struct iteration it = { .keyed = keyed,
+        .state = state,
+        .plan = plan,
+        .each = each,
+        .arg = arg };
     if (!plan->is_in_place) {
-        it.record = take(keyed, state, plan->layout.size);
+        it.record = take(keyed, state, plan->form.layout.size);
         put_dirty(keyed, state);
         if (keyed->error != NULL)
             return;
@@ -499,8 +439,8 @@ static void iterate(
         fail_in(keyed, state, error);
 }
 
-void keyed_each(
-    struct keyed *keyed, uint32_t state, weir_str prefix, keyed_each_fn *each, void *arg)
+void keyed_each(struct keyed *keyed, uint32_t state, weir_str prefix, keyed_each_fn *each,
+    void *arg)
 {
     ASSERT(state < keyed->state_count && keyed->plans[state].state->kind == WEIR_MAP);
     iterate(keyed, state, prefix, each, arg);
@@ -516,7 +456,7 @@ static void load_next(struct keyed *keyed, uint32_t state, struct plan *plan)
     weir_error *error = keyed->verbs->get(keyed->backend, &keyed->row, WEIR_STR(""), &value);
     plan->next = 0;
     plan->next_expires_ms = INT64_MIN;
-    if (error == NULL && value.data != NULL && value.size != plan->header_size + SEQUENCE_SIZE)
+    if (error == NULL && value.data != NULL && value.size != plan->form.header_size + SEQUENCE_SIZE)
         error = weir_errorf(WEIR_E_CORRUPT,
             "the length of a stored list has %zu bytes: restore another checkpoint",
             (size_t)value.size);
@@ -525,25 +465,25 @@ static void load_next(struct keyed *keyed, uint32_t state, struct plan *plan)
         return;
     }
     plan->knows_next = true;
-    if (value.data == NULL || is_expired(keyed, plan, value.data))
+    if (value.data == NULL || stored_is_expired(&plan->form, &keyed->time, value.data))
         return;
     uint64_t next;
-    memcpy(&next, value.data + plan->header_size, sizeof(next));
+    memcpy(&next, value.data + plan->form.header_size, sizeof(next));
     plan->next = le64toh(next);
-    if (plan->header_size != 0)
-        plan->next_expires_ms = get_expiry(value.data);
+    if (plan->form.header_size != 0)
+        plan->next_expires_ms = stored_get_expiry(value.data);
 }
 
 static void put_next(struct keyed *keyed, uint32_t state, const struct plan *plan)
 {
-    char bytes[EXPIRY_SIZE + SEQUENCE_SIZE];
+    char bytes[STORED_EXPIRY_SIZE + SEQUENCE_SIZE];
     uint64_t next = htole64(plan->next);
-    if (plan->header_size != 0)
-        put_expiry(bytes, plan->next_expires_ms);
-    memcpy(bytes + plan->header_size, &next, sizeof(next));
+    if (plan->form.header_size != 0)
+        stored_put_expiry(bytes, plan->next_expires_ms);
+    memcpy(bytes + plan->form.header_size, &next, sizeof(next));
     keyed->row.state = state;
     weir_error *error = keyed->verbs->put(keyed->backend, &keyed->row, WEIR_STR(""),
-        (weir_str){ .data = bytes, .size = plan->header_size + SEQUENCE_SIZE });
+        (weir_str){ .data = bytes, .size = plan->form.header_size + SEQUENCE_SIZE });
     if (__builtin_expect(error != NULL, 0))
         fail_in(keyed, state, error);
 }
@@ -562,8 +502,8 @@ void keyed_list_add(struct keyed *keyed, uint32_t state, const void *record)
     char entry[SEQUENCE_SIZE];
     memcpy(entry, &sequence, sizeof(sequence));
     put_record(keyed, state, (weir_str){ .data = entry, .size = sizeof(entry) }, record);
-    if (plan->header_size != 0) {
-        int64_t expires_ms = expiry_of(keyed, plan);
+    if (plan->form.header_size != 0) {
+        int64_t expires_ms = stored_expiry(&plan->form, &keyed->time);
         if (expires_ms > plan->next_expires_ms)
             plan->next_expires_ms = expires_ms;
     }
@@ -629,6 +569,21 @@ void keyed_select(struct keyed *keyed, weir_str key, uint64_t hash)
     keyed->has_key = true;
 }
 
+/* For the first value or reducing state: most operators have one that every record touches. */
+void keyed_prefetch(struct keyed *keyed, const struct weir_row *rows, uint32_t row_count)
+{
+    struct row_key keys[PREFETCH_MAX];
+    if (keyed->verbs->prefetch == NULL || keyed->prefetch_state == keyed->state_count)
+        return;
+    if (row_count > PREFETCH_MAX)
+        row_count = PREFETCH_MAX;
+    for (uint32_t i = 0; i < row_count; i++)
+        keys[i] = (struct row_key){ .hash = rows[i].key_hash,
+            .group = key_group_of(rows[i].key_hash, keyed->max_parallelism),
+            .state = keyed->prefetch_state };
+    keyed->verbs->prefetch(keyed->backend, keys, row_count);
+}
+
 void keyed_unselect(struct keyed *keyed)
 {
     if (keyed->has_work)
@@ -648,8 +603,8 @@ uint64_t keyed_hash(const struct keyed *keyed)
 
 void keyed_set_time(struct keyed *keyed, int64_t now_ms, int64_t watermark_ms)
 {
-    keyed->now_ms = now_ms;
-    keyed->watermark_ms = watermark_ms;
+    keyed->time.now_ms = now_ms;
+    keyed->time.watermark_ms = watermark_ms;
     if ((keyed->expiry.processing_states | keyed->expiry.event_states) == 0 || keyed->has_work)
         return;
     keyed->expiry.now_ms = now_ms;
@@ -660,7 +615,7 @@ void keyed_set_time(struct keyed *keyed, int64_t now_ms, int64_t watermark_ms)
 
 void keyed_set_timestamp(struct keyed *keyed, int64_t timestamp_ms)
 {
-    keyed->timestamp_ms = timestamp_ms;
+    keyed->time.timestamp_ms = timestamp_ms;
 }
 
 /* -- life ----------------------------------------------------------------------------------- */
@@ -668,14 +623,11 @@ void keyed_set_timestamp(struct keyed *keyed, int64_t timestamp_ms)
 static void plan_init(struct keyed *keyed, uint32_t index, const struct weir_state *state)
 {
     struct plan *plan = &keyed->plans[index];
-    ASSERT(state->name != NULL && state->type != NULL && state->ttl_ms >= 0);
     plan->state = state;
-    layout_init(&plan->layout, state->type);
-    plan->is_in_place = keyed->verbs->edit != NULL && plan->layout.string_count == 0;
-    plan->header_size = state->ttl_ms == 0 ? 0 : EXPIRY_SIZE;
-    plan->fixed_size = plan->header_size + plan->layout.size;
-    if (plan->layout.size > keyed->dummy_size)
-        keyed->dummy_size = plan->layout.size;
+    stored_form_init(&plan->form, state);
+    plan->is_in_place = keyed->verbs->edit != NULL && plan->form.layout.string_count == 0;
+    if (plan->form.layout.size > keyed->dummy_size)
+        keyed->dummy_size = plan->form.layout.size;
     uint64_t bit = UINT64_C(1) << index;
     if (state->ttl_ms > 0 && state->ttl_time == WEIR_PROCESSING_TIME)
         keyed->expiry.processing_states |= bit;
@@ -693,11 +645,15 @@ struct keyed *keyed_new(struct backend *backend, const struct weir_state *states
     keyed->verbs = backend->backend_class;
     keyed->state_count = state_count;
     keyed->max_parallelism = max_parallelism;
-    keyed->watermark_ms = INT64_MIN;
-    keyed->timestamp_ms = WEIR_NO_TIMESTAMP;
+    keyed->time.watermark_ms = INT64_MIN;
+    keyed->time.timestamp_ms = WEIR_NO_TIMESTAMP;
     keyed->plans = mem_alloc_array(state_count, sizeof(*keyed->plans));
-    for (uint32_t i = 0; i < state_count; i++)
+    keyed->prefetch_state = state_count;
+    for (uint32_t i = state_count; i-- > 0;) {
         plan_init(keyed, i, &states[i]);
+        if (states[i].kind == WEIR_VALUE || states[i].kind == WEIR_REDUCING)
+            keyed->prefetch_state = i;
+    }
     keyed->key = mem_alloc(KEY_ROOM);
     keyed->key_capacity = KEY_ROOM;
     keyed->dummy = mem_alloc(keyed->dummy_size);

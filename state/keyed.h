@@ -9,14 +9,9 @@
  * in a scratch arena that commit encodes (layout.h) and puts. Editing the same entry twice in one
  * callback gives the same pointer; a read after an edit sees it; each sees edits.
  *
- * What is stored, numbers little-endian but where the order of bytes counts:
- *
- *      OFFSET SIZE  a value, a map's value, a list's element, a reduced value
- *           0    8  only with a TTL: the time in ms after which it is gone
- *      0 or 8    n  the record's layout bytes
- *
- *      a list's entries are named by u64 big-endian sequence numbers; the empty entry, with the same
- *      header, holds the next one (u64) and expires no earlier than any element
+ * Each record is stored alone (stored.h). A list's entries are named by u64 big-endian sequence
+ * numbers; its empty entry holds the next one, u64 little-endian behind the same header as an element
+ * has, and expires no earlier than any of them.
  *
  * Errors are sticky: after the first one reads give NULL, edits a zeroed scratch record, and commit
  * returns it; then every later commit fails. Selecting another key without a commit commits, too: it
@@ -37,6 +32,8 @@ void keyed_free(struct keyed *keyed); /* closes the backend */
 struct backend *keyed_backend(struct keyed *keyed);
 
 void keyed_select(struct keyed *keyed, weir_str key, uint64_t hash); /* copies */
+/* Hint: the keys of these rows will be selected next; up to 64 of them are of use. */
+void keyed_prefetch(struct keyed *keyed, const struct weir_row *rows, uint32_t row_count);
 void keyed_unselect(struct keyed *keyed);
 weir_str keyed_key(const struct keyed *keyed);
 uint64_t keyed_hash(const struct keyed *keyed);

@@ -134,8 +134,8 @@ static void unpin(struct rocks *rocks)
     rocks->pinned = NULL;
 }
 
-static weir_error *get(
-    struct backend *backend, const struct row_key *row, weir_str entry, weir_str *value)
+static weir_error *get(struct backend *backend, const struct row_key *row, weir_str entry,
+    weir_str *value)
 {
     struct rocks *rocks = rocks_of(backend);
     unpin(rocks);
@@ -153,14 +153,13 @@ static weir_error *get(
     return NULL;
 }
 
-static weir_error *put(
-    struct backend *backend, const struct row_key *row, weir_str entry, weir_str value)
+static weir_error *put(struct backend *backend, const struct row_key *row, weir_str entry,
+    weir_str value)
 {
     struct rocks *rocks = rocks_of(backend);
     weir_str key = make_key(rocks, row, entry);
     char *message = NULL;
-    rocksdb_put(
-        rocks->db, rocks->write, key.data, key.size, value.data, value.size, &message);
+    rocksdb_put(rocks->db, rocks->write, key.data, key.size, value.data, value.size, &message);
     return failed(rocks, message, "write to");
 }
 
@@ -184,8 +183,8 @@ struct range {
     rocksdb_iterator_t *iterator; /* at the first key */
 };
 
-static void range_open(
-    struct range *range, struct rocks *rocks, const struct row_key *row, weir_str prefix)
+static void range_open(struct range *range, struct rocks *rocks, const struct row_key *row,
+    weir_str prefix)
 {
     range->lower_size = key_size_of(row, prefix);
     range->lower = mem_alloc(2 * range->lower_size);
@@ -244,8 +243,8 @@ static weir_error *clear(struct backend *backend, const struct row_key *row)
     for (; rocksdb_iter_valid(range.iterator); rocksdb_iter_next(range.iterator)) {
         if (++count > CLEAR_ENTRIES_MAX) {
             rocksdb_writebatch_clear(batch);
-            rocksdb_writebatch_delete_range(
-                batch, range.lower, range.lower_size, range.upper, range.upper_size);
+            rocksdb_writebatch_delete_range(batch, range.lower, range.lower_size, range.upper,
+                range.upper_size);
             break;
         }
         size_t size;
@@ -271,9 +270,8 @@ static void seek_group(rocksdb_iterator_t *iterator, uint32_t group, uint32_t st
 
 /* The keys of a state lie together within each group, with other states before and behind: at a key
  * of another state it jumps to where the wanted one must start. */
-static weir_error *scan_keys(
-    const struct rocks *rocks, rocksdb_iterator_t *iterator, uint32_t state, backend_row_fn *each,
-    void *arg)
+static weir_error *scan_keys(const struct rocks *rocks, rocksdb_iterator_t *iterator,
+    uint32_t state, backend_row_fn *each, void *arg)
 {
     seek_group(iterator, rocks->groups.first, state);
     while (rocksdb_iter_valid(iterator)) {
@@ -319,31 +317,33 @@ static void expire(struct backend *backend, const struct backend_expiry *now)
     struct rocks_expiry *expiry = &rocks_of(backend)->expiry;
     atomic_store_explicit(&expiry->now_ms, now->now_ms, memory_order_relaxed);
     atomic_store_explicit(&expiry->watermark_ms, now->watermark_ms, memory_order_relaxed);
-    atomic_store_explicit(
-        &expiry->processing_states, now->processing_states, memory_order_relaxed);
+    atomic_store_explicit(&expiry->processing_states, now->processing_states, memory_order_relaxed);
     atomic_store_explicit(&expiry->event_states, now->event_states, memory_order_relaxed);
 }
 
-/* Is asked for every entry that a compaction rewrites. Thread: RocksDB's. */
+/* What one compaction compares with, from its start to its end. Thread: RocksDB's. */
+struct filter {
+    struct rocks_expiry *expiry;
+    struct backend_expiry at;
+};
+
+/* Is asked for every entry that the compaction rewrites; true: drop it. Thread: RocksDB's. */
 static unsigned char filter_entry(void *arg, int level, const char *key, size_t key_size,
     const char *value, size_t value_size, char **new_value, size_t *new_value_size,
     unsigned char *value_changed)
 {
     (void)level, (void)new_value, (void)new_value_size, (void)value_changed;
-    const struct rocks_expiry *expiry = arg;
-    uint64_t processing =
-        atomic_load_explicit(&expiry->processing_states, memory_order_relaxed);
-    uint64_t event = atomic_load_explicit(&expiry->event_states, memory_order_relaxed);
+    const struct backend_expiry *at = &((const struct filter *)arg)->at;
     uint64_t stored;
-    if ((processing | event) == 0 || key_size < ROCKS_KEY_HEADER || value_size < sizeof(stored))
+    if (key_size < ROCKS_KEY_HEADER || value_size < sizeof(stored))
         return 0;
     uint32_t state = (unsigned char)key[2];
-    if (state >= EXPIRY_STATES_MAX || ((processing | event) >> state & 1) == 0)
+    uint64_t bit = state < EXPIRY_STATES_MAX ? UINT64_C(1) << state : 0;
+    if (((at->processing_states | at->event_states) & bit) == 0)
         return 0;
     memcpy(&stored, value, sizeof(stored));
-    const _Atomic int64_t *time =
-        (processing >> state & 1) != 0 ? &expiry->now_ms : &expiry->watermark_ms;
-    return (int64_t)le64toh(stored) < atomic_load_explicit(time, memory_order_relaxed);
+    int64_t time_ms = (at->processing_states & bit) != 0 ? at->now_ms : at->watermark_ms;
+    return (int64_t)le64toh(stored) < time_ms;
 }
 
 static const char *filter_name(void *arg)
@@ -352,7 +352,34 @@ static const char *filter_name(void *arg)
     return "weir.expiry";
 }
 
-static void filter_destroyed(void *arg)
+static void filter_free(void *arg)
+{
+    struct rocks_expiry *expiry = ((struct filter *)arg)->expiry;
+    mem_free(arg);
+    atomic_fetch_sub(&expiry->filter_count, 1);
+}
+
+/* Called when a compaction starts; NULL: it needs no filter. The count tells `close` that no thread of
+ * RocksDB looks at the expiry any more, and orders what they did before its free. */
+static rocksdb_compactionfilter_t *filter_new(void *arg, rocksdb_compactionfiltercontext_t *context)
+{
+    (void)context;
+    struct rocks_expiry *expiry = arg;
+    atomic_fetch_add(&expiry->filter_count, 1);
+    struct backend_expiry at = { .processing_states = atomic_load(&expiry->processing_states),
+        .event_states = atomic_load(&expiry->event_states),
+        .now_ms = atomic_load(&expiry->now_ms),
+        .watermark_ms = atomic_load(&expiry->watermark_ms) };
+    if ((at.processing_states | at.event_states) == 0) {
+        atomic_fetch_sub(&expiry->filter_count, 1);
+        return NULL;
+    }
+    struct filter *filter = mem_alloc(sizeof(*filter));
+    *filter = (struct filter){ .expiry = expiry, .at = at };
+    return rocksdb_compactionfilter_create(filter, filter_free, filter_entry, filter_name);
+}
+
+static void factory_freed(void *arg)
 {
     (void)arg; /* part of struct rocks */
 }
@@ -365,7 +392,6 @@ static void free_parts(struct rocks *rocks)
     rocksdb_readoptions_destroy(rocks->read);
     if (rocks->options != NULL)
         rocksdb_options_destroy(rocks->options);
-    rocksdb_compactionfilter_destroy(rocks->filter);
     pthread_mutex_destroy(&rocks->stored.lock);
     arena_release(&rocks->stored.arena);
     mem_free(rocks->key);
@@ -384,6 +410,7 @@ static void close(struct backend *backend)
         rocksdb_checkpoint_object_destroy(rocks->checkpoint);
     if (rocks->db != NULL)
         rocksdb_close(rocks->db);
+    ASSERT(atomic_load(&rocks->expiry.filter_count) == 0);
     weir_error_free(os_remove_tree(rocks->directory)); /* rubbish at worst, in a work directory */
     free_parts(rocks);
 }
@@ -401,8 +428,6 @@ static struct rocks *new_rocks(const struct backend_options *options)
     rocks->read = rocksdb_readoptions_create();
     rocks->write = rocksdb_writeoptions_create();
     rocksdb_writeoptions_disable_WAL(rocks->write, 1);
-    rocks->filter = rocksdb_compactionfilter_create(
-        &rocks->expiry, filter_destroyed, filter_entry, filter_name);
     ASSERT(pthread_mutex_init(&rocks->stored.lock, NULL) == 0);
     return rocks;
 }
@@ -410,7 +435,10 @@ static struct rocks *new_rocks(const struct backend_options *options)
 static weir_error *open_database(struct rocks *rocks, const struct backend_options *options,
     const struct backend_source *sources, uint32_t source_count)
 {
-    WEIR_TRY(rocks_options_new(options->memory_size, rocks->filter, &rocks->options));
+    WEIR_TRY(rocks_options_new(options->memory_size, &rocks->options));
+    rocksdb_options_set_compaction_filter_factory(rocks->options,
+        rocksdb_compactionfilterfactory_create(&rocks->expiry, factory_freed, filter_new,
+            filter_name));
     WEIR_TRY(os_remove_tree(rocks->directory)); /* what an unclean end of ours has left */
     WEIR_TRY(os_make_dirs(rocks->directory));
     WEIR_TRY(rocks_restore(rocks, sources, source_count));
@@ -435,8 +463,8 @@ static weir_error *open(const struct backend_options *options, const struct back
     return NULL;
 }
 
-static weir_error *snapshot(
-    struct backend *backend, uint64_t checkpoint, struct backend_snapshot **result)
+static weir_error *snapshot(struct backend *backend, uint64_t checkpoint,
+    struct backend_snapshot **result)
 {
     unpin(rocks_of(backend));
     return rocks_snapshot(backend, checkpoint, result);
@@ -458,8 +486,8 @@ static uint64_t property(const struct rocks *rocks, const char *name)
 static uint64_t size(struct backend *backend)
 {
     const struct rocks *rocks = rocks_of(backend);
-    return property(rocks, "rocksdb.cur-size-all-mem-tables")
-        + property(rocks, "rocksdb.total-sst-files-size");
+    return property(rocks, "rocksdb.cur-size-all-mem-tables") +
+           property(rocks, "rocksdb.total-sst-files-size");
 }
 
 const struct backend_class backend_rocksdb = { .name = "rocksdb",

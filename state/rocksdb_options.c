@@ -23,7 +23,8 @@ static const struct option table[] = {
         "halves files, so checkpoints too; get and put cost the same as without (libraries.md)" },
     { "compaction_style", "kCompactionStyleLevel", "point reads look at one file a level" },
     { "level_compaction_dynamic_level_bytes", "true", "10 % space on top instead of up to 100 %" },
-    { "target_file_size_base", "33554432", "32 MiB: a smaller piece to upload again after a change" },
+    { "target_file_size_base", "33554432",
+        "32 MiB: a smaller piece to upload again after a change" },
     { "max_background_jobs", "2", "one flush, one compaction; the threads are the process's" },
     { "max_file_opening_threads", "1", "opening must not start 16 threads for each subtask" },
     { "max_open_files", "-1", "files stay open: index and filters are in the shared cache anyway" },
@@ -34,6 +35,8 @@ static const struct option table[] = {
     { "avoid_unnecessary_blocking_io", "true", "old files are deleted behind the task's back" },
     { "bytes_per_sync", "1048576", "spreads a flush over time: the fsync at its end is short" },
     { "skip_stats_update_on_db_open", "true", "a restore opens every file otherwise" },
+    { "periodic_compaction_seconds", "2592000",
+        "30 days: what has expired goes by then, even from files that nothing else touches" },
     { "stats_dump_period_sec", "0", "no thread that wakes up to write statistics" },
     { "stats_persist_period_sec", "0", "the same" },
     { "info_log_level", "WARN_LEVEL", "its log is for trouble only" },
@@ -80,8 +83,8 @@ static void set_table_format(rocksdb_options_t *options)
     rocksdb_block_based_table_options_t *blocks = rocksdb_block_based_options_create();
     rocksdb_block_based_options_set_block_cache(blocks, shared_cache());
     /* 10 bits a key: a miss, and a new key is one, costs 0.6-1.6 us instead of a read a level */
-    rocksdb_block_based_options_set_filter_policy(
-        blocks, rocksdb_filterpolicy_create_bloom_full(10));
+    rocksdb_block_based_options_set_filter_policy(blocks,
+        rocksdb_filterpolicy_create_bloom_full(10));
     /* in the cache and so within its limit, but evicted last; level 0 is read by every get */
     rocksdb_block_based_options_set_cache_index_and_filter_blocks(blocks, 1);
     rocksdb_block_based_options_set_cache_index_and_filter_blocks_with_high_priority(blocks, 1);
@@ -99,8 +102,7 @@ static uint64_t memtable_size(uint64_t memory_size)
     return size > MEMTABLE_SIZE_MAX ? MEMTABLE_SIZE_MAX : size;
 }
 
-weir_error *rocks_options_new(
-    uint64_t memory_size, rocksdb_compactionfilter_t *filter, rocksdb_options_t **options)
+weir_error *rocks_options_new(uint64_t memory_size, rocksdb_options_t **options)
 {
     weir_buffer *text = weir_buffer_new(OPTIONS_TEXT_MAX);
     for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++)
@@ -119,7 +121,5 @@ weir_error *rocks_options_new(
         return rocks_error(message, "set the options of a", "database");
     }
     set_table_format(*options);
-    if (filter != NULL)
-        rocksdb_options_set_compaction_filter(*options, filter);
     return NULL;
 }

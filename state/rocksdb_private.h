@@ -31,10 +31,11 @@
 
 #define ROCKS_KEY_HEADER 7u
 
-/* What the compaction filter asks. Thread: task writes, RocksDB's threads read. */
+/* What compactions may drop. Thread: task writes, RocksDB's threads read and count. */
 struct rocks_expiry {
     _Atomic uint64_t processing_states, event_states;
     _Atomic int64_t now_ms, watermark_ms;
+    _Atomic uint32_t filter_count; /* of compactions under way */
 };
 
 /* The .sst files of the last snapshot that was written, sorted by name: what the next one need not
@@ -53,7 +54,6 @@ struct rocks {
     rocksdb_t *db;
     rocksdb_checkpoint_t *checkpoint;
     rocksdb_options_t *options;
-    rocksdb_compactionfilter_t *filter;
     rocksdb_readoptions_t *read;
     rocksdb_writeoptions_t *write;
     rocksdb_pinnableslice_t *pinned; /* what the last get gave; NULL: nothing */
@@ -81,20 +81,19 @@ bool rocks_parse_key(const char *bytes, size_t size, struct row_key *row, weir_s
 
 /* -- options, rocksdb_options.c ------------------------------------------------------------------ */
 
-/* `filter` may be NULL. Free with rocksdb_options_destroy. */
-weir_error *rocks_options_new(uint64_t memory_size, rocksdb_compactionfilter_t *filter,
-    rocksdb_options_t **options) WEIR_MUST_USE;
+/* Free with rocksdb_options_destroy. */
+weir_error *rocks_options_new(uint64_t memory_size, rocksdb_options_t **options) WEIR_MUST_USE;
 
 /* -- snapshots, rocksdb_snapshot.c --------------------------------------------------------------- */
 
-weir_error *rocks_snapshot(
-    struct backend *backend, uint64_t checkpoint, struct backend_snapshot **snapshot);
+weir_error *rocks_snapshot(struct backend *backend, uint64_t checkpoint,
+    struct backend_snapshot **snapshot);
 weir_error *rocks_snapshot_write(struct backend_snapshot *snapshot, struct arena *arena,
     struct state_file **files, uint32_t *file_count);
 void rocks_snapshot_free(struct backend_snapshot *snapshot);
 /* Remembers which files need not be stored again. The list is copied. */
-void rocks_stored_set(
-    struct rocks_stored *stored, const struct state_file *files, uint32_t file_count);
+void rocks_stored_set(struct rocks_stored *stored, const struct state_file *files,
+    uint32_t file_count);
 bool rocks_is_sst(const char *name);
 
 /* -- restore, rocksdb_restore.c ------------------------------------------------------------------ */

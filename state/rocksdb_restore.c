@@ -34,8 +34,8 @@ static weir_error *check_name(const struct state_file *file)
         file->path, file->name);
 }
 
-static weir_error *fetch_all(
-    const struct rocks *rocks, const struct backend_source *source, const char *directory)
+static weir_error *fetch_all(const struct rocks *rocks, const struct backend_source *source,
+    const char *directory)
 {
     ASSERT(rocks->checkpoint_dir != NULL);
     WEIR_TRY(os_make_dirs(directory));
@@ -84,8 +84,7 @@ static weir_error *sorter_open(struct sorter *sorter)
 {
     if (sorter->path_count == sorter->path_capacity) {
         sorter->path_capacity = sorter->path_capacity == 0 ? 16 : sorter->path_capacity * 2;
-        sorter->paths =
-            mem_realloc(sorter->paths, sorter->path_capacity * sizeof(*sorter->paths));
+        sorter->paths = mem_realloc(sorter->paths, sorter->path_capacity * sizeof(*sorter->paths));
     }
     char *path = mem_printf("%s/sorted-%zu", sorter->rocks->directory, sorter->path_count);
     sorter->paths[sorter->path_count++] = path;
@@ -123,8 +122,7 @@ static weir_error *sorter_add(struct sorter *sorter, uint32_t group, weir_str ke
         WEIR_TRY(sorter_open(sorter));
     sorter->group = group;
     char *message = NULL;
-    rocksdb_sstfilewriter_put(
-        sorter->writer, key.data, key.size, value.data, value.size, &message);
+    rocksdb_sstfilewriter_put(sorter->writer, key.data, key.size, value.data, value.size, &message);
     return rocks_error(message, "write", sorter->paths[sorter->path_count - 1]);
 }
 
@@ -164,8 +162,8 @@ static weir_error *not_a_key(const char *directory, size_t size)
         directory, size);
 }
 
-static weir_error *copy_entries(
-    struct sorter *sorter, rocksdb_iterator_t *iterator, const char *directory)
+static weir_error *copy_entries(struct sorter *sorter, rocksdb_iterator_t *iterator,
+    const char *directory)
 {
     for (; rocksdb_iter_valid(iterator); rocksdb_iter_next(iterator)) {
         weir_str key, value, entry;
@@ -204,13 +202,12 @@ static weir_error *copy_range(struct sorter *sorter, rocksdb_t *db, struct group
     return error;
 }
 
-static weir_error *copy_source(
-    struct sorter *sorter, const struct backend_source *source, const char *directory)
+static weir_error *copy_source(struct sorter *sorter, const struct backend_source *source,
+    const char *directory)
 {
     WEIR_TRY(fetch_all(sorter->rocks, source, directory));
     char *message = NULL;
-    rocksdb_t *db =
-        rocksdb_open_for_read_only(sorter->rocks->options, directory, 0, &message);
+    rocksdb_t *db = rocksdb_open_for_read_only(sorter->rocks->options, directory, 0, &message);
     WEIR_TRY(rocks_error(message, "open the restored database", directory));
     weir_error *error = copy_range(sorter, db, source->groups, directory);
     rocksdb_close(db);
@@ -219,20 +216,19 @@ static weir_error *copy_source(
 
 static int compare_sources(const void *a, const void *b)
 {
-    const struct backend_source *const *left = a, *const *right = b;
-    return ((*left)->groups.first > (*right)->groups.first)
-        - ((*left)->groups.first < (*right)->groups.first);
+    const struct backend_source *left = a, *right = b;
+    return (left->groups.first > right->groups.first) - (left->groups.first < right->groups.first);
 }
 
 /* Sources in the order of their groups make one sorted stream, for no group is in two. */
-static weir_error *copy_sources(struct sorter *sorter, const struct backend_source **sources,
+static weir_error *copy_sources(struct sorter *sorter, struct backend_source *sources,
     uint32_t source_count)
 {
     struct rocks *rocks = sorter->rocks;
     qsort(sources, source_count, sizeof(*sources), compare_sources);
     for (uint32_t i = 0; i < source_count; i++) {
         char *directory = mem_printf("%s/restore-%u", rocks->directory, i);
-        weir_error *error = copy_source(sorter, sources[i], directory);
+        weir_error *error = copy_source(sorter, &sources[i], directory);
         if (error == NULL)
             error = os_remove_tree(directory);
         mem_free(directory);
@@ -243,21 +239,21 @@ static weir_error *copy_sources(struct sorter *sorter, const struct backend_sour
     return sorter_ingest(sorter);
 }
 
-weir_error *rocks_restore(
-    struct rocks *rocks, const struct backend_source *sources, uint32_t source_count)
+weir_error *rocks_restore(struct rocks *rocks, const struct backend_source *sources,
+    uint32_t source_count)
 {
-    const struct backend_source **wanted = mem_alloc_array(source_count + 1, sizeof(*wanted));
+    struct backend_source *wanted = mem_alloc_array(source_count + 1, sizeof(*wanted));
     uint32_t count = 0;
     for (uint32_t i = 0; i < source_count; i++)
         if (group_range_overlaps(sources[i].groups, rocks->groups))
-            wanted[count++] = &sources[i];
+            wanted[count++] = sources[i];
     weir_error *error;
     if (count == 0) {
         ASSERT(source_count == 0); /* backend_check_sources */
         error = open_database(rocks, true);
-    } else if (count == 1 && wanted[0]->groups.first == rocks->groups.first
-        && wanted[0]->groups.last == rocks->groups.last) {
-        error = open_in_place(rocks, wanted[0]);
+    } else if (count == 1 && wanted[0].groups.first == rocks->groups.first &&
+               wanted[0].groups.last == rocks->groups.last) {
+        error = open_in_place(rocks, &wanted[0]);
     } else {
         struct sorter sorter = { .rocks = rocks, .env = rocksdb_envoptions_create() };
         error = copy_sources(&sorter, wanted, count);

@@ -32,8 +32,8 @@ static struct rocks_frozen *frozen_of(struct backend_snapshot *snapshot)
     return (struct rocks_frozen *)(void *)snapshot;
 }
 
-weir_error *rocks_snapshot(
-    struct backend *backend, uint64_t checkpoint, struct backend_snapshot **snapshot)
+weir_error *rocks_snapshot(struct backend *backend, uint64_t checkpoint,
+    struct backend_snapshot **snapshot)
 {
     struct rocks *rocks = (struct rocks *)(void *)backend;
     ASSERT(rocks->checkpoint_dir != NULL);
@@ -70,8 +70,8 @@ static struct state_file copy_file(struct arena *arena, const struct state_file 
 }
 
 /* Under the lock, or while nobody else knows of it. */
-static void replace_stored(
-    struct rocks_stored *stored, const struct state_file *files, uint32_t file_count)
+static void replace_stored(struct rocks_stored *stored, const struct state_file *files,
+    uint32_t file_count)
 {
     arena_release(&stored->arena);
     arena_init(&stored->arena, 4096, SIZE_MAX / 2);
@@ -82,8 +82,8 @@ static void replace_stored(
             stored->files[stored->file_count++] = copy_file(&stored->arena, &files[i]);
 }
 
-void rocks_stored_set(
-    struct rocks_stored *stored, const struct state_file *files, uint32_t file_count)
+void rocks_stored_set(struct rocks_stored *stored, const struct state_file *files,
+    uint32_t file_count)
 {
     pthread_mutex_lock(&stored->lock);
     replace_stored(stored, files, file_count);
@@ -106,8 +106,7 @@ static const struct state_file *find_stored(const struct rocks_stored *stored, c
 static bool is_stored(struct rocks *rocks, const char *name, const char *path, struct arena *arena,
     struct state_file *file)
 {
-    const struct state_file *known =
-        rocks_is_sst(name) ? find_stored(&rocks->stored, name) : NULL;
+    const struct state_file *known = rocks_is_sst(name) ? find_stored(&rocks->stored, name) : NULL;
     if (known == NULL || !state_file_exists(rocks->checkpoint_dir, known))
         return false;
     struct os_stat stat = { 0 };
@@ -126,8 +125,7 @@ static weir_error *store_one(const struct rocks_frozen *frozen, const char *name
     char *path = mem_printf("%s/%s", frozen->directory, name);
     weir_error *error = NULL;
     if (!is_stored(rocks, name, path, arena, file))
-        error =
-            state_file_add(path, rocks->checkpoint_dir, rocks->attempt, name, arena, file);
+        error = state_file_add(path, rocks->checkpoint_dir, rocks->attempt, name, arena, file);
     mem_free(path);
     return error;
 }

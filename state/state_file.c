@@ -105,19 +105,19 @@ bool state_file_attempt(const char *file_name, uint64_t *attempt)
     uint64_t ignored;
     if (strncmp(file_name, "tmp-", 4) == 0) {
         file_name += 4;
-        return parse_number(&file_name, 10, '-', attempt)
-            && parse_number(&file_name, 16, '\0', &ignored);
+        return parse_number(&file_name, 10, '-', attempt) &&
+               parse_number(&file_name, 16, '\0', &ignored);
     }
-    return parse_number(&file_name, 16, '-', &ignored)
-        && parse_number(&file_name, 10, '-', &ignored)
-        && parse_number(&file_name, 10, '\0', attempt);
+    return parse_number(&file_name, 16, '-', &ignored) &&
+           parse_number(&file_name, 10, '-', &ignored) &&
+           parse_number(&file_name, 10, '\0', attempt);
 }
 
 /* A path of a list that was read from disk must not lead out of the checkpoint directory. */
 static weir_error *check_path(const struct state_file *file)
 {
-    bool climbs = strcmp(file->path, "..") == 0 || strncmp(file->path, "../", 3) == 0
-        || strstr(file->path, "/../") != NULL;
+    bool climbs = strcmp(file->path, "..") == 0 || strncmp(file->path, "../", 3) == 0 ||
+                  strstr(file->path, "/../") != NULL;
     size_t size = strlen(file->path);
     climbs = climbs || (size >= 3 && strcmp(file->path + size - 3, "/..") == 0);
     if (size == 0 || file->path[0] == '/' || climbs)
@@ -193,7 +193,8 @@ weir_error *state_file_add(const char *from, const char *checkpoint_dir, uint64_
     }
     if (error == NULL)
         return NULL;
-    weir_error_free(os_remove(temporary)); /* rubbish at worst: the first error is the one to tell */
+    weir_error_free(
+        os_remove(temporary)); /* rubbish at worst: the first error is the one to tell */
     return weir_error_wrap(error, "cannot store the state file '%s'", name);
 }
 

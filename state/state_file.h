@@ -16,8 +16,8 @@
 #ifndef WEIR_STATE_STATE_FILE_H
 #define WEIR_STATE_STATE_FILE_H
 
-#include <stdint.h>
 #include <weir/error.h>
+#include <stdint.h>
 
 struct arena;
 

@@ -1,5 +1,5 @@
 #!/bin/bash
-# Run every benchmark of build/bin and collect bench/RESULTS.tsv: name, value, unit, goal, ok|short.
+# Run every benchmark (build/bin/bench_*, bench/*.py) and collect bench/RESULTS.tsv: name, value, unit, goal, ok|short.
 # T=<text> runs only the benchmarks whose name contains it, and then leaves the collection alone.
 set -euo pipefail
 
@@ -11,9 +11,9 @@ trap 'rm -f "$collected"' EXIT
 
 printf 'name\tvalue\tunit\tgoal\tverdict\n' > "$collected"
 failed=0
-for program in build/bin/bench_*"${T:-}"*; do
+for program in build/bin/bench_*"${T:-}"* bench/*"${T:-}"*.py; do
     [ -x "$program" ] || continue
-    echo "---- ${program#build/bin/}" >&2
+    echo "---- $(basename "$program")" >&2
     # Lines without four tabs are remarks for the reader of the terminal.
     if ! timeout "${BENCH_SECONDS:-600}" "$program" | tee /dev/stderr |
         awk -F '\t' 'NF == 5' >> "$collected"; then

@@ -52,7 +52,7 @@ struct weir_format_class {
     /* Plan time: does it fit the type? Every mistake in one error. NULL: always. */
     weir_error *(*validate)(const struct weir_format *format);
     /* Bytes to record. `record` is zeroed; its strings may point into the message or into `scratch`
-     * (from weir_decode_scratch), both valid until the batch has been handled. A WEIR_E_DATA error
+     * (from weir_scratch), both valid until the batch has been handled. A WEIR_E_DATA error
      * makes the message a dead letter. NULL: cannot decode. */
     weir_error *(*decode)(const struct weir_format *format, weir_ctx *ctx,
         const struct weir_message *message, void *record);
@@ -83,6 +83,10 @@ WEIR_API void weir_item_add(weir_ctx *ctx, weir_str name, weir_str value);
 /* For a connector that contains others: from here on item names are written with this prefix (static
  * text), and only items with it are seen, without it. "" takes it away. */
 WEIR_API void weir_item_scope(weir_ctx *ctx, const char *prefix);
+/* In snapshot: what the restored checkpoint has in this scope goes into this one, too, shared out
+ * between the subtasks. For what is not open in every subtask yet: an item of the same name that any
+ * subtask adds itself counts instead, so it does no harm where it is. */
+WEIR_API void weir_item_carry(weir_ctx *ctx);
 /* In snapshot: makes a finished, synced file part of the checkpoint; `path` lies in
  * weir_staging_dir and stays the connector's to delete: the checkpoint has its own link or copy, kept
  * and verified at restore as long as a checkpoint refers to it. File names must differ between
@@ -91,6 +95,11 @@ WEIR_API void weir_file_add(weir_ctx *ctx, const char *path);
 /* In open: where a file of the restored checkpoint now lies, by its file name (the last part of what
  * weir_file_add was given); NULL: it has none such. Read-only: other checkpoints may share it. */
 WEIR_API const char *weir_file_find(const weir_ctx *ctx, weir_str file_name);
+
+/* In snapshot: a finished file outside of weir_staging_dir that must be durable, and its name in its
+ * directory, too, before the checkpoint can complete: a worker syncs both. A sync that fails fails the
+ * task, because what the file holds is unknown then, and a second sync would tell nothing. */
+WEIR_API void weir_sync_add(weir_ctx *ctx, const char *path);
 
 WEIR_API const char *weir_job_name_of(const weir_ctx *ctx);
 WEIR_API const char *weir_uid_of(const weir_ctx *ctx); /* of the source, sink or operator */
@@ -125,9 +134,15 @@ enum weir_source_status {
     WEIR_SOURCE_FINISHED /* nothing ever again */
 };
 
+/* A connector call as a value: it may be returned, stored and passed on; weir_source copies what it
+ * needs. Make one with weir_source_of: the options are inside, so nothing is left behind in a block. */
+#define WEIR_OPTIONS_SIZE_MAX 128
 struct weir_source {
     const struct weir_source_class *source_class;
-    const void *options;
+    const void
+        *options; /* of options_size bytes, somewhere that lives; NULL: they are in `stored` */
+    size_t stored_size; /* 0: nothing is stored */
+    _Alignas(16) char stored[WEIR_OPTIONS_SIZE_MAX];
 };
 
 struct weir_source_class {
@@ -145,6 +160,19 @@ struct weir_source_class {
     /* Records between what was emitted and the end of the input as now known; -1: unknown. */
     int64_t (*lag)(weir_ctx *ctx, void *instance);
 };
+
+/* Copies options_size bytes of options into the value. More than WEIR_OPTIONS_SIZE_MAX are not stored,
+ * which the plan reports. */
+static inline struct weir_source weir_source_of(const struct weir_source_class *source_class,
+    const void *options)
+{
+    struct weir_source source = { .source_class = source_class };
+    if (source_class->options_size <= sizeof(source.stored)) {
+        source.stored_size = source_class->options_size;
+        memcpy(source.stored, options, source.stored_size);
+    }
+    return source;
+}
 
 /* Declares a split (a partition, a file): its number is the handle for the calls below and its
  * watermark counts from now on. Finished splits no longer count. Idle: known to have no more now. */
@@ -167,9 +195,12 @@ WEIR_API void weir_source_reject(weir_ctx *ctx, const struct weir_message *messa
 
 /* -- sinks -------------------------------------------------------------------------------------- */
 
+/* As struct weir_source; made by weir_sink_of. */
 struct weir_sink {
     const struct weir_sink_class *sink_class;
     const void *options;
+    size_t stored_size;
+    _Alignas(16) char stored[WEIR_OPTIONS_SIZE_MAX];
 };
 
 struct weir_sink_class {
@@ -191,6 +222,17 @@ struct weir_sink_class {
 
 /* The type of the records that reach a sink: what the format of a sink for any type is made of. */
 WEIR_API const struct weir_type *weir_in_type(const weir_ctx *ctx);
+static inline struct weir_sink weir_sink_of(const struct weir_sink_class *sink_class,
+    const void *options)
+{
+    struct weir_sink sink = { .sink_class = sink_class };
+    if (sink_class->options_size <= sizeof(sink.stored)) {
+        sink.stored_size = sink_class->options_size;
+        memcpy(sink.stored, options, sink.stored_size);
+    }
+    return sink;
+}
+
 /* Runs the format's encode into the ctx's buffers; the views in `message` are valid until the next
  * call. Over `size_max` bytes of key and value: WEIR_E_DATA "too-large". */
 WEIR_API weir_error *weir_sink_encode(weir_ctx *ctx, const struct weir_format *format,
@@ -227,9 +269,11 @@ struct weir_kafka_sink_options {
 WEIR_API struct weir_sink weir_kafka_sink_with(const struct weir_kafka_sink_options *options);
 #define weir_kafka_sink(...) weir_kafka_sink_with(&(struct weir_kafka_sink_options){ __VA_ARGS__ })
 
-/* The regular files directly in a directory (or one file), each a split; names ending in .gz are
- * unpacked. Records are lines, without their line feed; an empty line is a record. A CSV format
- * skips `header_lines`. */
+/* The regular files directly in a directory (or one file), each a split, read once, one after the other
+ * by name; names ending in .gz are unpacked, names starting with a dot left out. Records are lines,
+ * without their line feed; an empty line is a record. The first `header_lines` of each file are passed
+ * over. A file that was not begun holds the watermark back. Files that are added are found at the next
+ * start of the job. */
 struct weir_file_source_options {
     const char *path;
     struct weir_format format;
@@ -242,7 +286,9 @@ WEIR_API struct weir_source weir_file_source_with(const struct weir_file_source_
 
 /* Files in a directory, exactly once: <prefix>-<checkpoint>-<subtask>.<suffix>, each written under a
  * dot name and renamed when its checkpoint is complete. A record is its value and a line feed; with
- * `with_key` it is key TAB value. */
+ * `with_key` it is key TAB value, and a null value is written as nothing. What would break that is a
+ * bad record, "unframeable". Needs a directory or prefix of its own: output of another run in it, or
+ * from behind the restored checkpoint, stops the job. */
 struct weir_file_sink_options {
     const char *path;
     const char *prefix; /* NULL: "part" */

@@ -1,4 +1,5 @@
-/* json.h -- JSON for jobs with a format of their own: a strict pull reader, and the writing of values.
+/* json.h -- JSON for jobs with a format of their own: a strict pull reader, and the writing of
+ * values.
  *
  *     struct weir_json_reader json;
  *     weir_json_open(&json, message->value);
@@ -16,15 +17,15 @@
  *             weir_json_offset(&json));
  *
  * The reader accepts exactly RFC 8259 in valid UTF-8, up to 64 levels deep, without a byte order
- * mark; an escape that is half a surrogate pair is refused, raw U+0000 to U+001F in strings too. It
- * never allocates, never copies, and needs no terminator: strings and numbers are views of the bytes
- * as written, which the caller keeps.
+ * mark; an escape that is half a surrogate pair is refused, raw U+0000 to U+001F in strings too.
+ * It never allocates, never copies, and needs no terminator: strings and numbers are views of the
+ * bytes as written, which the caller keeps.
  *
  * Errors stick. After one, value gives WEIR_JSON_ERROR and member and element give false, so loops
- * end by themselves and one look at weir_json_end is enough. weir_json_open checks the UTF-8 of all
- * bytes first, so "bad-utf8" wins over "bad-json" wherever either is. What the values mean is the
- * caller's business: to report a wrong value only when the whole text is good JSON, remember it and go
- * on reading.
+ * end by themselves and one look at weir_json_end is enough. weir_json_open checks the UTF-8 of
+ * all bytes first, so "bad-utf8" wins over "bad-json" wherever either is. What the values mean is
+ * the caller's business: to report a wrong value only when the whole text is good JSON, remember
+ * it and go on reading.
  *
  * Repeated names are not noticed: each is given when it comes.
  *
@@ -74,7 +75,8 @@ WEIR_API bool weir_json_member_if(struct weir_json_reader *json, weir_str name);
 WEIR_API bool weir_json_element(struct weir_json_reader *json);
 /* Passes over the rest of a value just begun, checking it: nothing but for objects and arrays. */
 WEIR_API void weir_json_skip(struct weir_json_reader *json, enum weir_json_kind kind);
-/* True when the value has ended, only white space follows, and all of it was right. */
+/* True when only white space follows the value and all of it was right. Every object and array that
+ * was begun must have been read to its end or skipped (asserted), unless there was an error. */
 WEIR_API bool weir_json_end(struct weir_json_reader *json);
 
 WEIR_API const char *weir_json_reason(const struct weir_json_reader *json); /* or NULL */
@@ -82,8 +84,8 @@ WEIR_API size_t weir_json_offset(const struct weir_json_reader *json);      /* w
 
 /* Is the last name or string this one, escapes undone? */
 WEIR_API bool weir_json_is(const struct weir_json_reader *json, weir_str text);
-/* Undoes the escapes of the last name or string; `out` has room for text.size bytes, which is always
- * enough. Gives the size. */
+/* Undoes the escapes of the last name or string; `out` has room for text.size bytes, which is
+ * always enough. Gives the size. */
 WEIR_API size_t weir_json_unescape(const struct weir_json_reader *json, char *out);
 /* What the last name or string means: a view of the text, or, with escapes, of scratch. */
 static inline weir_str weir_json_string(const struct weir_json_reader *json, weir_ctx *ctx)
@@ -94,16 +96,16 @@ static inline weir_str weir_json_string(const struct weir_json_reader *json, wei
     return (weir_str){ .data = out, .size = weir_json_unescape(json, out) };
 }
 
-/* A number as written, as a number. False: out of range, or (i64, u64) with fraction or exponent.
- * f64 is correctly rounded; what is too small is 0. "-0" is the integer 0. */
+/* The text of a WEIR_JSON_NUMBER as a number. False: out of range, or (i64, u64) with fraction or
+ * exponent. f64 is correctly rounded; what is too small is 0. "-0" is the integer 0. */
 WEIR_API bool weir_json_to_i64(weir_str number, int64_t *value);
 WEIR_API bool weir_json_to_u64(weir_str number, uint64_t *value);
 WEIR_API bool weir_json_to_f64(weir_str number, double *value);
 
 /* -- writing ----------------------------------------------------------------------------------
  * Values, appended; braces, commas and colons are the caller's. In strings only what must be is
- * escaped: \" \\ \b \f \n \r \t, and the other bytes below 0x20 as \u00xx; what is not UTF-8 becomes
- * U+FFFD, so the output is always JSON. */
+ * escaped: \" \\ \b \f \n \r \t, and the other bytes below 0x20 as \u00xx; what is not UTF-8
+ * becomes U+FFFD, so the output is always JSON. */
 WEIR_API void weir_json_put_string(weir_buffer *buffer, weir_str text); /* NULL data: null */
 WEIR_API void weir_json_put_i64(weir_buffer *buffer, int64_t value);
 WEIR_API void weir_json_put_u64(weir_buffer *buffer, uint64_t value);

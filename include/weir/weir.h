@@ -1,8 +1,8 @@
 /* weir.h -- everything a job needs: include this one.
  *
  * Read job.h first (how a job is written), then operator.h (what an operator may do), type.h (what a
- * record is) and connector.h (sources, sinks, formats). testing.h is for tests of operators and is
- * included on its own. */
+ * record is) and connector.h (sources, sinks, formats). testing.h (tests of operators)
+ * and json.h (formats of a job's own) are included on their own. */
 #ifndef WEIR_WEIR_H
 #define WEIR_WEIR_H
 

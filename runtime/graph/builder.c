@@ -151,8 +151,12 @@ static weir_stream *node_stream(weir_job *job, struct graph_node *node)
     return stream;
 }
 
-static const void *copy_options(weir_job *job, const void *options, size_t size)
+/* NULL: there are none although the class has some (graph_has_options). */
+static const void *copy_options(weir_job *job, const void *options, const char *stored,
+    size_t stored_size, size_t size)
 {
+    if (options == NULL && stored_size > 0)
+        options = stored;
     return options == NULL || size == 0 ? options : arena_dup(&job->arena, options, size);
 }
 
@@ -165,7 +169,8 @@ weir_stream *weir_source(weir_job *job, const char *name, struct weir_source sou
     node->uid = node->name;
     node->source = source;
     if (source.source_class != NULL)
-        node->source.options = copy_options(job, source.options, source.source_class->options_size);
+        node->source.options = copy_options(job, source.options, source.stored, source.stored_size,
+            source.source_class->options_size);
     weir_stream *stream = node_stream(job, node);
     stream->is_broken = stream->type == NULL; /* plan_validate says why */
     return stream;
@@ -201,7 +206,8 @@ void weir_sink(weir_stream *in, const char *name, struct weir_sink sink)
     node->uid = node->name;
     node->sink = sink;
     if (sink.sink_class != NULL)
-        node->sink.options = copy_options(in->job, sink.options, sink.sink_class->options_size);
+        node->sink.options = copy_options(in->job, sink.options, sink.stored, sink.stored_size,
+            sink.sink_class->options_size);
 }
 
 /* -- options ---------------------------------------------------------------------------------- */

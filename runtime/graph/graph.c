@@ -1,4 +1,5 @@
-/* graph.c -- small questions about nodes, branches and types that every part of the builder asks. */
+/* graph.c -- small questions about nodes, branches and types that every part of the builder
+ * asks. */
 #include "runtime/graph/graph_private.h"
 
 #include "base/assert.h"

@@ -2,15 +2,16 @@
  *
  *      node  --output-->  branch, branch, ...  =  stream  --verb-->  node
  *
- * A node is a source, an operator or a sink. A stream is a view: one or more branches, each an output
- * of a node and the way that its records travel on. key_by, rebalance, broadcast, side output and
- * union make a new stream and no node; a verb that makes a node copies the branches of its input into
- * the node, so edges live in the node they lead to.
+ * A node is a source, an operator or a sink. A stream is a view: one or more branches, each an
+ * output of a node and the way that its records travel on. key_by, rebalance, broadcast, side
+ * output and union make a new stream and no node; a verb that makes a node copies the branches of
+ * its input into the node, so edges live in the node they lead to.
  *
- * A verb needs its input first, so inputs have smaller indexes than what reads them: the order of the
- * nodes is topological, and no cycle can be written.
+ * A verb needs its input first, so inputs have smaller indexes than what reads them: the order of
+ * the nodes is topological, and no cycle can be written.
  *
- * Thread: the one that builds; immutable when plan_build has begun. Prefixes: graph_, stream_, plan_ */
+ * Thread: the one that builds; immutable when plan_build has begun.
+ * Prefixes: graph_, stream_, plan_ */
 #ifndef WEIR_GRAPH_PRIVATE_H
 #define WEIR_GRAPH_PRIVATE_H
 
@@ -59,7 +60,8 @@ struct graph_node {
     struct weir_key key;
 };
 
-/* Thread: the builder's. A broken stream (an earlier mistake) is accepted everywhere, in silence. */
+/* Thread: the builder's. A broken stream (an earlier mistake) is accepted everywhere, in
+ * silence. */
 struct weir_stream {
     weir_job *job;
     struct graph_branch *branches;

@@ -55,8 +55,8 @@ static void decide_uids(weir_job *job, struct plan_node *nodes)
 
 /* -- parallelism and slot groups -------------------------------------------------------------- */
 
-/* No hint can be given to a sink, so it does as its inputs do, if they agree: that is how a job gets
- * one writer, or a sink in a slot of its own. */
+/* No hint can be given to a sink, so it does as its inputs do, if they agree: that is how a job
+ * gets one writer, or a sink in a slot of its own. */
 static void follow_inputs(const struct plan_node *nodes, struct plan_node *sink)
 {
     const struct graph_node *node = sink->node;

@@ -2,19 +2,20 @@
  *
  *      builder (verbs of job.h)  ->  graph: nodes and edges as written  ->  plan
  *
- * The plan groups operators into vertices: operators of one vertex are chained, one subtask runs them
- * all by calls. Between vertices go edges, with a partitioner. Chaining follows Flink's isChainable:
- * same parallelism, one input edge downstream, same slot-sharing group, FORWARD, upstream strategy
- * not NEVER, downstream ALWAYS. A side output or dead-letter stream is an edge of its own and is
- * chained by the same rule.
+ * The plan groups operators into vertices: operators of one vertex are chained, one subtask runs
+ * them all by calls. Between vertices go edges, with a partitioner. Chaining follows Flink's
+ * isChainable: same parallelism, one input edge downstream, same slot-sharing group, FORWARD,
+ * upstream strategy not NEVER, downstream ALWAYS. A side output or dead-letter stream is an edge
+ * of its own and is chained by the same rule.
  *
  * Slots: subtask i of every vertex of a slot-sharing group shares slot i of that group.
  *
- * plan_build checks everything and reports all mistakes in one error, a line each, naming operators
- * as the user wrote them: types that differ along an edge (both names), duplicate uid, state or timers
- * or counters without uid, a stateful operator on an unkeyed stream, a key of another type, an
- * operator without callbacks, a job without sources or sinks, parallelism out of range, a source or
- * sink whose options do not validate, names that are missing. (A cycle cannot be written.)
+ * plan_build checks everything and reports all mistakes in one error, a line each, naming
+ * operators as the user wrote them: types that differ along an edge (both names), duplicate uid,
+ * state or timers or counters without uid, a stateful operator on an unkeyed stream, a key of
+ * another type, an operator without callbacks, a job without sources or sinks, parallelism out of
+ * range, a source or sink whose options do not validate, names that are missing. (A cycle cannot
+ * be written.)
  *
  * Thread: immutable after plan_build; it outlives every task. */
 #ifndef WEIR_GRAPH_PLAN_H
@@ -30,7 +31,7 @@ enum plan_output_kind { PLAN_OUTPUT_MAIN, PLAN_OUTPUT_SIDE, PLAN_OUTPUT_DEAD_LET
 /* Where what an operator emits goes. One operator may have several targets for one output. */
 struct plan_target {
     enum plan_output_kind output;
-    uint32_t side;      /* index into the operator's sides, PLAN_OUTPUT_SIDE */
+    uint32_t side; /* index into the operator's sides, PLAN_OUTPUT_SIDE */
     bool is_chained;
     uint32_t operator_; /* is_chained: index into the vertex's operators, larger than this one's */
     uint32_t edge;      /* else: index into the plan's edges */
@@ -38,27 +39,27 @@ struct plan_target {
 
 struct plan_operator {
     enum plan_operator_kind kind;
-    const char *uid;  /* never NULL; made from the name for stateless operators */
-    const char *name; /* for people, unique in the plan */
+    const char *uid;                /* never NULL; made from the name for stateless operators */
+    const char *name;               /* for people, unique in the plan */
     const struct weir_operator *op; /* PLAN_OPERATOR */
     struct weir_source source;      /* PLAN_SOURCE */
     struct weir_sink sink;          /* PLAN_SINK */
     const void *config;
     const struct weir_type *in, *out; /* NULL: none */
     bool is_keyed;
-    struct weir_key key; /* of the input, is_keyed */
+    struct weir_key key;  /* of the input, is_keyed */
     bool has_keyed_state; /* states or timers: it gets a backend */
     bool has_event_time;  /* PLAN_SOURCE */
     uint32_t event_time_offset;
     int64_t out_of_orderness_ms;
-    bool has_dead_letters; /* connected */
+    bool has_dead_letters;                /* connected */
     uint32_t dead_letters_per_second_max; /* 0: no limit */
     const struct plan_target *targets;
     uint32_t target_count;
 };
 
 struct plan_vertex {
-    const char *name; /* "events -> clean -> dedupe": the operators */
+    const char *name;                      /* "events -> clean -> dedupe": the operators */
     const struct plan_operator *operators; /* 0 is the head */
     uint32_t operator_count;
     uint32_t parallelism;
@@ -104,8 +105,8 @@ struct plan_options {
 weir_error *plan_build(weir_job *job, const struct plan_options *options, const struct plan **plan)
     WEIR_MUST_USE;
 
-/* -- explain*.c: the plan as text (for a terminal), JSON, or Graphviz dot, appended to `out`. The same
- * plan gives the same bytes.
+/* -- explain*.c: the plan as text (for a terminal), JSON, or Graphviz dot, appended to `out`. The
+ * same plan gives the same bytes.
  *
  * JSON, one object and a line feed; `?` may be null:
  *   job, fingerprint (16 hexadecimal digits), max_parallelism, subtasks

@@ -1,9 +1,10 @@
 /* plan_chain.c -- which operators share a vertex, and what lies between the vertices.
  *
- * Flink's rule (StreamingJobGraphGenerator.isChainable): the edge is the only input of what reads it,
- * both have the same parallelism and slot-sharing group, the partitioner is FORWARD, the upstream
- * operator does not refuse chaining (NEVER), the downstream one allows it (ALWAYS; HEAD begins a
- * vertex). A vertex is then a tree: every operator but the head has exactly one input, inside.
+ * Flink's rule (StreamingJobGraphGenerator.isChainable): the edge is the only input of what reads
+ * it, both have the same parallelism and slot-sharing group, the partitioner is FORWARD, the
+ * upstream operator does not refuse chaining (NEVER), the downstream one allows it (ALWAYS; HEAD
+ * begins a vertex). A vertex is then a tree: every operator but the head has exactly one input,
+ * inside.
  *
  * Vertices are numbered by their heads. That is a topological order: an edge between vertices leads
  * to a head, and every operator has a larger index than what it reads and than its own head. */

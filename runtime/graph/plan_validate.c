@@ -1,7 +1,7 @@
 /* plan_validate.c -- what can be wrong with a graph: one small function a rule.
  *
- * A rule adds a mistake and goes on, so that all of them are told at once. Rules about the edges of a
- * node are skipped when an input is broken: the mistake that broke it has been told. */
+ * A rule adds a mistake and goes on, so that all of them are told at once. Rules about the edges
+ * of a node are skipped when an input is broken: the mistake that broke it has been told. */
 #include "runtime/graph/graph_private.h"
 
 #include "base/assert.h"

@@ -111,6 +111,8 @@ static void restore(struct execution *execution)
 
 void execution_start(struct execution *execution)
 {
+    if (execution_is_over(execution)) /* stopped before it began */
+        return;
     ASSERT(execution->state == EXECUTION_CREATED);
     restore(execution);
 }
@@ -162,7 +164,7 @@ static bool is_fatal(const struct execution *execution, enum weir_code code, boo
 {
     if (execution->is_stop_requested || code == WEIR_E_FENCED)
         return true;
-    return !is_retriable && (is_final(code) || !execution->has_run);
+    return !is_retriable && (is_final(code) || execution->is_opening);
 }
 
 static void plan_restart(struct execution *execution, int64_t now_ms, uint64_t random)
@@ -180,7 +182,7 @@ static void wait_to_restart(struct execution *execution, int64_t now_ms)
     execution->restart_count++;
 }
 
-bool execution_failed(struct execution *execution, enum weir_code code, bool is_retriable,
+static bool fail(struct execution *execution, enum weir_code code, bool is_retriable,
     int64_t now_ms, uint64_t random)
 {
     switch (execution->state) {
@@ -216,6 +218,21 @@ bool execution_failed(struct execution *execution, enum weir_code code, bool is_
         return false;
     }
     return false;
+}
+
+bool execution_failed(struct execution *execution, enum weir_code code, bool is_retriable,
+    int64_t now_ms, uint64_t random)
+{
+    execution->is_opening = !execution->has_run;
+    return fail(execution, code, is_retriable, now_ms, random);
+}
+
+bool execution_task_failed(struct execution *execution, uint32_t subtask, enum weir_code code,
+    bool is_retriable, int64_t now_ms, uint64_t random)
+{
+    ASSERT(subtask < execution->options.subtask_count);
+    execution->is_opening = !execution->has_run && !execution->running[subtask];
+    return fail(execution, code, is_retriable, now_ms, random);
 }
 
 void execution_torn_down(struct execution *execution, int64_t now_ms)

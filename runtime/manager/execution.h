@@ -20,8 +20,8 @@
  * Which failures restart. A retriable error restarts under the strategy (restart.h). Of the others
  * some would only happen again, or must not be papered over: usage, plan, bad records, corrupt
  * files, state that does not fit, limits, refusals of outside systems, fencing. The rest (user code,
- * I/O) restarts too, but only once all tasks have run at least once: a typo in a path should end the
- * program, not put it into a loop. A job that is being stopped never restarts: the previous
+ * I/O) restarts too, but not when a task fails to open at the first start: a typo in a path should
+ * end the program, not put it into a loop. A job that is being stopped never restarts: the previous
  * checkpoint holds.
  *
  * Thread: its owner (job manager). */
@@ -72,7 +72,8 @@ struct execution {
     uint32_t todo; /* bits of actions not given out yet */
     bool *running, *ended;
     uint32_t running_count, ended_count;
-    bool has_run;      /* all tasks were running at least once */
+    bool has_run;      /* some attempt had all its tasks running */
+    bool is_opening;   /* the failure at hand comes from before the first record */
     bool is_fatal;     /* FAILING: no restart */
     bool is_restoring; /* RESTORE given out */
     bool is_stop_requested, has_timed_out;
@@ -95,7 +96,9 @@ void execution_start(struct execution *execution);
 void execution_restored(struct execution *execution);
 void execution_task_running(struct execution *execution, uint32_t subtask);
 void execution_task_ended(struct execution *execution, uint32_t subtask);
-/* A task, a deployment or a restore failed. True: it counted (is to be reported). */
+/* A task failed, or (not a task's) a deployment, a restore, an attempt. True: it counted. */
+bool execution_task_failed(struct execution *execution, uint32_t subtask, enum weir_code code,
+    bool is_retriable, int64_t now_ms, uint64_t random);
 bool execution_failed(struct execution *execution, enum weir_code code, bool is_retriable,
     int64_t now_ms, uint64_t random);
 void execution_torn_down(struct execution *execution, int64_t now_ms);

@@ -5,13 +5,16 @@
 #include "base/fault.h"
 #include "base/log.h"
 #include "base/os.h"
+#include "base/worker.h"
 #include "runtime/manager/jobmanager_private.h"
 
 #include <inttypes.h>
 #include <stdio.h>
 
 /* A task posts a handful of events in its life and one for each checkpoint, and checkpoints do not
- * start before the last one's events have been read, but for what a time-out left behind. */
+ * start before the last one's events have been read. What time-outs leave behind waits for a worker,
+ * and each such job posts one event: all of them at once when the tasks are torn down, and nobody reads
+ * meanwhile. */
 #define EVENTS_PER_SUBTASK 16
 #define RETRY_MS           1000
 #define PUBLISHED_POLL_MS  5 /* only while a job ends: metrics have no events */
@@ -28,8 +31,9 @@ struct jobmanager *jobmanager_new(const struct jobmanager_options *options)
         .stop_timeout_ms = options->stop_timeout_ms,
         .retry_ms = RETRY_MS };
     execution_init(&jobmanager->execution, &execution);
-    jobmanager->inbox = inbox_new(
-        options->plan->subtask_count * EVENTS_PER_SUBTASK + 64, sizeof(struct event));
+    uint32_t events_max = options->plan->subtask_count * EVENTS_PER_SUBTASK + 64 +
+                          workers_jobs_max(options->workers);
+    jobmanager->inbox = inbox_new(events_max, sizeof(struct event));
     jobmanager->is_first_restore = true;
     jobmanager_expect(jobmanager);
     return jobmanager;
@@ -259,6 +263,7 @@ static void act(struct jobmanager *jobmanager, enum execution_action action, int
         deploy(jobmanager, now_ms);
         return;
     case EXECUTION_CHECKPOINTS:
+        jobmanager->stats.running_since_ms = now_ms;
         jobmanager_forget_restored(jobmanager);
         jobmanager_carry_out(
             jobmanager, coordinator_running(&jobmanager->coordinator, now_ms), now_ms);
@@ -308,6 +313,7 @@ static void on_task_event(struct jobmanager *jobmanager, struct event *event, in
     case EVENT_FAILED:
     case EVENT_STORED:
     case EVENT_RESTORED:
+    case EVENT_CHECKED:
         break;
     }
     ASSERT(false && "an event of a task");
@@ -321,6 +327,9 @@ static void on_event(struct jobmanager *jobmanager, struct event *event, int64_t
         break;
     case EVENT_RESTORED:
         jobmanager_restored(jobmanager, event, now_ms);
+        break;
+    case EVENT_CHECKED:
+        jobmanager_checked(jobmanager, event, now_ms);
         break;
     case EVENT_FAILED:
         if (event->generation == jobmanager->generation) {

@@ -42,7 +42,8 @@ struct deployment {
 struct task_gateway {
     void *arg;
     weir_error *(*deploy)(void *arg, const struct deployment *deployment);
-    void (*tear_down)(void *arg); /* also after a deploy that failed; harmless if there is nothing */
+    void (*tear_down)(
+        void *arg); /* also after a deploy that failed; harmless if there is nothing */
     void (*trigger)(void *arg, uint64_t checkpoint); /* sources */
     void (*complete)(void *arg, uint64_t checkpoint);
     void (*abort)(void *arg, uint64_t checkpoint);
@@ -54,7 +55,7 @@ struct task_gateway {
 /* Thread: immutable after init. */
 struct jobmanager_options {
     const struct plan *plan;
-    const char *backend; /* name, of keyed state */
+    const char *backend;     /* name, of keyed state */
     struct storage *storage; /* outlives it */
     struct workers *workers; /* outlives it */
     struct waker *waker;     /* of the control thread; NULL: whoever steps, looks */
@@ -70,11 +71,12 @@ struct jobmanager_stats {
     enum execution_state state;
     uint64_t attempt;
     uint32_t restarts;
-    uint64_t completed, failed;   /* checkpoints */
-    uint64_t last_checkpoint;     /* newest complete, this run or restored; 0: none */
+    int64_t running_since_ms;   /* monotonic, all tasks; 0: not now */
+    uint64_t completed, failed; /* checkpoints */
+    uint64_t last_checkpoint;   /* newest complete, this run or restored; 0: none */
     int64_t last_duration_ms;
-    uint64_t last_size;           /* bytes that it refers to */
-    int64_t last_completed_ms;    /* monotonic */
+    uint64_t last_size;        /* bytes that it refers to */
+    int64_t last_completed_ms; /* monotonic */
     struct histogram durations;
 };
 

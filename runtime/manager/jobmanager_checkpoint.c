@@ -46,6 +46,22 @@ static void run_store(void *arg)
     mem_free(job);
 }
 
+static void run_check(void *arg)
+{
+    struct jobmanager *jobmanager = arg;
+    struct event event = { .kind = EVENT_CHECKED,
+        .error = storage_check_attempt(jobmanager->options.storage) };
+    jobmanager_post(jobmanager, &event);
+}
+
+/* A checkpoint failed: perhaps because a newer attempt has removed what this one stands on. Nothing
+ * would ever publish again, and only a publish finds that out. */
+static void check_attempt(struct jobmanager *jobmanager)
+{
+    if (!workers_submit(jobmanager->options.workers, jobmanager, run_check, jobmanager))
+        log_debug("checkpoint", "too much blocking work is waiting to check the attempt");
+}
+
 static uint64_t size_of(const struct checkpoint_metadata *metadata)
 {
     uint64_t size = 0;
@@ -159,10 +175,11 @@ static void abort_checkpoint(struct jobmanager *jobmanager, uint64_t checkpoint,
         checkpoint, why);
     tasks->abort(tasks->arg, checkpoint);
     execution_aborted(&jobmanager->execution, checkpoint, now_ms);
+    check_attempt(jobmanager);
 }
 
-void jobmanager_carry_out(
-    struct jobmanager *jobmanager, struct coordinator_action action, int64_t now_ms)
+void jobmanager_carry_out(struct jobmanager *jobmanager, struct coordinator_action action,
+    int64_t now_ms)
 {
     switch (action.kind) {
     case COORDINATOR_NONE:
@@ -188,8 +205,8 @@ void jobmanager_acked(struct jobmanager *jobmanager, const struct event *event, 
 {
     struct pending *pending = &jobmanager->pending;
     FAULT_POINT(ACK_RECEIVED);
-    struct coordinator_action action = coordinator_acked(
-        &jobmanager->coordinator, event->checkpoint, event->subtask, now_ms);
+    struct coordinator_action action =
+        coordinator_acked(&jobmanager->coordinator, event->checkpoint, event->subtask, now_ms);
     if (action.kind == COORDINATOR_NONE && action.why != NULL) {
         log_debug("checkpoint", "an ack of %" PRIu64 " by subtask %u is ignored: it is %s",
             event->checkpoint, event->subtask, action.why);
@@ -239,9 +256,15 @@ void jobmanager_stored(struct jobmanager *jobmanager, struct event *event, int64
         log_warn("checkpoint", "%" PRIu64 " could not be published: %s", event->checkpoint,
             weir_error_message(event->error));
     jobmanager_carry_out(jobmanager,
-        coordinator_stored(
-            &jobmanager->coordinator, event->checkpoint, event->error == NULL, now_ms),
+        coordinator_stored(&jobmanager->coordinator, event->checkpoint, event->error == NULL,
+            now_ms),
         now_ms);
+    if (is_fenced(event->error))
+        fail_fenced(jobmanager, event, now_ms);
+}
+
+void jobmanager_checked(struct jobmanager *jobmanager, struct event *event, int64_t now_ms)
+{
     if (is_fenced(event->error))
         fail_fenced(jobmanager, event, now_ms);
 }

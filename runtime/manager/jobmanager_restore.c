@@ -22,8 +22,7 @@
 
 static void expect(struct jobmanager *jobmanager, const struct plan_operator *op)
 {
-    struct restore_expectation *it =
-        &jobmanager->expectations[jobmanager->expectation_count++];
+    struct restore_expectation *it = &jobmanager->expectations[jobmanager->expectation_count++];
     it->uid = weir_str_of(op->uid);
     it->backend = WEIR_STR("");
     it->schema_text = WEIR_STR("");
@@ -34,9 +33,8 @@ static void expect(struct jobmanager *jobmanager, const struct plan_operator *op
     weir_str view = weir_buffer_view(text);
     it->backend = weir_str_of(jobmanager->options.backend);
     it->schema = keyed_schema(op->op->states, op->op->state_count);
-    it->schema_text = (weir_str){
-        .data = arena_dup(&jobmanager->arena, view.data, view.size), .size = view.size
-    };
+    it->schema_text = (weir_str){ .data = arena_dup(&jobmanager->arena, view.data, view.size),
+        .size = view.size };
     weir_buffer_free(text);
 }
 
@@ -128,8 +126,8 @@ static void report(const struct jobmanager *jobmanager, const struct restored *r
         return;
     }
     const struct checkpoint_metadata *metadata = &restored->metadata;
-    log_info("job", "%s from checkpoint %" PRIu64 " of attempt %" PRIu64 " (taken %.0f s ago)", what,
-        metadata->checkpoint, metadata->attempt,
+    log_info("job", "%s from checkpoint %" PRIu64 " of attempt %" PRIu64 " (taken %.0f s ago)",
+        what, metadata->checkpoint, metadata->attempt,
         (double)(os_wall_ms() - metadata->started_ms) / 1000);
 }
 
@@ -148,8 +146,8 @@ void jobmanager_restored(struct jobmanager *jobmanager, struct event *event, int
     report(jobmanager, restored);
     if (restored->found)
         jobmanager->instance = restored->metadata.instance;
-    while (jobmanager->instance == 0)
-        jobmanager->instance = os_random();
+    else
+        jobmanager->instance = storage_instance(jobmanager->options.storage);
     jobmanager->restored = restored;
     jobmanager->is_first_restore = false;
     jobmanager->stats.attempt = storage_attempt(jobmanager->options.storage);

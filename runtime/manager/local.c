@@ -20,12 +20,7 @@ const struct local_options local_defaults = {
     .min_pause_ms = 100,
     .timeout_ms = 600000,
     .stop_timeout_ms = 60000,
-    .restart = { .kind = RESTART_EXPONENTIAL,
-        .delay_ms = 1000,
-        .delay_max_ms = 60000,
-        .reset_ms = 600000,
-        .multiplier_percent = 200,
-        .jitter_percent = 10 },
+    .restart = RESTART_DEFAULT,
 };
 
 struct local {
@@ -114,7 +109,8 @@ static weir_error *check_root(const char *root, const char *job)
     if (!is_inside)
         return NULL;
     return weir_errorf(WEIR_E_USAGE,
-        "--checkpoints '%s' is the checkpoint directory of one job itself; give the directory above "
+        "--checkpoints '%s' is the checkpoint directory of one job itself; give the directory "
+        "above "
         "it, where '%s' has its own",
         root, job);
 }

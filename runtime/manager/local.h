@@ -20,14 +20,14 @@
 
 /* Thread: immutable after init. */
 struct local_options {
-    const struct plan *plan;     /* outlives it */
-    const char *checkpoints;     /* root directory; NULL: temporary */
-    uint32_t retained;           /* complete checkpoints to keep */
-    bool is_fresh;               /* refuse to resume */
+    const struct plan *plan; /* outlives it */
+    const char *checkpoints; /* root directory; NULL: temporary */
+    uint32_t retained;       /* complete checkpoints to keep */
+    bool is_fresh;           /* refuse to resume */
     const struct backend_class *backend;
     uint64_t memory_size;
-    uint32_t worker_count;       /* threads for blocking work; 0: stepped */
-    uint32_t batch_max;          /* rows, 1..256 */
+    uint32_t worker_count; /* threads for blocking work; 0: stepped */
+    uint32_t batch_max;    /* rows, 1..256 */
     int64_t buffer_timeout_ms;
     int64_t watermark_interval_ms;
     int64_t interval_ms, min_pause_ms, timeout_ms; /* of checkpoints */
@@ -61,7 +61,7 @@ int64_t local_deadline_ms(const struct local *local);       /* monotonic, of loc
 uint32_t local_slot_count(const struct local *local);       /* changes at each restart */
 bool local_slot_round(struct local *local, uint32_t slot);  /* true: a task worked */
 int64_t local_slot_deadline_ms(const struct local *local, uint32_t slot); /* wall clock */
-bool local_worker_step(struct local *local);                /* true: there was a job */
+bool local_worker_step(struct local *local); /* true: there was a job */
 
 const struct jobmanager_stats *local_stats(const struct local *local);
 const struct taskmanager *local_tasks(const struct local *local);

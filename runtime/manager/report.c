@@ -42,8 +42,8 @@ static void add_counter(void *arg, const char *uid, const char *name, int64_t va
     }
     if (number == 0) {
         number = ++report->counter_count;
-        report->counters = mem_realloc(
-            report->counters, report->counter_count * sizeof(*report->counters));
+        report->counters =
+            mem_realloc(report->counters, report->counter_count * sizeof(*report->counters));
         report->counters[number - 1] =
             (struct report_counter){ .uid = uid, .name = mem_strdup(name) };
         map_put(report->index, bytes, (void *)number);
@@ -55,8 +55,7 @@ static void add_counter(void *arg, const char *uid, const char *name, int64_t va
 void report_add(struct report *report, const struct task *task, uint32_t subtask)
 {
     const struct task_metrics *metrics = task_metrics(task);
-    report->tasks =
-        mem_realloc(report->tasks, (report->task_count + 1) * sizeof(*report->tasks));
+    report->tasks = mem_realloc(report->tasks, (report->task_count + 1) * sizeof(*report->tasks));
     report->tasks[report->task_count++] = (struct report_task){
         .vertex = task_vertex(task),
         .subtask = subtask,
@@ -70,12 +69,31 @@ void report_add(struct report *report, const struct task *task, uint32_t subtask
     task_counters(task, add_counter, report);
 }
 
-int64_t report_sum(const struct report *report, const char *name)
+int64_t report_events_in(const struct report *report)
 {
     int64_t sum = 0;
-    for (uint32_t i = 0; i < report->counter_count; i++) {
-        if (strcmp(report->counters[i].name, name) == 0)
-            sum += report->counters[i].value;
+    for (uint32_t i = 0; i < report->task_count; i++) {
+        if (report->tasks[i].vertex->operators[0].kind == PLAN_SOURCE)
+            sum += report->tasks[i].records_in;
+    }
+    return sum;
+}
+
+bool report_has_sink(const struct plan_vertex *vertex)
+{
+    for (uint32_t i = 0; i < vertex->operator_count; i++) {
+        if (vertex->operators[i].kind == PLAN_SINK)
+            return true;
+    }
+    return false;
+}
+
+int64_t report_records_out(const struct report *report)
+{
+    int64_t sum = 0;
+    for (uint32_t i = 0; i < report->task_count; i++) {
+        if (report_has_sink(report->tasks[i].vertex))
+            sum += report->tasks[i].records_out;
     }
     return sum;
 }

@@ -3,15 +3,6 @@
 
 #include "base/assert.h"
 
-const struct restart_options restart_default = {
-    .kind = RESTART_EXPONENTIAL,
-    .delay_ms = 1000,
-    .delay_max_ms = 60000,
-    .reset_ms = 600000,
-    .multiplier_percent = 200,
-    .jitter_percent = 10,
-};
-
 void restart_init(struct restart *restart, const struct restart_options *options)
 {
     ASSERT(options->delay_ms >= 0 && options->jitter_percent <= 100);

@@ -27,8 +27,12 @@ struct restart_options {
     uint32_t multiplier_percent;
     uint32_t jitter_percent; /* 0..100 */
 };
-/* 1 s, 2 s, ... 1 min, for ever; reset after 10 min; jitter 10 %. */
-extern const struct restart_options restart_default;
+/* 1 s, 2 s, ... 1 min, for ever; reset after 10 min; jitter 10 %. An initialiser. */
+#define RESTART_DEFAULT \
+    { \
+        .kind = RESTART_EXPONENTIAL, .delay_ms = 1000, .delay_max_ms = 60000, .reset_ms = 600000, \
+        .multiplier_percent = 200, .jitter_percent = 10 \
+    }
 
 /* Thread: its owner. */
 struct restart {

@@ -42,8 +42,8 @@ static uint32_t backend_count(const struct plan *plan)
     uint32_t count = 0;
     for (uint32_t v = 0; v < plan->vertex_count; v++)
         for (uint32_t i = 0; i < plan->vertices[v].operator_count; i++)
-            count += plan->vertices[v].operators[i].has_keyed_state ? plan->vertices[v].parallelism
-                                                                    : 0;
+            count +=
+                plan->vertices[v].operators[i].has_keyed_state ? plan->vertices[v].parallelism : 0;
     return count;
 }
 
@@ -121,8 +121,7 @@ static void make_slots(struct taskmanager *taskmanager)
         taskmanager->group_slots[g] = taskmanager->slot_count;
         taskmanager->slot_count += plan->slot_group_sizes[g];
     }
-    taskmanager->slots =
-        mem_alloc_array(taskmanager->slot_count, sizeof(*taskmanager->slots));
+    taskmanager->slots = mem_alloc_array(taskmanager->slot_count, sizeof(*taskmanager->slots));
     for (uint32_t g = 0; g < plan->slot_group_count; g++) {
         for (uint32_t i = 0; i < plan->slot_group_sizes[g]; i++) {
             char *name = mem_printf("%.9s-%u", plan->slot_groups[g], i);
@@ -132,8 +131,8 @@ static void make_slots(struct taskmanager *taskmanager)
     }
 }
 
-static struct executor *slot_of(
-    struct taskmanager *taskmanager, const struct plan_vertex *vertex, uint32_t subtask)
+static struct executor *slot_of(struct taskmanager *taskmanager, const struct plan_vertex *vertex,
+    uint32_t subtask)
 {
     uint32_t slot = taskmanager->group_slots[vertex->slot_group] + subtask;
     ASSERT(slot < taskmanager->slot_count);
@@ -163,8 +162,8 @@ static void make_edge(struct taskmanager *taskmanager, uint32_t index, uint32_t 
 
 /* -- one task ------------------------------------------------------------------------------------- */
 
-static struct partition *make_partition(
-    struct taskmanager *taskmanager, uint32_t index, uint32_t subtask)
+static struct partition *make_partition(struct taskmanager *taskmanager, uint32_t index,
+    uint32_t subtask)
 {
     const struct plan *plan = taskmanager->options.plan;
     const struct plan_edge *it = &plan->edges[index];
@@ -175,9 +174,8 @@ static struct partition *make_partition(
         .max_parallelism = plan->max_parallelism,
         .subtask = subtask,
         .pool = taskmanager->pool };
-    uint32_t consumers = it->partitioner == PARTITIONER_FORWARD
-                             ? 1
-                             : plan->vertices[it->to_vertex].parallelism;
+    uint32_t consumers =
+        it->partitioner == PARTITIONER_FORWARD ? 1 : plan->vertices[it->to_vertex].parallelism;
     return partition_new(&options, edge->channels + (size_t)subtask * consumers, consumers);
 }
 

@@ -168,7 +168,7 @@ void context_select(struct weir_ctx *ctx, const struct weir_row *row)
     if (ctx->keyed == NULL)
         return;
     weir_str key = key_plan_encode(&ctx->key_plan, row->record, ctx->key_scratch, KEY_SIZE_MAX);
-    if (__builtin_expect(key.data == NULL, 0)) {
+    if (__builtin_expect(key.data == NULL || key.size > KEY_SIZE_MAX, 0)) {
         context_fail(ctx, weir_errorf(WEIR_E_LIMIT, "a key is longer than %u bytes", KEY_SIZE_MAX));
         key = WEIR_STR("");
     }
@@ -201,6 +201,7 @@ void context_rows(struct weir_ctx *ctx, const struct weir_row *rows, uint32_t ro
         return;
     }
     DEBUG_ASSERT(ctx->op->kind == PLAN_SINK);
+    metric_add(&ctx->counters[0].value, row_count);
     ctx->timestamp_ms = rows[0].timestamp_ms;
     weir_error *error = ctx->op->sink.sink_class->write(ctx, ctx->instance, rows, row_count);
     if (__builtin_expect(error != NULL, 0))

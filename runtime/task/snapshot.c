@@ -1,14 +1,18 @@
-/* snapshot.c -- a task's part of a checkpoint: barrier on, freeze, write aside, ack.
+/* snapshot.c -- a task's part of a checkpoint: barrier on, freeze, write aside, ack. Prefixes: task_
  *
  *   task thread                                 worker thread (lane: the task)
  *   barrier to all edges, flushed
  *   snapshot callbacks, backends frozen  ----->  staged files and state files stored, synced
  *   goes on with records                         host->acked(snapshot)
  *
- * A failure declines the checkpoint and nothing else: the task goes on, the coordinator tries again. */
+ * A failure declines the checkpoint and nothing else: the task goes on, the coordinator tries again.
+ * One failure is worse: when a sink's own file cannot be synced (weir_sync_add), nobody knows what it
+ * holds, and the next sync would say that all is well. The task fails then, and the file is written
+ * anew from the last checkpoint. */
 #include "runtime/task/task_private.h"
 
 #include "base/assert.h"
+#include "base/fault.h"
 #include "base/log.h"
 #include <inttypes.h>
 
@@ -47,17 +51,70 @@ static weir_error *write_operator(const struct snapshot_job *job, uint32_t index
         &op->file_count);
 }
 
+static weir_error *sync_directory_of(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    if (slash == NULL)
+        return os_sync_dir(".");
+    char *directory = mem_printf("%.*s", slash == path ? 1 : (int)(slash - path), path);
+    weir_error *error = os_sync_dir(directory);
+    mem_free(directory);
+    return error;
+}
+
+static weir_error *write_operators(const struct snapshot_job *job)
+{
+    FAULT_TRY(SNAPSHOT_BEFORE_WRITE);
+    for (uint32_t i = 0; i < job->snapshot->operator_count; i++)
+        WEIR_TRY(write_operator(job, i));
+    FAULT_TRY(SNAPSHOT_AFTER_WRITE);
+    return NULL;
+}
+
+static weir_error *sync_file(const char *path)
+{
+    struct os_stat stat;
+    WEIR_TRY(os_stat(path, &stat));
+    if (!stat.exists) /* opening it would make it */
+        return weir_errorf(WEIR_E_IO, "cannot sync '%s': somebody has removed it", path);
+    struct os_file *file;
+    WEIR_TRY(os_open(path, OS_APPEND, &file));
+    weir_error *error = os_sync(file);
+    os_close(file);
+    return error;
+}
+
+static weir_error *sync_outside(const struct snapshot_job *job)
+{
+    for (uint32_t i = 0; i < job->snapshot->operator_count; i++) {
+        const struct operator_snapshot *op = &job->snapshot->operators[i];
+        for (uint32_t f = 0; f < op->sync_count; f++) {
+            WEIR_TRY(sync_file(op->syncs[f]));
+            WEIR_TRY(sync_directory_of(op->syncs[f]));
+        }
+    }
+    return NULL;
+}
+
 static void write_all(void *arg)
 {
     struct snapshot_job *job = arg;
-    weir_error *error = NULL;
-    for (uint32_t i = 0; i < job->snapshot->operator_count && error == NULL; i++)
-        error = write_operator(job, i);
+    weir_error *lost = sync_outside(job);
+    weir_error *error = lost == NULL ? write_operators(job) : NULL;
     const struct task_host *host = job->host;
     struct subtask_snapshot *snapshot = job->snapshot;
     uint32_t number = job->number;
     snapshot->async_us = (os_monotonic_ns() - job->frozen_ns) / 1000;
     job_free(job);
+    if (lost != NULL) {
+        /* A newer attempt deletes the files of older ones: then that is what happened. */
+        weir_error *fenced = host->check_attempt(host->arg);
+        if (fenced != NULL)
+            weir_error_free(lost);
+        host->failed(host->arg, number, fenced != NULL ? fenced : weir_error_retriable(lost));
+        subtask_snapshot_free(snapshot);
+        return;
+    }
     if (error == NULL) {
         host->acked(host->arg, snapshot);
         return;
@@ -74,7 +131,9 @@ static void decline(struct task *task, struct subtask_snapshot *snapshot, weir_e
 
 static weir_error *take_snapshot(struct task *task, uint64_t checkpoint)
 {
+    FAULT_TRY(SNAPSHOT_BEFORE_BARRIER);
     WEIR_TRY(chain_event(&task->chain, ELEMENT_BARRIER, (int64_t)checkpoint));
+    FAULT_TRY(SNAPSHOT_AFTER_BARRIER);
     int64_t started_ns = os_monotonic_ns();
     struct subtask_snapshot *snapshot = subtask_snapshot_new(checkpoint, task->number);
     struct backend_snapshot **parts = mem_alloc_array(task->chain.count, sizeof(*parts));
@@ -92,6 +151,7 @@ static weir_error *take_snapshot(struct task *task, uint64_t checkpoint)
     job->frozen_ns = os_monotonic_ns();
     snapshot->sync_us = (job->frozen_ns - started_ns) / 1000;
     snapshot->alignment_us = task->barrier.alignment_ns / 1000;
+    FAULT_POINT(SNAPSHOT_AFTER_FREEZE);
     if (workers_submit(task->host->workers, task, write_all, job))
         return NULL;
     job_free(job);
@@ -144,11 +204,21 @@ static void on_trigger(struct task *task, void *arg)
         task_fail(task, error);
 }
 
+static weir_error *complete(struct task *task, uint64_t checkpoint)
+{
+    FAULT_TRY(COMPLETE_BEFORE_CALL);
+    WEIR_TRY(chain_checkpoint_complete(&task->chain, checkpoint));
+    FAULT_TRY(COMPLETE_AFTER_CALL);
+    return NULL;
+}
+
 static void on_complete(struct task *task, void *arg)
 {
     uint64_t checkpoint = take_number(arg);
-    weir_error *error = chain_checkpoint_complete(&task->chain, checkpoint);
+    weir_error *error = complete(task, checkpoint);
     metric_set(&task->metrics.unpublished, chain_unpublished(&task->chain));
+    /* Who reads that the task knows of n must not read what was unpublished before. */
+    atomic_thread_fence(memory_order_release);
     metric_set(&task->metrics.notified, (int64_t)checkpoint);
     if (error != NULL)
         task_fail(task, error);

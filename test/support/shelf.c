@@ -23,14 +23,34 @@ void shelf_ok(weir_error *error)
 void shelf_fails(weir_error *error, enum weir_code code, const char *part_of_message)
 {
     assert_non_null(error);
-    if (weir_error_code(error) != code || strstr(weir_error_message(error), part_of_message) == NULL)
+    if (weir_error_code(error) != code ||
+        strstr(weir_error_message(error), part_of_message) == NULL)
         fail_msg("wanted %s with '%s', got %s: %s", weir_code_name(code), part_of_message,
             weir_code_name(weir_error_code(error)), weir_error_message(error));
     weir_error_free(error);
 }
 
+/* Nothing here survives the test: waiting for the disk would only make it slow. */
+static int no_sync(void *handle)
+{
+    (void)handle;
+    return 0;
+}
+
+static int no_sync_dir(const char *path)
+{
+    (void)path;
+    return 0;
+}
+
 void shelf_init(struct shelf *shelf)
 {
+    static struct os unsynced;
+    unsynced = os_linux;
+    unsynced.sync = no_sync;
+    unsynced.sync_dir = no_sync_dir;
+    if (os_current == &os_linux)
+        os_current = &unsynced;
     const char *temporary = getenv("TMPDIR");
     *shelf = (struct shelf){ .attempt = 1 };
     snprintf(shelf->root, sizeof(shelf->root), "%.40s/weir-state-XXXXXX",
@@ -41,6 +61,7 @@ void shelf_init(struct shelf *shelf)
 void shelf_release(struct shelf *shelf)
 {
     shelf_ok(os_remove_tree(shelf->root));
+    os_current = &os_linux;
 }
 
 /* -- backends ------------------------------------------------------------------------------- */
@@ -53,9 +74,10 @@ struct group_range shelf_all_groups(void)
 struct row_key shelf_row_bytes(uint32_t state, weir_str key)
 {
     uint64_t hash = hash_bytes(key.data, key.size);
-    return (struct row_key){
-        .key = key, .hash = hash, .group = key_group_of(hash, SHELF_MAX_PARALLELISM), .state = state
-    };
+    return (struct row_key){ .key = key,
+        .hash = hash,
+        .group = key_group_of(hash, SHELF_MAX_PARALLELISM),
+        .state = state };
 }
 
 struct row_key shelf_row(uint32_t state, const char *key)
@@ -159,6 +181,32 @@ uint32_t shelf_stored_count(const struct shelf *shelf)
     return count;
 }
 
+/* -- fixture -------------------------------------------------------------------------------- */
+
+void shelf_begin(struct shelf_fixture *it, void **state)
+{
+    shelf_init(&it->shelf);
+    it->verbs = *state;
+    it->backend = shelf_open(&it->shelf, it->verbs, shelf_all_groups(), NULL, 0);
+}
+
+void shelf_end(struct shelf_fixture *it)
+{
+    if (it->backend != NULL)
+        shelf_close(it->backend);
+    shelf_release(&it->shelf);
+}
+
+void shelf_restart(struct shelf_fixture *it)
+{
+    struct shelf_part part;
+    shelf_snapshot(&it->shelf, it->backend, shelf_all_groups(), &part);
+    shelf_close(it->backend);
+    it->shelf.attempt++;
+    it->backend = shelf_open(&it->shelf, it->verbs, shelf_all_groups(), &part, 1);
+    shelf_part_release(&part);
+}
+
 /* -- verbs ---------------------------------------------------------------------------------- */
 
 void shelf_put(struct backend *backend, const struct row_key *row, weir_str entry, weir_str value)
@@ -183,8 +231,8 @@ weir_str shelf_get(struct backend *backend, const struct row_key *row, weir_str 
     return value;
 }
 
-void shelf_expect(
-    struct backend *backend, const struct row_key *row, const char *entry, const char *value)
+void shelf_expect(struct backend *backend, const struct row_key *row, const char *entry,
+    const char *value)
 {
     weir_str found = shelf_get(backend, row, weir_str_of(entry));
     if (found.data == NULL)
@@ -216,8 +264,8 @@ static bool dump_entry(void *arg, const struct row_key *row, weir_str entry, wei
         lines->capacity = lines->capacity * 2 + 64;
         lines->lines = mem_realloc(lines->lines, lines->capacity * sizeof(*lines->lines));
     }
-    lines->lines[lines->count++] = mem_printf("%.*s/%.*s=%.*s\n", (int)row->key.size,
-        row->key.data, (int)entry.size, entry.data, (int)value.size, value.data);
+    lines->lines[lines->count++] = mem_printf("%.*s/%.*s=%.*s\n", (int)row->key.size, row->key.data,
+        (int)entry.size, entry.data, (int)value.size, value.data);
     return true;
 }
 

@@ -24,6 +24,7 @@ struct shelf_part {
     struct group_range groups;
 };
 
+/* Between init and release files are not synced (RocksDB's own still are). */
 void shelf_init(struct shelf *shelf);
 void shelf_release(struct shelf *shelf); /* removes everything */
 
@@ -39,6 +40,24 @@ weir_error *shelf_try_open(struct shelf *shelf, const struct backend_class *back
     struct group_range groups, const struct shelf_part *parts, uint32_t part_count);
 void shelf_close(struct backend *backend);
 
+/* A fresh backend of the class under test, over all groups, and a shelf for it. */
+struct shelf_fixture {
+    struct shelf shelf;
+    const struct backend_class *verbs;
+    struct backend *backend; /* NULL: closed by the test */
+};
+void shelf_begin(struct shelf_fixture *it, void **state); /* *state: the class */
+void shelf_end(struct shelf_fixture *it);
+/* Snapshot, close, open again from it over the same groups. */
+void shelf_restart(struct shelf_fixture *it);
+
+/* Rows of a table of tests: the test with each class as its state. */
+#define SHELF_TEST(class_, test_) \
+    { \
+#class_ ": " #test_, test_, NULL, NULL, (void *)(uintptr_t)&backend_##class_ \
+    }
+#define SHELF_FOR_EACH(test_) SHELF_TEST(hashmap, test_), SHELF_TEST(rocksdb, test_)
+
 /* Both parts of a snapshot. Release the part. */
 void shelf_snapshot(struct shelf *shelf, struct backend *backend, struct group_range groups,
     struct shelf_part *part);
@@ -53,8 +72,8 @@ void shelf_put(struct backend *backend, const struct row_key *row, weir_str entr
 void shelf_remove(struct backend *backend, const struct row_key *row, weir_str entry);
 void shelf_clear(struct backend *backend, const struct row_key *row);
 weir_str shelf_get(struct backend *backend, const struct row_key *row, weir_str entry);
-void shelf_expect(
-    struct backend *backend, const struct row_key *row, const char *entry, const char *value);
+void shelf_expect(struct backend *backend, const struct row_key *row, const char *entry,
+    const char *value);
 void shelf_expect_none(struct backend *backend, const struct row_key *row, const char *entry);
 
 /* Every entry of a state as "key/entry=value", sorted, one a line: to compare backends. mem_free. */
@@ -62,7 +81,7 @@ char *shelf_dump(struct backend *backend, uint32_t state);
 /* The entries of a row as "entry=value entry=value", in the order of each. mem_free. */
 char *shelf_row_text(struct backend *backend, const struct row_key *row, const char *prefix);
 
-void shelf_ok(weir_error *error);                                       /* fails the test if any */
+void shelf_ok(weir_error *error); /* fails the test if any */
 void shelf_fails(weir_error *error, enum weir_code code, const char *part_of_message); /* frees */
 
 #endif

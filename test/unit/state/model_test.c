@@ -46,7 +46,8 @@ static weir_str value_of(uint64_t number, char bytes[VALUE_MAX])
 /* Keys and entries of one to three bytes and more, in an order that is that of their numbers. */
 static weir_str name_of(uint32_t number, char bytes[16])
 {
-    int size = number == 0 ? 0 : snprintf(bytes, 16, "%02u%.*s", number, (int)(number % 9), "longname");
+    int size =
+        number == 0 ? 0 : snprintf(bytes, 16, "%02u%.*s", number, (int)(number % 9), "longname");
     return (weir_str){ .data = bytes, .size = (uint64_t)size };
 }
 
@@ -87,8 +88,8 @@ static void choose(const struct run *run, struct place *place)
     place->entry = (uint32_t)(draw(run, 4) % ENTRIES);
     place->row = shelf_row_bytes(place->state, name_of(place->key, place->key_bytes));
     place->name = name_of(place->entry, place->entry_bytes);
-    place->backend = run->backends[key_group_subtask(
-        place->row.group, run->parallelism, SHELF_MAX_PARALLELISM)];
+    place->backend =
+        run->backends[key_group_subtask(place->row.group, run->parallelism, SHELF_MAX_PARALLELISM)];
 }
 
 static uint64_t *number_at(struct run *run, const struct place *place)
@@ -103,8 +104,8 @@ static void check_entry(struct run *run, const struct place *place)
     char bytes[VALUE_MAX];
     uint64_t number = *number_at(run, place);
     weir_str found = shelf_get(place->backend, &place->row, place->name);
-    if ((found.data == NULL) != (number == 0)
-        || (number != 0 && !weir_str_equal(found, value_of(number, bytes))))
+    if ((found.data == NULL) != (number == 0) ||
+        (number != 0 && !weir_str_equal(found, value_of(number, bytes))))
         fail_msg("seed %" PRIu64 " step %" PRIu64 ": state %u key %u entry %u differs", seed,
             run->step, place->state, place->key, place->entry);
 }
@@ -116,13 +117,13 @@ static void put_entry(struct run *run, const struct place *place)
     weir_str value = value_of(number, bytes);
     const uint64_t *old = number_at(run, place);
     char old_bytes[VALUE_MAX];
-    bool may_edit = run->verbs->edit != NULL
-        && (*old == 0 || value_of(*old, old_bytes).size == value.size);
+    bool may_edit =
+        run->verbs->edit != NULL && (*old == 0 || value_of(*old, old_bytes).size == value.size);
     if (may_edit && draw(run, 6) % 2 == 0) {
         void *memory;
         bool is_new;
-        shelf_ok(run->verbs->edit(
-            place->backend, &place->row, place->name, value.size, &memory, &is_new));
+        shelf_ok(run->verbs->edit(place->backend, &place->row, place->name, value.size, &memory,
+            &is_new));
         assert_int_equal(is_new, *old == 0);
         memcpy(memory, value.data, value.size);
     } else {
@@ -148,8 +149,8 @@ static bool check_next(void *arg, weir_str entry, weir_str value)
     struct walk *walk = arg;
     const uint64_t *numbers = walk->run->now->numbers[walk->place->state][walk->place->key];
     char bytes[VALUE_MAX];
-    while (walk->next < ENTRIES
-        && (numbers[walk->next] == 0 || !has_prefix(name_of(walk->next, bytes), walk->prefix)))
+    while (walk->next < ENTRIES &&
+           (numbers[walk->next] == 0 || !has_prefix(name_of(walk->next, bytes), walk->prefix)))
         walk->next++;
     assert_true(walk->next < ENTRIES);
     assert_true(weir_str_equal(entry, name_of(walk->next, bytes)));
@@ -184,8 +185,7 @@ static bool check_scanned(void *arg, const struct row_key *row, weir_str entry, 
     struct sweep *sweep = arg;
     char bytes[VALUE_MAX];
     assert_int_equal(row->state, sweep->state);
-    uint64_t number =
-        sweep->run->now->numbers[row->state][number_in(row->key)][number_in(entry)];
+    uint64_t number = sweep->run->now->numbers[row->state][number_in(row->key)][number_in(entry)];
     assert_true(number != 0);
     assert_true(weir_str_equal(value, value_of(number, bytes)));
     sweep->count++;
@@ -225,8 +225,7 @@ static void freeze(struct run *run)
         return;
     run->shelf.checkpoint++;
     for (uint32_t i = 0; i < run->parallelism; i++)
-        shelf_ok(run->verbs->snapshot(
-            run->backends[i], run->shelf.checkpoint, &run->snapshots[i]));
+        shelf_ok(run->verbs->snapshot(run->backends[i], run->shelf.checkpoint, &run->snapshots[i]));
     *run->frozen = *run->now;
 }
 
@@ -244,12 +243,11 @@ static void write_frozen(struct run *run)
     release_parts(run);
     for (uint32_t i = 0; i < run->parallelism; i++) {
         struct shelf_part *part = &run->parts[i];
-        *part = (struct shelf_part){
-            .groups = key_group_range(i, run->parallelism, SHELF_MAX_PARALLELISM)
-        };
+        *part = (struct shelf_part){ .groups = key_group_range(i, run->parallelism,
+                                         SHELF_MAX_PARALLELISM) };
         arena_init(&part->arena, 4096, 64 << 20);
-        shelf_ok(run->verbs->snapshot_write(
-            run->snapshots[i], &part->arena, &part->files, &part->file_count));
+        shelf_ok(run->verbs->snapshot_write(run->snapshots[i], &part->arena, &part->files,
+            &part->file_count));
         run->verbs->snapshot_free(run->snapshots[i]);
         run->snapshots[i] = NULL;
         run->verbs->confirm(run->backends[i], run->shelf.checkpoint);
@@ -280,10 +278,10 @@ static void restore(struct run *run)
 {
     if (run->part_count == 0 || is_frozen(run))
         return;
-    static const uint32_t parallelisms[] = { 1, 2, 3, 5, 16 };
+    static const uint32_t parallelisms[] = { 1, 1, 2, 2, 3, 3, 4, 5, 16 };
     close_all(run);
     if (draw(run, 8) % 2 == 0)
-        run->parallelism = parallelisms[draw(run, 9) % 5];
+        run->parallelism = parallelisms[draw(run, 9) % 9];
     open_all(run);
     *run->now = *run->frozen;
     check_all(run);
@@ -356,7 +354,9 @@ static void add_sample(void *total, const void *value)
 }
 
 #define STATE(kind_, type_, ...) \
-    { .name = #kind_ #type_, .kind = WEIR_##kind_, .type = &type_##_type, __VA_ARGS__ }
+    { \
+        .name = #kind_ #type_, .kind = WEIR_##kind_, .type = &type_##_type, __VA_ARGS__ \
+    }
 #define TTL(time_, ms_) .ttl_ms = (ms_), .ttl_time = WEIR_##time_##_TIME
 static const struct weir_state keyed_states[] = {
     STATE(VALUE, small),
@@ -443,7 +443,8 @@ static void keyed_step(struct twin *twin, uint64_t at)
     uint32_t state = (uint32_t)(sample_random(seed, at * 8 + 3) % KEYED_STATES);
     enum weir_state_kind kind = keyed_states[state].kind;
     char bytes[16];
-    weir_str entry = kind == WEIR_MAP ? name_of((uint32_t)(random >> 20) % 30, bytes) : WEIR_STR("");
+    weir_str entry =
+        kind == WEIR_MAP ? name_of((uint32_t)(random >> 20) % 30, bytes) : WEIR_STR("");
     union {
         struct small small;
         struct sample sample;
@@ -529,12 +530,7 @@ int main(void)
     seed = given == NULL ? 20240607 : strtoull(given, NULL, 10);
     printf("seed %" PRIu64 "\n", seed);
     const struct CMUnitTest tests[] = {
-        { "hashmap: random_operations_agree_with_a_plain_model",
-            random_operations_agree_with_a_plain_model, NULL, NULL,
-            (void *)(uintptr_t)&backend_hashmap },
-        { "rocksdb: random_operations_agree_with_a_plain_model",
-            random_operations_agree_with_a_plain_model, NULL, NULL,
-            (void *)(uintptr_t)&backend_rocksdb },
+        SHELF_FOR_EACH(random_operations_agree_with_a_plain_model),
         cmocka_unit_test(keyed_state_is_the_same_on_every_backend),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

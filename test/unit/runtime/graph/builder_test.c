@@ -1,4 +1,5 @@
-/* builder_test.c -- the verbs: what a stream is, what they copy, and that broken streams are quiet. */
+/* builder_test.c -- the verbs: what a stream is, what they copy, and that broken streams are
+ * quiet. */
 #include "graph_fixture.h"
 
 static void a_stream_knows_its_type_and_job(void **state)

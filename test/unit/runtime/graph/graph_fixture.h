@@ -1,4 +1,5 @@
-/* graph_fixture.h -- types, connectors and operators that the tests of the graph build jobs from. */
+/* graph_fixture.h -- types, connectors and operators that the tests of the graph build jobs
+ * from. */
 #ifndef WEIR_TEST_GRAPH_FIXTURE_H
 #define WEIR_TEST_GRAPH_FIXTURE_H
 

@@ -9,14 +9,17 @@
 
 #include <cmocka.h>
 
+static const struct restart_options restart_default = RESTART_DEFAULT;
+
 enum event {
     END_OF_STORY,
     START,
     RESTORED,
-    TASK_RUNNING,  /* value: subtask */
-    TASK_ENDED,    /* value: subtask */
-    FAILED_USER,   /* INTERNAL, not retriable */
-    FAILED_RETRY,  /* CONNECTOR, retriable */
+    TASK_RUNNING, /* value: subtask */
+    TASK_ENDED,   /* value: subtask */
+    FAILED_USER,  /* INTERNAL, not retriable, of subtask 0 */
+    OTHER_FAILED, /* the same of subtask 1 */
+    FAILED_RETRY, /* CONNECTOR, retriable */
     FAILED_FENCED,
     FAILED_STATE,
     FAILED_LIMIT,
@@ -53,7 +56,13 @@ static void feed(struct execution *e, enum event event, int64_t value, int64_t *
         execution_task_ended(e, (uint32_t)value);
         break;
     case FAILED_USER:
-        execution_failed(e, WEIR_E_INTERNAL, false, *now, 1000);
+        if (e->state == EXECUTION_RESTARTING)
+            execution_failed(e, WEIR_E_INTERNAL, false, *now, 1000);
+        else
+            execution_task_failed(e, 0, WEIR_E_INTERNAL, false, *now, 1000);
+        break;
+    case OTHER_FAILED:
+        execution_task_failed(e, 1, WEIR_E_INTERNAL, false, *now, 1000);
         break;
     case FAILED_RETRY:
         execution_failed(e, WEIR_E_CONNECTOR, true, *now, 1000);
@@ -303,21 +312,36 @@ static void errors_that_would_only_happen_again_are_final(void **state)
     }
 }
 
-static void before_all_tasks_ran_only_retriable_errors_restart(void **state)
+static void a_task_that_cannot_open_at_the_first_start_ends_the_job(void **state)
 {
-    const struct row user[] = {
+    const struct row opening[] = {
         { START, 0, "R", EXECUTION_CREATED },
         { RESTORED, 0, "D", EXECUTION_RUNNING },
         { TASK_RUNNING, 1, "", EXECUTION_RUNNING },
         { FAILED_USER, 0, "T", EXECUTION_FAILING },
         { TORN_DOWN, 0, "E", EXECUTION_FAILED }, THE_END };
+    const struct row running[] = {
+        { START, 0, "R", EXECUTION_CREATED },
+        { RESTORED, 0, "D", EXECUTION_RUNNING },
+        { TASK_RUNNING, 1, "", EXECUTION_RUNNING },
+        { OTHER_FAILED, 0, "T", EXECUTION_FAILING },
+        { TORN_DOWN, 0, "", EXECUTION_RESTARTING }, THE_END };
     const struct row retriable[] = {
         { START, 0, "R", EXECUTION_CREATED },
         { RESTORED, 0, "D", EXECUTION_RUNNING },
         { FAILED_RETRY, 0, "T", EXECUTION_FAILING },
         { TORN_DOWN, 0, "", EXECUTION_RESTARTING }, THE_END };
-    tell(user, NULL);
+    const struct row later[] = { STARTED,
+        { FAILED_RETRY, 0, "T", EXECUTION_FAILING },
+        { TORN_DOWN, 0, "", EXECUTION_RESTARTING },
+        { TIME, 1000, "R", EXECUTION_RESTARTING },
+        { RESTORED, 0, "D", EXECUTION_RUNNING },
+        { FAILED_USER, 0, "T", EXECUTION_FAILING },
+        { TORN_DOWN, 0, "", EXECUTION_RESTARTING }, THE_END };
+    tell(opening, NULL);
+    tell(running, NULL);
     tell(retriable, NULL);
+    tell(later, NULL);
 }
 
 static void a_first_restore_that_fails_ends_the_job(void **state)
@@ -432,7 +456,7 @@ int main(void)
         cmocka_unit_test(a_failed_restore_waits_and_tries_again),
         cmocka_unit_test(a_finishing_job_restarts_and_finishes_again),
         cmocka_unit_test(errors_that_would_only_happen_again_are_final),
-        cmocka_unit_test(before_all_tasks_ran_only_retriable_errors_restart),
+        cmocka_unit_test(a_task_that_cannot_open_at_the_first_start_ends_the_job),
         cmocka_unit_test(a_first_restore_that_fails_ends_the_job),
         cmocka_unit_test(without_a_strategy_every_failure_is_final),
         cmocka_unit_test(a_cancel_tears_down_from_anywhere),

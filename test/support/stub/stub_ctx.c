@@ -11,6 +11,8 @@ weir_ctx *stub_ctx_new(uint32_t subtask, uint32_t parallelism)
     ctx->subtask = subtask;
     ctx->parallelism = parallelism;
     ctx->batch_max = 256;
+    ctx->uid = "stub";
+    ctx->attempt = 1;
     arena_init(&ctx->scratch, 4096, MEMORY_MAX);
     arena_init(&ctx->memory, 4096, MEMORY_MAX);
     ctx->key = weir_buffer_new(1u << 20);
@@ -26,6 +28,7 @@ void stub_ctx_free(weir_ctx *ctx)
     arena_release(&ctx->memory);
     weir_buffer_free(ctx->key);
     weir_buffer_free(ctx->value);
+    mem_free(ctx->rejected_why);
     mem_free(ctx);
 }
 
@@ -48,6 +51,17 @@ void stub_ctx_restore(weir_ctx *ctx, const weir_ctx *from)
             .value = keep(ctx, from->added[i].value),
             .subtask = from->subtask };
     }
+}
+
+weir_error *stub_ctx_run(weir_ctx *ctx)
+{
+    for (uint32_t i = 0; i < ctx->call_count; i++) {
+        struct stub_call call = ctx->calls[i];
+        WEIR_TRY(call.run(call.arg));
+        WEIR_TRY(call.done(ctx, call.arg));
+    }
+    ctx->call_count = 0;
+    return NULL;
 }
 
 /* -- the verbs ------------------------------------------------------------------------------ */
@@ -118,6 +132,70 @@ void weir_source_emit_record(weir_ctx *ctx, uint32_t split, const void *record)
     ASSERT(split < ctx->split_count);
     ctx->row_splits[ctx->row_count] = split;
     ctx->rows[ctx->row_count++] = record;
+}
+
+void weir_source_emit(weir_ctx *ctx, uint32_t split, const struct weir_format *format,
+    const struct weir_message *message)
+{
+    void *record = memset(weir_scratch(ctx, format->type->size), 0, format->type->size);
+    weir_error *error = format->format_class->decode(format, ctx, message, record);
+    if (error == NULL)
+        weir_source_emit_record(ctx, split, record);
+    else
+        weir_source_reject(ctx, message, message->value.size, error);
+}
+
+void weir_source_reject(weir_ctx *ctx, const struct weir_message *message, uint64_t size,
+    weir_error *error)
+{
+    ASSERT(weir_error_code(error) == WEIR_E_DATA);
+    ctx->rejected_count++;
+    ctx->rejected = *message;
+    ctx->rejected.topic = keep(ctx, message->topic);
+    ctx->rejected.value = keep(ctx, message->value);
+    ctx->rejected_size = size;
+    mem_free(ctx->rejected_why);
+    ctx->rejected_why = mem_printf("%s: %s", weir_error_reason(error), weir_error_message(error));
+    weir_error_free(error);
+}
+
+const char *weir_uid_of(const weir_ctx *ctx)
+{
+    return ctx->uid;
+}
+
+const char *weir_staging_dir(const weir_ctx *ctx)
+{
+    ASSERT(ctx->staging_dir != NULL); /* the test sets it */
+    return ctx->staging_dir;
+}
+
+uint64_t weir_instance_id(const weir_ctx *ctx)
+{
+    return ctx->instance;
+}
+
+uint64_t weir_attempt(const weir_ctx *ctx)
+{
+    return ctx->attempt;
+}
+
+weir_error *weir_check_attempt(const weir_ctx *ctx)
+{
+    return ctx->is_fenced ? weir_errorf(WEIR_E_FENCED, "a test has taken over") : NULL;
+}
+
+void weir_async(weir_ctx *ctx, weir_error *(*run)(void *arg),
+    weir_error *(*done)(weir_ctx *ctx, void *arg), void *arg)
+{
+    ASSERT(ctx->call_count < STUB_CALLS_MAX);
+    ctx->calls[ctx->call_count++] = (struct stub_call){ .run = run, .done = done, .arg = arg };
+}
+
+void weir_sync_add(weir_ctx *ctx, const char *path)
+{
+    ASSERT(ctx->sync_count < STUB_SYNCS_MAX);
+    ctx->syncs[ctx->sync_count++] = arena_strdup(&ctx->memory, path);
 }
 
 void weir_batch_reject(weir_ctx *ctx, const struct weir_row *row, weir_error *error)

@@ -1,7 +1,8 @@
-/* stored.c -- see stored.h for the order of steps and why. */
-#include "checkpoint/stored.h"
+/* published.c -- see published.h for the order of steps and why. */
+#include "checkpoint/published.h"
 
 #include "base/buffer.h"
+#include "base/fault.h"
 #include "base/log.h"
 #include "base/memory.h"
 #include "checkpoint/attempt.h"
@@ -53,15 +54,34 @@ static weir_error *check_content(const char *dir, const struct checkpoint_metada
     return NULL;
 }
 
+static weir_error *fill(struct os_file *file, weir_str bytes)
+{
+    WEIR_TRY(os_write(file, bytes.data, bytes.size));
+    FAULT_TRY(PUBLISH_BEFORE_SYNC);
+    return os_sync(file);
+}
+
 static weir_error *write_synced(const char *path, weir_str bytes)
 {
     struct os_file *file;
     WEIR_TRY(os_open(path, OS_CREATE, &file));
-    weir_error *error = os_write(file, bytes.data, bytes.size);
-    if (error == NULL)
-        error = os_sync(file);
+    weir_error *error = fill(file, bytes);
     os_close(file);
     return error;
+}
+
+static weir_error *rename_if_in_charge(const char *dir, uint64_t attempt, const char *from,
+    const char *to)
+{
+    WEIR_TRY(attempt_check(dir, attempt));
+    FAULT_TRY(PUBLISH_BEFORE_RENAME);
+    return os_rename(from, to);
+}
+
+static weir_error *sync_renamed(const char *chk)
+{
+    FAULT_TRY(PUBLISH_AFTER_RENAME);
+    return os_sync_dir(chk);
 }
 
 /* `chk` exists. The rename comes last, and only the sync of its directory behind it. */
@@ -72,13 +92,11 @@ static weir_error *write_metadata(const char *dir, const char *chk, uint64_t att
     char *final = mem_printf("%s/" LISTING_METADATA, chk);
     weir_error *error = write_synced(temporary, bytes);
     if (error == NULL)
-        error = attempt_check(dir, attempt);
-    if (error == NULL)
-        error = os_rename(temporary, final);
+        error = rename_if_in_charge(dir, attempt, temporary, final);
     if (error != NULL) {
         error = weir_error_join(error, os_remove(temporary));
     } else {
-        error = os_sync_dir(chk);
+        error = sync_renamed(chk);
         if (error != NULL)
             error = weir_error_join(error, os_remove(final));
     }
@@ -87,7 +105,7 @@ static weir_error *write_metadata(const char *dir, const char *chk, uint64_t att
     return error;
 }
 
-weir_error *stored_write(const char *dir, const struct checkpoint_metadata *metadata)
+weir_error *published_write(const char *dir, const struct checkpoint_metadata *metadata)
 {
     WEIR_TRY(check_content(dir, metadata));
     weir_buffer *bytes = weir_buffer_new(CHECKPOINT_SIZE_MAX);
@@ -129,7 +147,7 @@ static weir_error *check_identity(const char *path, const char *job, uint64_t nu
     return NULL;
 }
 
-weir_error *stored_read(const char *dir, const char *job, uint64_t number,
+weir_error *published_read(const char *dir, const char *job, uint64_t number,
     struct checkpoint_metadata *metadata)
 {
     char *path = mem_printf("%s/chk-%" PRIu64 "/" LISTING_METADATA, dir, number);
@@ -155,7 +173,15 @@ static weir_error *verify_files(const char *dir, const struct state_file *files,
     return NULL;
 }
 
-weir_error *stored_verify(const char *dir, const struct checkpoint_metadata *metadata)
+weir_error *published_sync(const char *dir, uint64_t number)
+{
+    char *chk = chk_path(dir, number);
+    weir_error *error = os_sync_dir(chk);
+    mem_free(chk);
+    return error != NULL ? error : os_sync_dir(dir);
+}
+
+weir_error *published_verify(const char *dir, const struct checkpoint_metadata *metadata)
 {
     for (uint32_t i = 0; i < metadata->operator_count; i++) {
         const struct operator_snapshot *operator= & metadata->operators[i];
@@ -210,7 +236,7 @@ static weir_error *empty(const char *chk, uint64_t attempt, bool *is_empty)
     return error;
 }
 
-weir_error *stored_delete(const char *dir, uint64_t number, uint64_t attempt)
+weir_error *published_delete(const char *dir, uint64_t number, uint64_t attempt)
 {
     char *chk = chk_path(dir, number);
     bool is_empty;

@@ -1,0 +1,94 @@
+#!/usr/bin/env python3
+"""The main job, Kafka to Kafka: sustained events a second, and how long a checkpoint takes.
+
+What   A broker on this machine gets a few million events of up to a million users. Then userprofile reads them
+       all with every guarantee on (exactly once, RocksDB, a checkpoint every 10 s) and ends. Rate: events
+       read by wall time from the job's start to its end, so start, restore and last publish are in it.
+       Broker and job share the machine's cores.
+How    ./bench/userprofile.py [--events N] [--users N] [--parallelism P] [--memory SIZE]
+       Prints name TAB value TAB unit TAB goal TAB ok|short. Without Java: says so, measures nothing.
+"""
+
+import argparse
+import json
+import os
+import pathlib
+import subprocess
+import sys
+import time
+
+ROOT = pathlib.Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT / "test" / "e2e"))
+import broker  # noqa: E402
+import kafka_tools  # noqa: E402
+
+GOAL_RATE = 50_000
+GOAL_CHECKPOINT_MS = 1000
+
+
+def line(name, value, unit, goal, is_ok):
+    print(f"{name}\t{value}\t{unit}\t{goal}\t{'ok' if is_ok else 'short'}", flush=True)
+
+
+def generate(path, events, users):
+    subprocess.run([sys.executable, ROOT / "tools/generate_events.py", "--seed", "7", "--users",
+                    str(users), "--skew", "0.5", "--count", str(events), "--out", path], check=True)
+
+
+def argv(one, directory, args):
+    return [ROOT / "build/bin/userprofile", "run", "--brokers", one.bootstrap, "--events", "events",
+            "--profiles", "profiles", "--dead-letters", "dead-letters", "--bounded", "--checkpoints",
+            directory / "checkpoints", "--checkpoint-interval", "10s", "--parallelism",
+            str(args.parallelism), "--memory", args.memory, "--metrics-json", directory / "metrics.json"]
+
+
+def measure(one, directory, args):
+    started = time.monotonic()
+    with open(directory / "job.log", "wb") as log:
+        process = broker.spawn([os.fspath(part) for part in argv(one, directory, args)], stdout=log,
+                               stderr=log)
+        _, status, usage = os.wait4(process.pid, 0)
+    elapsed = time.monotonic() - started
+    if status != 0:
+        sys.exit(f"userprofile failed, see {directory / 'job.log'}")
+    return elapsed, usage
+
+
+def report(events, elapsed, usage, metrics):
+    rate = events / elapsed
+    cpu = usage.ru_utime + usage.ru_stime
+    checkpoints = metrics["checkpoints"]
+    p99 = checkpoints["duration_ms"]["p99"]
+    line("userprofile Kafka to Kafka", f"{rate:.0f}", "events/s", GOAL_RATE, rate >= GOAL_RATE)
+    line("userprofile client CPU", f"{cpu / events * 1e6:.1f}", "us/event", "-", True)
+    line("userprofile checkpoint p99", f"{p99:.0f}", "ms", GOAL_CHECKPOINT_MS, p99 < GOAL_CHECKPOINT_MS)
+    line("userprofile peak RSS", f"{usage.ru_maxrss / 1024:.0f}", "MB", "-", True)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--events", type=int, default=3_000_000)
+    parser.add_argument("--users", type=int, default=1_000_000)
+    parser.add_argument("--parallelism", type=int, default=2)
+    parser.add_argument("--memory", default="1GB")
+    args = parser.parse_args()
+    try:
+        broker.require_tools()
+    except broker.ToolsMissing as missing:
+        print(f"SKIPPED: {missing}", file=sys.stderr)
+        return
+    with broker.Broker("bench-userprofile", heap_mb=512) as one:
+        directory = pathlib.Path(one.directory)
+        events = directory / "events.ndjson"
+        generate(events, args.events, args.users)
+        kafka = kafka_tools.Kafka(one.bootstrap)
+        for topic, partitions in (("events", 4), ("profiles", 4), ("dead-letters", 1)):
+            kafka.create_topic(topic, partitions=partitions, config={"max.message.bytes": 4 << 20})
+        kafka.feed("events", events)
+        events.unlink()
+        elapsed, usage = measure(one, directory, args)
+        report(args.events, elapsed, usage, json.loads((directory / "metrics.json").read_text()))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,317 @@
+/* main.c -- weir_main: what a job's program does with its arguments. Prefixes: weir_
+ *
+ *      arguments -> config -> build(job) -> plan -> explain: printed
+ *                                                \-> run: local_run, watched by the progress line and
+ *                                                    the signals
+ *
+ * Nothing heavy happens before the plan is known to be right. Every mistake ends here as one sentence
+ * on standard error and the exit status of its code. */
+#include "base/assert.h"
+#include "base/buffer.h"
+#include "base/fault.h"
+#include "base/log.h"
+#include "base/os.h"
+#include "base/os_process.h"
+#include "base/os_signal.h"
+#include "runtime/graph/builder.h"
+#include "runtime/manager/metrics_json.h"
+#include "runtime/manager/options.h"
+#include "runtime/manager/progress.h"
+#include <weir/weir.h>
+
+#include <stdio.h>
+
+#define OUTPUT_SIZE_MAX ((size_t)64 << 20)
+#define JOB_NAME_MAX    64
+
+enum verb { VERB_RUN, VERB_EXPLAIN, VERB_HELP, VERB_VERSION };
+
+/* One call of weir_main. Thread: control. */
+struct program {
+    const struct weir_program *program;
+    char name[JOB_NAME_MAX + 1]; /* of the job */
+    enum verb verb;
+    struct config *config;
+    struct options options;
+    weir_job *job;
+    const struct plan *plan;
+};
+
+/* -- arguments ------------------------------------------------------------------------------------ */
+
+/* A name that a directory and a consumer group can have. */
+static void name_job(struct program *program, const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    const char *name = program->program->name;
+    if (name == NULL)
+        name = slash == NULL ? path : slash + 1;
+    size_t size = strlen(name);
+    if (size > JOB_NAME_MAX)
+        size = JOB_NAME_MAX;
+    for (size_t i = 0; i < size; i++) {
+        char c = name[i];
+        bool is_plain = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
+                        (c >= '0' && c <= '9') || c == '_' || c == '-' || (c == '.' && i > 0);
+        program->name[i] = is_plain ? c : '-';
+    }
+    if (size == 0)
+        memcpy(program->name, "job", sizeof("job"));
+}
+
+/* The verb, and how many arguments it takes: 0 or 1. */
+static weir_error *read_verb(struct program *program, int argc, char **argv, int *taken)
+{
+    static const struct {
+        const char *name;
+        enum verb verb;
+    } verbs[] = { { "run", VERB_RUN }, { "explain", VERB_EXPLAIN }, { "help", VERB_HELP },
+        { "version", VERB_VERSION } };
+    *taken = 0;
+    if (argc < 2 || argv[1][0] == '-')
+        return NULL;
+    *taken = 1;
+    for (size_t i = 0; i < sizeof(verbs) / sizeof(verbs[0]); i++) {
+        if (strcmp(argv[1], verbs[i].name) == 0) {
+            program->verb = verbs[i].verb;
+            return NULL;
+        }
+    }
+    return weir_errorf(WEIR_E_USAGE,
+        "there is no verb '%.200s'; it is 'run', 'explain', 'help' or 'version'", argv[1]);
+}
+
+/* For those who only want to read: help works whatever else is wrong. */
+static bool asks_for(int argc, char **argv, const char *flag)
+{
+    for (int i = 1; i < argc; i++) {
+        if (strcmp(argv[i], flag) == 0)
+            return true;
+    }
+    return false;
+}
+
+static weir_error *read_arguments(struct program *program, int argc, char **argv)
+{
+    int taken;
+    const struct weir_program *it = program->program;
+    if (asks_for(argc, argv, "--help") || asks_for(argc, argv, "-h"))
+        program->verb = VERB_HELP;
+    else if (asks_for(argc, argv, "--version"))
+        program->verb = VERB_VERSION;
+    else
+        WEIR_TRY(read_verb(program, argc, argv, &taken));
+    if (program->verb == VERB_HELP || program->verb == VERB_VERSION)
+        return NULL;
+    if (it->option_count > 0)
+        config_add(program->config, it->options, it->option_count);
+    options_add(program->config);
+    WEIR_TRY(config_parse(program->config, argc - taken, argv + taken));
+    WEIR_TRY(options_read(program->config, &program->options));
+    if (program->verb != VERB_EXPLAIN && config_given(program->config, "as"))
+        return weir_errorf(WEIR_E_USAGE, "option '--as' is for explain: %s explain --as %s",
+            program->name, config_text(program->config, "as"));
+    return NULL;
+}
+
+/* -- help, version, explain ----------------------------------------------------------------------- */
+
+static weir_error *print(weir_buffer *out)
+{
+    weir_str text = weir_buffer_view(out);
+    weir_error *error =
+        weir_buffer_overflowed(out)
+            ? weir_errorf(WEIR_E_LIMIT, "the output is larger than %zu MB", OUTPUT_SIZE_MAX >> 20)
+            : os_stdout_write(text.data, text.size);
+    weir_buffer_free(out);
+    return error;
+}
+
+static void put_usage(weir_buffer *out, const struct weir_option *rows, uint32_t count)
+{
+    struct config *config = config_new();
+    config_add(config, rows, count);
+    config_usage(config, out);
+    config_free(config);
+}
+
+static weir_error *help(const struct program *program)
+{
+    const struct weir_program *it = program->program;
+    weir_buffer *out = weir_buffer_new(OUTPUT_SIZE_MAX);
+    if (it->help != NULL)
+        buffer_printf(out, "%s\n\n", it->help);
+    buffer_printf(out,
+        "usage: %s [run] [OPTIONS]            run the job in this process\n"
+        "       %s explain [OPTIONS]          print its plan, and start nothing\n"
+        "       %s help | version\n",
+        program->name, program->name, program->name);
+    if (it->option_count > 0) {
+        buffer_printf(out, "\noptions of %s:\n", program->name);
+        put_usage(out, it->options, it->option_count);
+    }
+    struct config *engine = config_new();
+    options_add(engine);
+    buffer_printf(out, "\noptions of every job:\n");
+    config_usage(engine, out);
+    config_free(engine);
+    buffer_printf(out, "\nSIGTERM and SIGINT stop the job in good order, with a last checkpoint; a "
+                       "second one ends it at once.\nExit status 0: finished or stopped; 2: wrong "
+                       "options; 3: the job's graph is wrong; others: see weir/error.h.\n");
+    return print(out);
+}
+
+static weir_error *version(void)
+{
+    weir_buffer *out = weir_buffer_new(OUTPUT_SIZE_MAX);
+    buffer_printf(out, "weir %s\n", WEIR_VERSION);
+    return print(out);
+}
+
+static weir_error *explain(const struct program *program)
+{
+    weir_buffer *out = weir_buffer_new(OUTPUT_SIZE_MAX);
+    switch (program->options.as) {
+    case OPTIONS_AS_TEXT:
+        explain_text(program->plan, out);
+        break;
+    case OPTIONS_AS_JSON:
+        explain_json(program->plan, out);
+        break;
+    case OPTIONS_AS_DOT:
+        explain_dot(program->plan, out);
+        break;
+    }
+    return print(out);
+}
+
+/* -- run ------------------------------------------------------------------------------------------ */
+
+/* Thread: control. */
+struct watch {
+    struct local *local;
+    struct progress *progress;
+    uint32_t signals_seen;
+};
+
+/* A person has lost patience: the process ends, but leaves no temporary directory behind. */
+_Noreturn static void quit(struct watch *watch)
+{
+    progress_end();
+    log_warn("job", "%s again: quit at once, without a last checkpoint", os_signals_name());
+    local_cancel(watch->local);
+    local_step(watch->local);
+    local_close(watch->local);
+    os_exit(os_signals_exit());
+}
+
+static int64_t look(void *arg, int64_t now_ms)
+{
+    struct watch *watch = arg;
+    uint32_t seen = os_signals_seen();
+    if (seen > 1)
+        quit(watch);
+    if (seen == 1 && watch->signals_seen == 0) {
+        watch->signals_seen = 1;
+        log_info("job", "%s: stopping with a last checkpoint; a second one quits at once",
+            os_signals_name());
+        local_stop(watch->local);
+        return now_ms; /* step again at once */
+    }
+    return progress_look(watch->progress, now_ms);
+}
+
+static void report_end(const struct local *local, int64_t elapsed_ms)
+{
+    const struct jobmanager_stats *stats = local_stats(local);
+    const struct report *report = taskmanager_report(local_tasks(local));
+    if (report->task_count == 0)
+        return; /* it never got that far */
+    log_info("job",
+        "%s after %.1f s; since its first start %lld records in, %lld out; in this run %llu "
+        "checkpoints, %u restarts",
+        execution_state_name(stats->state), (double)elapsed_ms / 1000,
+        (long long)report_events_in(report), (long long)report_records_out(report),
+        (unsigned long long)stats->completed, stats->restarts);
+}
+
+static weir_error *run_watched(struct program *program, struct local *local)
+{
+    struct watch watch = { .local = local, .progress = progress_new(local) };
+    int64_t started_ms = os_monotonic_ns() / 1000000;
+    os_signals_watch(local_waker(local));
+    weir_error *error = local_run(local, &(struct local_watch){ .arg = &watch, .look = look });
+    int64_t elapsed_ms = os_monotonic_ns() / 1000000 - started_ms;
+    progress_end();
+    report_end(local, elapsed_ms);
+    if (program->options.metrics_json != NULL)
+        error = weir_error_join(error,
+            metrics_json_write(local, error == NULL ? NULL : weir_error_message(error), elapsed_ms,
+                program->options.metrics_json));
+    progress_free(watch.progress);
+    return error;
+}
+
+static weir_error *run(struct program *program)
+{
+    struct local *local;
+    struct local_options options = program->options.local;
+    options.plan = program->plan;
+    WEIR_TRY(local_open(&options, &local));
+    weir_error *error = run_watched(program, local);
+    os_signals_unwatch();
+    local_close(local);
+    os_signals_restore();
+    return error;
+}
+
+/* -- weir_main ------------------------------------------------------------------------------------ */
+
+static weir_error *make_plan(struct program *program)
+{
+    program->options.plan.job = program->name;
+    program->job = job_new(program->config);
+    program->program->build(program->job);
+    return plan_build(program->job, &program->options.plan, &program->plan);
+}
+
+static weir_error *do_all(struct program *program, int argc, char **argv)
+{
+    WEIR_TRY(fault_init());
+    WEIR_TRY(read_arguments(program, argc, argv));
+    if (program->verb == VERB_HELP)
+        return help(program);
+    if (program->verb == VERB_VERSION)
+        return version();
+    WEIR_TRY(make_plan(program));
+    return program->verb == VERB_EXPLAIN ? explain(program) : run(program);
+}
+
+static int say(const struct program *program, weir_error *error)
+{
+    if (error == NULL)
+        return 0;
+    int status = weir_code_exit(weir_error_code(error));
+    char *text = mem_printf("%s: %s\n", program->name, weir_error_message(error));
+    os_stderr_write(text, strlen(text));
+    mem_free(text);
+    weir_error_free(error);
+    return status;
+}
+
+int weir_main_program(int argc, char **argv, const struct weir_program *it)
+{
+    ASSERT(it != NULL && it->build != NULL);
+    struct program program = { .program = it, .config = config_new() };
+    name_job(&program, argc > 0 ? argv[0] : "job");
+    int status = say(&program, do_all(&program, argc, argv));
+    job_free(program.job);
+    config_free(program.config);
+    return status;
+}
+
+int weir_main(int argc, char **argv, void (*build)(weir_job *job))
+{
+    struct weir_program program = { .build = build };
+    return weir_main_program(argc, argv, &program);
+}

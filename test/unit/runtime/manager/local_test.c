@@ -1,0 +1,419 @@
+/* local_test.c -- whole jobs in this process, stepped by one thread in a random order, and on threads:
+ * whatever the parallelism, batches, chaining, backend and failures, the output is the same. */
+#include "runtime/manager/local.h"
+
+#include "base/log.h"
+#include "base/os.h"
+#include "test/support/temp_dir.h"
+#include "test/support/trial.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+
+#include <cmocka.h>
+
+static char *root;
+
+/* These tests are about what is published, not about power failures: syncing would be all they do.
+ * Where one thread steps, the clock is its own: however slow the machine, a checkpoint comes every so
+ * many steps. */
+static struct os threads_os, stepped_os;
+static int64_t stepped_ns = 1000000000;
+
+static int sync_nothing(void *handle)
+{
+    return 0;
+}
+
+static int sync_no_dir(const char *path)
+{
+    return 0;
+}
+
+static int64_t read_stepped_ns(void)
+{
+    return stepped_ns;
+}
+
+static struct local_options quick(const struct plan *plan)
+{
+    struct local_options options = local_defaults;
+    options.plan = plan;
+    options.worker_count = 0;
+    options.backend = &backend_hashmap;
+    options.interval_ms = 5;
+    options.min_pause_ms = 0;
+    options.buffer_timeout_ms = 0; /* records stand right behind a barrier, not in a later segment */
+    options.restart = (struct restart_options){ .kind = RESTART_FIXED, .delay_ms = 1 };
+    options.memory_size = (uint64_t)64 << 20;
+    return options;
+}
+
+/* One step of something, chosen by chance. False: the job is over. */
+static bool step_something(struct local *local, uint64_t *random)
+{
+    *random = *random * UINT64_C(6364136223846793005) + 1442695040888963407u;
+    uint64_t choice = *random >> 33;
+    stepped_ns += 50000; /* 20 steps a millisecond */
+    uint32_t slots = local_slot_count(local);
+    switch (choice % 8) {
+    case 0:
+        return local_step(local);
+    case 1:
+        local_worker_step(local);
+        return true;
+    default:
+        if (slots > 0)
+            local_slot_round(local, (uint32_t)(choice / 8 % slots));
+        else
+            return local_step(local);
+        return true;
+    }
+}
+
+static weir_error *step_to_end(struct local *local, uint64_t seed)
+{
+    uint64_t random = seed;
+    while (step_something(local, &random))
+        ;
+    return local_error(local);
+}
+
+static void succeed(weir_error *error)
+{
+    if (error != NULL)
+        fail_msg("%s", weir_error_message(error));
+}
+
+/* Runs the trial to its end; NULL checkpoints: temporary. */
+static void run_stepped(const struct local_options *change, uint64_t seed)
+{
+    weir_job *job;
+    struct local_options options = *change;
+    options.plan = trial_plan(&job);
+    struct local *local;
+    succeed(local_open(&options, &local));
+    succeed(step_to_end(local, seed));
+    assert_int_equal(local_stats(local)->state, EXECUTION_FINISHED);
+    local_close(local);
+    job_free(job);
+}
+
+static void run_threads(const struct local_options *change, enum execution_state expected)
+{
+    weir_job *job;
+    struct local_options options = *change;
+    options.plan = trial_plan(&job);
+    options.worker_count = 2;
+    struct local *local;
+    succeed(local_open(&options, &local));
+    succeed(local_run(local, NULL));
+    assert_int_equal(local_stats(local)->state, expected);
+    local_close(local);
+    job_free(job);
+}
+
+static int64_t counter(const struct local *local, const char *uid, const char *name)
+{
+    const struct report *report = taskmanager_report(local_tasks(local));
+    for (uint32_t i = 0; i < report->counter_count; i++) {
+        if (strcmp(report->counters[i].uid, uid) == 0 &&
+            strcmp(report->counters[i].name, name) == 0)
+            return report->counters[i].value;
+    }
+    fail_msg("no counter %s of %s", name, uid);
+    return -1;
+}
+
+/* -- tests ---------------------------------------------------------------------------------------- */
+
+static void a_bounded_job_ends_with_all_its_output_published(void **state)
+{
+    struct local_options options = quick(NULL);
+    trial_reset(&(struct trial){ .count = 20000 });
+    run_stepped(&options, 1);
+    trial_check(true);
+}
+
+static void an_empty_input_ends_too(void **state)
+{
+    struct local_options options = quick(NULL);
+    trial_reset(&(struct trial){ .count = 1, .parallelism = 3 });
+    run_stepped(&options, 1);
+    trial_check(true);
+}
+
+static void the_result_does_not_depend_on_the_shape(void **state)
+{
+    static const uint32_t batches[] = { 1, 7, 256 };
+    for (uint32_t parallelism = 1; parallelism <= 4; parallelism++) {
+        for (int chaining = 0; chaining < 2; chaining++) {
+            for (size_t b = 0; b < sizeof(batches) / sizeof(batches[0]); b++) {
+                struct local_options options = quick(NULL);
+                options.batch_max = batches[b];
+                options.backend = b == 1 ? &backend_rocksdb : &backend_hashmap;
+                trial_reset(&(struct trial){ .count = 3000,
+                    .parallelism = parallelism,
+                    .is_chaining_disabled = chaining == 0 });
+                run_stepped(&options, parallelism * 100 + b);
+                trial_check(true);
+            }
+        }
+    }
+}
+
+static void a_failing_operator_restarts_the_job_and_counts_stay_exact(void **state)
+{
+    for (uint64_t seed = 1; seed <= 10; seed++) {
+        weir_job *job;
+        trial_reset(&(struct trial){ .count = 20000,
+            .parallelism = 1 + seed % 3,
+            .slow_batch = 50,
+            .fail_at = 3000,
+            .failures = 3 });
+        struct local_options options = quick(trial_plan(&job));
+        struct local *local;
+        options.interval_ms = 3;
+        succeed(local_open(&options, &local));
+        succeed(step_to_end(local, seed));
+        assert_int_equal(local_stats(local)->restarts, 3);
+        assert_true(trial_seen() > 10000);
+        assert_int_equal(counter(local, "tally", "tallied"), 10000);
+        assert_int_equal(counter(local, "numbers", "records_in"), 20000);
+        local_close(local);
+        job_free(job);
+        trial_check(true);
+    }
+}
+
+static void a_failure_that_would_only_happen_again_ends_the_job(void **state)
+{
+    weir_job *job;
+    trial_reset(&(struct trial){ .count = 20000,
+        .fail_at = 2000,
+        .failures = 1,
+        .failure_code = WEIR_E_LIMIT });
+    struct local_options options = quick(trial_plan(&job));
+    struct local *local;
+    succeed(local_open(&options, &local));
+    weir_error *error = step_to_end(local, 3);
+    assert_non_null(error);
+    assert_int_equal(weir_error_code(error), WEIR_E_LIMIT);
+    assert_non_null(strstr(weir_error_message(error), "double"));
+    weir_error_free(error);
+    assert_int_equal(local_stats(local)->state, EXECUTION_FAILED);
+    local_close(local);
+    job_free(job);
+    trial_check(false);
+}
+
+static void a_stop_publishes_what_was_read(void **state)
+{
+    weir_job *job;
+    uint64_t random = 5;
+    trial_reset(&(struct trial){ .count = 0, .parallelism = 2 });
+    struct local_options options = quick(trial_plan(&job));
+    struct local *local;
+    options.interval_ms = 3600000;
+    succeed(local_open(&options, &local));
+    while (trial_seen() < 5000)
+        assert_true(step_something(local, &random));
+    local_stop(local);
+    succeed(step_to_end(local, 7));
+    assert_int_equal(local_stats(local)->state, EXECUTION_FINISHED);
+    assert_int_equal(trial_published(), trial_seen());
+    assert_int_equal(local_stats(local)->completed, 1);
+    local_close(local);
+    job_free(job);
+    trial_check(false);
+}
+
+/* Steps until so many records are published, then closes it like a crash or stops it in good order. */
+static void run_until(const struct local_options *change, uint64_t published, bool is_crash)
+{
+    weir_job *job;
+    uint64_t random = published + 1;
+    struct local_options options = *change;
+    options.plan = trial_plan(&job);
+    struct local *local;
+    succeed(local_open(&options, &local));
+    while (trial_published() < published)
+        assert_true(step_something(local, &random));
+    if (!is_crash) {
+        local_stop(local);
+        succeed(step_to_end(local, published));
+    }
+    local_close(local);
+    job_free(job);
+}
+
+static void a_job_resumes_with_another_parallelism(void **state)
+{
+    const struct backend_class *backends[] = { &backend_hashmap, &backend_rocksdb };
+    for (int b = 0; b < 2; b++) {
+        for (int is_crash = 0; is_crash < 2; is_crash++) {
+            static const uint32_t parallelisms[] = { 1, 3, 2, 4 };
+            char *dir = mem_printf("%s/resume-%d-%d", root, b, is_crash);
+            struct local_options options = quick(NULL);
+            options.checkpoints = dir;
+            options.backend = backends[b];
+            trial_reset(&(struct trial){ .count = 40000 });
+            for (uint32_t i = 0; i < 4; i++) {
+                trial_change(&(struct trial){ .count = 40000,
+                    .parallelism = parallelisms[i],
+                    .slow_batch = 32 });
+                run_until(&options, (i + 1) * 3000, is_crash == 1);
+                trial_check(false);
+            }
+            trial_change(&(struct trial){ .count = 40000, .parallelism = 2 });
+            run_stepped(&options, 11);
+            trial_check(true);
+            mem_free(dir);
+        }
+    }
+}
+
+static void a_finished_job_that_starts_again_adds_nothing(void **state)
+{
+    char *dir = mem_printf("%s/again", root);
+    struct local_options options = quick(NULL);
+    options.checkpoints = dir;
+    trial_reset(&(struct trial){ .count = 5000 });
+    run_stepped(&options, 1);
+    run_stepped(&options, 2);
+    trial_check(true);
+    mem_free(dir);
+}
+
+static weir_error *open_error(const char *dir, bool is_fresh)
+{
+    weir_job *job;
+    struct local_options options = quick(trial_plan(&job));
+    struct local *local = NULL;
+    options.checkpoints = dir;
+    options.is_fresh = is_fresh;
+    weir_error *error = local_open(&options, &local);
+    if (error == NULL) {
+        error = step_to_end(local, 1);
+        local_close(local);
+    }
+    job_free(job);
+    return error;
+}
+
+static void a_wrong_checkpoint_directory_is_explained(void **state)
+{
+    char *dir = mem_printf("%s/wrong", root);
+    char *inside = mem_printf("%s/wrong/trial", root);
+    trial_reset(&(struct trial){ .count = 100 });
+    assert_null(open_error(dir, true));
+    weir_error *error = open_error(inside, false);
+    assert_non_null(error);
+    assert_int_equal(weir_error_code(error), WEIR_E_USAGE);
+    assert_non_null(strstr(weir_error_message(error), "directory above"));
+    weir_error_free(error);
+    error = open_error(dir, true);
+    assert_non_null(error);
+    assert_int_equal(weir_error_code(error), WEIR_E_STATE);
+    weir_error_free(error);
+    mem_free(dir);
+    mem_free(inside);
+}
+
+static void too_little_memory_is_said_at_the_start(void **state)
+{
+    weir_job *job;
+    trial_reset(&(struct trial){ .count = 100, .parallelism = 20 });
+    struct local_options options = quick(trial_plan(&job));
+    struct local *local;
+    options.memory_size = (uint64_t)64 << 20;
+    succeed(local_open(&options, &local));
+    weir_error *error = step_to_end(local, 1);
+    assert_non_null(error);
+    assert_int_equal(weir_error_code(error), WEIR_E_LIMIT);
+    assert_non_null(strstr(weir_error_message(error), "--memory"));
+    weir_error_free(error);
+    local_close(local);
+    job_free(job);
+}
+
+static void threads_give_the_same_result(void **state)
+{
+    os_current = &threads_os;
+    for (uint32_t parallelism = 1; parallelism <= 3; parallelism++) {
+        struct local_options options = quick(NULL);
+        options.backend = parallelism == 2 ? &backend_rocksdb : &backend_hashmap;
+        options.interval_ms = 20;
+        trial_reset(&(struct trial){ .count = 100000,
+            .parallelism = parallelism,
+            .fail_at = 20000,
+            .failures = 2 });
+        run_threads(&options, EXECUTION_FINISHED);
+        trial_check(true);
+    }
+}
+
+/* Stops the job as soon as something is published. */
+static int64_t stop_soon(void *arg, int64_t now_ms)
+{
+    if (trial_published() > 0)
+        local_stop(arg);
+    return now_ms + 1;
+}
+
+static void threads_stop_on_request(void **state)
+{
+    weir_job *job;
+    os_current = &threads_os;
+    trial_reset(&(struct trial){ .count = 0, .parallelism = 2 });
+    struct local_options options = quick(trial_plan(&job));
+    struct local *local;
+    options.worker_count = 2;
+    options.interval_ms = 20;
+    succeed(local_open(&options, &local));
+    succeed(local_run(local, &(struct local_watch){ .arg = local, .look = stop_soon }));
+    assert_int_equal(local_stats(local)->state, EXECUTION_FINISHED);
+    local_close(local);
+    job_free(job);
+    trial_check(false);
+}
+
+static int make_root(void **state)
+{
+    log_set_level(LOG_ERROR);
+    threads_os = os_linux;
+    threads_os.sync = sync_nothing;
+    threads_os.sync_dir = sync_no_dir;
+    stepped_os = threads_os;
+    stepped_os.monotonic_ns = read_stepped_ns;
+    os_current = &stepped_os;
+    root = temp_dir_new();
+    return 0;
+}
+
+static int remove_root(void **state)
+{
+    temp_dir_free(root);
+    trial_reset(&(struct trial){ .count = 0 });
+    return 0;
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_bounded_job_ends_with_all_its_output_published),
+        cmocka_unit_test(an_empty_input_ends_too),
+        cmocka_unit_test(the_result_does_not_depend_on_the_shape),
+        cmocka_unit_test(a_failing_operator_restarts_the_job_and_counts_stay_exact),
+        cmocka_unit_test(a_failure_that_would_only_happen_again_ends_the_job),
+        cmocka_unit_test(a_stop_publishes_what_was_read),
+        cmocka_unit_test(a_job_resumes_with_another_parallelism),
+        cmocka_unit_test(a_finished_job_that_starts_again_adds_nothing),
+        cmocka_unit_test(a_wrong_checkpoint_directory_is_explained),
+        cmocka_unit_test(too_little_memory_is_said_at_the_start),
+        cmocka_unit_test(threads_give_the_same_result),
+        cmocka_unit_test(threads_stop_on_request),
+    };
+    return cmocka_run_group_tests(tests, make_root, remove_root);
+}

@@ -1,0 +1,227 @@
+/* The ordered entries of a row: order, splitting and joining of leaves, accounting of memory. */
+#include "state/entries.h"
+
+#include "base/memory.h"
+#include "test/support/sample.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#define COUNT 5000u
+
+static weir_str name_of(uint32_t number, char bytes[16])
+{
+    int size = snprintf(bytes, 16, "%06u", number);
+    return (weir_str){ .data = bytes, .size = (uint64_t)size };
+}
+
+static struct entry *put(struct entries *entries, uint32_t number)
+{
+    char bytes[16];
+    bool is_new;
+    struct entry *entry = entries_put(entries, name_of(number, bytes), sizeof(number), &is_new);
+    memcpy(entry->value, &number, sizeof(number));
+    return entry;
+}
+
+struct check {
+    const bool *is_there;
+    uint32_t next, count;
+};
+
+static bool check_next(void *arg, weir_str name, weir_str value)
+{
+    struct check *check = arg;
+    char bytes[16];
+    while (!check->is_there[check->next])
+        check->next++;
+    assert_true(weir_str_equal(name, name_of(check->next, bytes)));
+    assert_int_equal(value.size, sizeof(check->next));
+    assert_memory_equal(value.data, &check->next, sizeof(check->next));
+    check->next++;
+    check->count++;
+    return true;
+}
+
+static void expect(const struct entries *entries, const bool *is_there)
+{
+    struct check check = { .is_there = is_there };
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < COUNT; i++) {
+        char bytes[16];
+        count += is_there[i];
+        assert_int_equal(entries_find(entries, name_of(i, bytes)) != NULL, is_there[i]);
+    }
+    assert_true(entries_each(entries, WEIR_STR(""), check_next, &check));
+    assert_int_equal(check.count, count);
+    assert_int_equal(entries_count(entries), count);
+}
+
+/* Adds all in this order, then removes them in that one, looking at them now and then. */
+static void add_and_remove(uint32_t add_step, uint32_t remove_step)
+{
+    struct entries *entries = entries_new();
+    uint64_t empty = entries_size(entries);
+    bool *is_there = mem_alloc(COUNT + 1);
+    is_there[COUNT] = true;
+    for (uint32_t i = 0; i < COUNT; i++) {
+        uint32_t number = (uint32_t)((uint64_t)i * add_step % COUNT);
+        put(entries, number);
+        is_there[number] = true;
+        if (i % 977 == 0 || i == COUNT - 1)
+            expect(entries, is_there);
+    }
+    uint64_t full = entries_size(entries);
+    assert_true(full > COUNT * (sizeof(struct entry) + 4 + 6 + 16));
+    assert_true(full < COUNT * (sizeof(struct entry) + 4 + 6 + 16) * 5 / 2);
+    for (uint32_t i = 0; i < COUNT; i++) {
+        char bytes[16];
+        uint32_t number = (uint32_t)((uint64_t)i * remove_step % COUNT);
+        assert_true(entries_remove(entries, name_of(number, bytes)));
+        assert_false(entries_remove(entries, name_of(number, bytes)));
+        is_there[number] = false;
+        if (i % 977 == 0 || i == COUNT - 1)
+            expect(entries, is_there);
+    }
+    /* the list of leaves keeps its room, nothing else stays */
+    assert_true(entries_size(entries) <= empty + 512 * 16);
+    mem_free(is_there);
+    entries_free(entries);
+}
+
+static void any_order_of_adding_and_removing(void **state)
+{
+    (void)state;
+    const uint32_t steps[] = { 1, COUNT - 1, 7, 1237, 3001 }; /* no common divisor with COUNT */
+    for (size_t i = 0; i < 5; i++)
+        for (size_t j = 0; j < 5; j++)
+            add_and_remove(steps[i], steps[j]);
+}
+
+static void entries_do_not_move(void **state)
+{
+    (void)state;
+    struct entries *entries = entries_new();
+    struct entry **seen = mem_alloc_array(COUNT, sizeof(*seen));
+    char bytes[16];
+    for (uint32_t i = 0; i < COUNT; i++) {
+        uint32_t number = (uint32_t)((uint64_t)i * 1237 % COUNT);
+        seen[number] = put(entries, number);
+        assert_int_equal((uintptr_t)seen[number]->value % 8, 0);
+    }
+    for (uint32_t i = 1; i < COUNT; i += 2)
+        entries_remove(entries, name_of(i, bytes));
+    for (uint32_t i = 0; i < COUNT; i += 2)
+        assert_ptr_equal(entries_find(entries, name_of(i, bytes)), seen[i]);
+    mem_free(seen);
+    entries_free(entries);
+}
+
+static void values_grow_and_shrink(void **state)
+{
+    (void)state;
+    struct entries *entries = entries_new();
+    bool is_new;
+    for (size_t size = 0; size < 3000; size += 7) {
+        struct entry *entry = entries_put(entries, WEIR_STR("name"), size, &is_new);
+        assert_int_equal(is_new, size == 0);
+        for (size_t i = 0; i + 7 < size; i++)
+            assert_int_equal(entry->value[i], (char)i);
+        for (size_t i = 0; i < size; i++)
+            entry->value[i] = (char)i;
+        assert_true(weir_str_equal(entry_name(entry), WEIR_STR("name")));
+    }
+    uint64_t large = entries_size(entries);
+    struct entry *entry = entries_put(entries, WEIR_STR("name"), 1, &is_new);
+    assert_int_equal(entry_value(entry).size, 1);
+    assert_int_equal(entries_size(entries), large);
+    entries_free(entries);
+}
+
+static bool is_odd(const void *arg, weir_str value)
+{
+    uint32_t number;
+    memcpy(&number, value.data, sizeof(number));
+    return number % 2 == 1 || (arg != NULL && number < 2000);
+}
+
+static void sweeping_removes_what_is_dead(void **state)
+{
+    (void)state;
+    struct entries *entries = entries_new();
+    bool *is_there = mem_alloc(COUNT + 1);
+    is_there[COUNT] = true;
+    for (uint32_t i = 0; i < COUNT; i++) {
+        put(entries, (uint32_t)((uint64_t)i * 1237 % COUNT));
+        is_there[i] = i % 2 == 0;
+    }
+    uint32_t cursor = 0;
+    while (entries_sweep(entries, &cursor, is_odd, NULL))
+        continue;
+    expect(entries, is_there);
+    for (uint32_t i = 0; i < 2000; i++)
+        is_there[i] = false;
+    cursor = 0;
+    while (entries_sweep(entries, &cursor, is_odd, ""))
+        continue;
+    expect(entries, is_there);
+    mem_free(is_there);
+    entries_free(entries);
+}
+
+static int compare_names(const void *a, const void *b)
+{
+    return weir_str_compare(*(const weir_str *)a, *(const weir_str *)b);
+}
+
+static bool collect(void *arg, weir_str name, weir_str value)
+{
+    (void)value;
+    weir_str **next = arg;
+    assert_true(weir_str_equal(name, **next));
+    *next += 1;
+    return true;
+}
+
+/* Short names over two letters, so that heads are often equal and names are prefixes of others. */
+static void order_is_that_of_bytes(void **state)
+{
+    (void)state;
+    struct entries *entries = entries_new();
+    static char bytes[2000][20];
+    static weir_str names[2000];
+    uint32_t count = 0;
+    for (uint64_t i = 0; i < 2000; i++) {
+        uint64_t random = sample_random(1, i);
+        weir_str name = { .data = bytes[count], .size = random % 20 };
+        for (uint64_t j = 0; j < name.size; j++)
+            bytes[count][j] = (char)(sample_random(i, j) % 7 == 0 ? 0xff : 0);
+        bool is_new;
+        entries_put(entries, name, 0, &is_new);
+        if (is_new)
+            names[count++] = name;
+    }
+    assert_true(count > 300);
+    qsort(names, count, sizeof(names[0]), compare_names);
+    weir_str *next = names;
+    entries_each(entries, WEIR_STR(""), collect, &next);
+    assert_ptr_equal(next, names + count);
+    entries_free(entries);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(any_order_of_adding_and_removing),
+        cmocka_unit_test(entries_do_not_move),
+        cmocka_unit_test(values_grow_and_shrink),
+        cmocka_unit_test(sweeping_removes_what_is_dead),
+        cmocka_unit_test(order_is_that_of_bytes),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

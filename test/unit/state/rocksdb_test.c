@@ -1,0 +1,437 @@
+/* What only the RocksDB backend has: incremental snapshots, its directory, its own ways to fail. */
+#include "state/rocksdb.h"
+
+#include "base/os.h"
+#include "state/rocksdb_private.h"
+#include "test/support/shelf.h"
+
+#include <inttypes.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/resource.h>
+
+#include <cmocka.h>
+
+static weir_str str(const char *text)
+{
+    return weir_str_of(text);
+}
+
+static void fill(struct backend *backend, int from, int to)
+{
+    char key[32];
+    for (int i = from; i < to; i++) {
+        snprintf(key, sizeof(key), "key-%d", i);
+        struct row_key row = shelf_row(0, key);
+        shelf_put(backend, &row, str(""), str(key));
+    }
+}
+
+static uint32_t count_ssts(const struct shelf_part *part)
+{
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < part->file_count; i++)
+        count += rocks_is_sst(part->files[i].name);
+    return count;
+}
+
+/* Files of `now` that are also listed by `before`. */
+static uint32_t count_common(const struct shelf_part *before, const struct shelf_part *now)
+{
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < now->file_count; i++)
+        for (uint32_t j = 0; j < before->file_count; j++)
+            count += strcmp(now->files[i].path, before->files[j].path) == 0 &&
+                     strcmp(now->files[i].name, before->files[j].name) == 0;
+    return count;
+}
+
+static void keys_keep_rows_together_and_in_order(void **state)
+{
+    (void)state;
+    char bytes[ROCKS_KEY_HEADER];
+    assert_ptr_equal(rocks_put_header(bytes, 0x1234, 0xfe, 0x01020304), bytes + 7);
+    assert_memory_equal(bytes, "\x12\x34\xfe\x01\x02\x03\x04", 7);
+    struct row_key row;
+    weir_str entry;
+    char key[] = "\x00\x05\x02\x00\x00\x00\x03keyENTRY";
+    assert_true(rocks_parse_key(key, sizeof(key) - 1, &row, &entry));
+    assert_int_equal(row.group, 5);
+    assert_int_equal(row.state, 2);
+    assert_true(weir_str_equal(row.key, str("key")));
+    assert_true(weir_str_equal(entry, str("ENTRY")));
+    assert_int_equal(row.hash, hash_bytes("key", 3));
+    for (size_t size = 0; size < 10; size++)
+        assert_false(rocks_parse_key(key, size, &row, &entry));
+    assert_true(rocks_parse_key(key, 10, &row, &entry));
+    assert_int_equal(entry.size, 0);
+}
+
+static void the_successor_is_behind_everything_with_the_prefix(void **state)
+{
+    (void)state;
+    char plain[] = "abc", carry[] = "ab\xff\xff", group[] = "\x00\xff\xff";
+    assert_int_equal(rocks_successor(plain, 3), 3);
+    assert_memory_equal(plain, "abd", 3);
+    assert_int_equal(rocks_successor(carry, 4), 2);
+    assert_memory_equal(carry, "ac", 2);
+    assert_int_equal(rocks_successor(group, 3), 1);
+    assert_memory_equal(group, "\x01", 1);
+}
+
+static void a_snapshot_stores_only_new_files(void **state)
+{
+    (void)state;
+    struct shelf shelf;
+    shelf_init(&shelf);
+    struct backend *backend = shelf_open(&shelf, &backend_rocksdb, shelf_all_groups(), NULL, 0);
+    struct shelf_part parts[4];
+    for (int i = 0; i < 3; i++) {
+        fill(backend, i * 1000, i * 1000 + 1000);
+        shelf_snapshot(&shelf, backend, shelf_all_groups(), &parts[i]);
+        assert_int_equal(count_ssts(&parts[i]), i + 1);
+        if (i > 0)
+            assert_int_equal(count_common(&parts[i - 1], &parts[i]) >= (uint32_t)i, 1);
+    }
+    uint32_t before = shelf_stored_count(&shelf);
+    shelf_snapshot(&shelf, backend, shelf_all_groups(), &parts[3]); /* nothing has changed */
+    assert_int_equal(count_ssts(&parts[3]), 3);
+    assert_int_equal(count_common(&parts[2], &parts[3]) >= 3, 1);
+    assert_true(shelf_stored_count(&shelf) - before <= 3); /* MANIFEST, CURRENT, OPTIONS at most */
+    shelf_close(backend);
+    for (int i = 0; i < 4; i++)
+        shelf_part_release(&parts[i]);
+    shelf_release(&shelf);
+}
+
+static void a_restore_in_place_stores_nothing_again(void **state)
+{
+    (void)state;
+    struct shelf shelf;
+    shelf_init(&shelf);
+    struct backend *backend = shelf_open(&shelf, &backend_rocksdb, shelf_all_groups(), NULL, 0);
+    struct shelf_part first, second, third;
+    fill(backend, 0, 1000);
+    shelf_snapshot(&shelf, backend, shelf_all_groups(), &first);
+    shelf_close(backend);
+    shelf.attempt = 2;
+    backend = shelf_open(&shelf, &backend_rocksdb, shelf_all_groups(), &first, 1);
+    shelf_snapshot(&shelf, backend, shelf_all_groups(), &second);
+    assert_int_equal(count_common(&first, &second), 1); /* its one .sst */
+    fill(backend, 2000, 2100);
+    shelf_snapshot(&shelf, backend, shelf_all_groups(), &third);
+    assert_int_equal(count_ssts(&third), 2);
+    assert_true(count_common(&first, &third) == 1);
+    shelf_close(backend);
+    shelf_part_release(&first);
+    shelf_part_release(&second);
+    shelf_part_release(&third);
+    shelf_release(&shelf);
+}
+
+/* A checkpoint that failed takes its files with it: the next one must not refer to them. */
+static void stores_again_what_was_deleted(void **state)
+{
+    (void)state;
+    struct shelf shelf;
+    shelf_init(&shelf);
+    struct backend *backend = shelf_open(&shelf, &backend_rocksdb, shelf_all_groups(), NULL, 0);
+    struct shelf_part failed, good;
+    fill(backend, 0, 1000);
+    shelf_snapshot(&shelf, backend, shelf_all_groups(), &failed);
+    for (uint32_t i = 0; i < failed.file_count; i++) {
+        char *path = shelf_path(&shelf, &failed.files[i]);
+        shelf_ok(os_remove(path));
+        mem_free(path);
+    }
+    shelf_snapshot(&shelf, backend, shelf_all_groups(), &good);
+    for (uint32_t i = 0; i < good.file_count; i++)
+        shelf_ok(state_file_verify(shelf.root, &good.files[i]));
+    shelf_close(backend);
+    shelf_part_release(&failed);
+    shelf_part_release(&good);
+    shelf_release(&shelf);
+}
+
+static bool exists(const char *path)
+{
+    struct os_stat stat;
+    shelf_ok(os_stat(path, &stat));
+    return stat.exists;
+}
+
+static void closing_removes_its_directory(void **state)
+{
+    (void)state;
+    struct shelf shelf;
+    char path[128];
+    shelf_init(&shelf);
+    struct backend *backend = shelf_open(&shelf, &backend_rocksdb, shelf_all_groups(), NULL, 0);
+    snprintf(path, sizeof(path), "%s/work-1", shelf.root);
+    assert_true(exists(path));
+    struct shelf_part part;
+    fill(backend, 0, 10);
+    shelf_snapshot(&shelf, backend, shelf_all_groups(), &part);
+    snprintf(path, sizeof(path), "%s/work-1/chk-1", shelf.root);
+    assert_false(exists(path));
+    shelf_close(backend);
+    snprintf(path, sizeof(path), "%s/work-1", shelf.root);
+    assert_false(exists(path));
+    shelf_part_release(&part);
+    shelf_release(&shelf);
+}
+
+static void rubbish_in_its_directory_is_removed(void **state)
+{
+    (void)state;
+    struct shelf shelf;
+    char path[128];
+    shelf_init(&shelf);
+    snprintf(path, sizeof(path), "%s/work-1/db", shelf.root);
+    shelf_ok(os_make_dirs(path));
+    snprintf(path, sizeof(path), "%s/work-1/db/CURRENT", shelf.root);
+    shelf_ok(os_write_file(path, "rubbish", 7));
+    struct backend *backend = shelf_open(&shelf, &backend_rocksdb, shelf_all_groups(), NULL, 0);
+    fill(backend, 0, 10);
+    shelf_close(backend);
+    shelf_release(&shelf);
+}
+
+/* Each file of a list left out in turn: an error, never an empty or a smaller database. */
+static void a_list_with_a_file_left_out_is_refused(void **state)
+{
+    (void)state;
+    struct shelf shelf;
+    shelf_init(&shelf);
+    struct backend *backend = shelf_open(&shelf, &backend_rocksdb, shelf_all_groups(), NULL, 0);
+    fill(backend, 0, 500);
+    struct shelf_part part;
+    shelf_snapshot(&shelf, backend, shelf_all_groups(), &part);
+    shelf_close(backend);
+    for (uint32_t left_out = 0; left_out < part.file_count; left_out++) {
+        struct state_file files[16];
+        struct shelf_part less = { .groups = part.groups, .files = files };
+        assert_true(part.file_count <= 16);
+        for (uint32_t i = 0; i < part.file_count; i++)
+            if (i != left_out)
+                files[less.file_count++] = part.files[i];
+        const char *name = part.files[left_out].name;
+        bool is_needed =
+            rocks_is_sst(name) || strncmp(name, "MANIFEST", 8) == 0 || strcmp(name, "CURRENT") == 0;
+        struct group_range half = { .first = 0, .last = 7 };
+        weir_error *whole = shelf_try_open(&shelf, &backend_rocksdb, part.groups, &less, 1);
+        weir_error *some = shelf_try_open(&shelf, &backend_rocksdb, half, &less, 1);
+        assert_int_equal(whole != NULL, is_needed);
+        assert_int_equal(some != NULL, is_needed);
+        weir_error_free(whole);
+        weir_error_free(some);
+    }
+    shelf_part_release(&part);
+    shelf_release(&shelf);
+}
+
+static void names_that_lead_elsewhere_are_refused(void **state)
+{
+    (void)state;
+    struct shelf shelf;
+    shelf_init(&shelf);
+    struct backend *backend = shelf_open(&shelf, &backend_rocksdb, shelf_all_groups(), NULL, 0);
+    struct shelf_part part;
+    shelf_snapshot(&shelf, backend, shelf_all_groups(), &part);
+    const char *bad[] = { "../CURRENT", "", ".", "..", "/tmp/x", "a/b" };
+    for (size_t i = 0; i < 6; i++) {
+        part.files[0].name = bad[i];
+        shelf_fails(shelf_try_open(&shelf, &backend_rocksdb, part.groups, &part, 1), WEIR_E_CORRUPT,
+            "no name of a database's file");
+    }
+    shelf_close(backend);
+    shelf_part_release(&part);
+    shelf_release(&shelf);
+}
+
+/* The library's own writes fail: no file may grow past a limit. */
+static void a_full_disk_fails_the_barrier(void **state)
+{
+    (void)state;
+    struct shelf shelf;
+    shelf_init(&shelf);
+    struct backend *backend = shelf_open(&shelf, &backend_rocksdb, shelf_all_groups(), NULL, 0);
+    fill(backend, 0, 20000);
+    struct rlimit before, small;
+    assert_int_equal(getrlimit(RLIMIT_FSIZE, &before), 0);
+    signal(SIGXFSZ, SIG_IGN);
+    small = (struct rlimit){ .rlim_cur = 64 << 10, .rlim_max = before.rlim_max };
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &small), 0);
+    struct shelf_part part;
+    weir_error *error = shelf_try_snapshot(&shelf, backend, shelf_all_groups(), &part);
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &before), 0);
+    shelf_fails(error, WEIR_E_IO, "cannot freeze the state in");
+    shelf_close(backend);
+    shelf_part_release(&part);
+    shelf_release(&shelf);
+}
+
+static void a_file_in_place_of_its_directory_is_an_error(void **state)
+{
+    (void)state;
+    struct shelf shelf;
+    char path[128];
+    shelf_init(&shelf);
+    snprintf(path, sizeof(path), "%s/file", shelf.root);
+    shelf_ok(os_write_file(path, "x", 1));
+    snprintf(path, sizeof(path), "%s/file/work", shelf.root);
+    struct backend_options options = shelf_options(&shelf, shelf_all_groups());
+    options.directory = path;
+    struct backend *backend;
+    weir_error *error = backend_rocksdb.open(&options, NULL, 0, &backend);
+    assert_non_null(error);
+    assert_null(backend);
+    weir_error_free(error);
+    shelf_release(&shelf);
+}
+
+static weir_str expiring(int64_t expires_ms, char bytes[8])
+{
+    memcpy(bytes, &expires_ms, 8);
+    return (weir_str){ .data = bytes, .size = 8 };
+}
+
+/* Compaction drops what has expired, and leaves alone what has not and what has no expiry. */
+static void compaction_forgets_what_has_expired(void **state)
+{
+    (void)state;
+    struct shelf shelf;
+    char key[32], bytes[8];
+    shelf_init(&shelf);
+    struct backend *backend = shelf_open(&shelf, &backend_rocksdb, shelf_all_groups(), NULL, 0);
+    for (int i = 0; i < 1000; i++) {
+        snprintf(key, sizeof(key), "%d", i);
+        for (uint32_t number = 0; number < 3; number++) {
+            struct row_key row = shelf_row(number, key);
+            shelf_put(backend, &row, str(""), expiring(i, bytes));
+        }
+    }
+    struct backend_expiry expiry = { .processing_states = 1,
+        .event_states = 2,
+        .now_ms = 300,
+        .watermark_ms = 600 };
+    backend_rocksdb.expire(backend, &expiry);
+    rocksdb_compact_range(((struct rocks *)(void *)backend)->db, NULL, 0, NULL, 0);
+    for (int i = 0; i < 1000; i++) {
+        snprintf(key, sizeof(key), "%d", i);
+        struct row_key a = shelf_row(0, key), b = shelf_row(1, key), c = shelf_row(2, key);
+        assert_int_equal(shelf_get(backend, &a, str("")).data != NULL, i >= 300);
+        assert_int_equal(shelf_get(backend, &b, str("")).data != NULL, i >= 600);
+        assert_non_null(shelf_get(backend, &c, str("")).data);
+    }
+    shelf_close(backend);
+    shelf_release(&shelf);
+}
+
+/* A key that is none of ours is found by whoever goes over all keys. */
+static void a_foreign_key_is_corrupt(void **state)
+{
+    (void)state;
+    struct shelf shelf;
+    shelf_init(&shelf);
+    struct backend *backend = shelf_open(&shelf, &backend_rocksdb, shelf_all_groups(), NULL, 0);
+    struct rocks *rocks = (struct rocks *)(void *)backend;
+    char *message = NULL;
+    rocksdb_put(rocks->db, rocks->write, "\0\1\0x", 4, "v", 1, &message);
+    assert_null(message);
+    weir_error *error = backend_rocksdb.scan(backend, 0, NULL, NULL);
+    shelf_fails(error, WEIR_E_CORRUPT, "a key of 4 bytes");
+    struct shelf_part part;
+    shelf_snapshot(&shelf, backend, shelf_all_groups(), &part);
+    struct group_range half = { .first = 0, .last = 7 };
+    shelf_fails(shelf_try_open(&shelf, &backend_rocksdb, half, &part, 1), WEIR_E_CORRUPT,
+        "a key of 4 bytes that is none of ours");
+    shelf_close(backend);
+    shelf_part_release(&part);
+    shelf_release(&shelf);
+}
+
+/* Restored files are cut between groups, and within one that is very large. */
+static void rescaling_cuts_large_state_into_files(void **state)
+{
+    (void)state;
+    struct shelf shelf;
+    shelf_init(&shelf);
+    struct backend *backend = shelf_open(&shelf, &backend_rocksdb, shelf_all_groups(), NULL, 0);
+    size_t size = 1 << 20;
+    char *bytes = mem_alloc(size), entry[16];
+    struct row_key row = shelf_row(0, "a"), other = shelf_row(0, "b");
+    assert_int_not_equal(row.group, other.group);
+    for (uint64_t i = 0; i < 110; i++) {
+        for (size_t at = 0; at < size; at += 8) { /* nothing that could be compressed */
+            uint64_t word = hash_mix(i << 32 | at);
+            memcpy(bytes + at, &word, 8);
+        }
+        snprintf(entry, sizeof(entry), "%03d", (int)i);
+        shelf_put(backend, i < 40 ? &row : &other, str(entry),
+            (weir_str){ .data = bytes, .size = size });
+    }
+    struct shelf_part whole, parts[2];
+    shelf_snapshot(&shelf, backend, shelf_all_groups(), &whole);
+    shelf_close(backend);
+    uint32_t found = 0;
+    for (uint32_t i = 0; i < 2; i++) {
+        struct group_range groups = key_group_range(i, 2, SHELF_MAX_PARALLELISM);
+        backend = shelf_open(&shelf, &backend_rocksdb, groups, &whole, 1);
+        for (uint32_t n = 0; n < 110; n++) {
+            const struct row_key *at = n < 40 ? &row : &other;
+            snprintf(entry, sizeof(entry), "%03d", (int)n);
+            if (group_range_has(groups, at->group))
+                found += shelf_get(backend, at, str(entry)).size == size;
+        }
+        shelf_snapshot(&shelf, backend, groups, &parts[i]);
+        shelf_close(backend);
+    }
+    assert_int_equal(found, 110);
+    assert_true(count_ssts(&parts[0]) + count_ssts(&parts[1]) >= 3);
+    mem_free(bytes);
+    shelf_part_release(&whole);
+    shelf_part_release(&parts[0]);
+    shelf_part_release(&parts[1]);
+    shelf_release(&shelf);
+}
+
+static void the_cache_may_be_resized_at_any_time(void **state)
+{
+    (void)state;
+    struct shelf shelf;
+    shelf_init(&shelf);
+    rocksdb_set_cache_size(1 << 20);
+    struct backend *backend = shelf_open(&shelf, &backend_rocksdb, shelf_all_groups(), NULL, 0);
+    fill(backend, 0, 1000);
+    rocksdb_set_cache_size(ROCKSDB_CACHE_SIZE_DEFAULT);
+    struct row_key row = shelf_row(0, "key-7");
+    shelf_expect(backend, &row, "", "key-7");
+    shelf_close(backend);
+    shelf_release(&shelf);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(keys_keep_rows_together_and_in_order),
+        cmocka_unit_test(the_successor_is_behind_everything_with_the_prefix),
+        cmocka_unit_test(a_snapshot_stores_only_new_files),
+        cmocka_unit_test(a_restore_in_place_stores_nothing_again),
+        cmocka_unit_test(stores_again_what_was_deleted),
+        cmocka_unit_test(closing_removes_its_directory),
+        cmocka_unit_test(rubbish_in_its_directory_is_removed),
+        cmocka_unit_test(a_list_with_a_file_left_out_is_refused),
+        cmocka_unit_test(names_that_lead_elsewhere_are_refused),
+        cmocka_unit_test(a_full_disk_fails_the_barrier),
+        cmocka_unit_test(a_file_in_place_of_its_directory_is_an_error),
+        cmocka_unit_test(compaction_forgets_what_has_expired),
+        cmocka_unit_test(a_foreign_key_is_corrupt),
+        cmocka_unit_test(rescaling_cuts_large_state_into_files),
+        cmocka_unit_test(the_cache_may_be_resized_at_any_time),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,201 @@
+/* Files get into a checkpoint directory whole, once, and under a name that says what is in them. */
+#include "base/os.h"
+#include "test/support/shelf.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+struct fixture {
+    struct shelf shelf;
+    struct arena arena;
+    char from[128];
+};
+
+static void begin(struct fixture *it, const char *content)
+{
+    shelf_init(&it->shelf);
+    arena_init(&it->arena, 4096, 1 << 20);
+    snprintf(it->from, sizeof(it->from), "%s/finished", it->shelf.root);
+    shelf_ok(os_write_file(it->from, content, strlen(content)));
+}
+
+static void end(struct fixture *it)
+{
+    arena_release(&it->arena);
+    shelf_release(&it->shelf);
+}
+
+static void expect_content(struct fixture *it, const struct state_file *file, const char *content)
+{
+    char *path = shelf_path(&it->shelf, file);
+    char *bytes;
+    size_t size;
+    shelf_ok(os_read_file(path, 1 << 20, &bytes, &size));
+    assert_int_equal(size, strlen(content));
+    assert_memory_equal(bytes, content, size);
+    mem_free(bytes);
+    mem_free(path);
+}
+
+static void the_name_says_checksum_length_and_attempt(void **state)
+{
+    (void)state;
+    struct fixture it;
+    struct state_file file;
+    char expected[128];
+    begin(&it, "hello");
+    shelf_ok(state_file_store(it.from, it.shelf.root, 7, "000012.sst", &it.arena, &file));
+    snprintf(expected, sizeof(expected), "shared/%016llx-5-7",
+        (unsigned long long)hash_bytes("hello", 5));
+    assert_string_equal(file.path, expected);
+    assert_string_equal(file.name, "000012.sst");
+    assert_int_equal(file.length, 5);
+    assert_int_equal(file.checksum, hash_bytes("hello", 5));
+    expect_content(&it, &file, "hello");
+    shelf_ok(state_file_verify(it.shelf.root, &file));
+    assert_true(state_file_exists(it.shelf.root, &file));
+    end(&it);
+}
+
+static void storing_twice_keeps_one_file(void **state)
+{
+    (void)state;
+    struct fixture it;
+    struct state_file first, second, other;
+    begin(&it, "hello");
+    shelf_ok(state_file_store(it.from, it.shelf.root, 1, "a", &it.arena, &first));
+    shelf_ok(state_file_store(it.from, it.shelf.root, 1, "b", &it.arena, &second));
+    assert_string_equal(first.path, second.path);
+    assert_int_equal(shelf_stored_count(&it.shelf), 1);
+    shelf_ok(state_file_store(it.from, it.shelf.root, 2, "a", &it.arena, &other));
+    assert_string_not_equal(first.path, other.path);
+    assert_int_equal(shelf_stored_count(&it.shelf), 2);
+    end(&it);
+}
+
+static void a_torn_file_of_that_name_is_replaced(void **state)
+{
+    (void)state;
+    struct fixture it;
+    struct state_file file;
+    begin(&it, "hello");
+    shelf_ok(state_file_store(it.from, it.shelf.root, 1, "a", &it.arena, &file));
+    char *path = shelf_path(&it.shelf, &file);
+    shelf_ok(os_write_file(path, "hel", 3));
+    assert_false(state_file_exists(it.shelf.root, &file));
+    shelf_fails(state_file_verify(it.shelf.root, &file), WEIR_E_CORRUPT, "3 bytes instead of 5");
+    shelf_ok(state_file_store(it.from, it.shelf.root, 1, "a", &it.arena, &file));
+    expect_content(&it, &file, "hello");
+    mem_free(path);
+    end(&it);
+}
+
+static void what_is_stored_survives_its_origin(void **state)
+{
+    (void)state;
+    struct fixture it;
+    struct state_file file;
+    begin(&it, "hello");
+    shelf_ok(state_file_store(it.from, it.shelf.root, 1, "a", &it.arena, &file));
+    shelf_ok(os_remove(it.from));
+    expect_content(&it, &file, "hello");
+    end(&it);
+}
+
+static void an_empty_file_is_a_file(void **state)
+{
+    (void)state;
+    struct fixture it;
+    struct state_file file;
+    begin(&it, "");
+    shelf_ok(state_file_store(it.from, it.shelf.root, 1, "a", &it.arena, &file));
+    assert_int_equal(file.length, 0);
+    shelf_ok(state_file_verify(it.shelf.root, &file));
+    end(&it);
+}
+
+static void a_missing_origin_leaves_nothing_behind(void **state)
+{
+    (void)state;
+    struct fixture it;
+    struct state_file file;
+    begin(&it, "hello");
+    shelf_ok(os_remove(it.from));
+    shelf_fails(state_file_store(it.from, it.shelf.root, 1, "000012.sst", &it.arena, &file),
+        WEIR_E_IO, "cannot store the state file '000012.sst'");
+    assert_int_equal(shelf_stored_count(&it.shelf), 0);
+    end(&it);
+}
+
+static void large_files_are_read_to_their_end(void **state)
+{
+    (void)state;
+    struct fixture it;
+    struct state_file file;
+    begin(&it, "");
+    const size_t sizes[] = { (256 << 10) - 1, 256 << 10, (256 << 10) + 1, 700 << 10 };
+    char *bytes = mem_alloc(700 << 10);
+    for (size_t i = 0; i < 700 << 10; i++)
+        bytes[i] = (char)(i * 131 >> 5);
+    for (size_t i = 0; i < 4; i++) {
+        shelf_ok(os_write_file(it.from, bytes, sizes[i]));
+        shelf_ok(state_file_store(it.from, it.shelf.root, 1, "a", &it.arena, &file));
+        assert_int_equal(file.length, sizes[i]);
+        assert_int_equal(file.checksum, hash_bytes(bytes, sizes[i]));
+        shelf_ok(state_file_verify(it.shelf.root, &file));
+    }
+    mem_free(bytes);
+    end(&it);
+}
+
+static void names_tell_their_attempt(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *name;
+        bool is_ours;
+        uint64_t attempt;
+    } cases[] = {
+        { "00000000deadbeef-1048576-7", true, 7 },
+        { "tmp-12-00000000deadbeef", true, 12 },
+        { "tmp-12-", false, 0 },
+        { "tmp--00000000deadbeef", false, 0 },
+        { "00000000deadbeef-1048576", false, 0 },
+        { "00000000deadbeef-1048576-7x", false, 0 },
+        { "00000000DEADBEEF-1048576-7", false, 0 },
+        { "_metadata", false, 0 },
+        { "", false, 0 },
+    };
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        uint64_t attempt = 0;
+        assert_int_equal(state_file_attempt(cases[i].name, &attempt), cases[i].is_ours);
+        if (cases[i].is_ours)
+            assert_int_equal(attempt, cases[i].attempt);
+    }
+    struct fixture it;
+    begin(&it, "x");
+    uint64_t attempt;
+    const char *temporary = state_file_temporary(it.shelf.root, 9, &it.arena);
+    assert_true(state_file_attempt(strrchr(temporary, '/') + 1, &attempt));
+    assert_int_equal(attempt, 9);
+    end(&it);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(the_name_says_checksum_length_and_attempt),
+        cmocka_unit_test(storing_twice_keeps_one_file),
+        cmocka_unit_test(a_torn_file_of_that_name_is_replaced),
+        cmocka_unit_test(what_is_stored_survives_its_origin),
+        cmocka_unit_test(an_empty_file_is_a_file),
+        cmocka_unit_test(a_missing_origin_leaves_nothing_behind),
+        cmocka_unit_test(large_files_are_read_to_their_end),
+        cmocka_unit_test(names_tell_their_attempt),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
