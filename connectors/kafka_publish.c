@@ -425,13 +425,6 @@ static weir_error *publish_once(struct work *work, struct transaction *it)
     return NULL;
 }
 
-static void back_off(void)
-{
-    struct waker *waker = waker_new(); /* nobody wakes it: a bounded pause between two tries */
-    waker_wait(waker, BACKOFF_MS);
-    waker_free(waker);
-}
-
 /* A newer attempt explains any error: it fences producers and clears the staging directory. */
 static weir_error *explain(const struct kafka_publisher *publisher, weir_error *error)
 {
@@ -474,6 +467,6 @@ weir_error *kafka_publish(const struct kafka_publisher *publisher,
         log_warn("kafka", "publishing into topic '%s' starts again: %s", publisher->topic,
             weir_error_message(error));
         weir_error_free(error);
-        back_off();
+        kafka_pause(BACKOFF_MS);
     }
 }
