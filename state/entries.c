@@ -172,6 +172,7 @@ static void leaf_free(struct entries *entries, struct leaf *leaf)
 /* Lists `leaf` at `index`, moving the later ones up. */
 static void leaves_insert(struct entries *entries, uint32_t index, struct leaf *leaf)
 {
+    ASSERT(index <= entries->leaf_count);
     if (entries->leaf_count == entries->leaf_capacity) {
         uint32_t capacity = entries->leaf_capacity == 0 ? 1 : entries->leaf_capacity * 2;
         entries->size += (capacity - entries->leaf_capacity) * sizeof(*entries->leaves);
@@ -186,6 +187,7 @@ static void leaves_insert(struct entries *entries, uint32_t index, struct leaf *
 
 static void leaves_delete(struct entries *entries, uint32_t index)
 {
+    ASSERT(index < entries->leaf_count);
     struct leaf_ref *at = entries->leaves + index;
     leaf_free(entries, at->leaf);
     entries->leaf_count--;
@@ -195,6 +197,7 @@ static void leaves_delete(struct entries *entries, uint32_t index)
 static void leaf_grow(struct entries *entries, struct leaf_ref *ref)
 {
     uint32_t capacity = ref->leaf->capacity * 2;
+    ASSERT(capacity <= LEAF_MAX);
     entries->size += leaf_block_size(capacity) - leaf_block_size(ref->leaf->capacity);
     ref->leaf = mem_realloc(ref->leaf, leaf_block_size(capacity));
     ref->leaf->capacity = capacity;
@@ -204,6 +207,7 @@ static void leaf_grow(struct entries *entries, struct leaf_ref *ref)
 static struct place split(struct entries *entries, struct place place)
 {
     struct leaf *leaf = entries->leaves[place.leaf].leaf;
+    ASSERT(leaf->count == LEAF_MAX && place.item <= LEAF_MAX);
     bool is_last = place.leaf + 1 == entries->leaf_count && place.item == LEAF_MAX;
     struct leaf *right = leaf_new(entries, is_last ? LEAF_MIN : LEAF_MAX);
     leaves_insert(entries, place.leaf + 1, right);
@@ -285,6 +289,7 @@ static struct entry *insert(struct entries *entries, struct place place, uint64_
     } else if (ref->leaf->count == ref->leaf->capacity) {
         leaf_grow(entries, ref);
     }
+    ASSERT(place.item <= ref->leaf->count && ref->leaf->count < ref->leaf->capacity);
     struct item *at = ref->leaf->items + place.item;
     memmove(at + 1, at, (ref->leaf->count - place.item) * sizeof(*at));
     *at = (struct item){ .head = head, .entry = entry };
@@ -292,7 +297,6 @@ static struct entry *insert(struct entries *entries, struct place place, uint64_
     ref->head = ref->leaf->items[0].head;
     entries->count++;
     entries->size += entry_block_size(entry);
-    DEBUG_ASSERT(ref->leaf->count <= ref->leaf->capacity);
     return entry;
 }
 
@@ -316,6 +320,7 @@ bool entries_remove(struct entries *entries, weir_str name)
     struct leaf_ref *ref = &entries->leaves[place.leaf];
     struct leaf *leaf = ref->leaf;
     struct item *at = leaf->items + place.item;
+    ASSERT(leaf->count > 0 && entries->count > 0);
     entries->size -= entry_block_size(at->entry);
     mem_free(at->entry);
     leaf->count--;

@@ -100,6 +100,7 @@ static void rehash(struct hashmap *map, uint64_t slot_count)
         slots[index] = map->slots[i];
     }
     mem_free(map->slots);
+    ASSERT(slot_count >= SLOTS_MIN);
     map->slots = slots;
     map->slot_count = slot_count;
     map->sweep_slot = 0;
@@ -150,6 +151,8 @@ struct slot *hashmap_slot(struct hashmap *map, const struct row_key *key, bool m
  * the gap, up to the next free slot. */
 static void row_delete(struct hashmap *map, struct slot *slot)
 {
+    ASSERT(slot->row != NULL && map->row_count > 0);
+    ASSERT(map->rows_size >= row_block_size(slot->row) + entries_size_of(slot->row));
     map->rows_size -= row_block_size(slot->row) + entries_size_of(slot->row);
     entries_free(slot->row->entries);
     mem_free(slot->row);
@@ -412,6 +415,7 @@ static bool is_expired(const void *arg, weir_str value)
 static bool sweep_row(struct hashmap *map, struct slot *slot, int64_t time_ms)
 {
     struct row *row = slot->row;
+    ASSERT(row != NULL && row->state < EXPIRY_STATES_MAX);
     bool has_more = false;
     if (row->value_size != VALUE_NONE &&
         is_expired(&time_ms, (weir_str){ .data = hashmap_row_value(row), .size = row->value_size }))
@@ -432,6 +436,7 @@ static bool sweep_row(struct hashmap *map, struct slot *slot, int64_t time_ms)
 static void expire(struct backend *backend, const struct backend_expiry *expiry)
 {
     struct hashmap *map = hashmap_of(backend);
+    ASSERT((expiry->processing_states & expiry->event_states) == 0);
     for (uint32_t i = 0; i < SWEEP_SLOTS; i++) {
         struct slot *slot = &map->slots[map->sweep_slot];
         uint32_t state = slot->row == NULL ? EXPIRY_STATES_MAX : slot->row->state;
@@ -470,6 +475,7 @@ static void close(struct backend *backend)
 static weir_error *open(const struct backend_options *options, const struct backend_source *sources,
     uint32_t source_count, struct backend **backend)
 {
+    ASSERT(options->checkpoint_dir != NULL || source_count == 0);
     *backend = NULL;
     WEIR_TRY(backend_check_sources(options->groups, sources, source_count));
     struct hashmap *map = mem_alloc(sizeof(*map));
@@ -509,6 +515,7 @@ static void confirm(struct backend *backend, uint64_t checkpoint)
 static uint64_t size(struct backend *backend)
 {
     const struct hashmap *map = hashmap_of(backend);
+    ASSERT(map->row_count < map->slot_count);
     return map->slot_count * sizeof(*map->slots) + map->rows_size;
 }
 

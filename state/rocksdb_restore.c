@@ -55,6 +55,7 @@ static weir_error *fetch_all(const struct rocks *rocks, const struct backend_sou
 static weir_error *open_database(struct rocks *rocks, bool may_create)
 {
     char *message = NULL;
+    ASSERT(rocks->db == NULL);
     rocksdb_options_set_create_if_missing(rocks->options, may_create);
     rocks->db = rocksdb_open(rocks->options, rocks->database, &message);
     return rocks_error(message, "open the database", rocks->database);
@@ -120,6 +121,7 @@ static weir_error *sorter_add(struct sorter *sorter, uint32_t group, weir_str ke
         WEIR_TRY(sorter_finish(sorter));
     if (sorter->writer == NULL)
         WEIR_TRY(sorter_open(sorter));
+    ASSERT(group >= sorter->group && group_range_has(sorter->rocks->groups, group));
     sorter->group = group;
     char *message = NULL;
     rocksdb_sstfilewriter_put(sorter->writer, key.data, key.size, value.data, value.size, &message);
@@ -128,6 +130,7 @@ static weir_error *sorter_add(struct sorter *sorter, uint32_t group, weir_str ke
 
 static weir_error *sorter_ingest(struct sorter *sorter)
 {
+    ASSERT(sorter->writer == NULL);
     if (sorter->path_count == 0)
         return NULL;
     rocksdb_ingestexternalfileoptions_t *options = rocksdb_ingestexternalfileoptions_create();
@@ -186,6 +189,7 @@ static weir_error *copy_range(struct sorter *sorter, rocksdb_t *db, struct group
     struct group_range wanted = sorter->rocks->groups;
     uint32_t first = groups.first > wanted.first ? groups.first : wanted.first;
     uint32_t last = groups.last < wanted.last ? groups.last : wanted.last;
+    ASSERT(first <= last);
     char lower[ROCKS_KEY_HEADER], upper[ROCKS_KEY_HEADER];
     rocks_put_header(lower, first, 0, 0);
     rocks_put_header(upper, last, 0, 0);
