@@ -177,6 +177,39 @@ weir_error *os_make_dirs(const char *path)
     return NULL;
 }
 
+/* Directories that are there already are synced, too: who made them may have been killed before it
+ * could. Those further up may not be ours to open: if syncing one fails, it is somebody else's, and
+ * older. */
+weir_error *os_make_dirs_durable(const char *path)
+{
+    char part[OS_PATH_MAX];
+    size_t size = strlen(path), existing = 0;
+    if (size >= sizeof(part))
+        return os_make_dirs(path); /* says that it is too long */
+    for (size_t i = 1; i <= size; i++) {
+        if (i < size && path[i] != '/')
+            continue;
+        struct os_stat stat;
+        memcpy(part, path, i);
+        part[i] = '\0';
+        WEIR_TRY(os_stat(part, &stat));
+        if (stat.exists)
+            existing = i;
+    }
+    WEIR_TRY(os_make_dirs(path));
+    for (size_t i = 0; i <= size; i++) {
+        if (i > 0 && i < size && path[i] != '/')
+            continue;
+        memcpy(part, path, i);
+        part[i] = '\0';
+        weir_error *error = os_sync_dir(i > 0 ? part : path[0] == '/' ? "/" : ".");
+        if (error != NULL && i >= existing)
+            return error;
+        weir_error_free(error);
+    }
+    return NULL;
+}
+
 weir_error *os_sync_dir(const char *path)
 {
     WEIR_TRY(check_path(path));

@@ -54,6 +54,8 @@ struct os_stat {
 };
 weir_error *os_stat(const char *path, struct os_stat *stat) WEIR_MUST_USE; /* missing is no error */
 weir_error *os_make_dirs(const char *path) WEIR_MUST_USE;                  /* mkdir -p, 0700 */
+/* The same, and a power failure does not take them away again. */
+weir_error *os_make_dirs_durable(const char *path) WEIR_MUST_USE;
 weir_error *os_sync_dir(const char *path) WEIR_MUST_USE;
 weir_error *os_rename(const char *from, const char *to) WEIR_MUST_USE; /* replaces */
 weir_error *os_link(const char *from, const char *to) WEIR_MUST_USE;   /* hard link */

@@ -18,8 +18,8 @@ weir_error *os_stdout_write(const void *bytes, size_t size)
         if (count >= 0)
             done += (size_t)count;
         else if (errno != EINTR)
-            return weir_errorf(
-                WEIR_E_IO, "cannot write to standard output: %s", strerrordesc_np(errno));
+            return weir_errorf(WEIR_E_IO, "cannot write to standard output: %s",
+                strerrordesc_np(errno));
     }
     return NULL;
 }

@@ -9,19 +9,38 @@
 #include <errno.h>
 #include <signal.h>
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
-#define PATIENCE_S 1
+#define PATIENCE_S  1
+#define ONE_BLOW_NS INT64_C(50000000)
 
 static _Atomic uint32_t seen;
+static _Atomic int64_t counted_ns; /* when the last one was counted */
 static _Atomic int last_signal;
 static _Atomic int wake_fd = -1;
 static struct sigaction old_int, old_term, old_alarm;
 
+/* timeout(1) and others signal the process and its group: the same blow, felt twice. */
+static bool is_same_blow(void)
+{
+    struct timespec now;
+    if (clock_gettime(CLOCK_MONOTONIC, &now) != 0)
+        return false;
+    int64_t now_ns = (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
+    if (atomic_load(&seen) > 0 && now_ns - atomic_load(&counted_ns) < ONE_BLOW_NS)
+        return true;
+    atomic_store(&counted_ns, now_ns);
+    return false;
+}
+
 static void on_signal(int number)
 {
     int saved = errno;
+    if (is_same_blow())
+        return;
     atomic_store(&last_signal, number);
     uint32_t count = atomic_fetch_add(&seen, 1) + 1;
     if (count > 2)

@@ -3,7 +3,8 @@
  * After os_signals_watch the first signal only counts and wakes the waker: its owner looks at
  * os_signals_seen and ends in good order. The second is a person who has lost patience: the owner is
  * woken again and should leave with status os_signals_exit; should it be stuck, the process ends
- * with that status a second later by itself. A third one ends it in the handler.
+ * with that status a second later by itself. A third one ends it in the handler. Two within 50 ms are
+ * one: who signals a process and its group means it once.
  *
  * Prefixes: os_
  * Thread: control for watch; any for the rest. One watcher a process. */

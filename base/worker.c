@@ -188,6 +188,11 @@ void workers_free(struct workers *workers)
     mem_free(workers);
 }
 
+uint32_t workers_jobs_max(const struct workers *workers)
+{
+    return workers->jobs_max;
+}
+
 bool workers_submit(struct workers *workers, const void *lane, void (*run)(void *arg), void *arg)
 {
     ASSERT(run != NULL);

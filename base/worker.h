@@ -19,6 +19,7 @@ struct workers;
 struct workers *workers_new(uint32_t thread_count, uint32_t jobs_max);
 /* Runs what is waiting to its end, then stops the threads. */
 void workers_free(struct workers *workers);
+uint32_t workers_jobs_max(const struct workers *workers);
 /* `lane`: any pointer, NULL for none. False: full. */
 bool workers_submit(struct workers *workers, const void *lane, void (*run)(void *arg), void *arg);
 bool workers_step(struct workers *workers); /* false: nothing to do; only with zero threads */

@@ -58,7 +58,7 @@ def report(events, elapsed, usage, metrics):
     rate = events / elapsed
     cpu = usage.ru_utime + usage.ru_stime
     checkpoints = metrics["checkpoints"]
-    p99 = checkpoints["p99_ms"]
+    p99 = checkpoints["duration_ms"]["p99"]
     line("userprofile Kafka to Kafka", f"{rate:.0f}", "events/s", GOAL_RATE, rate >= GOAL_RATE)
     line("userprofile client CPU", f"{cpu / events * 1e6:.1f}", "us/event", "-", True)
     line("userprofile checkpoint p99", f"{p99:.0f}", "ms", GOAL_CHECKPOINT_MS, p99 < GOAL_CHECKPOINT_MS)

@@ -23,11 +23,11 @@ static char *path_of(const char *dir, uint64_t number)
 
 static char *text_of(const char *job, const struct attempt *attempt)
 {
-    char *lines =
-        mem_printf("weir-attempt 1\njob %s\nattempt %" PRIu64 "\nchosen %d\n"
-                   "restored %" PRIu64 " of attempt %" PRIu64 "\nnumbers-to %" PRIu64 "\n",
-            job, attempt->number, attempt->has_chosen ? 1 : 0, attempt->restored,
-            attempt->restored_attempt, attempt->numbers_to);
+    char *lines = mem_printf("weir-attempt 1\njob %s\nattempt %" PRIu64 "\nchosen %d\n"
+                             "restored %" PRIu64 " of attempt %" PRIu64 "\nnumbers-to %" PRIu64 "\n"
+                             "instance %016" PRIx64 "\n",
+        job, attempt->number, attempt->has_chosen ? 1 : 0, attempt->restored,
+        attempt->restored_attempt, attempt->numbers_to, attempt->instance);
     uint64_t checksum = hash_bytes(lines, strlen(lines));
     char *text = mem_printf("%schecksum %016" PRIx64 "\n", lines, checksum);
     mem_free(lines);
@@ -41,9 +41,11 @@ static bool parse(const char *text, char job[65], struct attempt *attempt)
     int chosen = 0;
     int count = sscanf(text,
         "weir-attempt 1\njob %64s\nattempt %18" SCNu64 "\nchosen %1d\n"
-        "restored %18" SCNu64 " of attempt %18" SCNu64 "\nnumbers-to %18" SCNu64,
-        job, &found.number, &chosen, &found.restored, &found.restored_attempt, &found.numbers_to);
-    if (count != 6)
+        "restored %18" SCNu64 " of attempt %18" SCNu64 "\nnumbers-to %18" SCNu64 "\n"
+        "instance %16" SCNx64,
+        job, &found.number, &chosen, &found.restored, &found.restored_attempt, &found.numbers_to,
+        &found.instance);
+    if (count != 7)
         return false;
     found.has_chosen = chosen == 1;
     char *again = text_of(job, &found);
@@ -128,19 +130,22 @@ static weir_error *create(const char *path, bool *was_taken)
 
 weir_error *attempt_claim(const char *dir, uint64_t *number)
 {
+    *number = 0;
     for (uint32_t i = 0; i < CLAIM_TRIES_MAX; i++) {
         struct listing listing;
         WEIR_TRY(listing_read(dir, &listing));
-        *number = listing_highest(&listing, LISTING_ATTEMPT) + 1;
+        uint64_t next = listing_highest(&listing, LISTING_ATTEMPT) + 1;
         listing_release(&listing);
-        char *path = path_of(dir, *number);
+        char *path = path_of(dir, next);
         bool was_taken;
         weir_error *error = create(path, &was_taken);
         mem_free(path);
         if (error != NULL)
             return error;
-        if (!was_taken)
-            return os_sync_dir(dir); /* at an error the number stays used: it may be durable */
+        if (was_taken)
+            continue;
+        *number = next; /* at an error it stays used: it may be durable */
+        return os_sync_dir(dir);
     }
     return weir_errorf(WEIR_E_STATE,
         "cannot claim an attempt in '%s': others were faster %u times;"

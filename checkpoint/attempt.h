@@ -10,6 +10,7 @@
  *      chosen 1                    0: it has not chosen yet
  *      restored 10 of attempt 3    the checkpoint, and who made it; 0 of 0: none, a fresh start
  *      numbers-to 163              it may use checkpoint numbers up to this one
+ *      instance 8899aabbccddeeff   made by the first attempt in the directory, taken over by the others
  *      checksum 0011223344556677   of the lines above
  *
  * An empty file is an attempt that crashed right after its claim: it has chosen nothing.
@@ -60,9 +61,11 @@ struct attempt {
     uint64_t restored;         /* checkpoint, 0: none */
     uint64_t restored_attempt; /* that made it */
     uint64_t numbers_to;
+    uint64_t instance; /* 0: unknown */
 };
 
-/* Creates the file of the next attempt, durably. */
+/* Creates the file of the next attempt, durably. *number is not 0 when the file is there, although an
+ * error came behind that: the caller is that attempt then, and fences the older ones. */
 weir_error *attempt_claim(const char *dir, uint64_t *number) WEIR_MUST_USE;
 weir_error *attempt_write(const char *dir, const char *job, const struct attempt *attempt)
     WEIR_MUST_USE;

@@ -173,6 +173,14 @@ static weir_error *verify_files(const char *dir, const struct state_file *files,
     return NULL;
 }
 
+weir_error *published_sync(const char *dir, uint64_t number)
+{
+    char *chk = chk_path(dir, number);
+    weir_error *error = os_sync_dir(chk);
+    mem_free(chk);
+    return error != NULL ? error : os_sync_dir(dir);
+}
+
 weir_error *published_verify(const char *dir, const struct checkpoint_metadata *metadata)
 {
     for (uint32_t i = 0; i < metadata->operator_count; i++) {

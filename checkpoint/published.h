@@ -12,6 +12,9 @@
  * deleted then; should that not survive either, the checkpoint shows up again later, which is no harm:
  * it is consistent, and no output behind it was published unless a newer one is complete.
  *
+ * A restore makes durable what it found: whoever published it may have been killed between the rename
+ * and the sync, and the output that is shown next must not outlive the checkpoint it belongs to.
+ *
  * Thread: one at a time (the job manager's worker), published_read and published_verify any. */
 #ifndef WEIR_CHECKPOINT_PUBLISHED_H
 #define WEIR_CHECKPOINT_PUBLISHED_H
@@ -19,7 +22,8 @@
 #include "checkpoint/format.h"
 
 /* Every listed file must be in place with its length (WEIR_E_CORRUPT else). */
-weir_error *published_write(const char *dir, const struct checkpoint_metadata *metadata) WEIR_MUST_USE;
+weir_error *published_write(const char *dir, const struct checkpoint_metadata *metadata)
+    WEIR_MUST_USE;
 /* Reads and decodes; `metadata` is to be released on success only. WEIR_E_CORRUPT: it can never be
  * restored. WEIR_E_STATE: it is of another job, or of a newer version of Weir. */
 weir_error *published_read(const char *dir, const char *job, uint64_t number,
@@ -27,6 +31,8 @@ weir_error *published_read(const char *dir, const char *job, uint64_t number,
 /* Reads every listed file: lengths and checksums. */
 weir_error *published_verify(const char *dir, const struct checkpoint_metadata *metadata)
     WEIR_MUST_USE;
+/* The name of a complete one survives a power failure from here on. */
+weir_error *published_sync(const char *dir, uint64_t number) WEIR_MUST_USE;
 /* Deletes it, complete or not, and temporary files of attempts <= `attempt`; what else is in its
  * directory stays, and the directory with it. */
 weir_error *published_delete(const char *dir, uint64_t number, uint64_t attempt) WEIR_MUST_USE;

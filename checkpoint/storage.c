@@ -1,5 +1,5 @@
 /* storage.c -- attempts, restore and publish in the right order; the parts are in attempt.c,
- * stored.c, retention.c and listing.c.
+ * published.c, retention.c and listing.c.
  *
  * An attempt begins so:
  *   1. claim the number: from here on older attempts are fenced (attempt.h);
@@ -16,8 +16,8 @@
 #include "base/os.h"
 #include "checkpoint/attempt.h"
 #include "checkpoint/listing.h"
-#include "checkpoint/retention.h"
 #include "checkpoint/published.h"
+#include "checkpoint/retention.h"
 #include "state/state_file.h"
 
 #include <inttypes.h>
@@ -45,34 +45,6 @@ struct storage {
 };
 
 /* -- directories ---------------------------------------------------------------------------- */
-
-/* mkdir -p that survives a power failure: syncs from the directory that was there already down. */
-static weir_error *make_durable_dirs(const char *path)
-{
-    char part[OS_PATH_MAX];
-    size_t size = strlen(path), existing = 0;
-    if (size >= sizeof(part))
-        return os_make_dirs(path); /* says that it is too long */
-    for (size_t i = 1; i <= size; i++) {
-        if (i < size && path[i] != '/')
-            continue;
-        struct os_stat stat;
-        memcpy(part, path, i);
-        part[i] = '\0';
-        WEIR_TRY(os_stat(part, &stat));
-        if (stat.exists)
-            existing = i;
-    }
-    WEIR_TRY(os_make_dirs(path));
-    for (size_t i = existing; i <= size; i++) {
-        if (i < size && i > existing && path[i] != '/')
-            continue;
-        memcpy(part, path, i);
-        part[i] = '\0';
-        WEIR_TRY(os_sync_dir(i > 0 ? part : path[0] == '/' ? "/" : "."));
-    }
-    return NULL;
-}
 
 static weir_error *check_job(const char *job)
 {
@@ -135,6 +107,18 @@ static uint64_t highest_number(const struct listing *listing, const struct attem
     return is_unknown ? highest + NUMBERS_UNKNOWN : highest;
 }
 
+/* Of the newest attempt that knows it; the first attempt makes it. */
+static uint64_t instance_of(const struct attempts *attempts)
+{
+    uint64_t instance = 0;
+    for (uint32_t i = 0; i < attempts->count; i++)
+        if (attempts->attempts[i].instance != 0)
+            instance = attempts->attempts[i].instance;
+    while (instance == 0)
+        instance = os_random();
+    return instance;
+}
+
 static void remove_left_over(const struct storage *storage, const struct listing_entry *entry)
 {
     weir_error *error = NULL;
@@ -163,6 +147,7 @@ static weir_error *look_around(struct storage *storage)
     if (error == NULL) {
         storage->last_number = highest_number(&listing, &attempts);
         storage->attempt.numbers_to = storage->last_number + NUMBERS_AHEAD;
+        storage->attempt.instance = instance_of(&attempts);
         error = attempt_write(storage->dir, storage->job, &storage->attempt);
         attempts_release(&attempts);
     }
@@ -182,8 +167,11 @@ static weir_error *make_own_dir(const struct storage *storage, const char *name,
 static weir_error *begin_attempt(struct storage *storage)
 {
     storage->attempt = (struct attempt){ .number = 0 };
-    WEIR_TRY(attempt_claim(storage->dir, &storage->attempt.number));
-    atomic_store(&storage->number, storage->attempt.number);
+    weir_error *error = attempt_claim(storage->dir, &storage->attempt.number);
+    if (storage->attempt.number >
+        0) /* whoever fails and tries again must not be fenced by itself */
+        atomic_store(&storage->number, storage->attempt.number);
+    WEIR_TRY(error);
     WEIR_TRY(look_around(storage));
     WEIR_TRY(make_own_dir(storage, "staging", &storage->staging));
     return make_own_dir(storage, "work", &storage->work);
@@ -207,7 +195,7 @@ static weir_error *open_dirs(struct storage *storage, const char *root)
     if (root != NULL)
         WEIR_TRY(check_root(root, storage->job));
     char *shared = mem_printf("%s/" STATE_FILE_DIR, storage->dir);
-    weir_error *error = make_durable_dirs(shared);
+    weir_error *error = os_make_dirs_durable(shared);
     mem_free(shared);
     WEIR_TRY(error);
     WEIR_TRY(check_owner(storage));
@@ -286,6 +274,11 @@ const char *storage_work_dir(const struct storage *storage)
 uint64_t storage_attempt(const struct storage *storage)
 {
     return storage->attempt.number;
+}
+
+uint64_t storage_instance(const struct storage *storage)
+{
+    return storage->attempt.instance;
 }
 
 uint64_t storage_last_number(const struct storage *storage)
@@ -421,12 +414,13 @@ weir_error *storage_restore(struct storage *storage, struct checkpoint_metadata 
     *found = false;
     WEIR_TRY(search_begin(storage, &search));
     weir_error *error = search_newest(storage, &search, metadata, found);
-    if (error == NULL) {
+    if (error == NULL && *found)
+        error = published_sync(storage->dir, metadata->checkpoint);
+    if (error == NULL)
         error = choose(storage, *found ? metadata->checkpoint : 0, *found ? metadata->attempt : 0);
-        if (error != NULL && *found) {
-            checkpoint_metadata_release(metadata);
-            *found = false;
-        }
+    if (error != NULL && *found) {
+        checkpoint_metadata_release(metadata);
+        *found = false;
     }
     if (error == NULL && *found && search.broken_count > 0)
         log_error("checkpoint", "FELL BACK behind %" PRIu32 " broken ones: checkpoint=%" PRIu64,

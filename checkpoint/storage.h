@@ -7,7 +7,7 @@
  *      <root>/<job>/work-<a>/…          backends' own directories of attempt a
  *
  * Publish = write _metadata under a temporary name, fsync, check that this attempt is still in charge,
- * rename, fsync the directory (stored.h). A crash before the rename leaves a checkpoint that never was.
+ * rename, fsync the directory (published.h). A crash before the rename leaves a checkpoint that never was.
  * A failed fsync fails the checkpoint; its file is deleted, never synced again.
  *
  * Attempts. Opening claims the next attempt by creating its file (exclusive: two claimants cannot get
@@ -43,6 +43,9 @@ const char *storage_dir(const struct storage *storage);         /* <root>/<job> 
 const char *storage_staging_dir(const struct storage *storage); /* exists */
 const char *storage_work_dir(const struct storage *storage);    /* exists */
 uint64_t storage_attempt(const struct storage *storage);
+/* A random number that all attempts in this directory share: weir_instance_id of a job that restores
+ * nothing. So an attempt that died before its first checkpoint is known by the next one. */
+uint64_t storage_instance(const struct storage *storage);
 uint64_t storage_last_number(const struct storage *storage); /* start behind it */
 bool storage_is_temporary(const struct storage *storage);
 /* The same process starts again after a failure, its old tasks are closed: claims the next attempt.

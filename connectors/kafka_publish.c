@@ -6,17 +6,19 @@
 #include "base/log.h"
 #include "base/memory.h"
 #include "base/os.h"
-#include "connectors/kafka_client.h"
 #include "connectors/kafka_token_read.h"
+#include "connectors/kafka_topic.h"
 
 #include <inttypes.h>
 #include <stdio.h>
 
 #define INIT_TIMEOUT_MS   20000
 #define FLUSH_TIMEOUT_MS  30000
+#define FLUSH_SLICE_MS    100
 #define COMMIT_TIMEOUT_MS 10000
 #define STEP_DEADLINE_MS  60000
 #define BACKOFF_MS        200
+#define BATCH_SIZE        1000000 /* the client's default */
 
 static const char token_key[] = "weir";
 static const char probe_key[] = "weir-probe";
@@ -27,19 +29,43 @@ struct transaction {
     rd_kafka_t *handle;
     rd_kafka_topic_t *topic, *token_topic;
     uint64_t produced, delivered;
-    int64_t token_offset; /* -1: not delivered */
-    rd_kafka_resp_err_t failure;
+    int64_t token_offset;        /* -1: not delivered */
+    rd_kafka_resp_err_t failure; /* the first, and the largest record that it hit: */
+    size_t failed_size;
+    char failed_key[64];
 };
 
 /* -- handles --------------------------------------------------------------------------------------- */
+
+/* Records of a transaction that has failed already are purged: that says nothing. */
+static bool is_purge(rd_kafka_resp_err_t code)
+{
+    return code == RD_KAFKA_RESP_ERR__PURGE_QUEUE || code == RD_KAFKA_RESP_ERR__PURGE_INFLIGHT;
+}
+
+/* A batch is refused as a whole: its largest record is the one to tell. */
+static void note_failure(struct transaction *it, const rd_kafka_message_t *message)
+{
+    size_t size = message->key_len + message->len;
+    if (it->failure == RD_KAFKA_RESP_ERR_NO_ERROR || is_purge(it->failure)) {
+        it->failure = message->err;
+        it->failed_size = 0;
+    }
+    if (message->err != it->failure || size < it->failed_size)
+        return;
+    it->failed_size = size;
+    int key_size = message->key_len < sizeof(it->failed_key) ? (int)message->key_len
+                                                             : (int)sizeof(it->failed_key) - 1;
+    snprintf(it->failed_key, sizeof(it->failed_key), "%.*s", key_size,
+        message->key == NULL ? "" : (const char *)message->key);
+}
 
 static void on_delivery(rd_kafka_t *handle, const rd_kafka_message_t *message, void *opaque)
 {
     (void)handle;
     struct transaction *it = opaque;
     if (message->err != RD_KAFKA_RESP_ERR_NO_ERROR) {
-        if (it->failure == RD_KAFKA_RESP_ERR_NO_ERROR)
-            it->failure = message->err;
+        note_failure(it, message);
         return;
     }
     it->delivered++;
@@ -94,19 +120,33 @@ static weir_error *know_topics(struct transaction *it)
     return NULL;
 }
 
-static weir_error *transaction_open(struct transaction *it, const struct kafka_publisher *publisher)
+static weir_error *open_handle(struct transaction *it)
 {
+    const struct kafka_publisher *publisher = it->publisher;
+    char *id = mem_printf("weir-%s-%s-%u", publisher->job, publisher->uid, publisher->slot);
+    /* a batch must not be larger than what the topic takes, though each record alone is not */
+    size_t batch_size = publisher->batch_max < BATCH_SIZE ? publisher->batch_max : BATCH_SIZE;
+    char *batch = mem_printf("%zu", batch_size);
     const struct kafka_setting settings[] = {
-        { "transactional.id", publisher->transactional_id },
+        { "transactional.id", id },
         { "transaction.timeout.ms", "60000" },
         { "linger.ms", "5" },
         { "queue.buffering.max.messages", "100000" },
+        { "batch.size", batch },
         { "partitioner", "murmur2_random" }, /* as the Java clients do */
         { NULL, NULL },
     };
+    weir_error *error = kafka_open(RD_KAFKA_PRODUCER, publisher->brokers, settings,
+        publisher->client, on_delivery, it, &it->handle);
+    mem_free(id);
+    mem_free(batch);
+    return error;
+}
+
+static weir_error *transaction_open(struct transaction *it, const struct kafka_publisher *publisher)
+{
     *it = (struct transaction){ .publisher = publisher, .token_offset = -1 };
-    WEIR_TRY(kafka_open(RD_KAFKA_PRODUCER, publisher->brokers, settings, publisher->client,
-        on_delivery, it, &it->handle));
+    WEIR_TRY(open_handle(it));
     WEIR_TRY(init(it));
     WEIR_TRY(know_topics(it));
     it->topic = rd_kafka_topic_new(it->handle, publisher->topic, NULL);
@@ -150,15 +190,34 @@ static weir_error *begin(struct transaction *it)
     return error == NULL ? NULL : take(it->publisher, "begin a transaction", error);
 }
 
+static weir_error *not_delivered(const struct transaction *it, rd_kafka_resp_err_t code)
+{
+    const struct kafka_publisher *publisher = it->publisher;
+    weir_error *error = kafka_error(publisher->brokers, "deliver records", code);
+    if (it->failure == RD_KAFKA_RESP_ERR_NO_ERROR)
+        return weir_error_wrap(error, "topic '%s'", publisher->topic);
+    return weir_error_wrap(error, "topic '%s', a record of %zu bytes with the key '%s'",
+        publisher->topic, it->failed_size, it->failed_key);
+}
+
+/* Until everything is delivered, or something cannot be. */
+static weir_error *flush(struct transaction *it)
+{
+    int64_t deadline_ns = os_monotonic_ns() + (int64_t)FLUSH_TIMEOUT_MS * 1000000;
+    rd_kafka_resp_err_t code;
+    do
+        code = rd_kafka_flush(it->handle, FLUSH_SLICE_MS);
+    while (code == RD_KAFKA_RESP_ERR__TIMED_OUT && it->failure == RD_KAFKA_RESP_ERR_NO_ERROR &&
+           os_monotonic_ns() < deadline_ns);
+    if (it->failure != RD_KAFKA_RESP_ERR_NO_ERROR)
+        return not_delivered(it, it->failure);
+    return code == RD_KAFKA_RESP_ERR_NO_ERROR ? NULL : not_delivered(it, code);
+}
+
 /* Everything delivered, and the token exactly where the reading ended. */
 static weir_error *check_delivery(struct transaction *it, int64_t expected_offset)
 {
-    rd_kafka_resp_err_t code = rd_kafka_flush(it->handle, FLUSH_TIMEOUT_MS);
-    if (code == RD_KAFKA_RESP_ERR_NO_ERROR)
-        code = it->failure;
-    if (code != RD_KAFKA_RESP_ERR_NO_ERROR)
-        return weir_error_wrap(kafka_error(it->publisher->brokers, "deliver records", code),
-            "topic '%s'", it->publisher->topic);
+    WEIR_TRY(flush(it));
     if (it->delivered != it->produced)
         return weir_error_retriable(weir_errorf(WEIR_E_CONNECTOR,
             "%" PRIu64 " of %" PRIu64 " records were acknowledged", it->delivered, it->produced));
@@ -198,48 +257,6 @@ static weir_error *publish_token(struct transaction *it, const struct token *tok
 
 /* -- recovery ---------------------------------------------------------------------------------------- */
 
-static weir_error *claim(struct transaction *it, struct token token, int64_t *end_offset)
-{
-    token.attempt = it->publisher->attempt;
-    WEIR_TRY(begin(it));
-    return publish_token(it, &token, end_offset);
-}
-
-static weir_error *ahead(const struct kafka_publisher *publisher, const struct token *token,
-    uint64_t newest)
-{
-    return weir_errorf(WEIR_E_STATE,
-        "topic '%s' already has output of checkpoint %" PRIu64 " (%" PRIu32 " of %" PRIu32
-        " transactions), but the restored checkpoint's output ends at %" PRIu64
-        ": going on would publish it again. Restore a newer checkpoint, or set the sink's "
-        "republish "
-        "option to accept duplicates",
-        publisher->topic, token->segment, token->done, token->total, newest);
-}
-
-static weir_error *lost(struct transaction *it, const struct token *token, int64_t end_offset,
-    uint64_t expected)
-{
-    /* Either the read was stale or the token is gone. A record under another key tells: it lands at
-     * the true end of the partition. It is never committed. */
-    struct token probe = { .instance = it->publisher->instance };
-    WEIR_TRY(begin(it));
-    WEIR_TRY(produce_token(it, &probe, probe_key));
-    weir_error *error = check_delivery(it, end_offset);
-    rd_kafka_error_t *aborted = rd_kafka_abort_transaction(it->handle, COMMIT_TIMEOUT_MS);
-    if (aborted != NULL)
-        rd_kafka_error_destroy(aborted); /* the next init_transactions aborts it */
-    if (error != NULL)
-        return error;
-    return weir_errorf(WEIR_E_STATE,
-        "the progress token in topic '%s', partition %u, is %s; the restored checkpoint needs "
-        "checkpoint %" PRIu64
-        ": it cannot be known what topic '%s' already has. Was the token topic "
-        "deleted or its data lost? Set the sink's republish option to accept duplicates",
-        it->publisher->token_topic, it->publisher->slot,
-        token->exists ? "of an older checkpoint" : "missing", expected, it->publisher->topic);
-}
-
 /* Thread: worker. */
 struct work {
     const struct kafka_publisher *publisher;
@@ -251,44 +268,117 @@ struct work {
     uint64_t records;
 };
 
-static weir_error *judge(struct work *work, struct transaction *it)
+/* What the token must say at least: everything before the first segment is out. */
+static uint64_t expected_of(const struct work *work)
+{
+    return work->count == 0 ? work->last : work->segments[0].previous;
+}
+
+static weir_error *claim(struct work *work, struct transaction *it, struct token token)
+{
+    token.attempt = work->publisher->attempt;
+    WEIR_TRY(begin(it));
+    return publish_token(it, &token, &work->end_offset);
+}
+
+static weir_error *fenced(const struct work *work, const struct token *token)
 {
     const struct kafka_publisher *publisher = work->publisher;
-    struct token token;
-    WEIR_TRY(kafka_token_read(publisher, token_key, &token, &work->end_offset));
+    return weir_errorf(WEIR_E_FENCED,
+        "attempt %" PRIu64 " of this job publishes into topic '%s', this is attempt %" PRIu64
+        ". If no other one runs, the checkpoint directory is an old copy: set the sink's republish "
+        "option",
+        token->attempt, publisher->topic, publisher->attempt);
+}
+
+static weir_error *ahead(const struct work *work, const struct token *token)
+{
+    const struct kafka_publisher *publisher = work->publisher;
+    uint64_t newest = work->count == 0 ? work->last : work->segments[work->count - 1].number;
+    return weir_errorf(WEIR_E_STATE,
+        "topic '%s' already has output of checkpoint %" PRIu64 " (%" PRIu32 " of %" PRIu32
+        " transactions), but the restored checkpoint's output ends at %" PRIu64
+        ": going on would publish it again. Restore a newer checkpoint, or set the sink's "
+        "republish option to accept duplicates",
+        publisher->topic, token->segment, token->done, token->total, newest);
+}
+
+/* Either the read was stale or the token is gone. A record under another key tells: it lands at the true
+ * end of the partition. It is never committed. */
+static weir_error *lost(const struct work *work, struct transaction *it, const struct token *token)
+{
+    const struct kafka_publisher *publisher = work->publisher;
+    struct token probe = { .instance = publisher->instance };
+    WEIR_TRY(begin(it));
+    WEIR_TRY(produce_token(it, &probe, probe_key));
+    weir_error *error = check_delivery(it, work->end_offset);
+    rd_kafka_error_t *aborted = rd_kafka_abort_transaction(it->handle, COMMIT_TIMEOUT_MS);
+    if (aborted != NULL)
+        rd_kafka_error_destroy(aborted); /* the next init_transactions aborts it */
+    if (error != NULL)
+        return error;
+    return weir_errorf(WEIR_E_STATE,
+        "the progress token in topic '%s', partition %u, is %s; the restored checkpoint needs that "
+        "of checkpoint %" PRIu64
+        ": it cannot be known what topic '%s' already has. Was the token topic deleted or its data "
+        "lost, or does another job of this name run? Set the sink's republish option to accept "
+        "duplicates",
+        publisher->token_topic, publisher->slot,
+        !token->exists                           ? "missing"
+        : token->instance != publisher->instance ? "of another job"
+                                                 : "of an older checkpoint",
+        expected_of(work), publisher->topic);
+}
+
+/* The operator accepts duplicates: from here on the token says what the checkpoint says. */
+static weir_error *rewind_token(struct work *work, struct transaction *it)
+{
+    struct token token = { .exists = true,
+        .instance = work->publisher->instance,
+        .segment = expected_of(work) };
+    log_warn("kafka", "publishing again into topic '%s' as asked: it may get duplicates",
+        work->publisher->topic);
+    work->place = (struct token_place){ .index = 0 };
+    return claim(work, it, token);
+}
+
+static enum token_verdict verdict_of(struct work *work, const struct token *token)
+{
+    const struct kafka_publisher *publisher = work->publisher;
     struct token_segment *views = mem_alloc_array(work->count + 1, sizeof(*views));
     for (uint32_t i = 0; i < work->count; i++)
         views[i] = (struct token_segment){ .number = work->segments[i].number,
             .previous = work->segments[i].previous,
             .chunk_count = work->segments[i].chunk_count };
-    enum token_verdict verdict = token_judge(&token, publisher->instance, publisher->attempt, views,
-        work->count, work->last, &work->place);
+    enum token_verdict verdict = token_judge(token, publisher->instance,
+        publisher->republish ? UINT64_MAX : publisher->attempt, views, work->count, work->last,
+        &work->place);
     mem_free(views);
-    uint64_t expected = work->count == 0 ? work->last : work->segments[0].previous;
-    if (publisher->republish && (verdict == TOKEN_LOST || verdict == TOKEN_AHEAD)) {
-        log_warn("kafka", "publishing again into topic '%s' as asked: duplicates are possible",
-            publisher->topic);
-        work->place = (struct token_place){ .index = 0 };
-        verdict = TOKEN_GO_ON;
-    }
+    return verdict;
+}
+
+static weir_error *judge(struct work *work, struct transaction *it)
+{
+    const struct kafka_publisher *publisher = work->publisher;
+    struct token token;
+    WEIR_TRY(kafka_token_read(publisher, token_key, &token, &work->end_offset));
+    enum token_verdict verdict = verdict_of(work, &token);
+    if (publisher->republish && (verdict == TOKEN_LOST || verdict == TOKEN_AHEAD))
+        return rewind_token(work, it);
     switch (verdict) {
     case TOKEN_FENCED:
-        return weir_errorf(WEIR_E_FENCED,
-            "attempt %" PRIu64 " of this job publishes into topic '%s', "
-            "this is attempt %" PRIu64,
-            token.attempt, publisher->topic, publisher->attempt);
+        return fenced(work, &token);
     case TOKEN_LOST:
-        return lost(it, &token, work->end_offset, expected);
+        return lost(work, it, &token);
     case TOKEN_AHEAD:
-        return ahead(publisher, &token,
-            work->count == 0 ? work->last : work->segments[work->count - 1].number);
+        return ahead(work, &token);
     case TOKEN_GO_ON:
         break;
     }
     if (!token.exists || token.instance != publisher->instance ||
         token.attempt == publisher->attempt)
         return NULL;
-    return claim(it, token, &work->end_offset);
+    return claim(work, it, token);
 }
 
 /* -- publishing -------------------------------------------------------------------------------------- */
@@ -342,6 +432,15 @@ static void back_off(void)
     waker_free(waker);
 }
 
+static weir_error *try_once(struct work *work)
+{
+    struct transaction it = { .token_offset = -1 };
+    WEIR_TRY(weir_check_attempt(work->publisher->ctx));
+    weir_error *error = publish_once(work, &it);
+    transaction_close(&it);
+    return error;
+}
+
 weir_error *kafka_publish(const struct kafka_publisher *publisher,
     const struct kafka_staged *segments, uint32_t count, uint64_t last, uint64_t *records)
 {
@@ -351,14 +450,13 @@ weir_error *kafka_publish(const struct kafka_publisher *publisher,
         .count = count,
         .last = last };
     for (;;) {
-        struct transaction it = { .token_offset = -1 };
-        weir_error *error = weir_check_attempt(publisher->ctx);
-        if (error == NULL)
-            error = publish_once(&work, &it);
-        transaction_close(&it);
+        uint64_t before = work.records;
+        weir_error *error = try_once(&work);
         *records = work.records;
         if (error == NULL)
             return NULL;
+        if (work.records > before) /* it goes on: only standing still is bounded */
+            deadline_ns = os_monotonic_ns() + (int64_t)PUBLISH_TIMEOUT_MS * 1000000;
         if (!weir_error_is_retriable(error) || os_monotonic_ns() > deadline_ns)
             return weir_error_wrap(error, "cannot publish into topic '%s'", publisher->topic);
         log_warn("kafka", "publishing into topic '%s' starts again: %s", publisher->topic,

@@ -14,7 +14,8 @@
  * about 4 MB, a handle costs about 10 ms.
  *
  * After any trouble the handle is thrown away, the job asked "still the newest attempt?", and all of it
- * starts again, until PUBLISH_TIMEOUT_MS is over: then the error goes up, retriable, and nothing is lost.
+ * starts again, until for PUBLISH_TIMEOUT_MS nothing could be published: then the error goes up,
+ * retriable, and nothing is lost. What the topic refuses is never tried again.
  *
  * Thread: one worker at a time. */
 #ifndef WEIR_CONNECTORS_KAFKA_PUBLISH_H
@@ -38,9 +39,11 @@ struct kafka_publisher {
     weir_ctx *ctx; /* for weir_check_attempt only */
     const char *brokers, *topic, *token_topic;
     const char *const *client;
-    const char *transactional_id;
-    uint32_t slot; /* partition of the token topic */
+    const char *job, *uid; /* with the slot they make the transactional id */
+    uint32_t slot;         /* partition of the token topic */
+    size_t batch_max;      /* what the topic takes in one piece, bytes */
     uint64_t instance, attempt;
+    /* Go on whatever the token says: it is set to where the segments begin, first. */
     bool republish;
 };
 

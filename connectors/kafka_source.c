@@ -18,7 +18,7 @@
 #include "base/log.h"
 #include "base/memory.h"
 #include "base/os.h"
-#include "connectors/kafka_client.h"
+#include "connectors/kafka_topic.h"
 
 #include <inttypes.h>
 #include <stdio.h>

@@ -11,20 +11,14 @@
 #define TAIL_FACTOR      64
 
 static weir_error *find_end(rd_kafka_t *handle, const struct kafka_publisher *publisher,
-    int64_t deadline_ns, int64_t *low, int64_t *high)
+    int64_t *low, int64_t *high)
 {
-    for (;;) {
-        rd_kafka_resp_err_t code = rd_kafka_query_watermark_offsets(handle, publisher->token_topic,
-            (int32_t)publisher->slot, low, high, KAFKA_TIMEOUT_MS);
-        if (code == RD_KAFKA_RESP_ERR_NO_ERROR)
-            return NULL;
-        bool is_moving = code == RD_KAFKA_RESP_ERR_LEADER_NOT_AVAILABLE ||
-                         code == RD_KAFKA_RESP_ERR_NOT_LEADER_FOR_PARTITION;
-        if (!is_moving || os_monotonic_ns() > deadline_ns)
-            return weir_error_wrap(kafka_error(publisher->brokers, "find the end of a topic", code),
-                "token topic '%s', partition %u", publisher->token_topic, publisher->slot);
-        rd_kafka_poll(handle, 50);
-    }
+    rd_kafka_resp_err_t code = rd_kafka_query_watermark_offsets(handle, publisher->token_topic,
+        (int32_t)publisher->slot, low, high, KAFKA_TIMEOUT_MS);
+    if (code == RD_KAFKA_RESP_ERR_NO_ERROR)
+        return NULL;
+    return weir_error_wrap(kafka_error(publisher->brokers, "find the end of a topic", code),
+        "token topic '%s', partition %u", publisher->token_topic, publisher->slot);
 }
 
 static weir_error *assign(rd_kafka_t *handle, const struct kafka_publisher *publisher,
@@ -82,7 +76,7 @@ static weir_error *read_tail(rd_kafka_t *handle, const struct kafka_publisher *p
 {
     int64_t low = 0, high = 0;
     int64_t deadline_ns = os_monotonic_ns() + (int64_t)READ_DEADLINE_MS * 1000000;
-    WEIR_TRY(find_end(handle, publisher, deadline_ns, &low, &high));
+    WEIR_TRY(find_end(handle, publisher, &low, &high));
     *end_offset = high;
     *token = (struct token){ .exists = false };
     if (low == high)

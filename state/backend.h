@@ -101,7 +101,7 @@ struct backend_class {
         size_t size, void **bytes, bool *is_new);
     /* Every entry of a state, all groups, row by row, in no particular order of rows. */
     weir_error *(*scan)(struct backend *backend, uint32_t state, backend_row_fn *each, void *arg);
-    /* Hint: these rows will be used next. May be NULL. */
+    /* Hint: these rows will be used next. Only hash, group and state are set. May be NULL. */
     void (*prefetch)(struct backend *backend, const struct row_key *rows, uint32_t row_count);
     /* Writes what a cache in front has collected, sorted; of a list that has failed, anything may have
      * been written. Thread: any, one at a time, and neither with another write nor with a snapshot.

@@ -68,7 +68,7 @@ static weir_buffer *chunk_of(struct hashmap_snapshot *snapshot)
         snapshot->chunk_capacity =
             snapshot->chunk_capacity == 0 ? 16 : snapshot->chunk_capacity * 2;
         snapshot->chunks =
-            mem_realloc(snapshot->chunks, snapshot->chunk_capacity * sizeof(*snapshot->chunks));
+            mem_realloc(snapshot->chunks, snapshot->chunk_capacity * sizeof(weir_buffer *));
     }
     weir_buffer *chunk = weir_buffer_new(CHUNK_SIZE_MAX);
     snapshot->chunks[snapshot->chunk_count++] = chunk;

@@ -40,6 +40,8 @@ static const struct option table[] = {
     { "avoid_unnecessary_blocking_io", "true", "old files are deleted behind the task's back" },
     { "bytes_per_sync", "1048576", "spreads a flush over time: the fsync at its end is short" },
     { "skip_stats_update_on_db_open", "true", "a restore opens every file otherwise" },
+    { "periodic_compaction_seconds", "2592000",
+        "30 days: what has expired goes by then, even from files that nothing else touches" },
     { "stats_dump_period_sec", "0", "no thread that wakes up to write statistics" },
     { "stats_persist_period_sec", "0", "the same" },
     { "info_log_level", "WARN_LEVEL", "its log is for trouble only" },
@@ -152,8 +154,7 @@ static uint64_t memtable_size(uint64_t memory_size)
     return size > MEMTABLE_SIZE_MAX ? MEMTABLE_SIZE_MAX : size;
 }
 
-weir_error *rocks_options_new(uint64_t memory_size, rocksdb_compactionfilter_t *filter,
-    rocksdb_options_t **options)
+weir_error *rocks_options_new(uint64_t memory_size, rocksdb_options_t **options)
 {
     weir_buffer *text = weir_buffer_new(OPTIONS_TEXT_MAX);
     for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++)
@@ -175,7 +176,5 @@ weir_error *rocks_options_new(uint64_t memory_size, rocksdb_compactionfilter_t *
     rocksdb_options_set_prefix_extractor(*options,
         rocksdb_slicetransform_create(NULL, nothing_to_free, row_of_key, has_row, has_row,
             prefix_name));
-    if (filter != NULL)
-        rocksdb_options_set_compaction_filter(*options, filter);
     return NULL;
 }

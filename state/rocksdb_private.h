@@ -32,10 +32,11 @@
 
 #define ROCKS_KEY_HEADER 7u
 
-/* What the compaction filter asks. Thread: task writes, RocksDB's threads read. */
+/* What compactions may drop. Thread: task writes, RocksDB's threads read and count. */
 struct rocks_expiry {
     _Atomic uint64_t processing_states, event_states;
     _Atomic int64_t now_ms, watermark_ms;
+    _Atomic uint32_t filter_count; /* of compactions under way */
 };
 
 /* The .sst files of the last snapshot that was written, sorted by name: what the next one need not
@@ -54,7 +55,6 @@ struct rocks {
     rocksdb_t *db;
     rocksdb_checkpoint_t *checkpoint;
     rocksdb_options_t *options;
-    rocksdb_compactionfilter_t *filter;
     rocksdb_readoptions_t *read;
     rocksdb_writeoptions_t *write;
     rocksdb_pinnableslice_t *pinned; /* what the last get gave; NULL: nothing */
@@ -111,9 +111,8 @@ weir_error *rocks_write_changes(struct backend *backend, const struct changes *c
 
 /* -- options, rocksdb_options.c ------------------------------------------------------------------ */
 
-/* `filter` may be NULL. Free with rocksdb_options_destroy. */
-weir_error *rocks_options_new(uint64_t memory_size, rocksdb_compactionfilter_t *filter,
-    rocksdb_options_t **options) WEIR_MUST_USE;
+/* Free with rocksdb_options_destroy. */
+weir_error *rocks_options_new(uint64_t memory_size, rocksdb_options_t **options) WEIR_MUST_USE;
 
 /* -- snapshots, rocksdb_snapshot.c --------------------------------------------------------------- */
 

@@ -132,20 +132,19 @@ static weir_error *copy_source(struct rocks_sorter *sorter, const struct backend
 
 static int compare_sources(const void *a, const void *b)
 {
-    const struct backend_source *const *left = a, *const *right = b;
-    return ((*left)->groups.first > (*right)->groups.first) -
-           ((*left)->groups.first < (*right)->groups.first);
+    const struct backend_source *left = a, *right = b;
+    return (left->groups.first > right->groups.first) - (left->groups.first < right->groups.first);
 }
 
 /* Sources in the order of their groups make one sorted stream, for no group is in two. */
-static weir_error *copy_sources(struct rocks_sorter *sorter, const struct backend_source **sources,
+static weir_error *copy_sources(struct rocks_sorter *sorter, struct backend_source *sources,
     uint32_t source_count)
 {
     struct rocks *rocks = sorter->rocks;
     qsort(sources, source_count, sizeof(*sources), compare_sources);
     for (uint32_t i = 0; i < source_count; i++) {
         char *directory = mem_printf("%s/restore-%u", rocks->directory, i);
-        weir_error *error = copy_source(sorter, sources[i], directory);
+        weir_error *error = copy_source(sorter, &sources[i], directory);
         if (error == NULL)
             error = os_remove_tree(directory);
         mem_free(directory);
@@ -159,18 +158,18 @@ static weir_error *copy_sources(struct rocks_sorter *sorter, const struct backen
 weir_error *rocks_restore(struct rocks *rocks, const struct backend_source *sources,
     uint32_t source_count)
 {
-    const struct backend_source **wanted = mem_alloc_array(source_count + 1, sizeof(*wanted));
+    struct backend_source *wanted = mem_alloc_array(source_count + 1, sizeof(*wanted));
     uint32_t count = 0;
     for (uint32_t i = 0; i < source_count; i++)
         if (group_range_overlaps(sources[i].groups, rocks->groups))
-            wanted[count++] = &sources[i];
+            wanted[count++] = sources[i];
     weir_error *error;
     if (count == 0) {
         ASSERT(source_count == 0); /* backend_check_sources */
         error = open_database(rocks, true);
-    } else if (count == 1 && wanted[0]->groups.first == rocks->groups.first &&
-               wanted[0]->groups.last == rocks->groups.last) {
-        error = open_in_place(rocks, wanted[0]);
+    } else if (count == 1 && wanted[0].groups.first == rocks->groups.first &&
+               wanted[0].groups.last == rocks->groups.last) {
+        error = open_in_place(rocks, &wanted[0]);
     } else {
         struct rocks_sorter sorter = { .rocks = rocks };
         error = copy_sources(&sorter, wanted, count);

@@ -144,18 +144,23 @@ $1: $2 $3 $(LIBWEIR)
 	@$(CC) -pie $(LDFLAGS_ALL) -o $1 $2 $3 $(LIBWEIR) $(LIBS) $4
 endef
 one = $(call objs,$1)
-# What a job's or the command's own unit test may link: all its objects but the one with main().
+# What a job's or the command's own unit test may link: all its objects but the one with main(). A benchmark or
+# fuzzer of a job is one that includes something of it.
+jobs_in = $(foreach j,$(JOBS_NAMES),$(if $(shell grep -l '"\(test/unit/\)\?jobs/$j/' $1),$(wildcard jobs/$j/*.c)))
 under_test = $(call objs,$(filter-out %/main.c,$(if $(filter test/unit/jobs/%,$1),\
-	$(wildcard jobs/$(word 4,$(subst /, ,$1))/*.c),$(if $(filter test/unit/cli/%,$1),$(CLI_SRC)))))
+	$(wildcard jobs/$(word 4,$(subst /, ,$1))/*.c),$(if $(filter test/unit/cli/%,$1),$(CLI_SRC),\
+	$(if $(filter bench/% test/fuzz/%,$1),$(call jobs_in,$1))))))
 
 $(foreach j,$(JOBS_NAMES),$(eval $(call program,$(BIN)/$j,$(call objs,$(wildcard jobs/$j/*.c)))))
 $(foreach s,$(EXAMPLE_SRC),$(eval $(call program,$(s:examples/%.c=$(BIN)/%),$(call one,$s))))
-$(foreach s,$(BENCH_SRC),$(eval $(call program,$(s:bench/%.c=$(BIN)/bench_%),$(call one,$s),$(LIBTEST))))
+$(foreach s,$(BENCH_SRC),$(eval $(call program,$(s:bench/%.c=$(BIN)/bench_%),\
+	$(call one,$s) $(call under_test,$s),$(LIBTEST))))
 $(if $(CLI_SRC),$(eval $(call program,$(BIN)/weir,$(call objs,$(CLI_SRC)))))
 $(foreach s,$(UNIT_SRC) $(SIM_SRC) $(PROPERTY_SRC),$(eval $(call program,$(s:test/%.c=$(OUT)/%),\
 	$(call one,$s) $(call under_test,$s),$(LIBTEST),-lcmocka)))
 $(foreach s,$(E2E_SRC),$(eval $(call program,$(s:test/e2e/tools/%.c=$(OUT)/e2e/%),$(call one,$s),$(LIBTEST))))
-$(foreach s,$(FUZZ_SRC),$(eval $(call program,$(s:test/%.c=$(OUT)/%),$(call one,$s),$(LIBTEST),-fsanitize=fuzzer)))
+$(foreach s,$(FUZZ_SRC),$(eval $(call program,$(s:test/%.c=$(OUT)/%),\
+	$(call one,$s) $(call under_test,$s),$(LIBTEST),-fsanitize=fuzzer)))
 
 -include $(shell find $(OBJ) -name '*.d' 2>/dev/null)
 

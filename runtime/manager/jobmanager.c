@@ -5,13 +5,16 @@
 #include "base/fault.h"
 #include "base/log.h"
 #include "base/os.h"
+#include "base/worker.h"
 #include "runtime/manager/jobmanager_private.h"
 
 #include <inttypes.h>
 #include <stdio.h>
 
 /* A task posts a handful of events in its life and one for each checkpoint, and checkpoints do not
- * start before the last one's events have been read, but for what a time-out left behind. */
+ * start before the last one's events have been read. What time-outs leave behind waits for a worker,
+ * and each such job posts one event: all of them at once when the tasks are torn down, and nobody reads
+ * meanwhile. */
 #define EVENTS_PER_SUBTASK 16
 #define RETRY_MS           1000
 #define PUBLISHED_POLL_MS  5 /* only while a job ends: metrics have no events */
@@ -28,8 +31,9 @@ struct jobmanager *jobmanager_new(const struct jobmanager_options *options)
         .stop_timeout_ms = options->stop_timeout_ms,
         .retry_ms = RETRY_MS };
     execution_init(&jobmanager->execution, &execution);
-    jobmanager->inbox =
-        inbox_new(options->plan->subtask_count * EVENTS_PER_SUBTASK + 64, sizeof(struct event));
+    uint32_t events_max = options->plan->subtask_count * EVENTS_PER_SUBTASK + 64 +
+                          workers_jobs_max(options->workers);
+    jobmanager->inbox = inbox_new(events_max, sizeof(struct event));
     jobmanager->is_first_restore = true;
     jobmanager_expect(jobmanager);
     return jobmanager;
@@ -109,24 +113,26 @@ static void host_ended(void *arg, uint32_t subtask)
 
 static void host_failed(void *arg, uint32_t subtask, weir_error *error)
 {
-    jobmanager_post(arg,
-        &(struct event){ .kind = EVENT_FAILED, .subtask = subtask, .error = error });
+    jobmanager_post(
+        arg, &(struct event){ .kind = EVENT_FAILED, .subtask = subtask, .error = error });
 }
 
 static void host_acked(void *arg, struct subtask_snapshot *snapshot)
 {
-    jobmanager_post(arg, &(struct event){ .kind = EVENT_ACKED,
-                             .subtask = snapshot->subtask,
-                             .checkpoint = snapshot->checkpoint,
-                             .snapshot = snapshot });
+    jobmanager_post(arg,
+        &(struct event){ .kind = EVENT_ACKED,
+            .subtask = snapshot->subtask,
+            .checkpoint = snapshot->checkpoint,
+            .snapshot = snapshot });
 }
 
 static void host_declined(void *arg, uint64_t checkpoint, uint32_t subtask, weir_error *error)
 {
-    jobmanager_post(arg, &(struct event){ .kind = EVENT_DECLINED,
-                             .subtask = subtask,
-                             .checkpoint = checkpoint,
-                             .error = error });
+    jobmanager_post(arg,
+        &(struct event){ .kind = EVENT_DECLINED,
+            .subtask = subtask,
+            .checkpoint = checkpoint,
+            .error = error });
 }
 
 static weir_error *host_check_attempt(void *arg)
@@ -157,9 +163,12 @@ void jobmanager_host(struct jobmanager *jobmanager, struct task_host *host)
 
 /* -- failure -------------------------------------------------------------------------------------- */
 
-static void keep_failure(struct jobmanager *jobmanager, weir_error *error, bool counts)
+void jobmanager_failed(struct jobmanager *jobmanager, weir_error *error, int64_t now_ms)
 {
-    if (!counts) {
+    struct execution *execution = &jobmanager->execution;
+    ASSERT(error != NULL);
+    if (!execution_failed(execution, weir_error_code(error), weir_error_is_retriable(error), now_ms,
+            os_random())) {
         log_debug("job", "failed too, in the wake of the first failure: %s",
             weir_error_message(error));
         weir_error_free(error);
@@ -167,24 +176,6 @@ static void keep_failure(struct jobmanager *jobmanager, weir_error *error, bool 
     }
     weir_error_free(jobmanager->error);
     jobmanager->error = error;
-}
-
-void jobmanager_failed(struct jobmanager *jobmanager, weir_error *error, int64_t now_ms)
-{
-    ASSERT(error != NULL);
-    keep_failure(jobmanager, error,
-        execution_failed(&jobmanager->execution, weir_error_code(error),
-            weir_error_is_retriable(error), now_ms, os_random()));
-}
-
-static void task_failed(struct jobmanager *jobmanager, struct event *event, int64_t now_ms)
-{
-    weir_error *error = event->error;
-    event->error = NULL; /* taken */
-    ASSERT(error != NULL);
-    keep_failure(jobmanager, error,
-        execution_task_failed(&jobmanager->execution, event->subtask, weir_error_code(error),
-            weir_error_is_retriable(error), now_ms, os_random()));
 }
 
 static void report_restart(const struct jobmanager *jobmanager)
@@ -199,9 +190,8 @@ static void explain_failed_stop(struct jobmanager *jobmanager)
     const struct execution *execution = &jobmanager->execution;
     char holds[160];
     if (storage_is_temporary(jobmanager->options.storage))
-        snprintf(holds, sizeof(holds),
-            "what was not published yet is lost, there is no "
-            "--checkpoints directory");
+        snprintf(holds, sizeof(holds), "what was not published yet is lost, there is no "
+                                       "--checkpoints directory");
     else if (jobmanager->stats.last_checkpoint == 0)
         snprintf(holds, sizeof(holds), "no checkpoint is complete: a new start begins anew");
     else
@@ -224,8 +214,8 @@ static void tear_down(struct jobmanager *jobmanager, int64_t now_ms)
     if (execution->state == EXECUTION_FINISHED)
         FAULT_POINT(FINISH_BEFORE_TEAR_DOWN);
     if (jobmanager->has_coordinator)
-        jobmanager_carry_out(jobmanager, coordinator_stopped(&jobmanager->coordinator, now_ms),
-            now_ms);
+        jobmanager_carry_out(
+            jobmanager, coordinator_stopped(&jobmanager->coordinator, now_ms), now_ms);
     jobmanager->options.tasks.tear_down(jobmanager->options.tasks.arg);
     jobmanager->generation++;
     jobmanager_forget_restored(jobmanager);
@@ -273,17 +263,18 @@ static void act(struct jobmanager *jobmanager, enum execution_action action, int
         deploy(jobmanager, now_ms);
         return;
     case EXECUTION_CHECKPOINTS:
+        jobmanager->stats.running_since_ms = now_ms;
         jobmanager_forget_restored(jobmanager);
-        jobmanager_carry_out(jobmanager, coordinator_running(&jobmanager->coordinator, now_ms),
-            now_ms);
+        jobmanager_carry_out(
+            jobmanager, coordinator_running(&jobmanager->coordinator, now_ms), now_ms);
         return;
     case EXECUTION_STOP_SOURCES:
         tasks->stop(tasks->arg);
         return;
     case EXECUTION_LAST_CHECKPOINT:
         FAULT_POINT(LAST_CHECKPOINT_REQUESTED);
-        jobmanager_carry_out(jobmanager, coordinator_request(&jobmanager->coordinator, now_ms),
-            now_ms);
+        jobmanager_carry_out(
+            jobmanager, coordinator_request(&jobmanager->coordinator, now_ms), now_ms);
         return;
     case EXECUTION_END:
         if (jobmanager->execution.is_stop_requested &&
@@ -322,6 +313,7 @@ static void on_task_event(struct jobmanager *jobmanager, struct event *event, in
     case EVENT_FAILED:
     case EVENT_STORED:
     case EVENT_RESTORED:
+    case EVENT_CHECKED:
         break;
     }
     ASSERT(false && "an event of a task");
@@ -336,9 +328,14 @@ static void on_event(struct jobmanager *jobmanager, struct event *event, int64_t
     case EVENT_RESTORED:
         jobmanager_restored(jobmanager, event, now_ms);
         break;
+    case EVENT_CHECKED:
+        jobmanager_checked(jobmanager, event, now_ms);
+        break;
     case EVENT_FAILED:
-        if (event->generation == jobmanager->generation)
-            task_failed(jobmanager, event, now_ms);
+        if (event->generation == jobmanager->generation) {
+            jobmanager_failed(jobmanager, event->error, now_ms);
+            event->error = NULL; /* taken */
+        }
         break;
     case EVENT_RUNNING:
     case EVENT_ENDED:

@@ -46,6 +46,22 @@ static void run_store(void *arg)
     mem_free(job);
 }
 
+static void run_check(void *arg)
+{
+    struct jobmanager *jobmanager = arg;
+    struct event event = { .kind = EVENT_CHECKED,
+        .error = storage_check_attempt(jobmanager->options.storage) };
+    jobmanager_post(jobmanager, &event);
+}
+
+/* A checkpoint failed: perhaps because a newer attempt has removed what this one stands on. Nothing
+ * would ever publish again, and only a publish finds that out. */
+static void check_attempt(struct jobmanager *jobmanager)
+{
+    if (!workers_submit(jobmanager->options.workers, jobmanager, run_check, jobmanager))
+        log_debug("checkpoint", "too much blocking work is waiting to check the attempt");
+}
+
 static uint64_t size_of(const struct checkpoint_metadata *metadata)
 {
     uint64_t size = 0;
@@ -159,6 +175,7 @@ static void abort_checkpoint(struct jobmanager *jobmanager, uint64_t checkpoint,
         checkpoint, why);
     tasks->abort(tasks->arg, checkpoint);
     execution_aborted(&jobmanager->execution, checkpoint, now_ms);
+    check_attempt(jobmanager);
 }
 
 void jobmanager_carry_out(struct jobmanager *jobmanager, struct coordinator_action action,
@@ -242,6 +259,12 @@ void jobmanager_stored(struct jobmanager *jobmanager, struct event *event, int64
         coordinator_stored(&jobmanager->coordinator, event->checkpoint, event->error == NULL,
             now_ms),
         now_ms);
+    if (is_fenced(event->error))
+        fail_fenced(jobmanager, event, now_ms);
+}
+
+void jobmanager_checked(struct jobmanager *jobmanager, struct event *event, int64_t now_ms)
+{
     if (is_fenced(event->error))
         fail_fenced(jobmanager, event, now_ms);
 }

@@ -15,8 +15,9 @@ enum event_kind {
     EVENT_FAILED,
     EVENT_ACKED,
     EVENT_DECLINED,
-    EVENT_STORED,  /* of the lane: a checkpoint was published, or not */
-    EVENT_RESTORED /* of the lane */
+    EVENT_STORED,   /* of the lane: a checkpoint was published, or not */
+    EVENT_RESTORED, /* of the lane */
+    EVENT_CHECKED   /* of the lane: is this attempt still in charge? */
 };
 
 /* What a worker found at a start or restart. Thread: worker, then control. */
@@ -78,6 +79,7 @@ void jobmanager_carry_out(struct jobmanager *jobmanager, struct coordinator_acti
 void jobmanager_acked(struct jobmanager *jobmanager, const struct event *event, int64_t now_ms);
 void jobmanager_declined(struct jobmanager *jobmanager, struct event *event, int64_t now_ms);
 void jobmanager_stored(struct jobmanager *jobmanager, struct event *event, int64_t now_ms);
+void jobmanager_checked(struct jobmanager *jobmanager, struct event *event, int64_t now_ms);
 void jobmanager_forget_pending(struct jobmanager *jobmanager);
 
 /* -- jobmanager_restore.c */

@@ -146,8 +146,8 @@ void jobmanager_restored(struct jobmanager *jobmanager, struct event *event, int
     report(jobmanager, restored);
     if (restored->found)
         jobmanager->instance = restored->metadata.instance;
-    while (jobmanager->instance == 0)
-        jobmanager->instance = os_random();
+    else
+        jobmanager->instance = storage_instance(jobmanager->options.storage);
     jobmanager->restored = restored;
     jobmanager->is_first_restore = false;
     jobmanager->stats.attempt = storage_attempt(jobmanager->options.storage);

@@ -119,10 +119,10 @@ static weir_error *read_arguments(struct program *program, int argc, char **argv
 static weir_error *print(weir_buffer *out)
 {
     weir_str text = weir_buffer_view(out);
-    weir_error *error = weir_buffer_overflowed(out)
-                            ? weir_errorf(WEIR_E_LIMIT, "the output is larger than %zu MB",
-                                  OUTPUT_SIZE_MAX >> 20)
-                            : os_stdout_write(text.data, text.size);
+    weir_error *error =
+        weir_buffer_overflowed(out)
+            ? weir_errorf(WEIR_E_LIMIT, "the output is larger than %zu MB", OUTPUT_SIZE_MAX >> 20)
+            : os_stdout_write(text.data, text.size);
     weir_buffer_free(out);
     return error;
 }
@@ -225,7 +225,11 @@ static void report_end(const struct local *local, int64_t elapsed_ms)
 {
     const struct jobmanager_stats *stats = local_stats(local);
     const struct report *report = taskmanager_report(local_tasks(local));
-    log_info("job", "%s after %.1f s: %lld records in, %lld out, %llu checkpoints, %u restarts",
+    if (report->task_count == 0)
+        return; /* it never got that far */
+    log_info("job",
+        "%s after %.1f s; since its first start %lld records in, %lld out; in this run %llu "
+        "checkpoints, %u restarts",
         execution_state_name(stats->state), (double)elapsed_ms / 1000,
         (long long)report_events_in(report), (long long)report_records_out(report),
         (unsigned long long)stats->completed, stats->restarts);

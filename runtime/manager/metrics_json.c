@@ -84,8 +84,8 @@ static void put_checkpoints(weir_buffer *out, const struct jobmanager_stats *sta
     weir_buffer_add_byte(out, '}');
 }
 
-void metrics_json_print(
-    const struct local *local, const char *error, int64_t elapsed_ms, weir_buffer *out)
+void metrics_json_print(const struct local *local, const char *error, int64_t elapsed_ms,
+    weir_buffer *out)
 {
     const struct jobmanager_stats *stats = local_stats(local);
     const struct report *report = taskmanager_report(local_tasks(local));
@@ -94,8 +94,8 @@ void metrics_json_print(
     buffer_printf(out, "{\"job\":");
     put_text(out, local_plan(local)->job);
     buffer_printf(out, ",\"state\":\"%s\"", execution_state_name(stats->state));
-    put_member(out, "attempts", (int64_t)stats->attempt);
-    put_member(out, "restarts", stats->restarts);
+    put_member(out, "attempt", (int64_t)stats->attempt);
+    put_member(out, "attempts", (int64_t)stats->restarts + 1);
     if (error != NULL) {
         buffer_printf(out, ",\"error\":");
         put_text(out, error);
@@ -110,8 +110,8 @@ void metrics_json_print(
     buffer_printf(out, ",\"cpu_seconds\":%.3f}\n", usage.cpu_seconds);
 }
 
-weir_error *metrics_json_write(
-    const struct local *local, const char *error, int64_t elapsed_ms, const char *path)
+weir_error *metrics_json_write(const struct local *local, const char *error, int64_t elapsed_ms,
+    const char *path)
 {
     weir_buffer *out = weir_buffer_new(SIZE_MAX_BYTES);
     metrics_json_print(local, error, elapsed_ms, out);

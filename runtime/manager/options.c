@@ -4,6 +4,8 @@
 
 #include "base/assert.h"
 #include "base/log.h"
+#include "base/memory.h"
+#include "base/os.h"
 #include "types/key_group.h"
 
 #include <string.h>
@@ -98,8 +100,8 @@ static weir_error *choose(const struct config *config, const char *name, uint32_
         if (*at == '\0')
             break;
     }
-    return weir_errorf(
-        WEIR_E_USAGE, "option '--%s' is '%s'; it must be one of %s", name, text, choices);
+    return weir_errorf(WEIR_E_USAGE, "option '--%s' is '%s'; it must be one of %s", name, text,
+        choices);
 }
 
 static weir_error *read_log(const struct config *config)
@@ -154,6 +156,24 @@ static weir_error *read_local(const struct config *config, struct local_options 
     return read_restart(config, &local->restart);
 }
 
+/* Before a run of a week, not behind it. */
+static weir_error *check_metrics_json(const char *path)
+{
+    if (path == NULL)
+        return NULL;
+    const char *slash = strrchr(path, '/');
+    if (path[0] == '\0' || (slash != NULL && slash[1] == '\0'))
+        return weir_errorf(WEIR_E_USAGE, "option '--metrics-json' is '%s'; name a file", path);
+    char *dir = slash == NULL ? mem_strdup(".") : mem_printf("%.*s/", (int)(slash - path), path);
+    struct os_stat stat;
+    weir_error *error = os_stat(dir, &stat);
+    if (error == NULL && !stat.is_directory)
+        error = weir_errorf(WEIR_E_USAGE,
+            "option '--metrics-json' is '%s', but there is no directory '%s'; make it", path, dir);
+    mem_free(dir);
+    return error;
+}
+
 weir_error *options_read(const struct config *config, struct options *options)
 {
     uint32_t as;
@@ -164,5 +184,10 @@ weir_error *options_read(const struct config *config, struct options *options)
     options->plan.parallelism = (uint32_t)config_number(config, "parallelism");
     options->plan.max_parallelism = (uint32_t)config_number(config, "max-parallelism");
     options->plan.is_chaining_disabled = config_flag(config, "no-chaining");
+    if (options->plan.parallelism > options->plan.max_parallelism)
+        return weir_errorf(WEIR_E_USAGE,
+            "option '--parallelism' is %u, but '--max-parallelism' is %u; raise that too",
+            options->plan.parallelism, options->plan.max_parallelism);
+    WEIR_TRY(check_metrics_json(options->metrics_json));
     return read_local(config, &options->local);
 }

@@ -10,16 +10,17 @@
 #include <inttypes.h>
 #include <stdio.h>
 
-#define TERMINAL_MS  1000
-#define LOG_MS       10000
+#define TERMINAL_MS   1000
+#define LOG_MS        10000
 #define LINE_SIZE_MAX 1024
+#define SETTLE_MS     100
 #define SHOWN_PERCENT 5 /* less back-pressure than this is not worth a word */
 
 struct progress {
     const struct local *local;
     int64_t period_ms, next_ms;
-    int64_t last_ms;
-    uint64_t attempt; /* that the numbers below are of */
+    int64_t running_since_ms; /* of the attempt that the numbers below are of */
+    int64_t last_ms;          /* when they were taken; 0: not yet */
     int64_t records_in, records_out;
     int64_t *backpressured_ns; /* of each task */
 };
@@ -29,10 +30,8 @@ struct progress *progress_new(const struct local *local)
     struct progress *progress = mem_alloc(sizeof(*progress));
     progress->local = local;
     progress->period_ms = log_is_terminal() ? TERMINAL_MS : LOG_MS;
-    progress->last_ms = os_monotonic_ns() / 1000000;
-    progress->next_ms = progress->last_ms + progress->period_ms;
-    progress->backpressured_ns =
-        mem_alloc_array(local_plan(local)->subtask_count, sizeof(int64_t));
+    progress->next_ms = os_monotonic_ns() / 1000000 + progress->period_ms;
+    progress->backpressured_ns = mem_alloc_array(local_plan(local)->subtask_count, sizeof(int64_t));
     return progress;
 }
 
@@ -60,7 +59,7 @@ static void put_number(weir_buffer *out, int64_t number)
 struct sum {
     int64_t records_in, records_out, lag;
     bool has_lag;
-    uint32_t worst;   /* the task that waited longest for room since the last look */
+    uint32_t worst; /* the task that waited longest for room since the last look */
     int64_t worst_ns;
 };
 
@@ -74,7 +73,7 @@ static void add_task(struct sum *sum, const struct task *task, uint32_t number, 
         sum->has_lag = sum->has_lag || lag >= 0;
         sum->lag += lag > 0 ? lag : 0;
     }
-    if (vertex->operators[vertex->operator_count - 1].kind == PLAN_SINK)
+    if (report_has_sink(vertex))
         sum->records_out += metric_get(&metrics->records_out);
     int64_t now_ns = metric_get(&metrics->backpressured_ns);
     if (now_ns - *last_ns > sum->worst_ns) {
@@ -95,8 +94,8 @@ static struct sum sum_tasks(struct progress *progress)
     return sum;
 }
 
-static void put_rates(
-    const struct progress *progress, const struct sum *sum, int64_t elapsed_ms, weir_buffer *out)
+static void put_rates(const struct progress *progress, const struct sum *sum, int64_t elapsed_ms,
+    weir_buffer *out)
 {
     buffer_printf(out, "  in ");
     put_number(out, (sum->records_in - progress->records_in) * 1000 / elapsed_ms);
@@ -109,8 +108,8 @@ static void put_rates(
     put_number(out, sum->lag);
 }
 
-static void put_worst(
-    const struct progress *progress, const struct sum *sum, int64_t elapsed_ms, weir_buffer *out)
+static void put_worst(const struct progress *progress, const struct sum *sum, int64_t elapsed_ms,
+    weir_buffer *out)
 {
     int64_t percent = sum->worst_ns / 10000 / elapsed_ms;
     const struct task *task = taskmanager_task(local_tasks(progress->local), sum->worst);
@@ -122,33 +121,56 @@ static void put_worst(
         vertex->parallelism);
 }
 
+static void take(struct progress *progress, const struct sum *sum, int64_t now_ms)
+{
+    progress->records_in = sum->records_in;
+    progress->records_out = sum->records_out;
+    progress->last_ms = now_ms;
+}
+
 void progress_print(struct progress *progress, int64_t now_ms, weir_buffer *out)
 {
     const struct jobmanager_stats *stats = local_stats(progress->local);
     int64_t elapsed_ms = now_ms - progress->last_ms;
-    bool is_new = progress->attempt != stats->attempt;
-    if (is_new)
-        memset(progress->backpressured_ns, 0,
-            local_plan(progress->local)->subtask_count * sizeof(int64_t));
+    bool has_rates = progress->last_ms > 0 && stats->running_since_ms > 0 && elapsed_ms > 0;
     struct sum sum = sum_tasks(progress);
     buffer_printf(out, "%s", execution_state_name(stats->state));
-    if (!is_new && elapsed_ms > 0)
+    if (has_rates)
         put_rates(progress, &sum, elapsed_ms, out);
     if (stats->completed > 0)
         buffer_printf(out, "  checkpoint %" PRIu64 " in %" PRId64 " ms", stats->last_checkpoint,
             stats->last_duration_ms);
-    if (!is_new && elapsed_ms > 0)
+    if (has_rates)
         put_worst(progress, &sum, elapsed_ms, out);
-    progress->attempt = stats->attempt;
-    progress->records_in = sum.records_in;
-    progress->records_out = sum.records_out;
-    progress->last_ms = now_ms;
+    take(progress, &sum, now_ms);
+}
+
+/* The first numbers of an attempt are only remembered: counters go on from those of the checkpoint. A
+ * little later than its start, so that every task has said its own. */
+static void look_at_start(struct progress *progress, int64_t now_ms)
+{
+    int64_t since_ms = local_stats(progress->local)->running_since_ms;
+    if (since_ms == progress->running_since_ms) {
+        if (progress->last_ms > 0 || since_ms == 0 || now_ms < since_ms + SETTLE_MS)
+            return;
+        struct sum sum = sum_tasks(progress);
+        take(progress, &sum, now_ms);
+        return;
+    }
+    progress->running_since_ms = since_ms;
+    progress->last_ms = 0;
+    memset(progress->backpressured_ns, 0,
+        local_plan(progress->local)->subtask_count * sizeof(int64_t));
 }
 
 int64_t progress_look(struct progress *progress, int64_t now_ms)
 {
-    if (now_ms < progress->next_ms)
-        return progress->next_ms;
+    look_at_start(progress, now_ms);
+    if (now_ms < progress->next_ms) {
+        bool is_settling = progress->last_ms == 0 && progress->running_since_ms > 0;
+        int64_t settled_ms = progress->running_since_ms + SETTLE_MS;
+        return is_settling && settled_ms < progress->next_ms ? settled_ms : progress->next_ms;
+    }
     weir_buffer *line = weir_buffer_new(LINE_SIZE_MAX);
     progress_print(progress, now_ms, line);
     if (log_is_terminal())

@@ -1,6 +1,7 @@
 /* progress.h -- what a person sees of a running job: rates, lag, the last checkpoint, the bottleneck.
  *
- *      RUNNING  in 152,310/s  out 148,002/s  lag 12,345  checkpoint 17 in 81 ms  back-pressure 45 % at 'map' (1/2)
+ *      RUNNING  in 152,310/s  out 148,002/s  lag 12,345  checkpoint 17 in 81 ms
+ *          back-pressure 45 % at 'map' (1/2)
  *
  * On a terminal it is one line, drawn anew each second; elsewhere a log line every ten.
  * The task named is the one that waited longest for room: what is slow is behind it.

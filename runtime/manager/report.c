@@ -79,13 +79,20 @@ int64_t report_events_in(const struct report *report)
     return sum;
 }
 
-/* Tasks that end in a sink. */
+bool report_has_sink(const struct plan_vertex *vertex)
+{
+    for (uint32_t i = 0; i < vertex->operator_count; i++) {
+        if (vertex->operators[i].kind == PLAN_SINK)
+            return true;
+    }
+    return false;
+}
+
 int64_t report_records_out(const struct report *report)
 {
     int64_t sum = 0;
     for (uint32_t i = 0; i < report->task_count; i++) {
-        const struct plan_vertex *vertex = report->tasks[i].vertex;
-        if (vertex->operators[vertex->operator_count - 1].kind == PLAN_SINK)
+        if (report_has_sink(report->tasks[i].vertex))
             sum += report->tasks[i].records_out;
     }
     return sum;

@@ -41,7 +41,8 @@ void report_release(struct report *report);
 void report_reset(struct report *report);
 /* The task does not run. */
 void report_add(struct report *report, const struct task *task, uint32_t subtask);
-int64_t report_events_in(const struct report *report);   /* that the sources have read */
-int64_t report_records_out(const struct report *report); /* that the sinks have got */
+int64_t report_events_in(const struct report *report);   /* that sources have read, ever */
+int64_t report_records_out(const struct report *report); /* that sinks have got, ever */
+bool report_has_sink(const struct plan_vertex *vertex);
 
 #endif

@@ -65,14 +65,14 @@ static size_t instance_size(const struct plan_operator *op)
     return 0;
 }
 
+/* A source counts what it has read, a sink what it has got, both in counters[0]: exactly, like an
+ * operator's own counters. */
 static void name_counters(struct weir_ctx *ctx)
 {
-    if (ctx->op->kind == PLAN_SOURCE) {
-        context_counter(ctx, "records_in"); /* counters[0]: see context_counter's users */
+    if (ctx->op->kind != PLAN_OPERATOR) {
+        context_counter(ctx, "records_in");
         return;
     }
-    if (ctx->op->kind != PLAN_OPERATOR)
-        return;
     ASSERT(ctx->op->op->counter_count <= WEIR_COUNTERS_MAX);
     for (uint32_t i = 0; i < ctx->op->op->counter_count; i++)
         context_counter(ctx, ctx->op->op->counters[i]);
@@ -309,13 +309,16 @@ void chain_finish(struct chain *chain)
         context_finish(chain->contexts[i]);
 }
 
+/* Asks all of them: asking moves what a channel could not take before, and that may be the barrier
+ * that the consumer behind a full channel is waiting for (exchange/channel.h). */
 bool chain_has_room(struct chain *chain)
 {
+    bool has_room = true;
     for (uint32_t i = 0; i < chain->partition_count; i++) {
         if (!partition_has_room(chain->partitions[i]))
-            return false;
+            has_room = false;
     }
-    return true;
+    return has_room;
 }
 
 void chain_flush(struct chain *chain)

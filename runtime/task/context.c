@@ -201,6 +201,7 @@ void context_rows(struct weir_ctx *ctx, const struct weir_row *rows, uint32_t ro
         return;
     }
     DEBUG_ASSERT(ctx->op->kind == PLAN_SINK);
+    metric_add(&ctx->counters[0].value, row_count);
     ctx->timestamp_ms = rows[0].timestamp_ms;
     weir_error *error = ctx->op->sink.sink_class->write(ctx, ctx->instance, rows, row_count);
     if (__builtin_expect(error != NULL, 0))

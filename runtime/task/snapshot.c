@@ -12,6 +12,7 @@
 #include "runtime/task/task_private.h"
 
 #include "base/assert.h"
+#include "base/fault.h"
 #include "base/log.h"
 #include <inttypes.h>
 
@@ -61,6 +62,15 @@ static weir_error *sync_directory_of(const char *path)
     return error;
 }
 
+static weir_error *write_operators(const struct snapshot_job *job)
+{
+    FAULT_TRY(SNAPSHOT_BEFORE_WRITE);
+    for (uint32_t i = 0; i < job->snapshot->operator_count; i++)
+        WEIR_TRY(write_operator(job, i));
+    FAULT_TRY(SNAPSHOT_AFTER_WRITE);
+    return NULL;
+}
+
 static weir_error *sync_file(const char *path)
 {
     struct os_stat stat;
@@ -90,16 +100,18 @@ static void write_all(void *arg)
 {
     struct snapshot_job *job = arg;
     weir_error *lost = sync_outside(job);
-    weir_error *error = NULL;
-    for (uint32_t i = 0; i < job->snapshot->operator_count && error == NULL && lost == NULL; i++)
-        error = write_operator(job, i);
+    weir_error *error = lost == NULL ? write_operators(job) : NULL;
     const struct task_host *host = job->host;
     struct subtask_snapshot *snapshot = job->snapshot;
     uint32_t number = job->number;
     snapshot->async_us = (os_monotonic_ns() - job->frozen_ns) / 1000;
     job_free(job);
     if (lost != NULL) {
-        host->failed(host->arg, number, weir_error_retriable(lost));
+        /* A newer attempt deletes the files of older ones: then that is what happened. */
+        weir_error *fenced = host->check_attempt(host->arg);
+        if (fenced != NULL)
+            weir_error_free(lost);
+        host->failed(host->arg, number, fenced != NULL ? fenced : weir_error_retriable(lost));
         subtask_snapshot_free(snapshot);
         return;
     }
@@ -119,7 +131,9 @@ static void decline(struct task *task, struct subtask_snapshot *snapshot, weir_e
 
 static weir_error *take_snapshot(struct task *task, uint64_t checkpoint)
 {
+    FAULT_TRY(SNAPSHOT_BEFORE_BARRIER);
     WEIR_TRY(chain_event(&task->chain, ELEMENT_BARRIER, (int64_t)checkpoint));
+    FAULT_TRY(SNAPSHOT_AFTER_BARRIER);
     int64_t started_ns = os_monotonic_ns();
     struct subtask_snapshot *snapshot = subtask_snapshot_new(checkpoint, task->number);
     struct backend_snapshot **parts = mem_alloc_array(task->chain.count, sizeof(*parts));
@@ -137,6 +151,7 @@ static weir_error *take_snapshot(struct task *task, uint64_t checkpoint)
     job->frozen_ns = os_monotonic_ns();
     snapshot->sync_us = (job->frozen_ns - started_ns) / 1000;
     snapshot->alignment_us = task->barrier.alignment_ns / 1000;
+    FAULT_POINT(SNAPSHOT_AFTER_FREEZE);
     if (workers_submit(task->host->workers, task, write_all, job))
         return NULL;
     job_free(job);
@@ -189,11 +204,21 @@ static void on_trigger(struct task *task, void *arg)
         task_fail(task, error);
 }
 
+static weir_error *complete(struct task *task, uint64_t checkpoint)
+{
+    FAULT_TRY(COMPLETE_BEFORE_CALL);
+    WEIR_TRY(chain_checkpoint_complete(&task->chain, checkpoint));
+    FAULT_TRY(COMPLETE_AFTER_CALL);
+    return NULL;
+}
+
 static void on_complete(struct task *task, void *arg)
 {
     uint64_t checkpoint = take_number(arg);
-    weir_error *error = chain_checkpoint_complete(&task->chain, checkpoint);
+    weir_error *error = complete(task, checkpoint);
     metric_set(&task->metrics.unpublished, chain_unpublished(&task->chain));
+    /* Who reads that the task knows of n must not read what was unpublished before. */
+    atomic_thread_fence(memory_order_release);
     metric_set(&task->metrics.notified, (int64_t)checkpoint);
     if (error != NULL)
         task_fail(task, error);

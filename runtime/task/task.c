@@ -333,15 +333,27 @@ static void account(struct task *task, int64_t started_ns, enum task_result resu
     task->last_result = result;
 }
 
+/* What the sinks of the chain got; without one, what its last operator emitted. */
+static int64_t count_out(const struct task *task)
+{
+    const struct chain *chain = &task->chain;
+    int64_t sum = 0;
+    bool has_sink = false;
+    for (uint32_t i = 0; i < chain->count; i++) {
+        if (chain->contexts[i]->op->kind != PLAN_SINK)
+            continue;
+        has_sink = true;
+        sum += metric_get(&chain->contexts[i]->counters[0].value);
+    }
+    return has_sink ? sum : metric_get(&chain->contexts[chain->count - 1]->records_out);
+}
+
 static void publish_metrics(struct task *task)
 {
     struct weir_ctx *head = task->head;
-    struct weir_ctx *tail = task->chain.contexts[task->chain.count - 1];
     metric_set(&task->metrics.records_in,
         task->is_source ? metric_get(&head->counters[0].value) : metric_get(&head->records_in));
-    metric_set(&task->metrics.records_out, tail->op->kind == PLAN_SINK
-                                               ? metric_get(&tail->records_in)
-                                               : metric_get(&tail->records_out));
+    metric_set(&task->metrics.records_out, count_out(task));
     metric_set(&task->metrics.unpublished, chain_unpublished(&task->chain));
     if (task->now_ms < task->next_metrics_ms)
         return;

@@ -38,7 +38,7 @@ enum task_result {
 
 /* Thread: task writes, any reads. */
 struct task_metrics {
-    metric records_in, records_out;
+    metric records_in, records_out; /* of a source or sink exact, over all attempts */
     metric busy_ns, idle_ns, backpressured_ns;
     metric watermark_ms;
     metric lag;         /* of a source: records behind, -1: unknown */

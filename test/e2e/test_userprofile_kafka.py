@@ -10,6 +10,7 @@ How    At the end the job runs to the end of its input; the oracle, which knows 
 import os
 import pathlib
 import random
+import shutil
 import subprocess
 import sys
 import unittest
@@ -43,7 +44,7 @@ ONCE = {"restore-after-attempt", "restore-after-read", "deploy-after-start"}  # 
 
 
 def run(argv, **options):
-    done = subprocess.run([os.fspath(part) for part in argv], capture_output=True, text=True,
+    done = subprocess.run([str(part) for part in argv], capture_output=True, text=True,
                           timeout=600, check=False, **options)
     if done.returncode != 0:
         raise AssertionError(f"{argv} ended with {done.returncode}:\n{done.stdout}\n{done.stderr}")
@@ -71,6 +72,28 @@ def make_input(directory):
     return path, len(lines)
 
 
+class Slices:
+    """The input in as many slices as there are kills: each flows for two seconds while the job runs, so
+    that there is something to read and to publish before every kill."""
+
+    def __init__(self, kafka, path, count):
+        self.kafka, self.path, self.count = kafka, path, count
+        self.next = 0
+        self.feed = None
+
+    def start(self, left):
+        size = (self.count - self.next) // left
+        self.feed = self.kafka.start_feed("events", self.path, from_line=self.next, count=size,
+                                          rate=max(1, size // 2))
+        self.next += size
+
+    def finish(self):
+        with self.feed:
+            status = self.feed.wait(chaos.END_LIMIT_S)
+        if status != 0:
+            raise AssertionError(f"kafka_feed ended with {status}")
+
+
 class UserprofileKafka(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
@@ -93,6 +116,7 @@ class UserprofileKafka(unittest.TestCase):
     def test_every_record_comes_out_once_although_the_job_is_killed_again_and_again(self):
         with broker.Broker("userprofile", heap_mb=384) as one:
             directory = pathlib.Path(one.directory)
+            shutil.rmtree(directory / "checkpoints", ignore_errors=True)  # of an earlier run
             events, count = make_input(directory)
             kafka = kafka_tools.Kafka(one.bootstrap)
             kafka.create_topic("events", partitions=4, config=BIG)
@@ -102,10 +126,7 @@ class UserprofileKafka(unittest.TestCase):
             with kafka.tail("profiles", directory / "profiles.dump") as profiles, \
                     kafka.tail("dead-letters", directory / "dead.dump") as dead, \
                     kafka.tail("fragments", directory / "fragments.dump") as fragments:
-                feed = kafka.start_feed("events", events, rate=count // (300 if IS_LONG else 60))
-                self.torture(job)
-                feed.wait(chaos.END_LIMIT_S)
-                self.assertEqual(feed.returncode, 0)
+                self.torture(job, Slices(kafka, events, count))
                 metrics = directory / "metrics.json"
                 job.finish(["--bounded", "--parallelism", "2", "--metrics-json", metrics])
                 for tail in (profiles, dead, fragments):
@@ -115,25 +136,28 @@ class UserprofileKafka(unittest.TestCase):
                   f"{job.starts} starts: exact", file=sys.stderr)
             self.assertGreaterEqual(job.kills, 40)
 
-    def torture(self, job):
+    def torture(self, job, slices):
         plan = [("point", point) for point in POINTS] + [("random", None)] * RANDOM_KILLS
         plan += [("stop", None)] * 2
         if IS_LONG:
             plan += [("point", point) for point in POINTS] * 2
         job.random.shuffle(plan)
-        for kind, point in plan:
+        for left in range(len(plan), 0, -1):
+            kind, point = plan[left - 1]
             extra = ["--parallelism", str(job.random.choice((1, 2, 2, 3)))]
+            slices.start(left)
             if kind == "random":
                 job.kill_at_random(extra)
             elif kind == "stop":
                 job.stop(extra)
             else:
-                job.kill_at(point, extra, nth=1 if point in ONCE else None)
+                job.kill_at(point, extra, nth=1 if point in ONCE else job.random.choice((1, 1, 2)))
+            slices.finish()
 
     def judge(self, one, kafka, directory, metrics):
         dump = directory / "events.dump"
-        with kafka.tail("events", dump) as tail:
-            tail.stop()
+        with kafka.tail("events", dump, until_high=True) as tail:
+            self.assertEqual(tail.process.wait(chaos.END_LIMIT_S), 0)
         print(run([sys.executable, ROOT / "test/oracle/verify.py", "--kafka", dump, "--topic", "events",
                    "--dedupe-ttl", TTL, "--profiles", directory / "profiles.dump", "--dead-letters",
                    directory / "dead.dump", "--fragments", directory / "fragments.dump", "--metrics",

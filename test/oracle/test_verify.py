@@ -203,6 +203,23 @@ class JobFiles(Folder):
             with self.subTest(name=name, value=value):
                 self.red("counter ")
 
+    def engine_metrics(self, **changes):
+        """The counters as an engine writes them: by operator."""
+        letters = {f"dead_letters.{reason}": count for reason, count in self.counters["quarantined"].items() if count}
+        counters = {"dedupe": {"duplicates_dropped": self.counters["duplicates_dropped"], "events_valid": 99},
+                    "events": {"records_in": 7, **letters}, **changes}
+        return json.dumps({"job": "userprofile", "events_in": self.counters["events_in"], "counters": counters})
+
+    def test_an_engines_own_metrics_are_read(self):
+        self.write_output()
+        self.write("metrics.json", self.engine_metrics())
+        self.assert_green(*self.arguments)
+        for changes in ({"dedupe": {}}, {"events": {}}, {"other": {"dead_letters.late": 1}},
+                        {"other": {"duplicates_dropped": 1}}):
+            self.write("metrics.json", self.engine_metrics(**changes))
+            with self.subTest(changes=changes):
+                self.assert_red("counter ", *self.arguments)
+
     def test_reasons_without_a_record_may_be_left_out(self):
         self.counters["quarantined"] = {name: count for name, count in self.counters["quarantined"].items() if count}
         self.write_output()

@@ -14,6 +14,8 @@
  * Faults: the n-th call of the disk fails, or is a write that writes only some; or each call fails with a
  * probability. Calls are counted for all processes together.
  *
+ * Process SIM_OBSERVER is no part of the story: it cannot die, nothing fails for it, nothing is counted.
+ *
  * The trace is a hash over every call of the disk, its arguments and result, and over what the
  * simulator adds: two runs with one seed have the same. (Not of the clock: only logs read it more often.)
  *
@@ -24,6 +26,7 @@
 #include "base/os.h"
 
 #define SIM_PROCESSES_MAX 4u
+#define SIM_OBSERVER      (SIM_PROCESSES_MAX - 1)
 #define SIM_START_WALL_MS INT64_C(1790000000000) /* September 2026 */
 
 /* An empty disk; the table is os_current until the stop. */

@@ -8,13 +8,13 @@
 #include <stdlib.h>
 
 #define SPLITS 8u
-#define CHECK(condition_, ...)                                                                     \
-    do {                                                                                           \
-        if (!(condition_)) {                                                                       \
-            fprintf(stderr, "trial: " __VA_ARGS__);                                                \
-            fputc('\n', stderr);                                                                   \
-            abort();                                                                               \
-        }                                                                                          \
+#define CHECK(condition_, ...) \
+    do { \
+        if (!(condition_)) { \
+            fprintf(stderr, "trial: " __VA_ARGS__); \
+            fputc('\n', stderr); \
+            abort(); \
+        } \
     } while (0)
 
 struct number {
@@ -50,7 +50,8 @@ static struct {
 } * epochs;
 static uint64_t epoch_count;
 
-static void publish(uint64_t checkpoint, uint32_t subtask, const struct output *rows, uint64_t count)
+static void publish(uint64_t checkpoint, uint32_t subtask, const struct output *rows,
+    uint64_t count)
 {
     pthread_mutex_lock(&lock);
     for (uint64_t i = 0; i < epoch_count; i++) {
@@ -178,8 +179,7 @@ static weir_error *times_two(weir_ctx *ctx, const void *in, void *out)
     uint64_t number = ++seen;
     if (shape.fail_at > 0 && number % shape.fail_at == 0 && failed < shape.failures) {
         failed++;
-        return weir_errorf(
-            shape.failure_code == WEIR_E_DATA ? WEIR_E_INTERNAL : shape.failure_code,
+        return weir_errorf(shape.failure_code == WEIR_E_DATA ? WEIR_E_INTERNAL : shape.failure_code,
             "the trial fails on purpose at record %" PRIu64, number);
     }
     to->value = from->value * 2;
@@ -243,8 +243,8 @@ static weir_error *collect_open(weir_ctx *ctx, const void *options, void *instan
     return NULL;
 }
 
-static weir_error *collect_write(
-    weir_ctx *ctx, void *instance, const struct weir_row *rows, uint32_t row_count)
+static weir_error *collect_write(weir_ctx *ctx, void *instance, const struct weir_row *rows,
+    uint32_t row_count)
 {
     struct collect *it = instance;
     struct epoch *epoch = &it->epochs[it->epoch_count - 1];
@@ -254,9 +254,8 @@ static weir_error *collect_write(
             epoch->room = epoch->room == 0 ? 64 : epoch->room * 2;
             epoch->rows = realloc(epoch->rows, epoch->room * sizeof(*epoch->rows));
         }
-        epoch->rows[epoch->count++] = (struct output){
-            .value = record->value, .key = record->key, .tally = record->tally
-        };
+        epoch->rows[epoch->count++] =
+            (struct output){ .value = record->value, .key = record->key, .tally = record->tally };
     }
     return NULL;
 }
@@ -268,8 +267,7 @@ static weir_error *collect_snapshot(weir_ctx *ctx, void *instance, uint64_t chec
     CHECK(it->epoch_count < EPOCHS_MAX, "too many checkpoints are not complete");
     it->epochs[it->epoch_count - 1].checkpoint = checkpoint;
     for (uint32_t i = 0; i < it->epoch_count; i++)
-        weir_item_add(ctx,
-            (weir_str){ .data = (const char *)&it->epochs[i].checkpoint, .size = 8 },
+        weir_item_add(ctx, (weir_str){ .data = (const char *)&it->epochs[i].checkpoint, .size = 8 },
             (weir_str){ .data = (const char *)it->epochs[i].rows,
                 .size = it->epochs[i].count * sizeof(struct output) });
     it->epochs[it->epoch_count++] = (struct epoch){ .checkpoint = 0 };
@@ -317,8 +315,7 @@ void trial_build(weir_job *job)
         weir_source(job, "numbers", (struct weir_source){ .source_class = &numbers_class });
     weir_stream *even = weir_filter(numbers, "even", is_even, NULL);
     weir_stream *doubled = weir_map(even, "double", times_two, &number_type, NULL);
-    weir_stream *tallied =
-        weir_process(weir_key_by(doubled, WEIR_KEY(number, key)), &tally, NULL);
+    weir_stream *tallied = weir_process(weir_key_by(doubled, WEIR_KEY(number, key)), &tally, NULL);
     weir_sink(tallied, "collect", (struct weir_sink){ .sink_class = &collect_class });
 }
 
@@ -398,7 +395,8 @@ void trial_check(bool is_complete)
             "a wrong record: %" PRIu64, published[i].value);
         CHECK(number == number_of(split, next[split]),
             "split %u has %" PRIu64 " where %" PRIu64 " is next: %s", split, number,
-            number_of(split, next[split]), number < number_of(split, next[split]) ? "twice" : "lost");
+            number_of(split, next[split]),
+            number < number_of(split, next[split]) ? "twice" : "lost");
         next[split]++;
     }
     if (is_complete)

@@ -26,7 +26,7 @@ struct trial {
     uint64_t fail_at;
     uint32_t failures;
     enum weir_code failure_code; /* 0 (DATA) means INTERNAL */
-    uint32_t slow_batch; /* > 0: the source makes at most so many records a poll */
+    uint32_t slow_batch;         /* > 0: the source makes at most so many records a poll */
 };
 /* Forgets what was published before. */
 void trial_reset(const struct trial *trial);

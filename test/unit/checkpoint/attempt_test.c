@@ -79,7 +79,8 @@ static void the_file_says_what_was_written(void **state)
         .has_chosen = true,
         .restored = 10,
         .restored_attempt = 3,
-        .numbers_to = 163 };
+        .numbers_to = 163,
+        .instance = UINT64_C(0x8899aabbccddeeff) };
     assert_null(attempt_write(dir, "wordcount", &written));
     struct attempt found;
     assert_null(attempt_read(dir, "wordcount", 5, &found));
@@ -99,7 +100,8 @@ static void a_damaged_file_is_seen_as_damaged(void **state)
         .has_chosen = true,
         .restored = 10,
         .restored_attempt = 3,
-        .numbers_to = 163 };
+        .numbers_to = 163,
+        .instance = UINT64_C(0x8899aabbccddeeff) };
     assert_null(attempt_write(dir, "wordcount", &attempt));
     char *bytes;
     size_t size;

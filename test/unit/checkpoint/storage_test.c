@@ -45,6 +45,26 @@ static void numbers_are_never_used_twice(void **state)
     temp_dir_free(root);
 }
 
+static void all_attempts_of_a_directory_share_an_instance(void **state)
+{
+    char *root = temp_dir_new(), *other = temp_dir_new();
+    struct storage *storage = kit_open(root, 0, ""), *elsewhere = kit_open(other, 0, "");
+    uint64_t instance = storage_instance(storage);
+    assert_true(instance != 0 && instance != storage_instance(elsewhere));
+    storage_close(elsewhere);
+    assert_ok(storage_next_attempt(storage)); /* before any checkpoint */
+    assert_true(storage_instance(storage) == instance);
+    storage_close(storage);
+    temp_dir_write(kit_path(root, "attempt-3"), "", 0); /* crashed right behind its claim */
+    for (int i = 0; i < 3; i++) {
+        storage = kit_open(root, 0, "");
+        assert_true(storage_instance(storage) == instance);
+        storage_close(storage);
+    }
+    temp_dir_free(other);
+    temp_dir_free(root);
+}
+
 static void the_next_attempt_in_a_process_starts_anew(void **state)
 {
     char *root = kit_two();
@@ -447,6 +467,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_was_published_is_restored),
         cmocka_unit_test(numbers_are_never_used_twice),
+        cmocka_unit_test(all_attempts_of_a_directory_share_an_instance),
         cmocka_unit_test(the_next_attempt_in_a_process_starts_anew),
         cmocka_unit_test(a_temporary_directory_works_and_is_removed),
         cmocka_unit_test(a_fresh_start_needs_an_empty_directory),

@@ -148,7 +148,8 @@ static void write_lines(const char *dir, const char *name, uint32_t count, struc
     size_t size = 0;
     for (uint32_t i = 0; i < count; i++) {
         size_t start = size;
-        size += (size_t)sprintf(bytes + size, "%.*s%u", (int)(i % 7), "------", i);
+        size += (size_t)snprintf(bytes + size, sizeof(bytes) - size, "%.*s%u", (int)(i % 7),
+            "------", i);
         if (i % 5 == 0)
             size = start; /* an empty line */
         see(expected, &(struct weir_message){ .topic = weir_str_of(name),

@@ -418,11 +418,18 @@ static void prefetch_changes_nothing(void **state)
 {
     struct shelf_fixture it;
     shelf_begin(&it, state);
-    struct row_key rows[3] = { shelf_row(0, "key-1"), shelf_row(0, "none"), shelf_row(1, "key-2") };
-    shelf_put(it.backend, &rows[0], str(""), str("value-1"));
-    if (it.verbs->prefetch != NULL)
-        it.verbs->prefetch(it.backend, rows, 3);
-    shelf_expect(it.backend, &rows[0], "", "value-1");
+    char key[32];
+    for (int i = 0; i < 20000; i++) { /* more than a small table */
+        snprintf(key, sizeof(key), "key-%d", i);
+        struct row_key row = shelf_row(0, key);
+        if (i != 11)
+            shelf_put(it.backend, &row, str(""), str(key));
+        if (it.verbs->prefetch != NULL)
+            it.verbs->prefetch(it.backend, &row, 1);
+    }
+    struct row_key row = shelf_row(0, "key-10"), none = shelf_row(0, "key-11");
+    shelf_expect(it.backend, &row, "", "key-10");
+    shelf_expect_none(it.backend, &none, "");
     shelf_end(&it);
 }
 

@@ -507,6 +507,31 @@ static void selecting_another_key_commits(void **state)
     keyed_fixture_end(&it);
 }
 
+static void unselecting_commits_and_leaves_no_key(void **state)
+{
+    struct keyed_fixture it;
+    char *key = mem_alloc(5000);
+    memset(key, 'k', 4999); /* a long one, too */
+    keyed_fixture_begin(&it, state);
+    for (int i = 0; i < 2; i++) {
+        keyed_fixture_key_is(&it, i == 0 ? "short" : key);
+        assert_true(weir_str_equal(keyed_key(it.keyed), str(i == 0 ? "short" : key)));
+        assert_int_equal(keyed_hash(it.keyed),
+            i == 0 ? hash_bytes("short", 5) : hash_bytes(key, 4999));
+        ((struct note *)keyed_edit(it.keyed, NOTE, str("")))->count = i + 1;
+        keyed_unselect(it.keyed);
+        assert_null(keyed_key(it.keyed).data);
+        assert_int_equal(keyed_hash(it.keyed), 0);
+    }
+    keyed_fixture_restart(&it);
+    keyed_fixture_key_is(&it, "short");
+    assert_int_equal(((const struct note *)keyed_read(it.keyed, NOTE, str("")))->count, 1);
+    keyed_fixture_key_is(&it, key);
+    assert_int_equal(((const struct note *)keyed_read(it.keyed, NOTE, str("")))->count, 2);
+    mem_free(key);
+    keyed_fixture_end(&it);
+}
+
 static void state_without_a_key_is_an_error(void **state)
 {
     struct keyed_fixture it;
@@ -535,10 +560,33 @@ static void a_record_of_another_size_is_corrupt(void **state)
     keyed_fixture_key_is(&it, "a");
     assert_null(keyed_read(it.keyed, NOTE, str("")));
     shelf_fails(keyed_commit(it.keyed), WEIR_E_CORRUPT, "field 'title'");
+    keyed_free(it.keyed);
+    backend = shelf_open(&it.shelf, it.verbs, shelf_all_groups(), NULL, 0);
+    it.keyed = keyed_new(backend, keyed_fixture_states, STATE_COUNT, SHELF_MAX_PARALLELISM);
+    struct row_key list = shelf_row(LIST, "a");
+    shelf_put(backend, &list, str(""), str("7 bytes"));
+    keyed_fixture_key_is(&it, "a");
+    keyed_list_add(it.keyed, LIST, &(struct profile){ .visits = 1 });
+    shelf_fails(keyed_commit(it.keyed), WEIR_E_CORRUPT, "the length of a stored list has 7 bytes");
     keyed_fixture_end(&it);
 }
 
 /* -- cost ----------------------------------------------------------------------------------- */
+
+static void prefetching_is_only_a_hint(void **state)
+{
+    struct keyed_fixture it;
+    keyed_fixture_begin(&it, state);
+    struct weir_row rows[100];
+    for (uint32_t i = 0; i < 100; i++)
+        rows[i] = (struct weir_row){ .key_hash = hash_mix(i) };
+    keyed_prefetch(it.keyed, rows, 0);
+    keyed_prefetch(it.keyed, rows, 100);
+    keyed_fixture_key_is(&it, "a");
+    assert_null(keyed_read(it.keyed, FIXED, str("")));
+    keyed_fixture_commit(&it);
+    keyed_fixture_end(&it);
+}
 
 static void callbacks_allocate_nothing_once_warm(void **state)
 {
@@ -604,12 +652,18 @@ static void the_schema_is_what_stored_bytes_depend_on(void **state)
     const struct weir_state two[] = { base, name }, swapped[] = { name, base };
     assert_int_not_equal(keyed_schema(two, 2), keyed_schema(swapped, 2));
     weir_buffer *text = weir_buffer_new(4096);
-    const struct weir_state both[] = { base, event_ttl };
-    keyed_schema_text(both, 2, text);
+    struct weir_state list = type, reducing = base;
+    list.kind = WEIR_LIST;
+    reducing.kind = WEIR_REDUCING;
+    const struct weir_state all[] = { base, event_ttl, kind, list, reducing };
+    keyed_schema_text(all, 5, text);
     assert_string_equal(buffer_text(text),
         "value p: profile { 1 user_id u64, 2 visits i64, 3 is_new bool }, 24 bytes\n"
         "value p with an event-time TTL: profile { 1 user_id u64, 2 visits i64, 3 is_new bool }, "
-        "24 bytes\n");
+        "24 bytes\n"
+        "map p: profile { 1 user_id u64, 2 visits i64, 3 is_new bool }, 24 bytes\n"
+        "list p: note { 1 title string, 2 count i64, 3 text string }, 40 bytes\n"
+        "reducing p: profile { 1 user_id u64, 2 visits i64, 3 is_new bool }, 24 bytes\n");
     weir_buffer_free(text);
 }
 
@@ -634,8 +688,10 @@ int main(void)
         SHELF_FOR_EACH(too_long_a_map_key_is_an_error),
         SHELF_FOR_EACH(selecting_keeps_the_error_for_the_commit),
         SHELF_FOR_EACH(selecting_another_key_commits),
+        SHELF_FOR_EACH(unselecting_commits_and_leaves_no_key),
         SHELF_FOR_EACH(state_without_a_key_is_an_error),
         SHELF_FOR_EACH(a_record_of_another_size_is_corrupt),
+        SHELF_FOR_EACH(prefetching_is_only_a_hint),
         SHELF_FOR_EACH(callbacks_allocate_nothing_once_warm),
         cmocka_unit_test(the_schema_is_what_stored_bytes_depend_on),
     };

@@ -331,6 +331,74 @@ static void compaction_forgets_what_has_expired(void **state)
     shelf_release(&shelf);
 }
 
+/* A key that is none of ours is found by whoever goes over all keys. */
+static void a_foreign_key_is_corrupt(void **state)
+{
+    (void)state;
+    struct shelf shelf;
+    shelf_init(&shelf);
+    struct backend *backend = shelf_open(&shelf, &backend_rocksdb, shelf_all_groups(), NULL, 0);
+    struct rocks *rocks = (struct rocks *)(void *)backend;
+    char *message = NULL;
+    rocksdb_put(rocks->db, rocks->write, "\0\1\0x", 4, "v", 1, &message);
+    assert_null(message);
+    weir_error *error = backend_rocksdb.scan(backend, 0, NULL, NULL);
+    shelf_fails(error, WEIR_E_CORRUPT, "a key of 4 bytes");
+    struct shelf_part part;
+    shelf_snapshot(&shelf, backend, shelf_all_groups(), &part);
+    struct group_range half = { .first = 0, .last = 7 };
+    shelf_fails(shelf_try_open(&shelf, &backend_rocksdb, half, &part, 1), WEIR_E_CORRUPT,
+        "a key of 4 bytes that is none of ours");
+    shelf_close(backend);
+    shelf_part_release(&part);
+    shelf_release(&shelf);
+}
+
+/* Restored files are cut between groups, and within one that is very large. */
+static void rescaling_cuts_large_state_into_files(void **state)
+{
+    (void)state;
+    struct shelf shelf;
+    shelf_init(&shelf);
+    struct backend *backend = shelf_open(&shelf, &backend_rocksdb, shelf_all_groups(), NULL, 0);
+    size_t size = 1 << 20;
+    char *bytes = mem_alloc(size), entry[16];
+    struct row_key row = shelf_row(0, "a"), other = shelf_row(0, "b");
+    assert_int_not_equal(row.group, other.group);
+    for (uint64_t i = 0; i < 110; i++) {
+        for (size_t at = 0; at < size; at += 8) { /* nothing that could be compressed */
+            uint64_t word = hash_mix(i << 32 | at);
+            memcpy(bytes + at, &word, 8);
+        }
+        snprintf(entry, sizeof(entry), "%03d", (int)i);
+        shelf_put(backend, i < 40 ? &row : &other, str(entry),
+            (weir_str){ .data = bytes, .size = size });
+    }
+    struct shelf_part whole, parts[2];
+    shelf_snapshot(&shelf, backend, shelf_all_groups(), &whole);
+    shelf_close(backend);
+    uint32_t found = 0;
+    for (uint32_t i = 0; i < 2; i++) {
+        struct group_range groups = key_group_range(i, 2, SHELF_MAX_PARALLELISM);
+        backend = shelf_open(&shelf, &backend_rocksdb, groups, &whole, 1);
+        for (uint32_t n = 0; n < 110; n++) {
+            const struct row_key *at = n < 40 ? &row : &other;
+            snprintf(entry, sizeof(entry), "%03d", (int)n);
+            if (group_range_has(groups, at->group))
+                found += shelf_get(backend, at, str(entry)).size == size;
+        }
+        shelf_snapshot(&shelf, backend, groups, &parts[i]);
+        shelf_close(backend);
+    }
+    assert_int_equal(found, 110);
+    assert_true(count_ssts(&parts[0]) + count_ssts(&parts[1]) >= 3);
+    mem_free(bytes);
+    shelf_part_release(&whole);
+    shelf_part_release(&parts[0]);
+    shelf_part_release(&parts[1]);
+    shelf_release(&shelf);
+}
+
 static void the_cache_may_be_resized_at_any_time(void **state)
 {
     (void)state;
@@ -361,6 +429,8 @@ int main(void)
         cmocka_unit_test(a_full_disk_fails_the_barrier),
         cmocka_unit_test(a_file_in_place_of_its_directory_is_an_error),
         cmocka_unit_test(compaction_forgets_what_has_expired),
+        cmocka_unit_test(a_foreign_key_is_corrupt),
+        cmocka_unit_test(rescaling_cuts_large_state_into_files),
         cmocka_unit_test(the_cache_may_be_resized_at_any_time),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

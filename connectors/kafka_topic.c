@@ -1,0 +1,222 @@
+/* kafka_topic.c -- see kafka_topic.h. Prefixes: kafka_ */
+#include "connectors/kafka_topic.h"
+
+#include "base/assert.h"
+#include "base/os.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#define PATIENCE_MS   3000 /* with a topic that is not there */
+#define ENSURE_MS     20000
+#define POLL_MS       50
+#define MESSAGE_MAX   1048588 /* Kafka's default */
+#define REPLICAS_GOOD 3
+
+/* What one look at a topic shows. Thread: its holder. */
+struct sight {
+    uint32_t partitions; /* 0: it is not there, or not yet */
+    uint32_t brokers;
+};
+
+static int64_t deadline_ns(int64_t timeout_ms)
+{
+    return os_monotonic_ns() + timeout_ms * 1000000;
+}
+
+static weir_error *look(rd_kafka_t *handle, const char *brokers, const char *topic,
+    struct sight *sight)
+{
+    *sight = (struct sight){ 0 };
+    rd_kafka_topic_t *it = rd_kafka_topic_new(handle, topic, NULL);
+    if (it == NULL)
+        return weir_error_wrap(kafka_error(brokers, "use a topic", rd_kafka_last_error()),
+            "topic '%s'", topic);
+    const rd_kafka_metadata_t *metadata = NULL;
+    rd_kafka_resp_err_t code = rd_kafka_metadata(handle, 0, it, &metadata, KAFKA_TIMEOUT_MS);
+    if (code == RD_KAFKA_RESP_ERR_NO_ERROR && metadata->topic_cnt == 1) {
+        sight->brokers = (uint32_t)metadata->broker_cnt;
+        code = metadata->topics[0].err;
+        if (code == RD_KAFKA_RESP_ERR_NO_ERROR)
+            sight->partitions = (uint32_t)metadata->topics[0].partition_cnt;
+    }
+    if (metadata != NULL)
+        rd_kafka_metadata_destroy(metadata);
+    rd_kafka_topic_destroy(it);
+    if (code == RD_KAFKA_RESP_ERR_NO_ERROR || code == RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART ||
+        code == RD_KAFKA_RESP_ERR_LEADER_NOT_AVAILABLE)
+        return NULL;
+    return weir_error_wrap(kafka_error(brokers, "read metadata", code), "topic '%s'", topic);
+}
+
+weir_error *kafka_partitions(rd_kafka_t *handle, const char *brokers, const char *topic,
+    uint32_t *count)
+{
+    int64_t until_ns = deadline_ns(PATIENCE_MS);
+    struct sight sight;
+    for (;;) {
+        WEIR_TRY(look(handle, brokers, topic, &sight));
+        *count = sight.partitions;
+        if (*count > 0)
+            return NULL;
+        if (os_monotonic_ns() > until_ns)
+            return weir_errorf(WEIR_E_CONNECTOR,
+                "topic '%s' does not exist on brokers '%s'; make it with kafka-topics.sh "
+                "--bootstrap-server %s --create --topic %s",
+                topic, brokers, brokers, topic);
+        rd_kafka_poll(handle, POLL_MS);
+    }
+}
+
+/* -- settings ------------------------------------------------------------------------------------- */
+
+static void take_setting(struct kafka_topic_settings *settings, const char *name, const char *value)
+{
+    if (value == NULL)
+        return;
+    if (strcmp(name, "max.message.bytes") == 0) {
+        settings->message_max = strtoull(value, NULL, 10);
+    } else if (strcmp(name, "cleanup.policy") == 0) {
+        settings->compacts = strstr(value, "compact") != NULL;
+        settings->expires = strstr(value, "delete") != NULL;
+    }
+}
+
+static void take_settings(rd_kafka_event_t *event, struct kafka_topic_settings *settings)
+{
+    size_t count = 0, entry_count = 0;
+    const rd_kafka_DescribeConfigs_result_t *result = rd_kafka_event_DescribeConfigs_result(event);
+    const rd_kafka_ConfigResource_t **resources =
+        rd_kafka_DescribeConfigs_result_resources(result, &count);
+    if (count != 1)
+        return;
+    const rd_kafka_ConfigEntry_t **entries =
+        rd_kafka_ConfigResource_configs(resources[0], &entry_count);
+    for (size_t i = 0; i < entry_count; i++)
+        take_setting(settings, rd_kafka_ConfigEntry_name(entries[i]),
+            rd_kafka_ConfigEntry_value(entries[i]));
+}
+
+weir_error *kafka_topic_settings(rd_kafka_t *handle, const char *brokers, const char *topic,
+    struct kafka_topic_settings *settings)
+{
+    *settings = (struct kafka_topic_settings){ .message_max = MESSAGE_MAX };
+    rd_kafka_ConfigResource_t *resource =
+        rd_kafka_ConfigResource_new(RD_KAFKA_RESOURCE_TOPIC, topic);
+    rd_kafka_queue_t *queue = rd_kafka_queue_new(handle);
+    rd_kafka_DescribeConfigs(handle, &resource, 1, NULL, queue);
+    rd_kafka_event_t *event = rd_kafka_queue_poll(queue, KAFKA_TIMEOUT_MS);
+    rd_kafka_resp_err_t code =
+        event == NULL ? RD_KAFKA_RESP_ERR__TIMED_OUT : rd_kafka_event_error(event);
+    if (code == RD_KAFKA_RESP_ERR_NO_ERROR)
+        take_settings(event, settings);
+    if (event != NULL)
+        rd_kafka_event_destroy(event);
+    rd_kafka_queue_destroy(queue);
+    rd_kafka_ConfigResource_destroy(resource);
+    if (code == RD_KAFKA_RESP_ERR_NO_ERROR)
+        return NULL;
+    return weir_error_wrap(kafka_error(brokers, "read the settings", code), "topic '%s'", topic);
+}
+
+/* -- making and growing ---------------------------------------------------------------------------- */
+
+/* The one result of an admin call, or the error of the wait. */
+static rd_kafka_resp_err_t admin_result(rd_kafka_queue_t *queue)
+{
+    rd_kafka_event_t *event = rd_kafka_queue_poll(queue, KAFKA_TIMEOUT_MS);
+    if (event == NULL)
+        return RD_KAFKA_RESP_ERR__TIMED_OUT;
+    rd_kafka_resp_err_t code = rd_kafka_event_error(event);
+    size_t count = 0;
+    const rd_kafka_topic_result_t **results = NULL;
+    if (code == RD_KAFKA_RESP_ERR_NO_ERROR && rd_kafka_event_CreateTopics_result(event) != NULL)
+        results =
+            rd_kafka_CreateTopics_result_topics(rd_kafka_event_CreateTopics_result(event), &count);
+    else if (code == RD_KAFKA_RESP_ERR_NO_ERROR &&
+             rd_kafka_event_CreatePartitions_result(event) != NULL)
+        results =
+            rd_kafka_CreatePartitions_result_topics(rd_kafka_event_CreatePartitions_result(event),
+                &count);
+    if (count > 0)
+        code = rd_kafka_topic_result_error(results[0]);
+    rd_kafka_event_destroy(event);
+    return code;
+}
+
+/* Three replicas where there are three brokers, two of which must have a token before it counts. */
+static rd_kafka_NewTopic_t *new_topic(const char *topic, uint32_t partitions, uint32_t brokers)
+{
+    char reason[256];
+    int replicas = brokers < REPLICAS_GOOD ? -1 : REPLICAS_GOOD; /* -1: what the broker is set to */
+    rd_kafka_NewTopic_t *it =
+        rd_kafka_NewTopic_new(topic, (int)partitions, replicas, reason, sizeof(reason));
+    if (it == NULL)
+        return NULL;
+    rd_kafka_NewTopic_set_config(it, "cleanup.policy", "compact");
+    if (replicas == REPLICAS_GOOD)
+        rd_kafka_NewTopic_set_config(it, "min.insync.replicas", "2");
+    return it;
+}
+
+static rd_kafka_resp_err_t create(rd_kafka_t *handle, const char *topic, uint32_t partitions,
+    uint32_t brokers)
+{
+    rd_kafka_NewTopic_t *it = new_topic(topic, partitions, brokers);
+    if (it == NULL)
+        return RD_KAFKA_RESP_ERR__INVALID_ARG;
+    rd_kafka_queue_t *queue = rd_kafka_queue_new(handle);
+    rd_kafka_CreateTopics(handle, &it, 1, NULL, queue);
+    rd_kafka_resp_err_t code = admin_result(queue);
+    rd_kafka_queue_destroy(queue);
+    rd_kafka_NewTopic_destroy(it);
+    return code == RD_KAFKA_RESP_ERR_TOPIC_ALREADY_EXISTS ? RD_KAFKA_RESP_ERR_NO_ERROR : code;
+}
+
+static rd_kafka_resp_err_t grow(rd_kafka_t *handle, const char *topic, uint32_t partitions)
+{
+    char reason[256];
+    rd_kafka_NewPartitions_t *it =
+        rd_kafka_NewPartitions_new(topic, partitions, reason, sizeof(reason));
+    if (it == NULL)
+        return RD_KAFKA_RESP_ERR__INVALID_ARG;
+    rd_kafka_queue_t *queue = rd_kafka_queue_new(handle);
+    rd_kafka_CreatePartitions(handle, &it, 1, NULL, queue);
+    rd_kafka_resp_err_t code = admin_result(queue);
+    rd_kafka_queue_destroy(queue);
+    rd_kafka_NewPartitions_destroy(it);
+    /* another subtask was faster: there are enough now, which the caller looks for */
+    return code == RD_KAFKA_RESP_ERR_INVALID_PARTITIONS ? RD_KAFKA_RESP_ERR_NO_ERROR : code;
+}
+
+weir_error *kafka_ensure_compacted(rd_kafka_t *handle, const char *brokers, const char *topic,
+    uint32_t partitions)
+{
+    ASSERT(partitions > 0);
+    int64_t until_ns = deadline_ns(ENSURE_MS);
+    weir_error *last = NULL; /* of the newest try */
+    for (;;) {
+        struct sight sight;
+        weir_error_free(last);
+        last = NULL;
+        WEIR_TRY(look(handle, brokers, topic, &sight));
+        if (sight.partitions >= partitions)
+            return NULL;
+        rd_kafka_resp_err_t code = sight.partitions == 0
+                                       ? create(handle, topic, partitions, sight.brokers)
+                                       : grow(handle, topic, partitions);
+        if (code != RD_KAFKA_RESP_ERR_NO_ERROR)
+            last = weir_error_wrap(kafka_error(brokers, "make a topic", code),
+                "topic '%s' with %u partitions", topic, partitions);
+        if (last != NULL && !weir_error_is_retriable(last))
+            return last;
+        if (os_monotonic_ns() > until_ns)
+            break;
+        rd_kafka_poll(handle, POLL_MS);
+    }
+    if (last != NULL)
+        return last;
+    return weir_error_retriable(weir_errorf(WEIR_E_TIMEOUT,
+        "topic '%s' does not show %u partitions on brokers '%s' after %d s", topic, partitions,
+        brokers, ENSURE_MS / 1000));
+}

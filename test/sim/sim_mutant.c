@@ -1,0 +1,31 @@
+/* sim_mutant.c -- see sim_mutant.h: the names. */
+#include "test/sim/sim_mutant.h"
+
+#include <string.h>
+
+enum sim_mutant sim_mutant;
+
+static const char *const names[SIM_MUTANTS] = {
+    [SIM_SOUND] = "sound",
+    [SIM_LOST_SYNC] = "lost-sync",
+    [SIM_SKIP_BARRIER] = "skip-barrier",
+    [SIM_FORGET_POSITION] = "forget-position",
+    [SIM_EARLY_POSITION] = "early-position",
+    [SIM_PUBLISH_BEFORE_COMPLETE] = "publish-before-complete",
+    [SIM_FORGET_PENDING] = "forget-pending",
+};
+
+const char *sim_mutant_name(enum sim_mutant mutant)
+{
+    return names[mutant];
+}
+
+enum sim_mutant sim_mutant_find(const char *name)
+{
+    if (name == NULL)
+        return SIM_SOUND;
+    int mutant = 0;
+    while (mutant < SIM_MUTANTS && strcmp(names[mutant], name) != 0)
+        mutant++;
+    return (enum sim_mutant)mutant;
+}

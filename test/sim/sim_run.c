@@ -1,0 +1,491 @@
+/* sim_run.c -- see sim_run.h. */
+#include "test/sim/sim_run.h"
+
+#include "base/assert.h"
+#include "base/fault.h"
+#include "base/hash.h"
+#include "base/memory.h"
+#include "base/os.h"
+#include "runtime/task/task_private.h"
+#include "test/sim/sim_files.h"
+#include "test/sim/sim_mutant.h"
+#include "test/sim/sim_oracle.h"
+#include "test/sim/sim_os.h"
+#include "test/sim/sim_scenario.h"
+
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define HEALED_STEPS_MAX UINT64_C(300000)
+#define STOP_STEPS_MAX   UINT64_C(20000)
+#define IDLE_STEPS_MAX   64u /* then the clock jumps to what is due next */
+#define JUMP_MAX_MS      20000
+
+/* A process that runs the engine. */
+struct node {
+    const struct sim_life *life;
+    uint32_t process;
+    weir_job *job;
+    struct local *local;
+    bool is_over, has_stopped;
+    weir_error *error; /* why it is over */
+    uint32_t idle_steps;
+    uint64_t completed_before;
+};
+
+struct run {
+    struct sim_scenario scenario;
+    struct sim_oracle *oracle;
+    struct random random;
+    struct node node, zombie;
+    bool has_zombie, is_finished, is_verbose;
+    uint64_t found;         /* rows, at the last check */
+    uint64_t durable_found; /* that nothing may take back */
+    uint32_t last_parallelism;
+    struct sim_result *result;
+};
+
+static void wrong(struct run *run, const char *format, ...) __attribute__((format(printf, 2, 3)));
+static void wrong(struct run *run, const char *format, ...)
+{
+    if (run->result->wrong[0] != '\0')
+        return;
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(run->result->wrong, sizeof(run->result->wrong), format, arguments);
+    va_end(arguments);
+}
+
+static bool is_wrong(const struct run *run)
+{
+    return run->result->wrong[0] != '\0';
+}
+
+static void say(const struct run *run, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+static void say(const struct run *run, const char *format, ...)
+{
+    if (!run->is_verbose)
+        return;
+    va_list arguments;
+    va_start(arguments, format);
+    printf("  %9.3f s, call %" PRIu64 ": ", (double)os_monotonic_ns() / 1e9, sim_os_stats().calls);
+    vprintf(format, arguments);
+    putchar('\n');
+    fflush(stdout);
+    va_end(arguments);
+}
+
+/* -- a process ------------------------------------------------------------------------------------ */
+
+static void arm(const struct sim_life *life)
+{
+    sim_os_kill_at(life->kill_call);
+    sim_os_fail_at(life->fail_call, life->fail_error);
+    sim_os_short_write_at(life->short_call);
+    sim_os_fail_one_in(life->fail_one_in, life->fail_random_error);
+    if (life->fault[0] != '\0')
+        setenv("WEIR_FAULT", life->fault, 1);
+    else
+        unsetenv("WEIR_FAULT");
+    weir_error *error = fault_init();
+    ASSERT(error == NULL);
+}
+
+static void node_open(struct node *node, const struct sim_shape *shape, const struct sim_life *life,
+    uint32_t process)
+{
+    *node = (struct node){ .life = life, .process = process };
+    sim_os_run_as(process);
+    arm(life);
+    struct local_options options = life->options;
+    options.plan = sim_job_plan(shape, &life->setup, &node->job);
+    node->error = local_open(&options, &node->local);
+    node->is_over = node->error != NULL;
+}
+
+/* Frees the process, which was killed before or has come to its end. */
+static void node_close(struct run *run, struct node *node)
+{
+    sim_os_run_as(node->process);
+    if (node->local != NULL) {
+        const struct jobmanager_stats *stats = local_stats(node->local);
+        run->result->counts.checkpoints += stats->completed;
+        run->result->counts.failed_checkpoints += stats->failed;
+        run->result->counts.restarts += stats->restarts;
+    }
+    local_close(node->local);
+    job_free(node->job);
+    weir_error_free(node->error);
+    if (sim_os_open_files(node->process) > 0)
+        wrong(run, "%u files were left open", sim_os_open_files(node->process));
+    *node = (struct node){ .local = NULL };
+}
+
+static void node_kill(struct run *run, struct node *node)
+{
+    uint32_t process = node->process;
+    sim_os_kill(process);
+    node_close(run, node);
+    if (!is_wrong(run))
+        sim_os_reap(process);
+}
+
+/* -- steps ---------------------------------------------------------------------------------------- */
+
+/* Planted: whoever holds back an input for a barrier lets it go. */
+static void skip_barriers(const struct node *node)
+{
+    for (uint32_t i = 0; i < local_plan(node->local)->subtask_count; i++) {
+        const struct task *task = taskmanager_task(local_tasks(node->local), i);
+        if (task != NULL && task->gate != NULL)
+            gate_unblock_all(task->gate);
+    }
+}
+
+static bool step_control(struct node *node)
+{
+    if (local_step(node->local))
+        return local_deadline_ms(node->local) <= os_monotonic_ns() / 1000000;
+    node->is_over = true;
+    node->error = local_error(node->local);
+    return true;
+}
+
+/* One step of something; true: it did something. */
+static bool step_one(struct run *run, struct node *node)
+{
+    const struct sim_life *life = node->life;
+    uint32_t slots = local_slot_count(node->local);
+    uint32_t total = life->control_weight + life->worker_weight + life->slot_weight * slots;
+    uint32_t choice = random_below(&run->random, total);
+    sim_os_mix(choice);
+    if (choice < life->control_weight)
+        return step_control(node);
+    choice -= life->control_weight;
+    if (choice < life->worker_weight)
+        return local_worker_step(node->local);
+    bool has_worked =
+        local_slot_round(node->local, (choice - life->worker_weight) / life->slot_weight);
+    if (sim_mutant == SIM_SKIP_BARRIER)
+        skip_barriers(node);
+    return has_worked;
+}
+
+/* Everybody once; true: somebody had something to do, so nobody is asleep yet. */
+static bool step_all(struct node *node)
+{
+    bool has_worked = step_control(node);
+    for (uint32_t s = 0; !node->is_over && s < local_slot_count(node->local); s++)
+        has_worked = local_slot_round(node->local, s) || has_worked;
+    return has_worked || node->is_over || local_worker_step(node->local);
+}
+
+/* The clock goes to what is due next. */
+static void skip_time(const struct node *node)
+{
+    int64_t now_ms = os_monotonic_ns() / 1000000;
+    int64_t left_ms = local_deadline_ms(node->local) - now_ms;
+    for (uint32_t s = 0; s < local_slot_count(node->local); s++) {
+        int64_t deadline_ms = local_slot_deadline_ms(node->local, s);
+        int64_t slot_left_ms = deadline_ms == INT64_MAX ? INT64_MAX : deadline_ms - os_wall_ms();
+        left_ms = slot_left_ms < left_ms ? slot_left_ms : left_ms;
+    }
+    if (left_ms > 0 && left_ms < 3600000)
+        sim_os_advance_ns(left_ms * 1000000);
+}
+
+static void move_clock(struct run *run, const struct sim_life *life)
+{
+    sim_os_advance_ns((int64_t)(random_next(&run->random) % (uint64_t)(life->tick_ns + 1)));
+    if (life->jump_one_in > 0 && random_one_in(&run->random, life->jump_one_in))
+        sim_os_jump_wall_ms((int64_t)random_below(&run->random, 2 * JUMP_MAX_MS) - JUMP_MAX_MS);
+}
+
+static void node_step(struct run *run, struct node *node)
+{
+    sim_os_run_as(node->process);
+    run->result->counts.steps++;
+    move_clock(run, node->life);
+    node->idle_steps = step_one(run, node) ? 0 : node->idle_steps + 1;
+    if (node->idle_steps < IDLE_STEPS_MAX || node->is_over)
+        return;
+    node->idle_steps = 0;
+    if (!step_all(node))
+        skip_time(node);
+}
+
+/* -- checks --------------------------------------------------------------------------------------- */
+
+static void check_output(struct run *run, bool may_have_lost)
+{
+    sim_os_run_as(SIM_OBSERVER);
+    const char *text = sim_oracle_check(run->oracle, SIM_OUTPUT_DIR, run->is_finished);
+    uint64_t found = sim_oracle_found(run->oracle);
+    if (text != NULL)
+        say(run, "%s", text);
+    if (text != NULL)
+        wrong(run, "%s", text);
+    else if (found < (may_have_lost ? run->durable_found : run->found))
+        wrong(run, "%" PRIu64 " rows are published, it were %" PRIu64 " before", found, run->found);
+    run->found = found;
+    say(run, "%" PRIu64 " rows are published", found);
+}
+
+static int64_t counter(const struct run *run, const char *uid, const char *name)
+{
+    const struct report *report = taskmanager_report(local_tasks(run->node.local));
+    for (uint32_t i = 0; i < report->counter_count; i++)
+        if (strcmp(report->counters[i].uid, uid) == 0 &&
+            strcmp(report->counters[i].name, name) == 0)
+            return report->counters[i].value;
+    return -1;
+}
+
+/* Counters are exact, whatever has happened. */
+static void check_counters(struct run *run)
+{
+    int64_t booked = counter(run, "ledger", "booked");
+    if (booked != (int64_t)sim_oracle_booked(run->oracle))
+        wrong(run, "the counter says %" PRId64 " booked, expected %" PRIu64, booked,
+            sim_oracle_booked(run->oracle));
+    int64_t read = report_events_in(taskmanager_report(local_tasks(run->node.local)));
+    if (read != (int64_t)run->scenario.shape.count)
+        wrong(run, "the counters say %" PRId64 " records read, expected %" PRIu64, read,
+            run->scenario.shape.count);
+}
+
+/* The job has come to an end by itself. */
+static void on_over(struct run *run, struct node *node)
+{
+    struct sim_counts *counts = &run->result->counts;
+    if (node->error == NULL && !node->has_stopped) {
+        run->is_finished = true;
+        counts->finished++;
+        check_counters(run);
+        say(run, "process %u: the job is finished", node->process);
+        return;
+    }
+    if (node->error == NULL) {
+        counts->stops++;
+        say(run, "process %u: the job has stopped", node->process);
+        return;
+    }
+    say(run, "process %u: the job failed: %s", node->process, weir_error_message(node->error));
+    counts->failures++;
+    bool is_fenced = weir_error_code(node->error) == WEIR_E_FENCED;
+    if (is_fenced || !(sim_life_is_faulty(node->life) || node->has_stopped))
+        wrong(run, "the job failed: %s", weir_error_message(node->error));
+}
+
+/* -- zombies -------------------------------------------------------------------------------------- */
+
+static void bury_zombie(struct run *run)
+{
+    if (!run->has_zombie)
+        return;
+    run->has_zombie = false;
+    node_kill(run, &run->zombie);
+}
+
+/* It may do what it likes, as long as nobody sees it. */
+static void step_zombie(struct run *run)
+{
+    node_step(run, &run->zombie);
+    if (!run->zombie.is_over && !sim_os_is_dead(run->zombie.process))
+        return;
+    if (run->zombie.error != NULL) {
+        say(run, "the zombie failed: %s", weir_error_message(run->zombie.error));
+        run->result->counts.fenced += weir_error_code(run->zombie.error) == WEIR_E_FENCED;
+    }
+    bury_zombie(run);
+}
+
+static void make_zombie(struct run *run)
+{
+    bury_zombie(run);
+    run->zombie = run->node;
+    run->has_zombie = true;
+    run->node = (struct node){ .local = NULL };
+    run->result->counts.zombies++;
+}
+
+/* Who waits for whom, when nothing moves any more. */
+static void print_tasks(const struct run *run)
+{
+    static const char *const states[] = { "created", "running", "stopped", "ending", "ended",
+        "failed" };
+    static const char *const results[] = { "worked", "idle", "no room" };
+    const struct node *node = &run->node;
+    const struct plan *plan = local_plan(node->local);
+    for (uint32_t i = 0; run->is_verbose && i < plan->subtask_count; i++) {
+        const struct task *task = taskmanager_task(local_tasks(node->local), i);
+        if (task == NULL)
+            continue;
+        printf("    %s (%u/%u): %s, %s, aligning %" PRIu64 " (%u of %u), last %" PRIu64
+               ", %u ended, unpublished %u\n",
+            task->vertex->name, task->subtask + 1, task->vertex->parallelism, states[task->state],
+            results[task->last_result], task->barrier.aligning, task->barrier.arrived_count,
+            task->barrier.channel_count, task->barrier.last, task->ended_count,
+            chain_unpublished((struct chain *)(uintptr_t)&task->chain));
+    }
+}
+
+/* -- lives ---------------------------------------------------------------------------------------- */
+
+/* False: the process is dead, or at its end, or has had its steps. */
+static bool live(struct run *run, uint64_t step_max)
+{
+    struct node *node = &run->node;
+    for (uint64_t i = 0; i < step_max && !is_wrong(run); i++) {
+        if (run->has_zombie && random_one_in(&run->random, 4))
+            step_zombie(run);
+        node_step(run, node);
+        if (node->is_over || sim_os_is_dead(node->process))
+            return false;
+    }
+    return true;
+}
+
+static void count_start(struct run *run, const struct node *node)
+{
+    struct sim_counts *counts = &run->result->counts;
+    counts->lives++;
+    counts->refused_starts += node->local == NULL && !sim_os_is_dead(node->process);
+    counts->rescales +=
+        run->last_parallelism != 0 && run->last_parallelism != node->life->setup.parallelism;
+    run->last_parallelism = node->life->setup.parallelism;
+}
+
+static void count_death(struct run *run, const struct node *node)
+{
+    struct sim_counts *counts = &run->result->counts;
+    counts->kills++;
+    counts->kills_in_a_call += sim_os_is_dead(node->process);
+    counts->kills_in_recovery +=
+        node->local == NULL || local_stats(node->local)->state == EXECUTION_CREATED;
+    counts->resumes += node->local != NULL && local_stats(node->local)->last_checkpoint > 0;
+}
+
+static void power_fails(struct run *run)
+{
+    bury_zombie(run);
+    sim_os_power_loss();
+    run->result->counts.power_losses++;
+    say(run, "the power fails");
+}
+
+static void stop(struct run *run)
+{
+    sim_os_run_as(run->node.process);
+    say(run, "stop");
+    run->node.has_stopped = true;
+    local_stop(run->node.local);
+    live(run, STOP_STEPS_MAX);
+}
+
+/* What was promised to be out when the process ended in good order can never be lost. */
+static void end_well(struct run *run)
+{
+    const struct node *node = &run->node;
+    bool is_well = node->error == NULL && local_stats(node->local)->completed > 0;
+    on_over(run, &run->node);
+    node_close(run, &run->node);
+    check_output(run, false);
+    if (is_well)
+        run->durable_found = run->found;
+}
+
+static void end_life(struct run *run)
+{
+    struct node *node = &run->node;
+    bool is_dead = sim_os_is_dead(node->process);
+    bool fails = node->life->end == SIM_END_POWER;
+    arm(&(struct sim_life){ .step_max = 0 }); /* nothing fails any more by itself */
+    if (node->is_over && !is_dead) {
+        end_well(run);
+    } else if (node->life->end == SIM_END_ZOMBIE && !is_dead) {
+        make_zombie(run);
+    } else {
+        count_death(run, node);
+        say(run, "process %u dies%s", node->process, is_dead ? " in a call" : "");
+        node_kill(run, node);
+    }
+    if (fails && !is_wrong(run))
+        power_fails(run);
+    if (!is_wrong(run))
+        check_output(run, fails);
+}
+
+static void run_life(struct run *run, uint32_t number)
+{
+    const struct sim_life *life = &run->scenario.lives[number];
+    bool is_last = number + 1 == run->scenario.life_count;
+    say(run, "life %u", number);
+    uint32_t process = run->has_zombie ? 1 - run->zombie.process : number % 2;
+    node_open(&run->node, &run->scenario.shape, life, process);
+    count_start(run, &run->node);
+    if (run->node.local != NULL) {
+        bool goes_on = live(run, is_last ? HEALED_STEPS_MAX : life->step_max);
+        if (goes_on && is_last)
+            print_tasks(run);
+        if (goes_on && is_last)
+            wrong(run, "the end was not reached within %" PRIu64 " steps after the last fault",
+                HEALED_STEPS_MAX);
+        if (goes_on && life->end == SIM_END_STOP)
+            stop(run);
+    }
+    end_life(run);
+}
+
+static void begin(struct run *run, uint64_t seed)
+{
+    sim_scenario_draw(&run->scenario, seed);
+    run->random = (struct random){ .state = hash_mix(~seed) };
+    run->oracle = sim_oracle_new(&run->scenario.shape);
+    if (run->is_verbose)
+        sim_scenario_print(&run->scenario);
+    sim_os_start(seed);
+    sim_os_run_as(SIM_OBSERVER);
+    weir_error *error = os_make_dirs(SIM_OUTPUT_DIR);
+    ASSERT(error == NULL);
+    sim_files_make_input(&run->scenario.shape, SIM_INPUT_DIR);
+    sim_os_lie_about_sync(sim_mutant == SIM_LOST_SYNC);
+}
+
+void sim_run(uint64_t seed, bool is_verbose, struct sim_result *result)
+{
+    struct run *run = mem_alloc(sizeof(*run));
+    *result = (struct sim_result){ .trace = 0 };
+    run->result = result;
+    run->is_verbose = is_verbose;
+    begin(run, seed);
+    for (uint32_t i = 0; i < run->scenario.life_count && !is_wrong(run); i++)
+        run_life(run, i);
+    if (!is_wrong(run) && !run->is_finished)
+        wrong(run, "the job did not finish");
+    bury_zombie(run);
+    if (run->node.job != NULL)
+        node_kill(run, &run->node);
+    struct sim_os_stats stats = sim_os_stats();
+    result->counts.calls = stats.calls;
+    result->counts.syncs = stats.syncs;
+    result->counts.faults = stats.faults;
+    result->counts.rows = run->found;
+    result->trace = sim_os_trace();
+    if (!is_wrong(run))
+        sim_os_stop();
+    sim_oracle_free(run->oracle);
+    mem_free(run);
+}
+
+void sim_counts_add(struct sim_counts *total, const struct sim_counts *counts)
+{
+    uint64_t *to = (uint64_t *)total;
+    const uint64_t *from = (const uint64_t *)counts;
+    for (size_t i = 0; i < sizeof(*total) / sizeof(uint64_t); i++)
+        to[i] += from[i];
+}

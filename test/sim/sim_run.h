@@ -1,0 +1,32 @@
+/* sim_run.h -- one seed, from an empty disk to the end of the job: lives, steps, deaths, checks.
+ *
+ * The whole of the engine runs in the calling thread: the job manager, every slot and the workers are
+ * stepped in an order that the seed decides, under a clock that moves with the steps. After each life
+ * the published files are compared with the truth; the last life is left in peace and must come to the
+ * end of the input within a number of steps.
+ *
+ * Thread: one. */
+#ifndef WEIR_TEST_SIM_RUN_H
+#define WEIR_TEST_SIM_RUN_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+/* What has happened, to show that the faults have been there at all. */
+struct sim_counts {
+    uint64_t steps, calls, syncs, faults;
+    uint64_t lives, kills, kills_in_a_call, kills_in_recovery, power_losses, stops, zombies, fenced;
+    uint64_t restarts, refused_starts, failures, rescales, resumes;
+    uint64_t checkpoints, failed_checkpoints;
+    uint64_t rows, finished;
+};
+void sim_counts_add(struct sim_counts *total, const struct sim_counts *counts);
+
+struct sim_result {
+    char wrong[768]; /* empty: all is well */
+    uint64_t trace;
+    struct sim_counts counts;
+};
+void sim_run(uint64_t seed, bool is_verbose, struct sim_result *result);
+
+#endif

@@ -1,0 +1,483 @@
+/* jobmanager_test.c -- the job manager with tasks that are only pretended, stepped at times that the
+ * test chooses: what it asks of whom, when. */
+#include "runtime/manager/jobmanager.h"
+
+#include "base/log.h"
+#include "base/os.h"
+#include "base/worker.h"
+#include "test/support/temp_dir.h"
+#include "test/support/trial.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+
+#include <cmocka.h>
+
+/* A manager, its storage, and tasks that do nothing but remember what they were told. */
+struct stage {
+    weir_job *job;
+    const struct plan *plan;
+    struct workers *workers;
+    struct storage *storage;
+    struct jobmanager *manager;
+    struct task_host host;
+    uint64_t published; /* what has_published says */
+    weir_error *deploy_error;
+    bool is_deployed, is_told_to_stop;
+    uint32_t deploys;
+    uint64_t triggered, completed, aborted, attempt, restored;
+    int64_t now_ms;
+};
+
+static weir_error *stage_deploy(void *arg, const struct deployment *deployment)
+{
+    struct stage *stage = arg;
+    assert_false(stage->is_deployed);
+    stage->is_deployed = true;
+    stage->deploys++;
+    stage->attempt = deployment->attempt;
+    stage->restored = deployment->restore == NULL ? 0 : deployment->restore->checkpoint;
+    assert_true(deployment->last_checkpoint >= stage->restored);
+    assert_true(deployment->instance != 0);
+    jobmanager_host(stage->manager, &stage->host);
+    assert_int_equal(stage->host.attempt, deployment->attempt);
+    weir_error *error = stage->deploy_error;
+    stage->deploy_error = NULL;
+    return error;
+}
+
+static void stage_tear_down(void *arg)
+{
+    struct stage *stage = arg;
+    stage->is_deployed = false;
+}
+
+static void stage_trigger(void *arg, uint64_t checkpoint)
+{
+    struct stage *stage = arg;
+    assert_true(stage->is_deployed && checkpoint > stage->triggered);
+    stage->triggered = checkpoint;
+}
+
+static void stage_complete(void *arg, uint64_t checkpoint)
+{
+    struct stage *stage = arg;
+    assert_true(stage->is_deployed);
+    stage->completed = checkpoint;
+}
+
+static void stage_abort(void *arg, uint64_t checkpoint)
+{
+    struct stage *stage = arg;
+    assert_true(stage->is_deployed);
+    stage->aborted = checkpoint;
+}
+
+static void stage_stop(void *arg)
+{
+    struct stage *stage = arg;
+    stage->is_told_to_stop = true;
+}
+
+static bool stage_has_published(void *arg, uint64_t checkpoint)
+{
+    const struct stage *stage = arg;
+    return stage->published >= checkpoint;
+}
+
+static void succeed(weir_error *error)
+{
+    if (error != NULL)
+        fail_msg("%s", weir_error_message(error));
+}
+
+/* Steps and lets the workers run, until nothing happens; false: the job is over. */
+static bool settle(struct stage *stage)
+{
+    bool goes_on;
+    do
+        goes_on = jobmanager_step(stage->manager, stage->now_ms);
+    while (workers_step(stage->workers) && goes_on);
+    return goes_on && jobmanager_step(stage->manager, stage->now_ms);
+}
+
+static bool at(struct stage *stage, int64_t now_ms)
+{
+    stage->now_ms = now_ms;
+    return settle(stage);
+}
+
+static void all_running(struct stage *stage)
+{
+    for (uint32_t i = 0; i < stage->plan->subtask_count; i++)
+        stage->host.running(stage->host.arg, i);
+    assert_true(settle(stage));
+}
+
+static void ack(struct stage *stage, uint64_t checkpoint, uint32_t subtask)
+{
+    stage->host.acked(stage->host.arg, subtask_snapshot_new(checkpoint, subtask));
+}
+
+static void all_ack(struct stage *stage, uint64_t checkpoint)
+{
+    for (uint32_t i = 0; i < stage->plan->subtask_count; i++)
+        ack(stage, checkpoint, i);
+    settle(stage);
+}
+
+static void all_ended(struct stage *stage)
+{
+    for (uint32_t i = 0; i < stage->plan->subtask_count; i++)
+        stage->host.ended(stage->host.arg, i);
+    settle(stage);
+}
+
+static void task_fails(struct stage *stage, enum weir_code code)
+{
+    stage->host.failed(stage->host.arg, 0, weir_errorf(code, "on purpose"));
+    settle(stage);
+}
+
+static void stage_open(struct stage *stage, const char *root)
+{
+    *stage = (struct stage){ .now_ms = 0 };
+    trial_reset(&(struct trial){ .count = 1, .parallelism = 2 });
+    stage->plan = trial_plan(&stage->job);
+    assert_int_equal(stage->plan->subtask_count, 4);
+    succeed(storage_open(root, "trial", 2, &stage->storage));
+    stage->workers = workers_new(0, 64);
+    struct jobmanager_options options = { .plan = stage->plan,
+        .backend = "hashmap",
+        .storage = stage->storage,
+        .workers = stage->workers,
+        .tasks = { .arg = stage,
+            .deploy = stage_deploy,
+            .tear_down = stage_tear_down,
+            .trigger = stage_trigger,
+            .complete = stage_complete,
+            .abort = stage_abort,
+            .stop = stage_stop,
+            .has_published = stage_has_published },
+        .interval_ms = 1000,
+        .timeout_ms = 5000,
+        .restart = { .kind = RESTART_FIXED, .delay_ms = 100, .attempts_max = 2 },
+        .stop_timeout_ms = 3000 };
+    stage->manager = jobmanager_new(&options);
+    jobmanager_start(stage->manager);
+    assert_true(settle(stage));
+    assert_true(stage->is_deployed);
+}
+
+static void stage_close(struct stage *stage)
+{
+    jobmanager_free(stage->manager);
+    workers_free(stage->workers);
+    storage_close(stage->storage);
+    job_free(stage->job);
+}
+
+static enum execution_state state_of(const struct stage *stage)
+{
+    return jobmanager_stats(stage->manager)->state;
+}
+
+static void expect_error(struct stage *stage, enum weir_code code, const char *part)
+{
+    weir_error *error = jobmanager_take_error(stage->manager);
+    assert_non_null(error);
+    assert_int_equal(weir_error_code(error), code);
+    if (strstr(weir_error_message(error), part) == NULL)
+        fail_msg("no '%s' in: %s", part, weir_error_message(error));
+    weir_error_free(error);
+}
+
+/* -- tests ---------------------------------------------------------------------------------------- */
+
+static void a_checkpoint_is_complete_when_its_metadata_is_stored(void **state)
+{
+    struct stage stage;
+    stage_open(&stage, NULL);
+    assert_true(at(&stage, 5000));
+    assert_int_equal(stage.triggered, 0); /* not before all tasks run */
+    all_running(&stage);
+    assert_true(at(&stage, 5999));
+    assert_int_equal(stage.triggered, 0);
+    assert_true(at(&stage, 6000));
+    assert_int_equal(stage.triggered, 1);
+    for (uint32_t i = 0; i < 3; i++)
+        ack(&stage, 1, i);
+    ack(&stage, 1, 1); /* a second ack of the same */
+    ack(&stage, 7, 3); /* of another checkpoint */
+    assert_true(settle(&stage));
+    assert_int_equal(stage.completed, 0);
+    ack(&stage, 1, 3);
+    jobmanager_step(stage.manager, stage.now_ms);
+    assert_int_equal(stage.completed, 0); /* the worker has not run yet */
+    assert_true(settle(&stage));
+    assert_int_equal(stage.completed, 1);
+    assert_int_equal(jobmanager_stats(stage.manager)->last_checkpoint, 1);
+    stage_close(&stage);
+}
+
+static void a_declined_checkpoint_is_given_up_and_tried_again(void **state)
+{
+    struct stage stage;
+    stage_open(&stage, NULL);
+    all_running(&stage);
+    assert_true(at(&stage, 1000));
+    ack(&stage, 1, 0);
+    stage.host.declined(stage.host.arg, 1, 1, weir_errorf(WEIR_E_DISK_FULL, "full"));
+    ack(&stage, 1, 2);
+    ack(&stage, 1, 3);
+    assert_true(settle(&stage));
+    assert_int_equal(stage.aborted, 1);
+    assert_int_equal(stage.completed, 0);
+    assert_true(at(&stage, 2000));
+    assert_int_equal(stage.triggered, 2);
+    all_ack(&stage, 2);
+    assert_int_equal(stage.completed, 2);
+    assert_int_equal(jobmanager_stats(stage.manager)->failed, 1);
+    assert_int_equal(stage.deploys, 1);
+    stage_close(&stage);
+}
+
+static void a_checkpoint_that_takes_too_long_never_fails_the_job(void **state)
+{
+    struct stage stage;
+    stage_open(&stage, NULL);
+    all_running(&stage);
+    for (int64_t now_ms = 0; now_ms <= 100000; now_ms += 500)
+        assert_true(at(&stage, now_ms));
+    assert_true(stage.triggered > 10);
+    assert_int_equal(stage.completed, 0);
+    assert_int_equal(state_of(&stage), EXECUTION_RUNNING);
+    stage_close(&stage);
+}
+
+static void a_failed_task_restarts_all_from_the_newest_checkpoint(void **state)
+{
+    struct stage stage;
+    stage_open(&stage, NULL);
+    all_running(&stage);
+    assert_true(at(&stage, 1000));
+    all_ack(&stage, 1);
+    assert_true(at(&stage, 2000));
+    assert_int_equal(stage.triggered, 2);
+    task_fails(&stage, WEIR_E_INTERNAL);
+    assert_false(stage.is_deployed);
+    assert_int_equal(state_of(&stage), EXECUTION_RESTARTING);
+    assert_true(at(&stage, 2099));
+    assert_int_equal(stage.deploys, 1);
+    assert_true(at(&stage, 2100));
+    assert_int_equal(stage.deploys, 2);
+    assert_int_equal(stage.restored, 1);
+    assert_int_equal(stage.attempt, 2);
+    all_running(&stage);
+    assert_true(at(&stage, 3100));
+    assert_true(stage.triggered > 2); /* numbers are never used twice */
+    all_ack(&stage, stage.triggered);
+    assert_int_equal(stage.completed, stage.triggered);
+    stage_close(&stage);
+}
+
+static void a_checkpoint_being_stored_at_the_failure_counts(void **state)
+{
+    struct stage stage;
+    stage_open(&stage, NULL);
+    all_running(&stage);
+    assert_true(at(&stage, 1000));
+    for (uint32_t i = 0; i < 4; i++)
+        ack(&stage, 1, i);
+    stage.host.failed(stage.host.arg, 0, weir_errorf(WEIR_E_INTERNAL, "on purpose"));
+    assert_true(jobmanager_step(stage.manager, 1000)); /* stored by a worker, later */
+    assert_false(stage.is_deployed);
+    assert_true(at(&stage, 1100));
+    assert_int_equal(stage.deploys, 2);
+    assert_int_equal(stage.restored, 1);
+    assert_int_equal(stage.completed, 0); /* there was nobody to tell */
+    stage_close(&stage);
+}
+
+static void events_of_the_old_attempt_are_dropped(void **state)
+{
+    struct stage stage;
+    stage_open(&stage, NULL);
+    for (uint32_t i = 0; i < 3; i++)
+        stage.host.running(stage.host.arg, i);
+    stage.host.failed(stage.host.arg, 0,
+        weir_error_retriable(weir_errorf(WEIR_E_CONNECTOR, "on purpose")));
+    stage.host.running(stage.host.arg, 3);
+    stage.host.failed(stage.host.arg, 1, weir_errorf(WEIR_E_LIMIT, "in its wake"));
+    stage.host.ended(stage.host.arg, 2);
+    ack(&stage, 1, 2);
+    stage.host.declined(stage.host.arg, 1, 3, weir_errorf(WEIR_E_IO, "late"));
+    assert_true(settle(&stage));
+    assert_int_equal(state_of(&stage), EXECUTION_RESTARTING);
+    assert_true(at(&stage, 100));
+    assert_int_equal(stage.deploys, 2);
+    assert_true(at(&stage, 5000));
+    assert_int_equal(stage.triggered, 0); /* no task of this attempt has said that it runs */
+    stage_close(&stage);
+}
+
+static void restarts_run_out(void **state)
+{
+    struct stage stage;
+    stage_open(&stage, NULL);
+    for (int i = 0; i < 2; i++) {
+        all_running(&stage);
+        task_fails(&stage, WEIR_E_INTERNAL);
+        assert_true(at(&stage, stage.now_ms + 100));
+    }
+    all_running(&stage);
+    task_fails(&stage, WEIR_E_INTERNAL);
+    assert_int_equal(state_of(&stage), EXECUTION_FAILED);
+    assert_false(settle(&stage));
+    expect_error(&stage, WEIR_E_INTERNAL, "on purpose");
+    stage_close(&stage);
+}
+
+static void a_deployment_that_fails_is_taken_down_and_tried_again(void **state)
+{
+    struct stage stage;
+    stage_open(&stage, NULL);
+    all_running(&stage);
+    stage.deploy_error = weir_errorf(WEIR_E_IO, "no threads");
+    task_fails(&stage, WEIR_E_INTERNAL);
+    assert_true(at(&stage, 100));
+    assert_int_equal(stage.deploys, 2);
+    assert_false(stage.is_deployed);
+    assert_true(at(&stage, 200));
+    assert_int_equal(stage.deploys, 3);
+    assert_true(stage.is_deployed);
+    stage_close(&stage);
+}
+
+static void a_newer_attempt_ends_this_one(void **state)
+{
+    struct stage stage;
+    struct storage *other;
+    char *root = temp_dir_new();
+    stage_open(&stage, root);
+    all_running(&stage);
+    assert_true(at(&stage, 1000));
+    succeed(storage_open(root, "trial", 2, &other));
+    all_ack(&stage, 1);
+    assert_int_equal(stage.completed, 0);
+    assert_int_equal(state_of(&stage), EXECUTION_FAILED);
+    expect_error(&stage, WEIR_E_FENCED, "taken over");
+    storage_close(other);
+    stage_close(&stage);
+    temp_dir_free(root);
+}
+
+static void a_failed_checkpoint_finds_the_newer_attempt_too(void **state)
+{
+    struct stage stage;
+    struct storage *other;
+    char *root = temp_dir_new();
+    stage_open(&stage, root);
+    all_running(&stage);
+    assert_true(at(&stage, 1000));
+    succeed(storage_open(root, "trial", 2, &other));
+    stage.host.declined(stage.host.arg, 1, 1, weir_errorf(WEIR_E_IO, "my files are gone"));
+    assert_false(settle(&stage));
+    expect_error(&stage, WEIR_E_FENCED, "taken over");
+    storage_close(other);
+    stage_close(&stage);
+    temp_dir_free(root);
+}
+
+static void a_bounded_job_ends_when_all_is_published(void **state)
+{
+    struct stage stage;
+    stage_open(&stage, NULL);
+    all_running(&stage);
+    all_ended(&stage);
+    assert_int_equal(state_of(&stage), EXECUTION_FINISHING);
+    assert_int_equal(stage.triggered, 1); /* at once, whatever the interval */
+    all_ack(&stage, 1);
+    assert_int_equal(stage.completed, 1);
+    assert_int_equal(state_of(&stage), EXECUTION_FINISHING);
+    assert_true(jobmanager_deadline_ms(stage.manager) < INT64_MAX);
+    stage.published = 1;
+    assert_false(settle(&stage));
+    assert_int_equal(state_of(&stage), EXECUTION_FINISHED);
+    assert_false(stage.is_deployed);
+    assert_null(jobmanager_take_error(stage.manager));
+    stage_close(&stage);
+}
+
+static void a_stop_waits_for_a_checkpoint_that_began_after_it(void **state)
+{
+    struct stage stage;
+    stage_open(&stage, NULL);
+    all_running(&stage);
+    assert_true(at(&stage, 1000));
+    assert_int_equal(stage.triggered, 1);
+    jobmanager_stop(stage.manager, stage.now_ms);
+    assert_true(settle(&stage));
+    assert_true(stage.is_told_to_stop);
+    stage.published = 1;
+    all_ack(&stage, 1);
+    assert_int_equal(state_of(&stage), EXECUTION_STOPPING);
+    assert_int_equal(stage.triggered, 2);
+    stage.published = 2;
+    all_ack(&stage, 2);
+    assert_int_equal(state_of(&stage), EXECUTION_FINISHED);
+    stage_close(&stage);
+}
+
+static void a_stop_that_takes_too_long_says_what_holds(void **state)
+{
+    struct stage stage;
+    char *root = temp_dir_new();
+    stage_open(&stage, root);
+    all_running(&stage);
+    assert_true(at(&stage, 1000));
+    all_ack(&stage, 1);
+    jobmanager_stop(stage.manager, stage.now_ms);
+    assert_true(at(&stage, 3999));
+    assert_false(at(&stage, 4000));
+    expect_error(&stage, WEIR_E_TIMEOUT, "checkpoint 1 holds");
+    stage_close(&stage);
+    temp_dir_free(root);
+}
+
+static void a_cancel_takes_everything_down(void **state)
+{
+    struct stage stage;
+    stage_open(&stage, NULL);
+    all_running(&stage);
+    assert_true(at(&stage, 1000));
+    jobmanager_cancel(stage.manager);
+    assert_false(settle(&stage));
+    assert_int_equal(state_of(&stage), EXECUTION_CANCELED);
+    assert_false(stage.is_deployed);
+    assert_null(jobmanager_take_error(stage.manager));
+    stage_close(&stage);
+}
+
+int main(void)
+{
+    log_set_level(LOG_ERROR);
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_checkpoint_is_complete_when_its_metadata_is_stored),
+        cmocka_unit_test(a_declined_checkpoint_is_given_up_and_tried_again),
+        cmocka_unit_test(a_checkpoint_that_takes_too_long_never_fails_the_job),
+        cmocka_unit_test(a_failed_task_restarts_all_from_the_newest_checkpoint),
+        cmocka_unit_test(a_checkpoint_being_stored_at_the_failure_counts),
+        cmocka_unit_test(events_of_the_old_attempt_are_dropped),
+        cmocka_unit_test(restarts_run_out),
+        cmocka_unit_test(a_deployment_that_fails_is_taken_down_and_tried_again),
+        cmocka_unit_test(a_newer_attempt_ends_this_one),
+        cmocka_unit_test(a_failed_checkpoint_finds_the_newer_attempt_too),
+        cmocka_unit_test(a_bounded_job_ends_when_all_is_published),
+        cmocka_unit_test(a_stop_waits_for_a_checkpoint_that_began_after_it),
+        cmocka_unit_test(a_stop_that_takes_too_long_says_what_holds),
+        cmocka_unit_test(a_cancel_takes_everything_down),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
