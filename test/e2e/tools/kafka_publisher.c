@@ -346,6 +346,13 @@ static weir_error *store_files(struct engine *engine, struct subtask_snapshot *p
     return NULL;
 }
 
+static weir_error *publish_metadata(struct storage *storage,
+    const struct checkpoint_metadata *metadata)
+{
+    FAULT_TRY(STORE_BEFORE_PUBLISH);
+    return storage_publish(storage, metadata);
+}
+
 static weir_error *publish_checkpoint(struct engine *engine, struct pending *pending)
 {
     for (uint32_t i = 0; i < pending->part_count; i++)
@@ -362,9 +369,7 @@ static weir_error *publish_checkpoint(struct engine *engine, struct pending *pen
     metadata.max_parallelism = 128;
     for (uint32_t i = 0; i < pending->part_count; i++)
         checkpoint_metadata_add(&metadata, pending->parts[i]);
-    weir_error *error = fault_pass(FAULT_STORE_BEFORE_PUBLISH);
-    if (error == NULL)
-        error = storage_publish(engine->storage, &metadata);
+    weir_error *error = publish_metadata(engine->storage, &metadata);
     FAULT_POINT(STORE_AFTER_PUBLISH);
     checkpoint_metadata_release(&metadata);
     if (error == NULL)
