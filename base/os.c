@@ -177,7 +177,9 @@ weir_error *os_make_dirs(const char *path)
     return NULL;
 }
 
-/* Syncs from the directory that was there already down to the last one. */
+/* Directories that are there already are synced, too: who made them may have been killed before it
+ * could. Those further up may not be ours to open: if syncing one fails, it is somebody else's, and
+ * older. */
 weir_error *os_make_dirs_durable(const char *path)
 {
     char part[OS_PATH_MAX];
@@ -195,12 +197,15 @@ weir_error *os_make_dirs_durable(const char *path)
             existing = i;
     }
     WEIR_TRY(os_make_dirs(path));
-    for (size_t i = existing; i <= size; i++) {
-        if (i < size && i > existing && path[i] != '/')
+    for (size_t i = 0; i <= size; i++) {
+        if (i > 0 && i < size && path[i] != '/')
             continue;
         memcpy(part, path, i);
         part[i] = '\0';
-        WEIR_TRY(os_sync_dir(i > 0 ? part : path[0] == '/' ? "/" : "."));
+        weir_error *error = os_sync_dir(i > 0 ? part : path[0] == '/' ? "/" : ".");
+        if (error != NULL && i >= existing)
+            return error;
+        weir_error_free(error);
     }
     return NULL;
 }

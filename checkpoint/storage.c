@@ -46,39 +46,6 @@ struct storage {
 
 /* -- directories ---------------------------------------------------------------------------- */
 
-/* mkdir -p that survives a power failure. Directories that are there already are synced, too: who made
- * them may have been killed before it could. Those further up may not be ours to open: if syncing one
- * fails, it is somebody else's, and older. */
-static weir_error *make_durable_dirs(const char *path)
-{
-    char part[OS_PATH_MAX];
-    size_t size = strlen(path), existing = 0;
-    if (size >= sizeof(part))
-        return os_make_dirs(path); /* says that it is too long */
-    for (size_t i = 1; i <= size; i++) {
-        if (i < size && path[i] != '/')
-            continue;
-        struct os_stat stat;
-        memcpy(part, path, i);
-        part[i] = '\0';
-        WEIR_TRY(os_stat(part, &stat));
-        if (stat.exists)
-            existing = i;
-    }
-    WEIR_TRY(os_make_dirs(path));
-    for (size_t i = 0; i <= size; i++) {
-        if (i > 0 && i < size && path[i] != '/')
-            continue;
-        memcpy(part, path, i);
-        part[i] = '\0';
-        weir_error *error = os_sync_dir(i > 0 ? part : path[0] == '/' ? "/" : ".");
-        if (error != NULL && i >= existing)
-            return error;
-        weir_error_free(error);
-    }
-    return NULL;
-}
-
 static weir_error *check_job(const char *job)
 {
     size_t size = strlen(job);
@@ -201,7 +168,8 @@ static weir_error *begin_attempt(struct storage *storage)
 {
     storage->attempt = (struct attempt){ .number = 0 };
     weir_error *error = attempt_claim(storage->dir, &storage->attempt.number);
-    if (storage->attempt.number > 0) /* whoever fails and tries again must not be fenced by itself */
+    if (storage->attempt.number >
+        0) /* whoever fails and tries again must not be fenced by itself */
         atomic_store(&storage->number, storage->attempt.number);
     WEIR_TRY(error);
     WEIR_TRY(look_around(storage));
@@ -227,7 +195,7 @@ static weir_error *open_dirs(struct storage *storage, const char *root)
     if (root != NULL)
         WEIR_TRY(check_root(root, storage->job));
     char *shared = mem_printf("%s/" STATE_FILE_DIR, storage->dir);
-    weir_error *error = make_durable_dirs(shared);
+    weir_error *error = os_make_dirs_durable(shared);
     mem_free(shared);
     WEIR_TRY(error);
     WEIR_TRY(check_owner(storage));

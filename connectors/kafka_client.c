@@ -4,6 +4,7 @@
 #include "base/assert.h"
 #include "base/log.h"
 #include "base/memory.h"
+#include "base/os.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -139,6 +140,13 @@ void kafka_close(rd_kafka_t *handle)
     if (rd_kafka_type(handle) == RD_KAFKA_PRODUCER)
         rd_kafka_purge(handle, RD_KAFKA_PURGE_F_QUEUE | RD_KAFKA_PURGE_F_INFLIGHT);
     rd_kafka_destroy_flags(handle, RD_KAFKA_DESTROY_F_NO_CONSUMER_CLOSE);
+}
+
+void kafka_pause(int64_t ms)
+{
+    struct waker *waker = waker_new(); /* nobody wakes it */
+    waker_wait(waker, ms);
+    waker_free(waker);
 }
 
 /* -- errors -------------------------------------------------------------------------------------- */

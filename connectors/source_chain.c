@@ -1,9 +1,9 @@
 /* source_chain.c -- one source after another: history files, then Kafka.
  *
  * Each subtask reads the first source until its own splits of it are finished, then opens the second.
- * Positions of both are in every checkpoint, under a prefix each; while the second is not open yet here,
- * what a restored checkpoint knew of it is carried on, shared out between the subtasks so that nothing
- * is carried twice.
+ * Positions of both are in every checkpoint, under a prefix each. Where the second is not open yet
+ * nobody can tell which of its splits are whose, so what a restored checkpoint knew of it is carried on
+ * as a whole, whoever is open, and the positions of those who are count instead.
  *
  * The second source opens late, so that its splits do not hold back the watermark of the first; that
  * open may block for its bounded time, once.
@@ -91,16 +91,6 @@ static weir_error *poll_chain(weir_ctx *ctx, void *instance, enum weir_source_st
     return open_inner(ctx, chain, 1);
 }
 
-static void carry(weir_ctx *ctx)
-{
-    for (uint32_t i = 0; i < weir_item_count(ctx); i++) {
-        if (i % weir_parallelism_of(ctx) != weir_subtask_index(ctx))
-            continue;
-        struct weir_item item = weir_item_at(ctx, i);
-        weir_item_add(ctx, item.name, item.value);
-    }
-}
-
 static weir_error *snapshot(weir_ctx *ctx, void *instance, uint64_t checkpoint)
 {
     struct chain_instance *chain = instance;
@@ -109,8 +99,8 @@ static weir_error *snapshot(weir_ctx *ctx, void *instance, uint64_t checkpoint)
         weir_item_scope(ctx, scopes[i]);
         if (chain->is_open[i])
             error = class_of(chain->options, i)->snapshot(ctx, chain->instances[i], checkpoint);
-        else
-            carry(ctx);
+        if (i == 1)
+            weir_item_carry(ctx);
     }
     weir_item_scope(ctx, scopes[chain->active]);
     return error;

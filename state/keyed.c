@@ -605,7 +605,7 @@ void keyed_set_time(struct keyed *keyed, int64_t now_ms, int64_t watermark_ms)
 {
     keyed->time.now_ms = now_ms;
     keyed->time.watermark_ms = watermark_ms;
-    if ((keyed->expiry.processing_states | keyed->expiry.event_states) == 0 || keyed->has_work)
+    if (keyed->has_work)
         return;
     keyed->expiry.now_ms = now_ms;
     keyed->expiry.watermark_ms = watermark_ms;

@@ -193,6 +193,7 @@ static void range_open(struct range *range, struct rocks *rocks, const struct ro
     memcpy(range->upper, range->lower, range->lower_size);
     range->upper_size = rocks_successor(range->upper, range->lower_size);
     range->options = rocksdb_readoptions_create();
+    rocksdb_readoptions_set_prefix_same_as_start(range->options, 1);
     rocksdb_readoptions_set_iterate_upper_bound(range->options, range->upper, range->upper_size);
     range->iterator = rocksdb_create_iterator(rocks->db, range->options);
     rocksdb_iter_seek(range->iterator, range->lower, range->lower_size);
@@ -233,9 +234,8 @@ static weir_error *each_entry(struct backend *backend, const struct row_key *row
     return range_close(&range, rocks);
 }
 
-static weir_error *clear(struct backend *backend, const struct row_key *row)
+weir_error *rocks_clear(struct rocks *rocks, const struct row_key *row)
 {
-    struct rocks *rocks = rocks_of(backend);
     struct range range;
     range_open(&range, rocks, row, WEIR_STR(""));
     rocksdb_writebatch_t *batch = rocksdb_writebatch_create();
@@ -256,6 +256,11 @@ static weir_error *clear(struct backend *backend, const struct row_key *row)
         rocksdb_write(rocks->db, rocks->write, batch, &message);
     rocksdb_writebatch_destroy(batch);
     return weir_error_join(failed(rocks, message, "delete from"), range_close(&range, rocks));
+}
+
+static weir_error *clear(struct backend *backend, const struct row_key *row)
+{
+    return rocks_clear(rocks_of(backend), row);
 }
 
 /* -- scan ----------------------------------------------------------------------------------- */
@@ -301,6 +306,7 @@ static weir_error *scan(struct backend *backend, uint32_t state, backend_row_fn 
     struct rocks *rocks = rocks_of(backend);
     rocksdb_readoptions_t *options = rocksdb_readoptions_create();
     rocksdb_readoptions_set_fill_cache(options, 0); /* read once: must not push out what is hot */
+    rocksdb_readoptions_set_total_order_seek(options, 1); /* over rows, so not by their filters */
     rocksdb_iterator_t *iterator = rocksdb_create_iterator(rocks->db, options);
     weir_error *error = scan_keys(rocks, iterator, state, each, arg);
     char *message = NULL;
@@ -321,25 +327,29 @@ static void expire(struct backend *backend, const struct backend_expiry *now)
     atomic_store_explicit(&expiry->event_states, now->event_states, memory_order_relaxed);
 }
 
-/* Is asked for every entry that a compaction rewrites. Thread: RocksDB's. */
+/* What one compaction compares with, from its start to its end. Thread: RocksDB's. */
+struct filter {
+    struct rocks_expiry *expiry;
+    struct backend_expiry at;
+};
+
+/* Is asked for every entry that the compaction rewrites; true: drop it. Thread: RocksDB's. */
 static unsigned char filter_entry(void *arg, int level, const char *key, size_t key_size,
     const char *value, size_t value_size, char **new_value, size_t *new_value_size,
     unsigned char *value_changed)
 {
     (void)level, (void)new_value, (void)new_value_size, (void)value_changed;
-    const struct rocks_expiry *expiry = arg;
-    uint64_t processing = atomic_load_explicit(&expiry->processing_states, memory_order_relaxed);
-    uint64_t event = atomic_load_explicit(&expiry->event_states, memory_order_relaxed);
+    const struct backend_expiry *at = &((const struct filter *)arg)->at;
     uint64_t stored;
-    if ((processing | event) == 0 || key_size < ROCKS_KEY_HEADER || value_size < sizeof(stored))
+    if (key_size < ROCKS_KEY_HEADER || value_size < sizeof(stored))
         return 0;
     uint32_t state = (unsigned char)key[2];
-    if (state >= EXPIRY_STATES_MAX || ((processing | event) >> state & 1) == 0)
+    uint64_t bit = state < EXPIRY_STATES_MAX ? UINT64_C(1) << state : 0;
+    if (((at->processing_states | at->event_states) & bit) == 0)
         return 0;
     memcpy(&stored, value, sizeof(stored));
-    const _Atomic int64_t *time =
-        (processing >> state & 1) != 0 ? &expiry->now_ms : &expiry->watermark_ms;
-    return (int64_t)le64toh(stored) < atomic_load_explicit(time, memory_order_relaxed);
+    int64_t time_ms = (at->processing_states & bit) != 0 ? at->now_ms : at->watermark_ms;
+    return (int64_t)le64toh(stored) < time_ms;
 }
 
 static const char *filter_name(void *arg)
@@ -348,7 +358,34 @@ static const char *filter_name(void *arg)
     return "weir.expiry";
 }
 
-static void filter_destroyed(void *arg)
+static void filter_free(void *arg)
+{
+    struct rocks_expiry *expiry = ((struct filter *)arg)->expiry;
+    mem_free(arg);
+    atomic_fetch_sub(&expiry->filter_count, 1);
+}
+
+/* Called when a compaction starts; NULL: it needs no filter. The count tells `close` that no thread of
+ * RocksDB looks at the expiry any more, and orders what they did before its free. */
+static rocksdb_compactionfilter_t *filter_new(void *arg, rocksdb_compactionfiltercontext_t *context)
+{
+    (void)context;
+    struct rocks_expiry *expiry = arg;
+    atomic_fetch_add(&expiry->filter_count, 1);
+    struct backend_expiry at = { .processing_states = atomic_load(&expiry->processing_states),
+        .event_states = atomic_load(&expiry->event_states),
+        .now_ms = atomic_load(&expiry->now_ms),
+        .watermark_ms = atomic_load(&expiry->watermark_ms) };
+    if ((at.processing_states | at.event_states) == 0) {
+        atomic_fetch_sub(&expiry->filter_count, 1);
+        return NULL;
+    }
+    struct filter *filter = mem_alloc(sizeof(*filter));
+    *filter = (struct filter){ .expiry = expiry, .at = at };
+    return rocksdb_compactionfilter_create(filter, filter_free, filter_entry, filter_name);
+}
+
+static void factory_freed(void *arg)
 {
     (void)arg; /* part of struct rocks */
 }
@@ -361,7 +398,6 @@ static void free_parts(struct rocks *rocks)
     rocksdb_readoptions_destroy(rocks->read);
     if (rocks->options != NULL)
         rocksdb_options_destroy(rocks->options);
-    rocksdb_compactionfilter_destroy(rocks->filter);
     pthread_mutex_destroy(&rocks->stored.lock);
     arena_release(&rocks->stored.arena);
     mem_free(rocks->key);
@@ -380,6 +416,7 @@ static void close(struct backend *backend)
         rocksdb_checkpoint_object_destroy(rocks->checkpoint);
     if (rocks->db != NULL)
         rocksdb_close(rocks->db);
+    ASSERT(atomic_load(&rocks->expiry.filter_count) == 0);
     weir_error_free(os_remove_tree(rocks->directory)); /* rubbish at worst, in a work directory */
     free_parts(rocks);
 }
@@ -397,8 +434,6 @@ static struct rocks *new_rocks(const struct backend_options *options)
     rocks->read = rocksdb_readoptions_create();
     rocks->write = rocksdb_writeoptions_create();
     rocksdb_writeoptions_disable_WAL(rocks->write, 1);
-    rocks->filter = rocksdb_compactionfilter_create(&rocks->expiry, filter_destroyed, filter_entry,
-        filter_name);
     ASSERT(pthread_mutex_init(&rocks->stored.lock, NULL) == 0);
     return rocks;
 }
@@ -406,7 +441,10 @@ static struct rocks *new_rocks(const struct backend_options *options)
 static weir_error *open_database(struct rocks *rocks, const struct backend_options *options,
     const struct backend_source *sources, uint32_t source_count)
 {
-    WEIR_TRY(rocks_options_new(options->memory_size, rocks->filter, &rocks->options));
+    WEIR_TRY(rocks_options_new(options->memory_size, &rocks->options));
+    rocksdb_options_set_compaction_filter_factory(rocks->options,
+        rocksdb_compactionfilterfactory_create(&rocks->expiry, factory_freed, filter_new,
+            filter_name));
     WEIR_TRY(os_remove_tree(rocks->directory)); /* what an unclean end of ours has left */
     WEIR_TRY(os_make_dirs(rocks->directory));
     WEIR_TRY(rocks_restore(rocks, sources, source_count));
@@ -431,13 +469,6 @@ static weir_error *open(const struct backend_options *options, const struct back
     return NULL;
 }
 
-static weir_error *snapshot(struct backend *backend, uint64_t checkpoint,
-    struct backend_snapshot **result)
-{
-    unpin(rocks_of(backend));
-    return rocks_snapshot(backend, checkpoint, result);
-}
-
 /* Nothing to learn: a snapshot looks for itself which stored files still exist. */
 static void confirm(struct backend *backend, uint64_t checkpoint)
 {
@@ -458,7 +489,8 @@ static uint64_t size(struct backend *backend)
            property(rocks, "rocksdb.total-sst-files-size");
 }
 
-const struct backend_class backend_rocksdb = { .name = "rocksdb",
+const struct backend_class backend_rocksdb = { .name = "rocksdb-uncached",
+    .format = "rocksdb",
     .open = open,
     .close = close,
     .get = get,
@@ -467,8 +499,9 @@ const struct backend_class backend_rocksdb = { .name = "rocksdb",
     .clear = clear,
     .each = each_entry,
     .scan = scan,
+    .write_changes = rocks_write_changes,
     .expire = expire,
-    .snapshot = snapshot,
+    .snapshot = rocks_snapshot,
     .snapshot_write = rocks_snapshot_write,
     .snapshot_free = rocks_snapshot_free,
     .confirm = confirm,

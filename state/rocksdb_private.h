@@ -23,6 +23,7 @@
 
 #include "base/memory.h"
 #include "state/backend.h"
+#include "state/changes.h"
 
 #include <rocksdb/c.h>
 
@@ -31,10 +32,11 @@
 
 #define ROCKS_KEY_HEADER 7u
 
-/* What the compaction filter asks. Thread: task writes, RocksDB's threads read. */
+/* What compactions may drop. Thread: task writes, RocksDB's threads read and count. */
 struct rocks_expiry {
     _Atomic uint64_t processing_states, event_states;
     _Atomic int64_t now_ms, watermark_ms;
+    _Atomic uint32_t filter_count; /* of compactions under way */
 };
 
 /* The .sst files of the last snapshot that was written, sorted by name: what the next one need not
@@ -53,7 +55,6 @@ struct rocks {
     rocksdb_t *db;
     rocksdb_checkpoint_t *checkpoint;
     rocksdb_options_t *options;
-    rocksdb_compactionfilter_t *filter;
     rocksdb_readoptions_t *read;
     rocksdb_writeoptions_t *write;
     rocksdb_pinnableslice_t *pinned; /* what the last get gave; NULL: nothing */
@@ -79,11 +80,39 @@ size_t rocks_successor(char *key, size_t size);
 /* Takes a key apart; false: these bytes are no key. `row->hash` is computed. */
 bool rocks_parse_key(const char *bytes, size_t size, struct row_key *row, weir_str *entry);
 
+/* Deletes what the database has of a row. Thread: any. */
+weir_error *rocks_clear(struct rocks *rocks, const struct row_key *row) WEIR_MUST_USE;
+
+/* -- sorted files, rocksdb_sorted.c --------------------------------------------------------------- */
+
+/* Writes entries, given in key order, into files that the database can take in. Zeroed but for `rocks`
+ * it is empty. Not two at a time. Thread: its owner. */
+struct rocks_sorter {
+    struct rocks *rocks;
+    rocksdb_envoptions_t *env;
+    rocksdb_sstfilewriter_t *writer; /* NULL: no file is open */
+    uint32_t group;                  /* of the last entry */
+    char **paths;                    /* finished ones, and the open one */
+    size_t path_count, path_capacity;
+};
+
+/* NULL value: the entry is gone. */
+weir_error *rocks_sorter_add(struct rocks_sorter *sorter, uint32_t group, weir_str key,
+    weir_str value) WEIR_MUST_USE;
+weir_error *rocks_sorter_finish(struct rocks_sorter *sorter) WEIR_MUST_USE;
+weir_error *rocks_sorter_ingest(struct rocks_sorter *sorter) WEIR_MUST_USE;
+void rocks_sorter_release(struct rocks_sorter *sorter);
+
+/* -- many changes at once, rocksdb_bulk.c ---------------------------------------------------------- */
+
+/* Writes a cache's changes. Thread: any, one at a time, while the task reads. */
+weir_error *rocks_write_changes(struct backend *backend, const struct changes *changes)
+    WEIR_MUST_USE;
+
 /* -- options, rocksdb_options.c ------------------------------------------------------------------ */
 
-/* `filter` may be NULL. Free with rocksdb_options_destroy. */
-weir_error *rocks_options_new(uint64_t memory_size, rocksdb_compactionfilter_t *filter,
-    rocksdb_options_t **options) WEIR_MUST_USE;
+/* Free with rocksdb_options_destroy. */
+weir_error *rocks_options_new(uint64_t memory_size, rocksdb_options_t **options) WEIR_MUST_USE;
 
 /* -- snapshots, rocksdb_snapshot.c --------------------------------------------------------------- */
 

@@ -83,6 +83,10 @@ WEIR_API void weir_item_add(weir_ctx *ctx, weir_str name, weir_str value);
 /* For a connector that contains others: from here on item names are written with this prefix (static
  * text), and only items with it are seen, without it. "" takes it away. */
 WEIR_API void weir_item_scope(weir_ctx *ctx, const char *prefix);
+/* In snapshot: what the restored checkpoint has in this scope goes into this one, too, shared out
+ * between the subtasks. For what is not open in every subtask yet: an item of the same name that any
+ * subtask adds itself counts instead, so it does no harm where it is. */
+WEIR_API void weir_item_carry(weir_ctx *ctx);
 /* In snapshot: makes a finished, synced file part of the checkpoint; `path` lies in
  * weir_staging_dir and stays the connector's to delete: the checkpoint has its own link or copy, kept
  * and verified at restore as long as a checkpoint refers to it. File names must differ between
@@ -265,9 +269,11 @@ struct weir_kafka_sink_options {
 WEIR_API struct weir_sink weir_kafka_sink_with(const struct weir_kafka_sink_options *options);
 #define weir_kafka_sink(...) weir_kafka_sink_with(&(struct weir_kafka_sink_options){ __VA_ARGS__ })
 
-/* The regular files directly in a directory (or one file), each a split; names ending in .gz are
- * unpacked. Records are lines, without their line feed; an empty line is a record. A CSV format
- * skips `header_lines`. */
+/* The regular files directly in a directory (or one file), each a split, read once, one after the other
+ * by name; names ending in .gz are unpacked, names starting with a dot left out. Records are lines,
+ * without their line feed; an empty line is a record. The first `header_lines` of each file are passed
+ * over. A file that was not begun holds the watermark back. Files that are added are found at the next
+ * start of the job. */
 struct weir_file_source_options {
     const char *path;
     struct weir_format format;
@@ -280,7 +286,9 @@ WEIR_API struct weir_source weir_file_source_with(const struct weir_file_source_
 
 /* Files in a directory, exactly once: <prefix>-<checkpoint>-<subtask>.<suffix>, each written under a
  * dot name and renamed when its checkpoint is complete. A record is its value and a line feed; with
- * `with_key` it is key TAB value. */
+ * `with_key` it is key TAB value, and a null value is written as nothing. What would break that is a
+ * bad record, "unframeable". Needs a directory or prefix of its own: output of another run in it, or
+ * from behind the restored checkpoint, stops the job. */
 struct weir_file_sink_options {
     const char *path;
     const char *prefix; /* NULL: "part" */

@@ -292,6 +292,11 @@ static int say(const struct program *program, weir_error *error)
     if (error == NULL)
         return 0;
     int status = weir_code_exit(weir_error_code(error));
+    if (program->options.is_log_json) {
+        log_error(program->name, "%s", weir_error_message(error));
+        weir_error_free(error);
+        return status;
+    }
     char *text = mem_printf("%s: %s\n", program->name, weir_error_message(error));
     os_stderr_write(text, strlen(text));
     mem_free(text);

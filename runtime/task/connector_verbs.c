@@ -6,7 +6,10 @@
 #include "runtime/task/task.h"
 
 #include "base/assert.h"
+#include "base/map.h"
 #include "runtime/task/context.h"
+
+#define CARRIED "~" /* in front of the names of items that were carried */
 
 /* -- splits and watermarks ---------------------------------------------------------------------- */
 
@@ -98,29 +101,67 @@ struct weir_item weir_item_at(const weir_ctx *ctx, uint32_t index)
     return ctx->items[index];
 }
 
-static bool is_in_scope(const char *scope, weir_str name)
+/* The items under one prefix, as the restored checkpoint has them. Memory: the restore arena. */
+struct item_scope {
+    struct item_scope *next;
+    const char *prefix;
+    struct weir_item *items;
+    uint32_t count;
+};
+
+static bool has_prefix(weir_str name, const char *prefix)
 {
-    size_t size = strlen(scope);
-    return name.size >= size && memcmp(name.data, scope, size) == 0;
+    size_t size = strlen(prefix);
+    return name.size >= size && memcmp(name.data, prefix, size) == 0;
+}
+
+/* Adds the items whose name has the prefix, but none whose rest of a name is there already. */
+static void gather(const struct weir_ctx *ctx, const char *prefix, struct map *names,
+    struct item_scope *scope)
+{
+    size_t size = strlen(prefix);
+    uint32_t before = scope->count;
+    for (uint32_t i = 0; i < ctx->all_item_count; i++) {
+        struct weir_item item = ctx->all_items[i];
+        if (!has_prefix(item.name, prefix))
+            continue;
+        item.name.data += size;
+        item.name.size -= size;
+        if (map_get(names, item.name) == NULL)
+            scope->items[scope->count++] = item;
+    }
+    for (uint32_t i = before; i < scope->count; i++)
+        map_put(names, scope->items[i].name, scope);
+}
+
+static struct item_scope *scope_new(struct weir_ctx *ctx, const char *prefix)
+{
+    struct item_scope *scope = arena_alloc(ctx->restore_arena, sizeof(*scope));
+    scope->prefix = prefix;
+    scope->items =
+        arena_alloc(ctx->restore_arena, (ctx->all_item_count + 1) * sizeof(*scope->items));
+    struct map *names = map_new(ctx->all_item_count + 1);
+    gather(ctx, prefix, names, scope);
+    if (prefix[0] != '\0')
+        gather(ctx, arena_printf(ctx->restore_arena, CARRIED "%s", prefix), names, scope);
+    map_free(names);
+    scope->next = ctx->item_scopes;
+    ctx->item_scopes = scope;
+    return scope;
 }
 
 void weir_item_scope(weir_ctx *ctx, const char *prefix)
 {
+    struct item_scope *scope = ctx->item_scopes;
     if (ctx->item_scope != NULL && strcmp(ctx->item_scope, prefix) == 0)
         return;
-    struct weir_item *scoped =
-        arena_alloc(ctx->restore_arena, (ctx->all_item_count + 1) * sizeof(*scoped));
+    while (scope != NULL && strcmp(scope->prefix, prefix) != 0)
+        scope = scope->next;
+    if (scope == NULL)
+        scope = scope_new(ctx, prefix);
     ctx->item_scope = prefix;
-    ctx->items = scoped;
-    ctx->item_count = 0;
-    for (uint32_t i = 0; i < ctx->all_item_count; i++) {
-        struct weir_item item = ctx->all_items[i];
-        if (!is_in_scope(prefix, item.name))
-            continue;
-        item.name.data += strlen(prefix);
-        item.name.size -= strlen(prefix);
-        scoped[ctx->item_count++] = item;
-    }
+    ctx->items = scope->items;
+    ctx->item_count = scope->count;
 }
 
 static weir_str keep(struct arena *arena, weir_str text)
@@ -128,18 +169,19 @@ static weir_str keep(struct arena *arena, weir_str text)
     return (weir_str){ .data = arena_dup(arena, text.data, text.size), .size = text.size };
 }
 
-static weir_str scoped_name(weir_ctx *ctx, weir_str name)
+static weir_str scoped_name(weir_ctx *ctx, const char *mark, weir_str name)
 {
-    if (ctx->item_scope == NULL || ctx->item_scope[0] == '\0')
-        return keep(ctx->snapshot_arena, name);
-    size_t size = strlen(ctx->item_scope);
-    char *bytes = arena_take(ctx->snapshot_arena, size + name.size + 1);
-    memcpy(bytes, ctx->item_scope, size);
-    memcpy(bytes + size, name.data, name.size);
-    return (weir_str){ .data = bytes, .size = size + name.size };
+    const char *scope = ctx->item_scope == NULL ? "" : ctx->item_scope;
+    size_t mark_size = strlen(mark), scope_size = strlen(scope);
+    char *bytes = arena_take(ctx->snapshot_arena, mark_size + scope_size + name.size + 1);
+    memcpy(bytes, mark, mark_size);
+    memcpy(bytes + mark_size, scope, scope_size);
+    if (name.size > 0)
+        memcpy(bytes + mark_size + scope_size, name.data, name.size);
+    return (weir_str){ .data = bytes, .size = mark_size + scope_size + name.size };
 }
 
-void weir_item_add(weir_ctx *ctx, weir_str name, weir_str value)
+static void add_item(weir_ctx *ctx, const char *mark, weir_str name, weir_str value)
 {
     struct operator_snapshot *snapshot = ctx->snapshot;
     ASSERT(snapshot != NULL); /* only in snapshot */
@@ -157,9 +199,22 @@ void weir_item_add(weir_ctx *ctx, weir_str name, weir_str value)
             memcpy(grown, snapshot->items, snapshot->item_count * sizeof(*grown));
         snapshot->items = grown;
     }
-    snapshot->items[snapshot->item_count++] = (struct weir_item){ .name = scoped_name(ctx, name),
+    snapshot->items[snapshot->item_count++] = (struct weir_item){ .name = scoped_name(ctx, mark, name),
         .value = keep(ctx->snapshot_arena, value),
         .subtask = ctx->subtask };
+}
+
+void weir_item_add(weir_ctx *ctx, weir_str name, weir_str value)
+{
+    add_item(ctx, "", name, value);
+}
+
+void weir_item_carry(weir_ctx *ctx)
+{
+    ASSERT(ctx->item_scope != NULL && ctx->item_scope[0] != '\0');
+    for (uint32_t i = 0; i < ctx->item_count; i++)
+        if (i % weir_parallelism_of(ctx) == weir_subtask_index(ctx))
+            add_item(ctx, CARRIED, ctx->items[i].name, ctx->items[i].value);
 }
 
 void weir_file_add(weir_ctx *ctx, const char *path)

@@ -91,6 +91,7 @@ struct weir_ctx {
     const struct weir_item *all_items, *items; /* items: those of the scope */
     uint32_t all_item_count, item_count;
     const char *item_scope;
+    struct item_scope *item_scopes; /* those that were used */
     const struct state_file *files; /* staged files of the restored checkpoint */
     uint32_t file_count;
     struct arena *restore_arena;        /* the chain's memory */

@@ -45,6 +45,8 @@ def build():
     with broker._locked(BINARIES / "lock", 120):
         header_time = (SOURCES / "tool.h").stat().st_mtime
         for source in sorted(SOURCES.glob("*.c")):
+            if '#include "tool.h"' not in source.read_text():
+                continue  # needs the engine: only make builds it
             binary = BINARIES / source.stem
             newest = max(source.stat().st_mtime, header_time)
             if not binary.exists() or binary.stat().st_mtime < newest:

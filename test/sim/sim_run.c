@@ -226,6 +226,8 @@ static void check_output(struct run *run, bool may_have_lost)
     const char *text = sim_oracle_check(run->oracle, SIM_OUTPUT_DIR, run->is_finished);
     uint64_t found = sim_oracle_found(run->oracle);
     if (text != NULL)
+        say(run, "%s", text);
+    if (text != NULL)
         wrong(run, "%s", text);
     else if (found < (may_have_lost ? run->durable_found : run->found))
         wrong(run, "%" PRIu64 " rows are published, it were %" PRIu64 " before", found, run->found);

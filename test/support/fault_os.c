@@ -26,9 +26,7 @@ static enum outcome next_call(void)
         return DONE;
     if (calls == failing_call && how == FAULT_LIE)
         return DONE_BUT_FAILED;
-    if (calls == failing_call && how == FAULT_CRASH_AFTER)
-        return DONE;
-    if (calls == failing_call || how == FAULT_CRASH || how == FAULT_CRASH_AFTER)
+    if (calls == failing_call || how == FAULT_CRASH)
         return NOT_DONE;
     return DONE;
 }

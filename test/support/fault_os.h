@@ -16,10 +16,9 @@
 #include "base/os.h"
 
 enum fault {
-    FAULT_ONCE,       /* the n-th call does nothing (a write: half of it) and fails */
-    FAULT_LIE,        /* the n-th call is done, and says that it failed */
-    FAULT_CRASH,      /* as ONCE, and so do all later ones: the process is dead */
-    FAULT_CRASH_AFTER /* the n-th call is done, all later ones fail */
+    FAULT_ONCE, /* the n-th call does nothing (a write: half of it) and fails */
+    FAULT_LIE,  /* the n-th call is done, and says that it failed */
+    FAULT_CRASH /* as ONCE, and so do all later ones: the process is dead */
 };
 
 void fault_os_start(uint64_t nth, enum fault fault, int error);

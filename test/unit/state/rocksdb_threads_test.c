@@ -1,6 +1,7 @@
 /* Snapshots are written on another thread while the task goes on: meant for the thread sanitizer.
  *
- * librocksdb is not built with it: only our own accesses, and what libc sees, are judged. */
+ * librocksdb is not built with it, so its own synchronisation is not seen: what its threads do is
+ * left out (tools/tsan.supp). Our own accesses are judged. */
 #include "base/os.h"
 #include "test/support/shelf.h"
 
