@@ -71,7 +71,8 @@ static void build(weir_job *job)
 static const struct weir_option options[] = {
     { "output", WEIR_OPTION_TEXT, "DIR", "out", "where the records go", 0, 0 },
     { "count", WEIR_OPTION_NUMBER, "N", "20000", "records", 1, INT64_MAX },
-    { "rate", WEIR_OPTION_NUMBER, "N", "0", "records a second; 0: as fast as it goes", 0, INT64_MAX },
+    { "rate", WEIR_OPTION_NUMBER, "N", "0", "records a second; 0: as fast as it goes", 0,
+        INT64_MAX },
     { "nap", WEIR_OPTION_DURATION, "TIME", "0", "how much longer each record takes", 0, 60000 },
 };
 
