@@ -77,7 +77,8 @@ int main(void)
     if (bad_count > 0)
         return 1;
     double mb_s = (double)corpus_size / best_s / 1e6;
-    printf("JSON event to struct\t%.0f\tMB/s\t%.0f\t%s\n", mb_s, GOAL, mb_s >= GOAL ? "ok" : "short");
+    printf("JSON event to struct\t%.0f\tMB/s\t%.0f\t%s\n", mb_s, GOAL,
+        mb_s >= GOAL ? "ok" : "short");
     printf("JSON event to struct\t%.0f\tns/event\t-\tok\n", best_s / EVENTS * 1e9);
     return 0;
 }

@@ -78,6 +78,21 @@ static void check_files(weir_job *job, const struct plan *plan)
                 "nowhere to write: give --brokers HOST:PORT for Kafka, or --output DIR for files"));
 }
 
+/* Two outputs in one place could not be told apart, and the input is no place for any. */
+static void check_places(weir_job *job, const struct plan *plan)
+{
+    const struct {
+        const char *option, *place;
+    } all[] = { { "events", plan->events }, { "profiles", plan->profiles },
+        { "dead-letters", plan->dead_letters }, { "fragments", plan->fragments } };
+    for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++)
+        for (size_t k = 0; k < i && all[i].place != NULL; k++)
+            if (strcmp(all[i].place, all[k].place) == 0)
+                weir_job_fail(job,
+                    weir_errorf(WEIR_E_USAGE, "--%s and --%s are both '%s': give each its own",
+                        all[i].option, all[k].option, all[i].place));
+}
+
 static struct plan read_options(weir_job *job)
 {
     struct plan plan = { .brokers = weir_job_text(job, "brokers"),
@@ -95,6 +110,7 @@ static struct plan read_options(weir_job *job)
         check_files(job, &plan);
     else
         refuse(job, "output", "is for jobs without --brokers: with it the output goes to topics");
+    check_places(job, &plan);
     return plan;
 }
 

@@ -104,8 +104,7 @@ static void run_start(int64_t fanout_limit)
     identity_init(&run.operator_, fanout_limit, INTERVAL_MS, false);
     run.options = (struct profile_options){ .emit_interval_ms = INTERVAL_MS };
     run.split = weir_harness_new(&split_operator, NULL, WEIR_NO_KEY);
-    run.identity =
-        weir_harness_new(&run.operator_.operator_, &run.operator_, WEIR_KEY(claim, id));
+    run.identity = weir_harness_new(&run.operator_.operator_, &run.operator_, WEIR_KEY(claim, id));
     run.profile = weir_harness_new(&profile_operator, &run.options, WEIR_KEY(change, yid));
 }
 
@@ -189,8 +188,8 @@ static void run_accidents(void)
 
 static int compare_outputs(const void *a, const void *b)
 {
-    return weir_str_compare(
-        ((const struct latest_output *)a)->yid, ((const struct latest_output *)b)->yid);
+    return weir_str_compare(((const struct latest_output *)a)->yid,
+        ((const struct latest_output *)b)->yid);
 }
 
 /* The latest records that are no tombstones, by yid, a line each. */
