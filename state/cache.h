@@ -86,8 +86,9 @@ bool cache_freeze_row(struct cache *cache, struct flight *flight, struct row *ro
     const struct row_key *key);
 struct flight *cache_flight_new(struct cache *cache);
 void cache_flight_queue(struct cache *cache, struct flight *flight);
-/* Writes what is queued, unless a worker has yet to do it. False: something is left; an error, too. */
-bool cache_settle(struct cache *cache, weir_error **error);
+/* Writes what is queued and, unless it `takes_over`, no worker will write. False: something is left. */
+bool cache_settle(struct cache *cache, bool takes_over, weir_error **error);
+bool cache_has_flights(const struct cache *cache);
 bool cache_is_pinned(const struct cache *cache, const struct row *row);
 void cache_flights_release(struct cache *cache);
 

@@ -11,9 +11,9 @@
  * larger than a share of the budget has no heat.
  *
  * It stops at BELOW of the budget, so that dirty rows are written in pieces worth sorting. When flights
- * keep it from getting there the cache may be over by a quarter; from there on the task waits a little
- * for each batch: that is the back pressure of a slow disk. With no worker running (tests, the
- * simulator) it goes on over budget.
+ * keep it from getting there the cache may be over by a quarter. From there on the task writes the
+ * flights itself, or while a worker is at it waits a little for each batch: so it slows down to what the
+ * disk takes, and no job in front of the worker's can make it wait for ever.
  *
  * Prefixes: cache_ */
 #include "state/cache.h"
@@ -117,18 +117,18 @@ static void write_victims(struct eviction *it)
     struct cache *cache = it->cache;
     weir_error *error;
     cache_flight_queue(cache, it->flight);
-    bool is_written = cache_settle(cache, &error);
+    bool is_written = cache_settle(cache, true, &error);
     cache->failed = weir_error_join(cache->failed, error);
     for (size_t i = 0; i < it->victim_count && is_written; i++)
         rows_delete(&cache->rows,
             rows_slot_of(&cache->rows, it->victims[i].hash, it->victims[i].row));
 }
 
-static void evict(struct cache *cache)
+static void evict(struct cache *cache, bool takes_over)
 {
     weir_error *error;
     struct eviction it = { .cache = cache, .wanted = cache_size(cache) - BELOW(cache->budget) };
-    it.may_write = cache_settle(cache, &error);
+    it.may_write = cache_settle(cache, takes_over, &error);
     cache->failed = weir_error_join(cache->failed, error);
     sweep(&it);
     if (it.flight != NULL)
@@ -139,10 +139,10 @@ static void evict(struct cache *cache)
 
 void cache_evict(struct cache *cache)
 {
-    evict(cache);
-    if (cache_size(cache) <= CEILING(cache->budget) ||
-        cache->frozen == atomic_load(&cache->written))
+    evict(cache, false);
+    if (cache_size(cache) <= CEILING(cache->budget) || !cache_has_flights(cache))
         return;
-    waker_wait(cache->waker, WAIT_MS);
-    evict(cache);
+    evict(cache, true);
+    if (cache_has_flights(cache))
+        waker_wait(cache->waker, WAIT_MS);
 }

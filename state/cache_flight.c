@@ -20,13 +20,14 @@
  *      there before the flight.
  *   b  While a flight is queued no dirty row is evicted: its write would get into the snapshot of a
  *      barrier that came before it, or be overwritten by the flight's older value.
- *   c  So only the owner of the lock writes to the store, the task only when no flight is queued or
- *      none is wanted by a worker any more (cache_settle).
+ *   c  So only the owner of the lock writes to the store. The task does when no flight is queued, when
+ *      none is wanted any more, or when it is far over its memory and no worker has begun: then it does
+ *      the worker's steps 2 and 3 itself (cache_settle).
  *   d  A flight that could not be written, or whose snapshot was thrown away before, stays in the queue:
  *      the cells in it are clean in the cache, so it is the only place that knows they must be written.
  *      Whoever writes next starts with it. Writing one twice is harmless: same entries, same values.
- *   e  Two flights may wait at once; the worker of the later one writes both and takes both snapshots of
- *      the store, each before the next flight is written.
+ *   e  Several flights may wait at once; whoever writes a later one writes the earlier ones first and
+ *      takes their snapshots of the store, each before the next flight is written.
  *   f  `written` is stored with release after the last access to the store and loaded with acquire by the
  *      task before it trusts the store again.
  *
@@ -119,6 +120,11 @@ void cache_flight_queue(struct cache *cache, struct flight *flight)
     pthread_mutex_unlock(&cache->lock);
 }
 
+bool cache_has_flights(const struct cache *cache)
+{
+    return atomic_load_explicit(&cache->written, memory_order_acquire) != cache->frozen;
+}
+
 bool cache_is_pinned(const struct cache *cache, const struct row *row)
 {
     /* one of the flights behind `written`, up to `frozen`, by their last 16 bits */
@@ -166,17 +172,17 @@ static weir_error *write_up_to(struct cache *cache, uint64_t number)
     return NULL;
 }
 
-bool cache_settle(struct cache *cache, weir_error **error)
+bool cache_settle(struct cache *cache, bool takes_over, weir_error **error)
 {
     *error = NULL;
-    if (atomic_load_explicit(&cache->written, memory_order_acquire) == cache->frozen)
+    if (!cache_has_flights(cache))
         return true;
     if (pthread_mutex_trylock(&cache->lock) != 0)
         return false;
     bool is_wanted = false;
     for (const struct flight *flight = cache->first; flight != NULL; flight = flight->next)
         is_wanted |= flight->is_wanted;
-    if (!is_wanted)
+    if (!is_wanted || takes_over)
         *error = write_up_to(cache, cache->frozen);
     bool is_settled = cache->first == NULL;
     pthread_mutex_unlock(&cache->lock);

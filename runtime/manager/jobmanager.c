@@ -366,9 +366,9 @@ static void look_at_publishing(struct jobmanager *jobmanager)
         execution_published(&jobmanager->execution, wanted);
 }
 
-void jobmanager_start(struct jobmanager *jobmanager)
+void jobmanager_start(struct jobmanager *jobmanager, int64_t now_ms)
 {
-    execution_start(&jobmanager->execution);
+    execution_start(&jobmanager->execution, now_ms);
 }
 
 bool jobmanager_step(struct jobmanager *jobmanager, int64_t now_ms)

@@ -158,7 +158,8 @@ static weir_error *read_local(const struct config *config, struct local_options 
     return read_restart(config, &local->restart);
 }
 
-/* Before a run of a week, not behind it. */
+/* Before a run of a week, not behind it. What is there is replaced by a rename, which for root and
+ * /dev/null would be the end of /dev/null. */
 static weir_error *check_metrics_json(const char *path)
 {
     if (path == NULL)
@@ -172,6 +173,11 @@ static weir_error *check_metrics_json(const char *path)
     if (error == NULL && !stat.is_directory)
         error = weir_errorf(WEIR_E_USAGE,
             "option '--metrics-json' is '%s', but there is no directory '%s'; make it", path, dir);
+    if (error == NULL)
+        error = os_stat(path, &stat);
+    if (error == NULL && stat.exists && !stat.is_regular)
+        error = weir_errorf(WEIR_E_USAGE,
+            "option '--metrics-json' is '%s', which is there and no file; name another", path);
     mem_free(dir);
     return error;
 }

@@ -116,6 +116,7 @@ static void node_close(struct run *run, struct node *node)
         run->result->counts.checkpoints += stats->completed;
         run->result->counts.failed_checkpoints += stats->failed;
         run->result->counts.restarts += stats->restarts;
+        run->result->counts.resumes += stats->last_checkpoint > 0 && stats->completed == 0;
     }
     local_close(node->local);
     job_free(node->job);
@@ -367,7 +368,6 @@ static void count_death(struct run *run, const struct node *node)
     counts->kills_in_a_call += sim_os_is_dead(node->process);
     counts->kills_in_recovery +=
         node->local == NULL || local_stats(node->local)->state == EXECUTION_CREATED;
-    counts->resumes += node->local != NULL && local_stats(node->local)->last_checkpoint > 0;
 }
 
 static void power_fails(struct run *run)

@@ -165,7 +165,7 @@ static void stage_open(struct stage *stage, const char *root)
         .restart = { .kind = RESTART_FIXED, .delay_ms = 100, .attempts_max = 2 },
         .stop_timeout_ms = 3000 };
     stage->manager = jobmanager_new(&options);
-    jobmanager_start(stage->manager);
+    jobmanager_start(stage->manager, stage->now_ms);
     assert_true(settle(stage));
     assert_true(stage->is_deployed);
 }
