@@ -1,8 +1,8 @@
 /* json_event.c -- bytes of JSON per second and core into the events of jobs/userprofile.
  *
- * A round decodes 16,384 different valid events, 4 MB, with every member and two or three ids and tags; none
- * is kept. Of several rounds the best counts: the machine is shared. The decoder runs in an operator of
- * the test harness, because it needs a ctx to take scratch from.
+ * A round decodes 16,384 different valid events, 4 MB, with every member and two or three ids and
+ * tags; none is kept. Of several rounds the best counts: the machine is shared. The decoder runs in
+ * an operator of the test harness, because it needs a ctx to take scratch from.
  *
  * Output: name TAB value TAB unit TAB goal TAB ok|short. */
 #include "jobs/userprofile/event.h"

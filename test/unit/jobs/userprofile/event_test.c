@@ -1,7 +1,7 @@
 /* event_test.c -- the decoder against the oracle, case by case, and what no table says.
  *
- * The cases are in event_golden.tsv, see test/oracle/event_golden.py. Texts lie in blocks of exactly their size, so
- * that the address sanitizer sees a look behind the end. */
+ * The cases are in event_golden.tsv, see test/oracle/event_golden.py. Texts lie in blocks of
+ * exactly their size, so that the address sanitizer sees a look behind the end. */
 #include "test/unit/jobs/userprofile/decoding.h"
 
 #include "base/memory.h"
@@ -56,7 +56,7 @@ static void add_number(struct line *line, int64_t number)
     add_text(line, digits);
 }
 
-/* -- an event as the golden table writes it ------------------------------------------------------- */
+/* -- an event as the golden table writes it -------------------------------------------------- */
 
 static void add_ids(struct line *line, const struct event *event)
 {
@@ -92,7 +92,8 @@ static size_t take_tags(weir_str packed, struct tag tags[])
     return count;
 }
 
-/* As it will be printed; none of the golden strings has more than one byte to be escaped of each kind. */
+/* As it will be printed; none of the golden strings has more than one byte to be escaped of each
+ * kind. */
 static void add_quoted(struct line *line, weir_str text)
 {
     add_text(line, "\"");
@@ -147,7 +148,7 @@ static void describe(struct line *line, const struct event *event)
     add_tags(line, body->tags);
 }
 
-/* -- tests ------------------------------------------------------------------------------------------ */
+/* -- tests ----------------------------------------------------------------------------------- */
 
 static struct line said;
 

@@ -1,7 +1,7 @@
 /* identity_test.c -- the state machine of one id: what it tells whom, for every case of change.h.
  *
- * A conversation is written as a script of claims and, behind each, the changes expected:
- * "LEAVE user:u device:x" or "JOIN device:x '' shared 2" with the number of events in the fragment. */
+ * A conversation is written as a script of claims and, behind each, the changes expected: "LEAVE
+ * user:u device:x" or "JOIN device:x '' shared 2" with the number of events in the fragment. */
 #include "jobs/userprofile/identity.h"
 
 #include "jobs/userprofile/fragment.h"

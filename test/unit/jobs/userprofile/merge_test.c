@@ -1,4 +1,5 @@
-/* merge_test.c -- many members into one list, its limits, and the exact limit of a printed record. */
+/* merge_test.c -- many members into one list, its limits, and the exact limit of a printed record.
+ * */
 #include "jobs/userprofile/merge.h"
 
 #include "jobs/userprofile/print.h"

@@ -170,7 +170,8 @@ static void a_user_is_not_emitted_before_its_own_event(void **state)
     weir_harness_free(harness);
 }
 
-/* Members hold the same tags: counts add, the newest value wins, and leaving takes back all of it. */
+/* Members hold the same tags: counts add, the newest value wins, and leaving takes back all of it.
+ * */
 static void members_are_merged_and_taken_out_again(void **state)
 {
     weir_harness *harness = start(false);
