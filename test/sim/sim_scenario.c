@@ -91,7 +91,7 @@ static void draw_options(struct local_options *options, struct random *random)
     options->backend = &backend_hashmap;
     options->memory_size = (uint64_t)(96 << random_below(random, 3)) << 20;
     options->worker_count = 0;
-    options->batch_max = (uint32_t)spread(random, 1, GATE_BATCH_MAX);
+    options->batch_max = (uint32_t)spread(random, maybe(random, 15) ? 1 : 8, GATE_BATCH_MAX);
     options->buffer_timeout_ms = (int64_t)spread(random, 0, 50);
     options->watermark_interval_ms = (int64_t)spread(random, 0, 100);
     options->interval_ms = (int64_t)spread(random, 1, 300);
@@ -147,7 +147,7 @@ static void draw_faults(struct sim_life *life, struct random *random)
 static void draw_life(struct sim_life *life, const struct sim_shape *shape, struct random *random)
 {
     static const enum sim_end ends[] = { SIM_END_KILL, SIM_END_KILL, SIM_END_POWER, SIM_END_POWER,
-        SIM_END_POWER, SIM_END_STOP, SIM_END_ZOMBIE };
+        SIM_END_POWER, SIM_END_STOP, SIM_END_ZOMBIE, SIM_END_HEAL };
     *life = (struct sim_life){ .end = ends[random_below(random, sizeof(ends) / sizeof(ends[0]))] };
     draw_setup(&life->setup, shape, random);
     draw_options(&life->options, random);
@@ -155,7 +155,7 @@ static void draw_life(struct sim_life *life, const struct sim_shape *shape, stru
     draw_faults(life, random);
 }
 
-/* Nothing happens to it any more: it must come to the end. */
+/* Nothing happens to it: it must come to the end. */
 static void heal(struct sim_life *life)
 {
     life->setup.fail_at = 0;
@@ -165,7 +165,7 @@ static void heal(struct sim_life *life)
     life->fail_one_in = life->jump_one_in = 0;
     life->fault[0] = '\0';
     life->options.timeout_ms = 60000;
-    life->end = SIM_END_POWER;
+    life->end = SIM_END_HEAL;
 }
 
 void sim_scenario_draw(struct sim_scenario *scenario, uint64_t seed)
@@ -188,7 +188,7 @@ bool sim_life_is_faulty(const struct sim_life *life)
 
 static void print_life(const struct sim_life *life, uint32_t number)
 {
-    static const char *const ends[SIM_ENDS] = { "kill", "power", "stop", "zombie" };
+    static const char *const ends[SIM_ENDS] = { "kill", "power", "stop", "zombie", "heal" };
     const struct local_options *options = &life->options;
     printf("  life %u: parallelism %u (%u %u %u %u %u %u), %s, batch %u, checkpoint every %" PRId64
            " ms, memory %" PRIu64 " MB, restart %d, %" PRIu64 " steps of %" PRId64
