@@ -155,7 +155,8 @@ static void read_ids(struct reader *reader)
 /* -- tags ------------------------------------------------------------------------------------ */
 
 /* Packs a tag to `*to`. It needs no more room than its text and the comma or brace behind it do,
- * because "":1, are five bytes, and so is the shortest packed tag. */
+ * because "":1, are five bytes, and so is the shortest packed tag. A text that ends there, without
+ * comma and brace, needs one byte more. */
 static void read_tag(struct reader *reader, char **to)
 {
     static const char detail[] = "a tag is not a string or number of at most 1024 bytes, true or "
@@ -184,7 +185,7 @@ static void read_tags(struct reader *reader)
     if (!read_kind(reader, WEIR_JSON_OBJECT, "tags is not an object"))
         return;
     if (reader->packed == NULL) {
-        size_t size = reader->size - weir_json_offset(&reader->json);
+        size_t size = reader->size - weir_json_offset(&reader->json) + 1;
         reader->packed = weir_scratch(reader->ctx, size);
     }
     char *to = reader->packed;
