@@ -1,125 +1,198 @@
-/* watermark_test.c -- the smallest watermark over inputs: rows, and a property against the definition. */
+/* watermark_test.c -- the smallest watermark over inputs, as a table, and against its definition. */
 #include "runtime/task/watermark.h"
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
+#include "test/support/expect.h"
+#include "test/support/random.h"
 
-#include <cmocka.h>
+#define NONE WATERMARK_NONE
 
-static void no_input_has_spoken(void **state)
+enum op { ADD, ADVANCE, IDLE, ACTIVE, FINISH };
+struct step {
+    enum op op;
+    uint32_t input;
+    int64_t watermark;
+    /* expected */
+    bool has_changed;
+    int64_t current;
+    bool is_idle;
+};
+
+#define STEPS_MAX 10
+static const struct {
+    const char *what;
+    struct step steps[STEPS_MAX];
+} stories[] = {
+    { "one input leads",
+        { { ADD, 0, 0, false, NONE, false }, { ADVANCE, 0, 5, true, 5, false },
+            { ADVANCE, 0, 9, true, 9, false }, { ADVANCE, 0, 9, false, 9, false } } },
+    { "an input that has not spoken holds the others back",
+        { { ADD, 0, 0, false, NONE, false }, { ADD, 1, 0, false, NONE, false },
+            { ADVANCE, 0, 5, false, NONE, false }, { ADVANCE, 1, 3, true, 3, false },
+            { ADVANCE, 1, 8, true, 5, false } } },
+    { "a watermark never goes back",
+        { { ADD, 0, 0, false, NONE, false }, { ADVANCE, 0, 7, true, 7, false },
+            { ADVANCE, 0, 4, false, 7, false }, { ADD, 1, 0, false, 7, false },
+            { ADVANCE, 1, 2, false, 7, false }, { ADVANCE, 0, 9, false, 7, false },
+            { ADVANCE, 1, 8, true, 8, false } } },
+    { "an idle input does not count, and its waking does not pull back",
+        { { ADD, 0, 0, false, NONE, false }, { ADD, 1, 0, false, NONE, false },
+            { ADVANCE, 0, 5, false, NONE, false }, { IDLE, 1, 0, true, 5, false },
+            { IDLE, 1, 0, false, 5, false }, { ADVANCE, 0, 9, true, 9, false },
+            { ACTIVE, 1, 0, false, 9, false }, { ADVANCE, 0, 20, false, 9, false },
+            { ADVANCE, 1, 15, true, 15, false } } },
+    { "with every input idle the whole is idle, at what it had",
+        { { ADD, 0, 0, false, NONE, false }, { ADVANCE, 0, 5, true, 5, false },
+            { IDLE, 0, 0, true, 5, true }, { ACTIVE, 0, 0, true, 5, false },
+            { IDLE, 0, 0, true, 5, true }, { ADVANCE, 0, 6, true, 6, false } } },
+    { "a watermark wakes an idle input even if it says nothing new",
+        { { ADD, 0, 0, false, NONE, false }, { ADVANCE, 0, 5, true, 5, false },
+            { IDLE, 0, 0, true, 5, true }, { ADVANCE, 0, 5, true, 5, false } } },
+    { "a finished input does not count for ever",
+        { { ADD, 0, 0, false, NONE, false }, { ADD, 1, 0, false, NONE, false },
+            { ADVANCE, 1, 9, false, NONE, false }, { FINISH, 0, 0, true, 9, false },
+            { FINISH, 0, 0, false, 9, false }, { FINISH, 1, 0, true, 9, true },
+            { ADD, 2, 0, false, 9, false }, { ADVANCE, 2, 12, true, 12, false } } },
+    { "finished and idle leave the third in charge",
+        { { ADD, 0, 0, false, NONE, false }, { ADD, 1, 0, false, NONE, false },
+            { ADD, 2, 0, false, NONE, false }, { ADVANCE, 0, 5, false, NONE, false },
+            { ADVANCE, 1, 7, false, NONE, false }, { ADVANCE, 2, 9, true, 5, false },
+            { FINISH, 0, 0, true, 7, false }, { IDLE, 1, 0, true, 9, false } } },
+    { "a new input holds back but does not pull back",
+        { { ADD, 0, 0, false, NONE, false }, { ADVANCE, 0, 5, true, 5, false },
+            { ADD, 1, 0, false, 5, false }, { ADVANCE, 0, 8, false, 5, false },
+            { ADVANCE, 1, 6, true, 6, false } } },
+    { "the largest number is a watermark like others",
+        { { ADD, 0, 0, false, NONE, false }, { ADVANCE, 0, INT64_MAX, true, INT64_MAX, false },
+            { FINISH, 0, 0, true, INT64_MAX, true } } },
+};
+
+static bool take(struct watermarks *marks, const struct step *step)
 {
-    struct watermarks marks;
-    watermarks_init(&marks, 4);
-    watermarks_add(&marks);
-    watermarks_add(&marks);
-    assert_int_equal(marks.current, WATERMARK_NONE);
-    assert_false(watermarks_advance(&marks, 0, 5)); /* the other may still have the oldest record */
-    assert_int_equal(marks.current, WATERMARK_NONE);
-    assert_true(watermarks_advance(&marks, 1, 9));
-    assert_int_equal(marks.current, 5);
-    watermarks_release(&marks);
+    switch (step->op) {
+    case ADD:
+        assert_int_equal(watermarks_add(marks), step->input);
+        return false;
+    case ADVANCE:
+        return watermarks_advance(marks, step->input, step->watermark);
+    case IDLE:
+        return watermarks_idle(marks, step->input, true);
+    case ACTIVE:
+        return watermarks_idle(marks, step->input, false);
+    case FINISH:
+        return watermarks_finish(marks, step->input);
+    }
+    return false;
 }
 
-static void an_idle_input_does_not_count_and_wakes_up_behind(void **state)
+static void each_story_ends_as_told(void **state)
 {
-    struct watermarks marks;
-    watermarks_init(&marks, 4);
-    watermarks_add(&marks);
-    watermarks_add(&marks);
-    watermarks_advance(&marks, 0, 5);
-    assert_true(watermarks_advance(&marks, 1, 9));
-    assert_true(watermarks_idle(&marks, 0, true));
-    assert_int_equal(marks.current, 9);
-    assert_false(watermarks_idle(&marks, 0, true));
-    watermarks_idle(&marks, 0, false);
-    assert_int_equal(marks.current, 9); /* never back */
-    assert_false(watermarks_advance(&marks, 1, 20));
-    assert_true(watermarks_advance(&marks, 0, 12));
-    assert_int_equal(marks.current, 12);
-    watermarks_release(&marks);
-}
-
-static void all_idle_is_idle(void **state)
-{
-    struct watermarks marks;
-    watermarks_init(&marks, 4);
-    watermarks_add(&marks);
-    watermarks_add(&marks);
-    watermarks_idle(&marks, 0, true);
-    assert_false(marks.is_idle);
-    assert_true(watermarks_finish(&marks, 1));
-    assert_true(marks.is_idle);
-    assert_true(watermarks_advance(&marks, 0, 3)); /* an element wakes it up */
-    assert_false(marks.is_idle);
-    assert_int_equal(marks.current, 3);
-    watermarks_release(&marks);
-}
-
-static void a_finished_input_lets_go(void **state)
-{
-    struct watermarks marks;
-    watermarks_init(&marks, 4);
-    for (int i = 0; i < 3; i++)
-        watermarks_add(&marks);
-    watermarks_advance(&marks, 0, 5);
-    watermarks_advance(&marks, 1, 7);
-    watermarks_advance(&marks, 2, 9);
-    watermarks_idle(&marks, 1, true);
-    assert_true(watermarks_finish(&marks, 0));
-    assert_int_equal(marks.current, 9);
-    assert_false(watermarks_finish(&marks, 0));
-    watermarks_release(&marks);
-}
-
-/* Whatever happens: the result never goes back, and is never above an active input that has spoken
- * since it was active. */
-static void the_result_is_the_running_minimum(void **state)
-{
-    for (uint64_t seed = 1; seed <= 200; seed++) {
-        enum { INPUTS = 5 };
+    for (size_t s = 0; s < COUNT_OF(stories); s++) {
         struct watermarks marks;
-        uint64_t random = seed;
-        int64_t before = WATERMARK_NONE;
-        watermarks_init(&marks, INPUTS);
-        for (int i = 0; i < INPUTS; i++)
-            watermarks_add(&marks);
-        for (int step = 0; step < 100; step++) {
-            random = random * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407);
-            uint32_t input = (uint32_t)(random >> 33) % INPUTS;
-            uint32_t what = (uint32_t)(random >> 40) % 10;
-            if (what < 7)
-                watermarks_advance(&marks, input, step * 3 + (int64_t)((random >> 50) % 20));
-            else if (what < 9)
-                watermarks_idle(&marks, input, what == 7);
-            else if (step > 60)
-                watermarks_finish(&marks, input);
-            int64_t least = INT64_MAX;
-            bool is_any = false;
-            for (int i = 0; i < INPUTS; i++) {
-                if (marks.inputs[i].is_idle || marks.inputs[i].is_finished)
-                    continue;
-                is_any = true;
-                least = marks.inputs[i].watermark < least ? marks.inputs[i].watermark : least;
-            }
-            assert_int_equal(marks.is_idle, !is_any);
-            assert_true(marks.current >= before);
-            assert_int_equal(marks.current, is_any && least > before ? least : before);
-            before = marks.current;
+        watermarks_init(&marks, 8);
+        bool has_begun = false;
+        for (size_t i = 0; i < STEPS_MAX; i++) {
+            const struct step *step = &stories[s].steps[i];
+            if (has_begun && step->op == ADD && step->input == 0)
+                break; /* zeros: the story is over */
+            has_begun = true;
+            bool has_changed = take(&marks, step);
+            if (has_changed != step->has_changed || marks.current != step->current ||
+                marks.is_idle != step->is_idle)
+                fail_msg("'%s', step %zu: changed %d, watermark %lld, idle %d", stories[s].what,
+                    i + 1, has_changed, (long long)marks.current, marks.is_idle);
         }
         watermarks_release(&marks);
     }
 }
 
+/* -- against the definition ----------------------------------------------------------------------- */
+
+#define INPUTS 5
+
+struct model {
+    struct watermark_input inputs[INPUTS];
+    uint32_t count;
+    int64_t current;
+    bool is_idle;
+};
+
+static void settle(struct model *model)
+{
+    int64_t smallest = INT64_MAX;
+    model->is_idle = true;
+    for (uint32_t i = 0; i < model->count; i++) {
+        const struct watermark_input *input = &model->inputs[i];
+        if (input->is_idle || input->is_finished)
+            continue;
+        model->is_idle = false;
+        smallest = input->watermark < smallest ? input->watermark : smallest;
+    }
+    if (!model->is_idle && smallest > model->current)
+        model->current = smallest;
+}
+
+static void apply(struct model *model, const struct step *step)
+{
+    struct watermark_input *input = &model->inputs[step->input];
+    if (step->op == ADD)
+        model->inputs[model->count++] = (struct watermark_input){ .watermark = NONE };
+    if (step->op == ADVANCE && step->watermark > input->watermark)
+        input->watermark = step->watermark;
+    if (step->op == ADVANCE || step->op == ACTIVE)
+        input->is_idle = false;
+    if (step->op == IDLE)
+        input->is_idle = true;
+    if (step->op == FINISH)
+        input->is_finished = true;
+    settle(model);
+}
+
+static void it_is_the_smallest_of_the_active_that_never_goes_back(void **state)
+{
+    for (uint64_t seed = 1; seed <= 300; seed++) {
+        struct random random = { .state = seed };
+        struct watermarks marks;
+        struct model model = { .current = NONE };
+        watermarks_init(&marks, INPUTS);
+        for (int i = 0; i < 200; i++) {
+            bool may_add = model.count < INPUTS && random_one_in(&random, 10);
+            struct step step = { .op = may_add || model.count == 0
+                                           ? ADD
+                                           : (enum op)(1 + random_below(&random, 3)),
+                .watermark = random_below(&random, 50) };
+            if (model.count > 0 && !may_add && random_one_in(&random, 40))
+                step.op = FINISH;
+            step.input = step.op == ADD ? model.count : random_below(&random, model.count);
+            int64_t before = marks.current;
+            take(&marks, &step);
+            apply(&model, &step);
+            assert_true(marks.current >= before);
+            assert_int_equal(marks.current, model.current);
+            assert_int_equal(marks.is_idle, model.is_idle);
+        }
+        watermarks_release(&marks);
+    }
+}
+
+static void overfill(void *arg)
+{
+    struct watermarks marks;
+    watermarks_init(&marks, 1);
+    watermarks_add(&marks);
+    watermarks_add(&marks);
+}
+
+static void there_is_a_maximum_of_inputs(void **state)
+{
+    expect_abort(overfill, NULL);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(no_input_has_spoken),
-        cmocka_unit_test(an_idle_input_does_not_count_and_wakes_up_behind),
-        cmocka_unit_test(all_idle_is_idle),
-        cmocka_unit_test(a_finished_input_lets_go),
-        cmocka_unit_test(the_result_is_the_running_minimum),
+        cmocka_unit_test(each_story_ends_as_told),
+        cmocka_unit_test(it_is_the_smallest_of_the_active_that_never_goes_back),
+        cmocka_unit_test(there_is_a_maximum_of_inputs),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
