@@ -10,7 +10,7 @@
 #include "base/os.h"
 
 #define BACKEND_SIZE_MIN (UINT64_C(2) << 20)
-#define BACKEND_SIZE_MAX (UINT64_C(256) << 20)
+#define BACKEND_SIZE_MAX (UINT64_C(16) << 30)
 #define CHANNELS_MAX     1000000u
 
 /* The channels of one edge: producer p to consumer c at [p * consumers + c]; FORWARD: [p]. */
@@ -49,13 +49,13 @@ static uint32_t backend_count(const struct plan *plan)
 
 uint64_t taskmanager_cache_size(const struct taskmanager *taskmanager)
 {
-    return quarter(taskmanager);
+    return quarter(taskmanager) / 2;
 }
 
 uint64_t taskmanager_backend_size(const struct taskmanager *taskmanager)
 {
     uint32_t count = backend_count(taskmanager->options.plan);
-    uint64_t size = quarter(taskmanager) / (count == 0 ? 1 : count);
+    uint64_t size = quarter(taskmanager) * 3 / 2 / (count == 0 ? 1 : count);
     if (size < BACKEND_SIZE_MIN)
         return BACKEND_SIZE_MIN;
     return size > BACKEND_SIZE_MAX ? BACKEND_SIZE_MAX : size;
