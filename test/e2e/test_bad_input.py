@@ -476,7 +476,7 @@ class FullDisk(ProgramTest):
 
     def test_a_disk_that_stays_full_ends_the_job_when_it_may_not_restart_and_nothing_is_lost(self):
         disk = self.disk()
-        running = self.start("steady", *self.on(disk, "--restart", "none"))
+        running = self.start("steady", *self.on(disk, "--restart", "none", "--stop-timeout", "15s"))
         running.wait_for(" completed in")
         self.fill(disk)
         running.wait_for("free space on that disk")

@@ -591,7 +591,7 @@ static weir_error *open_subtask(struct engine *engine, struct weir_ctx *ctx, str
     ctx->item_count = restore.item_count;
     ctx->files = restore.staged;
     ctx->file_count = restore.staged_count;
-    return engine->sink.sink_class->open(ctx, engine->sink.options, ctx->instance);
+    return engine->sink.sink_class->open(ctx, &engine->options->sink, ctx->instance);
 }
 
 static weir_error *start(struct engine *engine)
@@ -622,7 +622,7 @@ static weir_error *start(struct engine *engine)
             engine->epochs = engine->next[unit] + 2;
     }
     engine->sink = weir_kafka_sink_with(&options->sink);
-    WEIR_TRY(engine->sink.sink_class->validate(engine->sink.options));
+    WEIR_TRY(engine->sink.sink_class->validate(&options->sink));
     for (uint32_t i = 0; i < options->parallelism; i++) {
         engine->ctxs[i] = (struct weir_ctx){ .engine = engine, .subtask = i };
         WEIR_TRY(open_subtask(engine, &engine->ctxs[i], arena));
