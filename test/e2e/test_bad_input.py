@@ -81,8 +81,8 @@ class WrongGraph(ProgramTest):
             result = program.run("bad_graph", verb, "--checkpoints", self.checkpoints)
             self.assert_refused(
                 result, EXIT["plan"], "the job has 3 mistakes", "'second' takes 'other'",
-                "'twice' gives 'tick'", "'nameless' has state, so it needs a uid", "have the same uid 'twice'",
-                "weir_uid")
+                "'twice' gives 'tick'", "'nameless' has state, so it needs a uid",
+                "have the same uid 'twice'", "weir_uid")
             self.assertFalse(self.checkpoints.exists())
 
 
@@ -327,7 +327,8 @@ class CheckpointDirectory(ProgramTest):
         program.check_profiles(self.directory / "in", self.output, "--id-fanout-limit", "8")
 
 
-DAMAGES = (lambda path: program.replace(path, path.read_bytes()[:-1]), lambda path: program.replace(path, b""),
+DAMAGES = (lambda path: program.replace(path, path.read_bytes()[:-1]),
+           lambda path: program.replace(path, b""),
            lambda path: program.flip_byte(path, 0), lambda path: program.flip_byte(path, -1))
 
 
