@@ -217,11 +217,33 @@ class Terminal(ProgramTest):
             self.assertRegex(line, LOG_LINE)
         self.assertNotRegex(said, r"[\r\x1b]")
 
+    def test_a_job_lives_on_when_nobody_reads_its_log_any_more(self):
+        reader, writer = os.pipe()
+        process = broker.spawn(program.argv_of(*self.argv(300)), stdin=subprocess.DEVNULL, stderr=writer)
+        os.close(writer)
+        os.read(reader, 1)
+        os.close(reader)
+        self.assertEqual(process.wait(program.LIMIT_S), 0)
+        program.check_steady(self.output, 300)
+
+    def test_a_job_that_prints_ends_when_nobody_reads_it(self):
+        words = self.directory / "words.txt"
+        words.write_text("word\n" * 200_000)
+        with open(self.directory / "log", "w+b") as log:
+            process = broker.spawn(program.argv_of("wordcount", "--input", words), stdin=subprocess.DEVNULL,
+                                   stdout=subprocess.PIPE, stderr=log)
+            process.stdout.readline()
+            process.stdout.close()
+            status = process.wait(program.LIMIT_S)
+            log.seek(0)
+            result = program.Result("wordcount", status, "", log.read().decode())
+        self.assert_refused(result, program.EXIT["connector"], "standard output", "nobody reads it")
+
     def test_log_lines_can_be_json(self):
         result = program.run("steady", "--count", "100", "--output", self.output, "--log-format", "json")
         self.assert_well(result)
         for line in result.err.splitlines():
-            self.assertLessEqual({"level", "message"}, set(json.loads(line)) | {"level", "message"})
+            self.assertEqual(set(json.loads(line)), {"time", "level", "component", "message"})
 
 
 if __name__ == "__main__":
