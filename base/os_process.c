@@ -17,6 +17,9 @@ weir_error *os_stdout_write(const void *bytes, size_t size)
         ssize_t count = write(STDOUT_FILENO, (const char *)bytes + done, size - done);
         if (count >= 0)
             done += (size_t)count;
+        else if (errno == EPIPE) /* not WEIR_E_IO: to try again would not bring the reader back */
+            return weir_errorf(WEIR_E_CONNECTOR,
+                "cannot write to standard output: nobody reads it any more");
         else if (errno != EINTR)
             return weir_errorf(WEIR_E_IO, "cannot write to standard output: %s",
                 strerrordesc_np(errno));

@@ -21,7 +21,7 @@ static _Atomic uint32_t seen;
 static _Atomic int64_t counted_ns; /* when the last one was counted */
 static _Atomic int last_signal;
 static _Atomic int wake_fd = -1;
-static struct sigaction old_int, old_term, old_alarm, old_size;
+static struct sigaction old_int, old_term, old_alarm, old_size, old_pipe;
 
 /* timeout(1) and others signal the process and its group: the same blow, felt twice. */
 static bool is_same_blow(void)
@@ -78,6 +78,7 @@ void os_signals_watch(struct waker *waker)
     handle(SIGTERM, on_signal, &old_term);
     handle(SIGALRM, on_alarm, &old_alarm);
     handle(SIGXFSZ, SIG_IGN, &old_size);
+    handle(SIGPIPE, SIG_IGN, &old_pipe);
 }
 
 void os_signals_unwatch(void)
@@ -93,6 +94,7 @@ void os_signals_restore(void)
     alarm(0);
     ASSERT(sigaction(SIGALRM, &old_alarm, NULL) == 0);
     ASSERT(sigaction(SIGXFSZ, &old_size, NULL) == 0);
+    ASSERT(sigaction(SIGPIPE, &old_pipe, NULL) == 0);
 }
 
 uint32_t os_signals_seen(void)

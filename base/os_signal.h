@@ -6,7 +6,8 @@
  * with that status a second later by itself. A third one ends it in the handler. Two within 50 ms are
  * one: who signals a process and its group means it once.
  *
- * A file over the limit of its size (ulimit -f) is not a signal any more either, but the error of the write.
+ * A file over the limit of its size (ulimit -f) and a pipe that nobody reads are no signals any more either,
+ * but errors of the write: a job must not die because the program that kept its log did.
  *
  * Prefixes: os_
  * Thread: control for watch; any for the rest. One watcher a process. */

@@ -375,6 +375,12 @@ static weir_error *judge(struct work *work, struct transaction *it)
     case TOKEN_GO_ON:
         break;
     }
+    if (token.exists && token.instance != publisher->instance)
+        log_warn("kafka",
+            "topic '%s' has output of an earlier life of this job, which this one does not go on "
+            "from: it is written again. If that is not wanted, start with the --checkpoints of "
+            "then",
+            publisher->topic);
     if (!token.exists || token.instance != publisher->instance ||
         token.attempt == publisher->attempt)
         return NULL;

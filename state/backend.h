@@ -112,6 +112,7 @@ struct backend_class {
      * expiry themselves. May be NULL. */
     void (*expire)(struct backend *backend, const struct backend_expiry *expiry);
 
+    /* An error of these two that is retriable says: not before the backend is opened again. */
     weir_error *(*snapshot)(struct backend *backend, uint64_t checkpoint,
         struct backend_snapshot **snapshot);
     /* Stores what is new, fsynced, directory too; files in `arena`. */

@@ -268,8 +268,9 @@ weir_error *cache_snapshot_write(struct backend_snapshot *snapshot, struct arena
     }
     note_outcome(cache, error);
     pthread_mutex_unlock(&cache->lock);
-    if (error != NULL)
-        return weir_error_wrap(error, "cannot write a snapshot of keyed state");
+    if (error != NULL) /* only a store that is opened anew is sure to take writes again */
+        return weir_error_retriable(
+            weir_error_wrap(error, "cannot write a snapshot of keyed state"));
     return cache->verbs->snapshot_write(flight->inner, arena, files, file_count);
 }
 

@@ -44,7 +44,7 @@ weir_error *rocks_snapshot(struct backend *backend, uint64_t checkpoint,
     weir_error *error = rocks_error(message, "freeze the state in", rocks->database);
     if (error != NULL) {
         mem_free(directory);
-        return error;
+        return weir_error_retriable(error); /* RocksDB takes no writes after a flush that failed */
     }
     struct rocks_frozen *frozen = mem_alloc(sizeof(*frozen));
     *frozen = (struct rocks_frozen){ .rocks = rocks, .directory = directory };

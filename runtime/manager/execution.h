@@ -33,8 +33,9 @@
 #include "runtime/manager/restart.h"
 #include <weir/error.h>
 
-/* A new broker needs some seconds before it can do transactions. */
-#define EXECUTION_PATIENCE_MS 15000
+/* A new broker needs some seconds before it can do transactions; a call to one that is not there takes
+ * ten to fail (connectors/kafka_client.h). */
+#define EXECUTION_PATIENCE_MS 10000
 
 enum execution_state {
     EXECUTION_CREATED,

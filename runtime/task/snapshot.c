@@ -6,9 +6,12 @@
  *   goes on with records                         host->acked(snapshot)
  *
  * A failure declines the checkpoint and nothing else: the task goes on, the coordinator tries again.
- * One failure is worse: when a sink's own file cannot be synced (weir_sync_add), nobody knows what it
- * holds, and the next sync would say that all is well. The task fails then, and the file is written
- * anew from the last checkpoint. */
+ * Two failures are worse, and fail the task, so that it starts again from the last checkpoint:
+ *
+ *   a sink's own file cannot be synced (weir_sync_add): nobody knows what it holds, and the next sync
+ *   would say that all is well;
+ *   a store says that its error is retriable (state/backend.h): it will take no writes until it is
+ *   opened anew, RocksDB after a full disk, say, and every later checkpoint would fail, too. */
 #include "runtime/task/task_private.h"
 
 #include "base/assert.h"
@@ -119,6 +122,11 @@ static void write_all(void *arg)
         host->acked(host->arg, snapshot);
         return;
     }
+    if (weir_error_is_retriable(error)) {
+        host->failed(host->arg, number, error);
+        subtask_snapshot_free(snapshot);
+        return;
+    }
     host->declined(host->arg, snapshot->checkpoint, number, error);
     subtask_snapshot_free(snapshot);
 }
@@ -140,6 +148,10 @@ static weir_error *take_snapshot(struct task *task, uint64_t checkpoint)
     weir_error *error = chain_snapshot(&task->chain, checkpoint, snapshot, parts);
     if (error != NULL) {
         mem_free(parts);
+        if (weir_error_is_retriable(error)) {
+            subtask_snapshot_free(snapshot);
+            return error;
+        }
         decline(task, snapshot, error);
         return NULL;
     }

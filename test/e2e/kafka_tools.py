@@ -217,6 +217,15 @@ class Tail(_Running):
         self.path = path
         pathlib.Path(path).unlink(missing_ok=True)
         super().__init__(argv)
+        self._wait_until_it_listens()
+
+    def _wait_until_it_listens(self, timeout_s=60):
+        """It makes its file after it began to catch signals: from then on stop() is heard."""
+        deadline = time.monotonic() + timeout_s
+        while not os.path.exists(self.path) and self.process.poll() is None:
+            if time.monotonic() > deadline:
+                raise ToolError(self.name, "nothing", "did not start")
+            time.sleep(0.002)
 
     def records(self):
         """What it wrote so far."""

@@ -28,6 +28,7 @@ HERE = pathlib.Path(__file__).resolve().parent
 ROOT = pathlib.Path(os.environ.get("WEIR_ROOT", HERE.parents[1]))
 BUILD = broker.BUILD
 BIN = pathlib.Path(os.environ.get("WEIR_BIN", BUILD / "bin"))
+FAULT_BIN = BUILD / "faults" / "bin"  # programs that WEIR_FAULT can kill at a named point
 LIMIT_S = 60
 EXIT = {"usage": 2, "plan": 3, "data": 10, "io": 11, "disk-full": 12, "corrupt": 13, "state": 14,
         "connector": 15, "timeout": 16, "limit": 18}
@@ -38,13 +39,14 @@ Result = collections.namedtuple("Result", "program status out err")
 # ---------------------------------------------------------------- programs
 
 
-def path_of(name):
+def path_of(name, directory=None):
     """A program of the build: userprofile, or one of jobs/."""
-    if (HERE / "jobs" / f"{name}.c").exists():
+    if directory is None and (HERE / "jobs" / f"{name}.c").exists():
         return _job(name)
-    if not (BIN / name).exists():
-        raise AssertionError(f"{BIN / name} is missing: run make")
-    return BIN / name
+    path = (directory or BIN) / name
+    if not path.exists():
+        raise AssertionError(f"{path} is missing: run make, or make faults")
+    return path
 
 
 def _job(name):
@@ -73,8 +75,8 @@ def compile_job(source, binary, library):
     temporary.rename(binary)
 
 
-def argv_of(program, *arguments):
-    return [os.fspath(path_of(program)), *(str(part) for part in arguments)]
+def argv_of(program, *arguments, directory=None):
+    return [os.fspath(path_of(program, directory)), *(str(part) for part in arguments)]
 
 
 def run(program, *arguments, limit_s=LIMIT_S, before=(), **options):
@@ -99,11 +101,14 @@ def _text(file):
 class Running:
     """A program that was started; its stdout and stderr go to `log`."""
 
-    def __init__(self, log, program, *arguments, before=(), **options):
+    def __init__(self, log, program, *arguments, fault=None, **options):
+        """`fault`: what WEIR_FAULT says to the build that has named points (base/fault.h)."""
         self.program, self.log = program, log
+        if fault is not None:
+            options["env"] = {**os.environ, "WEIR_FAULT": fault}
+        argv = argv_of(program, *arguments, directory=FAULT_BIN if fault is not None else None)
         with open(log, "wb") as out:
-            self.process = broker.spawn([*before, *argv_of(program, *arguments)], stdin=subprocess.DEVNULL,
-                                        stdout=out, stderr=out, **options)
+            self.process = broker.spawn(argv, stdin=subprocess.DEVNULL, stdout=out, stderr=out, **options)
 
     def said(self):
         return self.log.read_text(errors="backslashreplace")
@@ -176,6 +181,27 @@ def replace(path, data):
     """Writes the file anew, as a file of its own."""
     path.unlink(missing_ok=True)
     path.write_bytes(data)
+
+
+def copy(source, target):
+    """A directory, whole; hard links become files of their own."""
+    shutil.rmtree(target, ignore_errors=True)
+    shutil.copytree(source, target)
+    return target
+
+
+# ---------------------------------------------------------------- checkpoints
+
+
+def checkpoints_of(job):
+    """Complete ones in the checkpoint directory of a job, newest first."""
+    return sorted((int(path.parent.name[4:]) for path in job.glob("chk-*/_metadata")), reverse=True)
+
+
+def files_of(job, checkpoint):
+    """The stored files that a checkpoint names, as paths in the directory."""
+    metadata = (job / f"chk-{checkpoint}" / "_metadata").read_bytes()
+    return {f"shared/{path.name}" for path in (job / "shared").iterdir() if path.name.encode() in metadata}
 
 
 # ---------------------------------------------------------------- judging
@@ -274,10 +300,3 @@ class ProgramTest(unittest.TestCase):
         """It ended with 0; returns what it said."""
         self.assert_ended(result, 0)
         return result.err
-
-
-def copy(source, target):
-    """A directory, whole; hard links become files of their own."""
-    shutil.rmtree(target, ignore_errors=True)
-    shutil.copytree(source, target)
-    return target

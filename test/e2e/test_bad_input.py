@@ -1,9 +1,9 @@
-"""Everything that a person or a disk can get wrong, without Kafka: a clear message, never a crash, hang or loss.
+"""What a person or a disk can get wrong, without Kafka: a clear message, never a crash, a hang or a loss.
 
-What   Wrong options, input files, checkpoint directories, damaged checkpoints, full disks, wrong graphs, floods
-       of bad records. Each program run has a bounded time and has to end by itself, with the exit status
-       of weir/error.h and one sentence that names the thing and the fix. Where there was something to lose, the
-       correct command is run afterwards and its result has to be exact.
+What   Wrong options, input files, checkpoint directories, damaged checkpoints, full disks, wrong graphs,
+       floods of bad records. Each program run has a bounded time and has to end by itself, with the exit
+       status of weir/error.h and one sentence that names the thing and the fix. Where there was something to
+       lose, the correct command is run afterwards and its result has to be exact.
 How    userprofile in file mode, judged by the oracle, and the small jobs in jobs/. What needs Kafka is in
        test_bad_input_kafka.py.
 """
@@ -66,7 +66,8 @@ class WrongOptions(ProgramTest):
     def test_metrics_that_cannot_be_written_are_told_before_the_job_runs(self):
         pipe = self.directory / "pipe"
         os.mkfifo(pipe)
-        for path, *words in ((self.directory / "missing" / "metrics.json", "there is no directory", "make it"),
+        missing = self.directory / "missing" / "metrics.json"
+        for path, *words in ((missing, "there is no directory", "make it"),
                              (self.directory, "is there and no file", "name another"),
                              (pipe, "is there and no file", "name another")):
             result = program.run("steady", "--output", self.output, "--metrics-json", path)
@@ -79,8 +80,9 @@ class WrongGraph(ProgramTest):
         for verb in ("run", "explain"):
             result = program.run("bad_graph", verb, "--checkpoints", self.checkpoints)
             self.assert_refused(
-                result, EXIT["plan"], "the job has 3 mistakes", "'second' takes 'other'", "'twice' gives 'tick'",
-                "'nameless' has state, so it needs a uid", "have the same uid 'twice'", "weir_uid")
+                result, EXIT["plan"], "the job has 3 mistakes", "'second' takes 'other'",
+                "'twice' gives 'tick'", "'nameless' has state, so it needs a uid",
+                "have the same uid 'twice'", "weir_uid")
             self.assertFalse(self.checkpoints.exists())
 
 
@@ -89,17 +91,16 @@ class WrongInput(ProgramTest):
 
     def setUp(self):
         super().setUp()
-        self.history = self.directory / "in"
+        self.history, self.metrics = self.directory / "in", self.directory / "metrics.json"
         program.generate_events(self.history, 2000)
 
     def profile(self, *options):
         return program.run("userprofile", "run", "--history", self.history, "--output", self.output,
-                           "--checkpoints", self.checkpoints, "--metrics-json", self.directory / "metrics.json",
-                           *options)
+                           "--checkpoints", self.checkpoints, "--metrics-json", self.metrics, *options)
 
     def assert_exact(self, *options):
         self.assert_well(self.profile(*options))
-        program.check_profiles(self.history, self.output, *options, metrics=self.directory / "metrics.json")
+        program.check_profiles(self.history, self.output, *options, metrics=self.metrics)
 
     def test_a_directory_that_is_missing_is_named(self):
         self.history = self.directory / "nowhere"
@@ -132,8 +133,8 @@ class WrongInput(ProgramTest):
     def test_a_record_over_one_mebibyte_is_a_dead_letter_and_the_job_goes_on(self):
         event = b'{"event_id":"%s","ts":1700000000000,"ids":{"user":"big"},"type":"t","x":"%s"}'
         rest = (1 << 20) - len(event % (b"", b"")) - 1
-        lines = [event % (b"a", b"x" * rest), event % (b"b", b"x" * (rest + 1)), event % (b"c", b"x" * (5 << 20)),
-                 event % (b"d", b"")]
+        lines = [event % (b"a", b"x" * rest), event % (b"b", b"x" * (rest + 1)),
+                 event % (b"c", b"x" * (5 << 20)), event % (b"d", b"")]
         self.assertEqual([len(line) - (1 << 20) for line in lines[:2]], [0, 1])
         (self.history / "big.ndjson").write_bytes(b"\n".join(lines) + b"\n")
         self.assert_exact("--dedupe-ttl", "10000d")
@@ -229,7 +230,8 @@ class WrongLines(ProgramTest):
 
     def test_a_bad_record_without_a_place_for_it_fails_the_job_and_is_named(self):
         self.input.write_text("1,one\nx,y\n")
-        self.assert_refused(self.lines("--no-letters"), EXIT["data"], "file 'words.csv', byte 6", "weir_dead_letters")
+        self.assert_refused(self.lines("--no-letters"), EXIT["data"], "file 'words.csv', byte 6",
+                            "weir_dead_letters")
 
 
 class CheckpointDirectory(ProgramTest):
@@ -304,8 +306,8 @@ class CheckpointDirectory(ProgramTest):
                                self.directory / "mixed", "--checkpoints", self.checkpoints], timeout=60,
                               stderr=subprocess.PIPE, text=True, check=False)
         result = program.Result("steady", done.returncode, "", done.stderr)
-        self.assert_refused(result, EXIT["state"], "'steady' does not fit", "'count' has state in the checkpoint",
-                            "is not in the job any more", "'ticks'")
+        self.assert_refused(result, EXIT["state"], "'steady' does not fit",
+                            "'count' has state in the checkpoint", "is not in the job any more", "'ticks'")
 
     def test_fresh_is_refused_while_there_is_a_checkpoint(self):
         self.assert_well(self.steady("--fresh"))
@@ -325,6 +327,11 @@ class CheckpointDirectory(ProgramTest):
         program.check_profiles(self.directory / "in", self.output, "--id-fanout-limit", "8")
 
 
+DAMAGES = (lambda path: program.replace(path, path.read_bytes()[:-1]),
+           lambda path: program.replace(path, b""),
+           lambda path: program.flip_byte(path, 0), lambda path: program.flip_byte(path, -1))
+
+
 class DamagedCheckpoint(ProgramTest):
     """One byte, in each file of a checkpoint in turn. `self.whole` is a job killed after some checkpoints."""
 
@@ -341,24 +348,15 @@ class DamagedCheckpoint(ProgramTest):
             running.wait_for(" completed in", count=4)
         finally:
             running.end(signal.SIGKILL)
-        cls.newest, cls.previous = cls.numbers(cls.whole)[:2]
+        cls.job = cls.whole / "checkpoints" / "steady"
+        cls.newest, cls.previous, *_ = numbers = program.checkpoints_of(cls.job)
+        own, *older = [program.files_of(cls.job, number) for number in numbers]
+        cls.own, cls.shared = sorted(own.difference(*older)), sorted(own.intersection(*older))
 
     @classmethod
     def argv(cls, place):
         return ("--count", cls.COUNT, "--output", place / "out", "--checkpoints", place / "checkpoints",
                 "--checkpoint-interval", "100ms")
-
-    @staticmethod
-    def numbers(place):
-        """Complete checkpoints, newest first."""
-        found = (place / "checkpoints" / "steady").glob("chk-*/_metadata")
-        return sorted((int(path.parent.name[4:]) for path in found), reverse=True)
-
-    def files_of(self, number):
-        """The stored files that the checkpoint names."""
-        job = self.whole / "checkpoints" / "steady"
-        metadata = (job / f"chk-{number}" / "_metadata").read_bytes()
-        return {f"shared/{path.name}" for path in (job / "shared").iterdir() if path.name.encode() in metadata}
 
     def copy(self):
         place = program.copy(self.whole, self.directory / "damaged")
@@ -368,7 +366,7 @@ class DamagedCheckpoint(ProgramTest):
         return program.run("steady", *self.argv(place))
 
     def assert_falls_back(self, place, name):
-        """Loudly, and if output behind the older checkpoint is out already, not before that was moved away."""
+        """Loudly, and if output behind the older checkpoint is out already, only when that was moved away."""
         said = ""
         for _ in range(10):
             result = self.resume(place)
@@ -389,46 +387,38 @@ class DamagedCheckpoint(ProgramTest):
         program.check_steady(place / "out", self.COUNT)
 
     def test_each_file_that_only_the_newest_has_makes_the_job_fall_back_loudly(self):
-        own = sorted(self.files_of(self.newest) - self.files_of(self.previous))
-        self.assertGreaterEqual(len(own), 2)
-        for name in [f"chk-{self.newest}/_metadata", *own]:
+        self.assertGreaterEqual(len(self.own), 2)
+        for name in [f"chk-{self.newest}/_metadata", *self.own]:
             with self.subTest(name):
                 place, job = self.copy()
                 program.flip_byte(job / name)
                 self.assert_falls_back(place, name)
 
     def test_every_way_to_damage_a_file_is_found(self):
-        def cut(path):
-            program.replace(path, path.read_bytes()[:-1])
-
-        own = sorted(self.files_of(self.newest) - self.files_of(self.previous))[0]
-        metadata = f"chk-{self.newest}/_metadata"
-        damages = [(own, os.unlink), (own, cut), (own, lambda path: program.replace(path, b"")),
-                   (own, lambda path: program.flip_byte(path, 0)), (own, lambda path: program.flip_byte(path, -1)),
-                   (metadata, cut), (metadata, lambda path: program.replace(path, b"")),
-                   (metadata, lambda path: program.flip_byte(path, 0)),
-                   (metadata, lambda path: program.flip_byte(path, -1))]
-        for name, damage in damages:
+        own, metadata = self.own[0], f"chk-{self.newest}/_metadata"
+        pairs = [(name, damage) for name in (own, metadata) for damage in DAMAGES]
+        for name, damage in [(own, os.unlink), *pairs]:
             with self.subTest(name):
                 place, job = self.copy()
                 damage(job / name)
                 self.assert_falls_back(place, name)
 
     def test_a_file_that_all_checkpoints_share_stops_the_job_and_is_named(self):
-        shared = sorted(self.files_of(self.newest) & self.files_of(self.previous))
-        for name in shared[:1] or [f"chk-{number}/_metadata" for number in (self.newest, self.previous)]:
-            place, job = self.copy()
-            before = (job / name).read_bytes()
-            program.flip_byte(job / name)
-            if not shared:
-                program.flip_byte(job / f"chk-{self.newest}" / "_metadata")
-            result = self.resume(place)
-            self.assert_refused(result, EXIT["corrupt"], "are broken", name, "restore the directory from a copy")
-            program.replace(job / name, before)
+        self.assertGreaterEqual(len(self.shared), 1)
+        for name in self.shared:
+            with self.subTest(name):
+                place, job = self.copy()
+                program.flip_byte(job / name)
+                result = self.resume(place)
+                self.assert_refused(result, EXIT["corrupt"], "are broken", name,
+                                    "restore the directory from a copy")
+                program.flip_byte(job / name)
+                self.assertIn(f"resumed from checkpoint {self.newest} ", self.assert_well(self.resume(place)))
+                program.check_steady(place / "out", self.COUNT)
 
     def test_when_all_are_broken_nothing_is_thrown_away(self):
         place, job = self.copy()
-        names = [job / f"chk-{number}" / "_metadata" for number in self.numbers(place)]
+        names = [job / f"chk-{number}" / "_metadata" for number in program.checkpoints_of(job)]
         before = [name.read_bytes() for name in names]
         for name in names:
             program.flip_byte(name)

@@ -1,8 +1,9 @@
-"""What a person sees first is true: the README's example and commands, --help, explain, metrics, the progress line.
+"""What a person sees first is true: the README's example and commands, --help, explain, metrics, progress.
 
 What   The word count in README.md is the one that is compiled, and at most forty lines. Every command of the
        READMEs that starts a program is accepted by it (explain in the place of run, so that nothing
-       has to be there). Output for programs is well-formed; a terminal gets a progress line, a file plain lines.
+       has to be there). Output for programs is well-formed; a terminal gets a progress line, a file plain
+       lines.
 How    Programs run as a person would run them, the terminal is a pseudo-terminal.
 """
 
@@ -23,6 +24,9 @@ import program  # noqa: E402
 from program import ProgramTest, ROOT  # noqa: E402
 
 EXAMPLE_LINES_MAX = 40
+TASK_MEMBERS = {"task", "subtask", "parallelism", "records_in", "records_out", "busy_ms", "idle_ms",
+                "backpressured_ms", "state_bytes"}
+CHECKPOINT_MEMBERS = {"completed", "failed", "last", "duration_ms", "last_bytes"}
 LOG_LINE = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z (DEBUG|INFO|WARN|ERROR) +[\w-]+: \S")
 PROGRESS = re.compile(r"RUNNING +in ([\d,]+)/s +out ([\d,]+)/s +lag ([\d,]+) +checkpoint (\d+) in \d+ ms"
                       r" +back-pressure (\d+) % at '([^']*)' \(1/1\)")
@@ -69,7 +73,8 @@ class Readme(ProgramTest):
         self.assert_well(result)
         counts = [json.loads(line) for line in result.out.splitlines()]
         self.assertEqual(len(counts), 6)
-        self.assertEqual({count["text"]: count["count"] for count in counts}, {"to": 2, "be": 2, "or": 1, "not": 1})
+        self.assertEqual({count["text"]: count["count"] for count in counts},
+                         {"to": 2, "be": 2, "or": 1, "not": 1})
 
 
 class Help(ProgramTest):
@@ -119,7 +124,8 @@ class Explain(ProgramTest):
             self.assertEqual({op["uid"] for op in operators if op["kind"] == "sink"}, sinks)
             self.assertEqual({vertex["parallelism"] for vertex in plan["vertices"]},
                              {3 if options is self.KAFKA else 1})
-            self.assertLessEqual({edge["to"] for edge in plan["edges"]}, {vertex["id"] for vertex in plan["vertices"]})
+            self.assertLessEqual({edge["to"] for edge in plan["edges"]},
+                                 {vertex["id"] for vertex in plan["vertices"]})
 
     def test_the_dot_is_one_graph(self):
         said = self.explain("dot", *self.FILES)
@@ -136,7 +142,8 @@ class Metrics(ProgramTest):
 
     def metrics(self, *options, status=0):
         path = self.directory / "metrics.json"
-        result = program.run("steady", "--count", self.COUNT, "--output", self.output, "--metrics-json", path, *options)
+        result = program.run("steady", "--count", self.COUNT, "--output", self.output, "--metrics-json", path,
+                             *options)
         self.assert_ended(result, status)
         return json.loads(path.read_text())
 
@@ -149,10 +156,9 @@ class Metrics(ProgramTest):
         self.assertEqual(metrics["counters"]["ticks"]["records_in"], self.COUNT)
         self.assertNotIn("error", metrics)
         for task in metrics["tasks"]:
-            self.assertEqual(set(task), {"task", "subtask", "parallelism", "records_in", "records_out", "busy_ms",
-                                         "idle_ms", "backpressured_ms", "state_bytes"})
+            self.assertEqual(set(task), TASK_MEMBERS)
         self.assertEqual(sum(task["subtask"] for task in metrics["tasks"]), len(metrics["tasks"]) / 2)
-        self.assertEqual(set(metrics["checkpoints"]), {"completed", "failed", "last", "duration_ms", "last_bytes"})
+        self.assertEqual(set(metrics["checkpoints"]), CHECKPOINT_MEMBERS)
         self.assertEqual(set(metrics["checkpoints"]["duration_ms"]), {"p50", "p99", "max"})
         for name in ("elapsed_ms", "peak_rss_bytes", "cpu_seconds"):
             self.assertGreater(metrics[name], 0, name)
@@ -168,13 +174,13 @@ class Terminal(ProgramTest):
     """A slow operator, so that the source is held back."""
 
     def argv(self, count):
-        return program.argv_of("steady", "--count", count, "--nap", "1ms", "--pad", "8KB", "--output", self.output, "--checkpoints",
-                               self.checkpoints, "--checkpoint-interval", "300ms")
+        return ("steady", "--count", count, "--nap", "1ms", "--pad", "8KB", "--output", self.output,
+                "--checkpoints", self.checkpoints, "--checkpoint-interval", "300ms")
 
     def on_a_terminal(self, argv):
         """Everything that it wrote there."""
         master, slave = pty.openpty()
-        process = broker.spawn(argv, stdin=subprocess.DEVNULL, stdout=slave, stderr=slave)
+        process = broker.spawn(program.argv_of(*argv), stdin=subprocess.DEVNULL, stdout=slave, stderr=slave)
         os.close(slave)
         said, deadline = b"", time.monotonic() + program.LIMIT_S
         while time.monotonic() < deadline and select.select([master], [], [], program.LIMIT_S)[0]:
@@ -192,32 +198,52 @@ class Terminal(ProgramTest):
         lines = [PROGRESS.search(part) for part in re.split(r"[\r\n]", said)]
         lines = [line for line in lines if line is not None]
         self.assertGreaterEqual(len(lines), 2, said)
-        rates = [int(line.group(2).replace(",", "")) for line in lines]
-        self.assertTrue(all(100 < rate < 1100 for rate in rates), rates)
+        self.assertTrue(all(int(line.group(2).replace(",", "")) > 0 for line in lines), said)
         lags = [int(line.group(3).replace(",", "")) for line in lines]
         self.assertEqual(lags, sorted(lags, reverse=True))
-        self.assertTrue(all(int(line.group(5)) > 50 and line.group(6) == "ticks" for line in lines), said)
+        self.assertEqual({line.group(6) for line in lines}, {"ticks"})
 
     def test_log_lines_do_not_end_up_inside_of_the_progress_line(self):
         said = self.on_a_terminal(self.argv(2500))
-        shown = [re.sub(r".*\r(?!$)|\x1b\[[0-9;]*[A-Za-z]", "", line).rstrip("\r") for line in said.split("\n")]
+        shown = [re.sub(r".*\r(?!$)|\x1b\[[0-9;]*[A-Za-z]", "", line.rstrip("\r"))
+                 for line in said.split("\n")]
         for line in filter(None, shown[:-1]):
             self.assertRegex(line, LOG_LINE)
         self.assertIn("FINISHED", shown[-2])
 
     def test_off_a_terminal_there_are_plain_log_lines_only(self):
-        running = self.start("steady", "--count", "2500", "--nap", "1ms", "--pad", "8KB", "--output", self.output, "--checkpoints",
-                             self.checkpoints, "--checkpoint-interval", "300ms")
-        said = self.assert_well(running.end())
+        said = self.assert_well(program.run(*self.argv(2500)))
         for line in said.splitlines():
             self.assertRegex(line, LOG_LINE)
         self.assertNotRegex(said, r"[\r\x1b]")
+
+    def test_a_job_lives_on_when_nobody_reads_its_log_any_more(self):
+        reader, writer = os.pipe()
+        process = broker.spawn(program.argv_of(*self.argv(300)), stdin=subprocess.DEVNULL, stderr=writer)
+        os.close(writer)
+        os.read(reader, 1)
+        os.close(reader)
+        self.assertEqual(process.wait(program.LIMIT_S), 0)
+        program.check_steady(self.output, 300)
+
+    def test_a_job_that_prints_ends_when_nobody_reads_it(self):
+        words = self.directory / "words.txt"
+        words.write_text("word\n" * 200_000)
+        with open(self.directory / "log", "w+b") as log:
+            process = broker.spawn(program.argv_of("wordcount", "--input", words), stdin=subprocess.DEVNULL,
+                                   stdout=subprocess.PIPE, stderr=log)
+            process.stdout.readline()
+            process.stdout.close()
+            status = process.wait(program.LIMIT_S)
+            log.seek(0)
+            result = program.Result("wordcount", status, "", log.read().decode())
+        self.assert_refused(result, program.EXIT["connector"], "standard output", "nobody reads it")
 
     def test_log_lines_can_be_json(self):
         result = program.run("steady", "--count", "100", "--output", self.output, "--log-format", "json")
         self.assert_well(result)
         for line in result.err.splitlines():
-            self.assertLessEqual({"level", "message"}, set(json.loads(line)) | {"level", "message"})
+            self.assertEqual(set(json.loads(line)), {"time", "level", "component", "message"})
 
 
 if __name__ == "__main__":

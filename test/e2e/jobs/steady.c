@@ -5,9 +5,10 @@
  * What   Record i has the key i % KEYS and leaves with how many of its key have been seen. So output is
  *        right when every index is there once, and every key's nth are 1, 2, 3, … without a gap: the
  *        first shows the source's positions and the sink, the second the state.
- *        --nap makes the operator slow, against all rules: the source is held back, the job hard to stop.
- * How    Its name is that of the program, so that a test can make two jobs of it. The pad of a record is its seed, and made of
- *        zeroes; with it few records fill the channel to the operator. */
+ *        --nap makes the operator slow, against all rules: the source is held back, the job hard to
+ *        stop. --pad makes records long, so that few of them fill the way to the operator.
+ * How    Its name is that of the program, so that a test can make two jobs of it. The length of the pad
+ *        travels as the generator's seed. */
 #include <weir/weir.h>
 
 #include <unistd.h>
