@@ -36,7 +36,7 @@ struct operator_snapshot {
     weir_str uid;
     uint32_t subtask;     /* of the operator */
     uint32_t parallelism; /* when it was written */
-    weir_str backend;     /* class name; empty: no keyed state */
+    weir_str backend;     /* the class's format; empty: no keyed state */
     uint64_t schema;      /* keyed_schema; 0: no keyed state */
     weir_str schema_text;
     struct group_range groups;

@@ -8,7 +8,8 @@
 
 #include <string.h>
 
-static const struct backend_class *const classes[] = { &backend_hashmap, &backend_rocksdb };
+static const struct backend_class *const classes[] = { &backend_hashmap, &backend_cache,
+    &backend_rocksdb };
 
 const struct backend_class *backend_find(const char *name)
 {

@@ -10,7 +10,7 @@
  *
  *      hashmap   heap only, for small state and tests         snapshot copies everything
  *      rocksdb   RocksDB below, WAL off                       snapshot is incremental
- *      (a cache is a backend in front of another one)
+ *      cache     rows in memory in front of RocksDB           the same snapshots
  *
  * Snapshot, in two parts. backend_snapshot runs on the task thread at the barrier and freezes the
  * state; snapshot_write runs on a worker thread: it stores the files that no earlier checkpoint has
@@ -23,7 +23,7 @@
  * cleared, or until expire, prefetch or snapshot is called.
  *
  * Callbacks of each may call the backend for other rows, and must not write to the row that they are
- * called for; those of scan must not write at all.
+ * called for; those of scan must not call it at all.
  *
  * Thread: task, but snapshot_write and snapshot_free (worker). */
 #ifndef WEIR_STATE_BACKEND_H
@@ -49,7 +49,7 @@ struct backend_options {
     const char *checkpoint_dir; /* the job's: files are stored in <checkpoint_dir>/shared */
     uint64_t attempt;           /* part of stored files' names */
     struct group_range groups;
-    uint64_t memory_size; /* bytes for memtables, this backend's share */
+    uint64_t memory_size; /* bytes for memtables and cached rows, this backend's share */
 };
 
 /* One old subtask's snapshot to restore from. Thread: immutable after init. */
@@ -67,6 +67,7 @@ struct backend_expiry {
 };
 
 struct arena;
+struct changes;
 struct backend;          /* Thread: task */
 struct backend_snapshot; /* Thread: task makes it, then worker */
 
@@ -75,7 +76,8 @@ typedef bool backend_entry_fn(void *arg, weir_str entry, weir_str value);
 typedef bool backend_row_fn(void *arg, const struct row_key *row, weir_str entry, weir_str value);
 
 struct backend_class {
-    const char *name; /* kept in the checkpoint: a restore needs the same */
+    const char *name;
+    const char *format; /* kept in the checkpoint: a restore needs the same */
     /* Restores every entry of `groups` from the sources (0: empty). One source with exactly the same
      * groups opens in place. */
     weir_error *(*open)(const struct backend_options *options, const struct backend_source *sources,
@@ -97,12 +99,17 @@ struct backend_class {
      * backend cannot, use get and put. */
     weir_error *(*edit)(struct backend *backend, const struct row_key *row, weir_str entry,
         size_t size, void **bytes, bool *is_new);
-    /* Every entry of a state, all groups, in no particular order between rows. */
+    /* Every entry of a state, all groups, row by row, in no particular order of rows. */
     weir_error *(*scan)(struct backend *backend, uint32_t state, backend_row_fn *each, void *arg);
     /* Hint: these rows will be used next. Only hash, group and state are set. May be NULL. */
     void (*prefetch)(struct backend *backend, const struct row_key *rows, uint32_t row_count);
-    /* Hint, once a batch: what is past its expiry may be dropped, a little at a time or whenever the
-     * store rewrites itself. Readers check the expiry themselves. May be NULL. */
+    /* Writes what a cache in front has collected, sorted; of a list that has failed, anything may have
+     * been written. Thread: any, one at a time, and neither with another write nor with a snapshot.
+     * NULL: nothing can be in front of this backend. */
+    weir_error *(*write_changes)(struct backend *backend, const struct changes *changes);
+    /* Once a batch, with no pointer held: memory is brought back to its limit, and what is past its
+     * expiry may be dropped, a little at a time or whenever the store rewrites itself. Readers check the
+     * expiry themselves. May be NULL. */
     void (*expire)(struct backend *backend, const struct backend_expiry *expiry);
 
     weir_error *(*snapshot)(struct backend *backend, uint64_t checkpoint,
@@ -122,7 +129,8 @@ struct backend {
 };
 
 extern const struct backend_class backend_hashmap;
-extern const struct backend_class backend_rocksdb;
+extern const struct backend_class backend_rocksdb; /* "rocksdb-uncached" */
+extern const struct backend_class backend_cache;   /* "rocksdb": a cache in front of it */
 /* By name; NULL: unknown. */
 const struct backend_class *backend_find(const char *name);
 

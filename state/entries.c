@@ -23,7 +23,9 @@ struct item {
 
 /* Thread: its owner. */
 struct leaf {
-    uint32_t count, capacity;
+    uint32_t count;
+    uint16_t capacity;
+    bool is_marked;
     struct item items[];
 };
 
@@ -84,6 +86,7 @@ static void resize(struct entries *entries, struct item *item, size_t size)
         size_t capacity = old->value_capacity + old->value_capacity / 2;
         struct entry *entry = entry_new(entry_name(old), capacity > size ? capacity : size);
         memcpy(entry->value, old->value, old->value_size);
+        entry->flags = old->flags;
         entries->size += entry_block_size(entry) - entry_block_size(old);
         mem_free(old);
         item->entry = entry;
@@ -155,7 +158,7 @@ static size_t leaf_block_size(uint32_t capacity)
     return sizeof(struct leaf) + capacity * sizeof(struct item);
 }
 
-static struct leaf *leaf_new(struct entries *entries, uint32_t capacity)
+static struct leaf *leaf_new(struct entries *entries, uint16_t capacity)
 {
     struct leaf *leaf = mem_alloc(leaf_block_size(capacity));
     leaf->capacity = capacity;
@@ -194,7 +197,7 @@ static void leaves_delete(struct entries *entries, uint32_t index)
 
 static void leaf_grow(struct entries *entries, struct leaf_ref *ref)
 {
-    uint32_t capacity = ref->leaf->capacity * 2;
+    uint16_t capacity = (uint16_t)(ref->leaf->capacity * 2);
     entries->size += leaf_block_size(capacity) - leaf_block_size(ref->leaf->capacity);
     ref->leaf = mem_realloc(ref->leaf, leaf_block_size(capacity));
     ref->leaf->capacity = capacity;
@@ -209,6 +212,7 @@ static struct place split(struct entries *entries, struct place place)
     leaves_insert(entries, place.leaf + 1, right);
     uint32_t kept = is_last ? LEAF_MAX : LEAF_MAX / 2;
     right->count = LEAF_MAX - kept;
+    right->is_marked = leaf->is_marked;
     leaf->count = kept;
     memcpy(right->items, leaf->items + kept, right->count * sizeof(right->items[0]));
     if (right->count > 0)
@@ -231,6 +235,7 @@ static void join(struct entries *entries, uint32_t index)
     ASSERT(leaf->capacity == LEAF_MAX); /* only the last leaf may be smaller: see split */
     memcpy(leaf->items + leaf->count, next->items, next->count * sizeof(leaf->items[0]));
     leaf->count = count;
+    leaf->is_marked |= next->is_marked;
     leaves_delete(entries, index + 1);
 }
 
@@ -273,6 +278,34 @@ struct entry *entries_find(const struct entries *entries, weir_str name)
     return place.is_found ? entries->leaves[place.leaf].leaf->items[place.item].entry : NULL;
 }
 
+struct entry *entries_mark(struct entries *entries, weir_str name)
+{
+    struct place place = find(entries, head_of(name), name);
+    if (!place.is_found)
+        return NULL;
+    struct leaf *leaf = entries->leaves[place.leaf].leaf;
+    leaf->is_marked = true;
+    return leaf->items[place.item].entry;
+}
+
+void entries_mark_all(struct entries *entries)
+{
+    for (uint32_t i = 0; i < entries->leaf_count; i++)
+        entries->leaves[i].leaf->is_marked = true;
+}
+
+struct entry *entries_next(const struct entries *entries, weir_str name, bool or_equal)
+{
+    struct place place = find(entries, head_of(name), name);
+    if (place.is_found && !or_equal)
+        place.item++;
+    if (place.leaf < entries->leaf_count && place.item == entries->leaves[place.leaf].leaf->count)
+        place = (struct place){ .leaf = place.leaf + 1 };
+    return place.leaf < entries->leaf_count
+               ? entries->leaves[place.leaf].leaf->items[place.item].entry
+               : NULL;
+}
+
 static struct entry *insert(struct entries *entries, struct place place, uint64_t head,
     struct entry *entry)
 {
@@ -289,6 +322,7 @@ static struct entry *insert(struct entries *entries, struct place place, uint64_
     memmove(at + 1, at, (ref->leaf->count - place.item) * sizeof(*at));
     *at = (struct item){ .head = head, .entry = entry };
     ref->leaf->count++;
+    ref->leaf->is_marked = true;
     ref->head = ref->leaf->items[0].head;
     entries->count++;
     entries->size += entry_block_size(entry);
@@ -305,6 +339,7 @@ struct entry *entries_put(struct entries *entries, weir_str name, size_t size, b
         return insert(entries, place, head, entry_new(name, size));
     struct item *item = &entries->leaves[place.leaf].leaf->items[place.item];
     resize(entries, item, size);
+    entries->leaves[place.leaf].leaf->is_marked = true;
     return item->entry;
 }
 
@@ -354,7 +389,7 @@ bool entries_each(const struct entries *entries, weir_str prefix, backend_entry_
 }
 
 bool entries_sweep(struct entries *entries, uint32_t *cursor, entries_is_dead_fn *is_dead,
-    const void *arg)
+    void *arg)
 {
     if (*cursor >= entries->leaf_count)
         return false;
@@ -363,7 +398,7 @@ bool entries_sweep(struct entries *entries, uint32_t *cursor, entries_is_dead_fn
     uint32_t kept = 0;
     for (uint32_t i = 0; i < leaf->count; i++) {
         struct item item = leaf->items[i];
-        if (is_dead(arg, entry_value(item.entry))) {
+        if (is_dead(arg, item.entry)) {
             entries->size -= entry_block_size(item.entry);
             entries->count--;
             mem_free(item.entry);
@@ -379,4 +414,15 @@ bool entries_sweep(struct entries *entries, uint32_t *cursor, entries_is_dead_fn
         *cursor += 1;
     }
     return *cursor < entries->leaf_count;
+}
+
+bool entries_sweep_marked(struct entries *entries, uint32_t *cursor, entries_is_dead_fn *is_dead,
+    void *arg)
+{
+    while (*cursor < entries->leaf_count && !entries->leaves[*cursor].leaf->is_marked)
+        *cursor += 1;
+    if (*cursor >= entries->leaf_count)
+        return false;
+    entries->leaves[*cursor].leaf->is_marked = false;
+    return entries_sweep(entries, cursor, is_dead, arg);
 }

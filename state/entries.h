@@ -15,6 +15,8 @@
  * comparisons end there and touch no entry. A new name behind all others opens a new leaf instead of
  * splitting the last one, so lists (whose names only grow) fill their leaves.
  *
+ * Leaves can be marked, so that whoever looks for changes in a long row need not look everywhere.
+ *
  * Entries are blocks of their own: a pointer to a value stays valid until this entry's value grows or
  * the entry is removed, whatever happens to others.
  *
@@ -29,7 +31,8 @@ struct entry {
     uint32_t name_size;
     uint32_t value_size;
     uint32_t value_capacity; /* the name starts behind it */
-    uint32_t unused;
+    uint8_t flags;           /* the owner's; zero at first */
+    uint8_t unused[3];
     char value[]; /* aligned to 8 */
 };
 
@@ -43,8 +46,13 @@ weir_str entry_name(const struct entry *entry);
 weir_str entry_value(const struct entry *entry);
 
 struct entry *entries_find(const struct entries *entries, weir_str name); /* NULL: none */
+/* The same, and its leaf is marked. */
+struct entry *entries_mark(struct entries *entries, weir_str name);
+void entries_mark_all(struct entries *entries);
+/* The first one behind this name, or at it when `or_equal`; NULL: none. */
+struct entry *entries_next(const struct entries *entries, weir_str name, bool or_equal);
 /* The entry of this name with a value of `size` bytes: of a new one they are zero, of one that was
- * there the first ones are kept. */
+ * there the first ones are kept. Marks its leaf. */
 struct entry *entries_put(struct entries *entries, weir_str name, size_t size, bool *is_new);
 bool entries_remove(struct entries *entries, weir_str name);
 /* Those whose name starts with prefix, in order; false: the callback has stopped it. */
@@ -52,8 +60,11 @@ bool entries_each(const struct entries *entries, weir_str prefix, backend_entry_
     void *arg);
 /* Looks at one leaf, the `*cursor`th, removes its dead entries and moves the cursor on; false: that
  * was the last one. Start with 0; changes in between may make it skip or repeat some. */
-typedef bool entries_is_dead_fn(const void *arg, weir_str value);
+typedef bool entries_is_dead_fn(void *arg, struct entry *entry);
 bool entries_sweep(struct entries *entries, uint32_t *cursor, entries_is_dead_fn *is_dead,
-    const void *arg);
+    void *arg);
+/* The same for the next marked leaf, whose mark it takes away. */
+bool entries_sweep_marked(struct entries *entries, uint32_t *cursor, entries_is_dead_fn *is_dead,
+    void *arg);
 
 #endif

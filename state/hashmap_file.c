@@ -36,7 +36,7 @@
 #define FILE_MAGIC     "WEIRHASH"
 #define FILE_VERSION   1u
 #define CHUNK_SIZE     ((size_t)4 << 20)
-#define CHUNK_SIZE_MAX (CHUNK_SIZE + 3 * (size_t)HASHMAP_PART_MAX)
+#define CHUNK_SIZE_MAX (CHUNK_SIZE + 3 * (size_t)ROW_PART_MAX)
 
 enum tag { TAG_ROW = 1, TAG_ENTRY = 2, TAG_END = 3 };
 
@@ -102,11 +102,10 @@ static void freeze_row(struct hashmap_snapshot *snapshot, struct row *row)
     buffer_put_u8(chunk, row->state);
     put_u16(chunk, row->group);
     buffer_put_u32(chunk, row->key_size);
-    weir_buffer_add_str(chunk, hashmap_row_key(row));
+    weir_buffer_add_str(chunk, row_key_bytes(row));
     ASSERT(!weir_buffer_overflowed(chunk));
-    if (row->value_size != VALUE_NONE)
-        freeze_entry(snapshot, WEIR_STR(""),
-            (weir_str){ .data = hashmap_row_value(row), .size = row->value_size });
+    if (row->value_size != ROW_VALUE_NONE)
+        freeze_entry(snapshot, WEIR_STR(""), row_value(row));
     if (row->entries != NULL)
         entries_each(row->entries, WEIR_STR(""), freeze_entry, snapshot);
 }
@@ -121,9 +120,9 @@ weir_error *hashmap_freeze(struct hashmap *map, struct backend_snapshot **result
     weir_buffer_add(chunk, FILE_MAGIC, 8);
     buffer_put_u32(chunk, FILE_VERSION);
     buffer_put_u32(chunk, 0);
-    for (uint64_t i = 0; i < map->slot_count; i++)
-        if (map->slots[i].row != NULL)
-            freeze_row(snapshot, map->slots[i].row);
+    for (uint64_t i = 0; i < map->rows.slot_count; i++)
+        if (map->rows.slots[i].row != NULL)
+            freeze_row(snapshot, map->rows.slots[i].row);
     chunk = chunk_of(snapshot);
     buffer_put_u8(chunk, TAG_END);
     buffer_put_u64(chunk, snapshot->entry_count);
@@ -150,6 +149,7 @@ weir_error *hashmap_snapshot_write(struct backend_snapshot *frozen, struct arena
     struct state_file **files, uint32_t *file_count)
 {
     struct hashmap_snapshot *snapshot = snapshot_of(frozen);
+    ASSERT(snapshot->chunk_count > 0);
     const char *directory = snapshot->checkpoint_dir;
     WEIR_TRY(state_file_begin(directory));
     char *temporary = state_file_temporary(directory, snapshot->attempt, arena);
@@ -198,6 +198,7 @@ static void damaged(struct input *input, const char *what)
 static void fill(struct input *input, size_t size)
 {
     memmove(input->window, input->window + input->start, input->end - input->start);
+    ASSERT(input->start <= input->end && input->end - input->start < size);
     input->end -= input->start;
     input->start = 0;
     if (size > input->capacity) {
@@ -208,6 +209,7 @@ static void fill(struct input *input, size_t size)
     input->error =
         os_read(input->file, input->window + input->end, input->capacity - input->end, &got);
     input->end += got;
+    ASSERT(input->end <= input->capacity);
     if (input->error == NULL && input->end < size)
         damaged(input, "it ends too early");
 }
@@ -242,7 +244,7 @@ static void load_row(struct load *load)
     uint32_t group = reader_u8(&head);
     group |= (uint32_t)reader_u8(&head) << 8;
     size_t size = reader_u32(&head);
-    if (load->input.error == NULL && size > HASHMAP_PART_MAX)
+    if (load->input.error == NULL && size > ROW_PART_MAX)
         damaged(&load->input, "a key is too long");
     weir_str key = take(&load->input, size);
     if (load->input.error != NULL)
@@ -268,7 +270,7 @@ static void load_entry(struct load *load)
     size_t value_size = reader_u32(&head);
     if (!load->has_row)
         damaged(&load->input, "an entry stands before the first row");
-    if (name_size > HASHMAP_PART_MAX || value_size > HASHMAP_PART_MAX)
+    if (name_size > ROW_PART_MAX || value_size > ROW_PART_MAX)
         damaged(&load->input, "an entry is too long");
     weir_str both = take(&load->input, name_size + value_size);
     load->entry_count++;

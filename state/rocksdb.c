@@ -44,7 +44,9 @@ weir_error *rocks_error(char *message, const char *what, const char *path)
         code = WEIR_E_DISK_FULL;
     else if (strncmp(message, "Corruption", 10) == 0)
         code = WEIR_E_CORRUPT;
-    weir_error *error = weir_errorf(code, "cannot %s '%s': RocksDB says: %s", what, path, message);
+    weir_error *error = weir_errorf(code, "cannot %s '%s': RocksDB says: %s%s", what, path, message,
+        code == WEIR_E_DISK_FULL ? "; free space on that disk or point the job at another one"
+                                 : "");
     rocksdb_free(message);
     return error;
 }
@@ -58,7 +60,7 @@ static weir_error *failed(const struct rocks *rocks, char *message, const char *
 
 char *rocks_put_header(char *to, uint32_t group, uint32_t state, uint32_t key_size)
 {
-    DEBUG_ASSERT(group < MAX_PARALLELISM_LIMIT && state <= UINT8_MAX);
+    DEBUG_ASSERT(group <= MAX_PARALLELISM_LIMIT && state <= UINT8_MAX);
     uint16_t group_bytes = htobe16((uint16_t)group);
     uint32_t size_bytes = htobe32(key_size);
     memcpy(to, &group_bytes, 2);
@@ -157,6 +159,7 @@ static weir_error *put(struct backend *backend, const struct row_key *row, weir_
     weir_str value)
 {
     struct rocks *rocks = rocks_of(backend);
+    ASSERT(value.data != NULL || value.size == 0);
     weir_str key = make_key(rocks, row, entry);
     char *message = NULL;
     rocksdb_put(rocks->db, rocks->write, key.data, key.size, value.data, value.size, &message);
@@ -192,7 +195,9 @@ static void range_open(struct range *range, struct rocks *rocks, const struct ro
     write_key(range->lower, row, prefix);
     memcpy(range->upper, range->lower, range->lower_size);
     range->upper_size = rocks_successor(range->upper, range->lower_size);
+    ASSERT(range->upper_size <= range->lower_size);
     range->options = rocksdb_readoptions_create();
+    rocksdb_readoptions_set_prefix_same_as_start(range->options, 1);
     rocksdb_readoptions_set_iterate_upper_bound(range->options, range->upper, range->upper_size);
     range->iterator = rocksdb_create_iterator(rocks->db, range->options);
     rocksdb_iter_seek(range->iterator, range->lower, range->lower_size);
@@ -233,9 +238,8 @@ static weir_error *each_entry(struct backend *backend, const struct row_key *row
     return range_close(&range, rocks);
 }
 
-static weir_error *clear(struct backend *backend, const struct row_key *row)
+weir_error *rocks_clear(struct rocks *rocks, const struct row_key *row)
 {
-    struct rocks *rocks = rocks_of(backend);
     struct range range;
     range_open(&range, rocks, row, WEIR_STR(""));
     rocksdb_writebatch_t *batch = rocksdb_writebatch_create();
@@ -258,11 +262,17 @@ static weir_error *clear(struct backend *backend, const struct row_key *row)
     return weir_error_join(failed(rocks, message, "delete from"), range_close(&range, rocks));
 }
 
+static weir_error *clear(struct backend *backend, const struct row_key *row)
+{
+    return rocks_clear(rocks_of(backend), row);
+}
+
 /* -- scan ----------------------------------------------------------------------------------- */
 
 /* Moves to the first key of the state in this group or a later one. */
 static void seek_group(rocksdb_iterator_t *iterator, uint32_t group, uint32_t state)
 {
+    ASSERT(group <= MAX_PARALLELISM_LIMIT && state <= UINT8_MAX);
     char header[ROCKS_KEY_HEADER];
     rocks_put_header(header, group, state, 0);
     rocksdb_iter_seek(iterator, header, sizeof(header));
@@ -301,6 +311,7 @@ static weir_error *scan(struct backend *backend, uint32_t state, backend_row_fn 
     struct rocks *rocks = rocks_of(backend);
     rocksdb_readoptions_t *options = rocksdb_readoptions_create();
     rocksdb_readoptions_set_fill_cache(options, 0); /* read once: must not push out what is hot */
+    rocksdb_readoptions_set_total_order_seek(options, 1); /* over rows, so not by their filters */
     rocksdb_iterator_t *iterator = rocksdb_create_iterator(rocks->db, options);
     weir_error *error = scan_keys(rocks, iterator, state, each, arg);
     char *message = NULL;
@@ -355,6 +366,7 @@ static const char *filter_name(void *arg)
 static void filter_free(void *arg)
 {
     struct rocks_expiry *expiry = ((struct filter *)arg)->expiry;
+    ASSERT(atomic_load(&expiry->filter_count) > 0);
     mem_free(arg);
     atomic_fetch_sub(&expiry->filter_count, 1);
 }
@@ -463,13 +475,6 @@ static weir_error *open(const struct backend_options *options, const struct back
     return NULL;
 }
 
-static weir_error *snapshot(struct backend *backend, uint64_t checkpoint,
-    struct backend_snapshot **result)
-{
-    unpin(rocks_of(backend));
-    return rocks_snapshot(backend, checkpoint, result);
-}
-
 /* Nothing to learn: a snapshot looks for itself which stored files still exist. */
 static void confirm(struct backend *backend, uint64_t checkpoint)
 {
@@ -490,7 +495,8 @@ static uint64_t size(struct backend *backend)
            property(rocks, "rocksdb.total-sst-files-size");
 }
 
-const struct backend_class backend_rocksdb = { .name = "rocksdb",
+const struct backend_class backend_rocksdb = { .name = "rocksdb-uncached",
+    .format = "rocksdb",
     .open = open,
     .close = close,
     .get = get,
@@ -499,8 +505,9 @@ const struct backend_class backend_rocksdb = { .name = "rocksdb",
     .clear = clear,
     .each = each_entry,
     .scan = scan,
+    .write_changes = rocks_write_changes,
     .expire = expire,
-    .snapshot = snapshot,
+    .snapshot = rocks_snapshot,
     .snapshot_write = rocks_snapshot_write,
     .snapshot_free = rocks_snapshot_free,
     .confirm = confirm,

@@ -8,6 +8,7 @@
 #include "base/buffer.h"
 #include "state/rocksdb_private.h"
 
+#include <endian.h>
 #include <inttypes.h>
 
 /* Prefixes: rocks_, rocksdb_set_ */
@@ -25,6 +26,10 @@ static const struct option table[] = {
     { "level_compaction_dynamic_level_bytes", "true", "10 % space on top instead of up to 100 %" },
     { "target_file_size_base", "33554432",
         "32 MiB: a smaller piece to upload again after a change" },
+    { "level0_file_num_compaction_trigger", "8",
+        "every checkpoint adds a file: compacting each 4 would rewrite level 1 all the time" },
+    { "level0_slowdown_writes_trigger", "24", "three times that, as RocksDB's own default" },
+    { "level0_stop_writes_trigger", "48", "and twice more" },
     { "max_background_jobs", "2", "one flush, one compaction; the threads are the process's" },
     { "max_file_opening_threads", "1", "opening must not start 16 threads for each subtask" },
     { "max_open_files", "-1", "files stay open: index and filters are in the shared cache anyway" },
@@ -39,17 +44,19 @@ static const struct option table[] = {
         "30 days: what has expired goes by then, even from files that nothing else touches" },
     { "stats_dump_period_sec", "0", "no thread that wakes up to write statistics" },
     { "stats_persist_period_sec", "0", "the same" },
-    { "info_log_level", "WARN_LEVEL", "its log is for trouble only" },
-    { "keep_log_file_num", "1", "and short" },
-    { "max_log_file_size", "1048576", "and short" },
     { "manifest_preallocation_size", "65536", "4 MiB for each subtask are too many" },
 };
 
 /* Of memory_size two memtables are made. Below 64 KiB RocksDB refuses; a larger one than 256 MiB only
  * makes the flush at the barrier longer. */
-#define MEMTABLE_SIZE_MIN (UINT64_C(256) << 10)
-#define MEMTABLE_SIZE_MAX (UINT64_C(256) << 20)
-#define OPTIONS_TEXT_MAX  8192u
+#define MEMTABLE_SIZE_MIN   (UINT64_C(256) << 10)
+#define MEMTABLE_SIZE_MAX   (UINT64_C(256) << 20)
+#define METADATA_BLOCK_SIZE 8192u
+#define OPTIONS_TEXT_MAX    8192u
+/* Above the highest level: RocksDB logs nothing, not even its header. Its log lies on the disk of the
+ * database, and 7.8 as Debian builds it aborts the process when that disk is full and it goes on logging.
+ * What matters of it we are told anyway, as errors of our calls. */
+#define LOG_LEVEL_NONE 6
 
 /* -- the shared cache ------------------------------------------------------------------------ */
 
@@ -76,6 +83,45 @@ static rocksdb_cache_t *shared_cache(void)
     return it;
 }
 
+/* -- rows as prefixes ------------------------------------------------------------------------ */
+
+/* What the keys of a row have in common: a filter of it tells that a row is new without a look at any
+ * block, 5 us instead of 18 for an iteration that finds nothing. */
+static char *row_of_key(void *arg, const char *key, size_t size, size_t *prefix_size)
+{
+    (void)arg;
+    uint32_t key_size;
+    memcpy(&key_size, key + 3, sizeof(key_size));
+    *prefix_size = ROCKS_KEY_HEADER + be32toh(key_size);
+    ASSERT(*prefix_size <= size);
+    union {
+        const char *given;
+        char *wanted; /* RocksDB's signature is not const-correct; it only reads */
+    } prefix = { .given = key };
+    return prefix.wanted;
+}
+
+static unsigned char has_row(void *arg, const char *key, size_t size)
+{
+    (void)arg;
+    uint32_t key_size;
+    if (size < ROCKS_KEY_HEADER)
+        return false;
+    memcpy(&key_size, key + 3, sizeof(key_size));
+    return size - ROCKS_KEY_HEADER >= be32toh(key_size);
+}
+
+static const char *prefix_name(void *arg)
+{
+    (void)arg;
+    return "weir.row";
+}
+
+static void nothing_to_free(void *arg)
+{
+    (void)arg;
+}
+
 /* -- options --------------------------------------------------------------------------------- */
 
 static void set_table_format(rocksdb_options_t *options)
@@ -89,6 +135,13 @@ static void set_table_format(rocksdb_options_t *options)
     rocksdb_block_based_options_set_cache_index_and_filter_blocks(blocks, 1);
     rocksdb_block_based_options_set_cache_index_and_filter_blocks_with_high_priority(blocks, 1);
     rocksdb_block_based_options_set_pin_l0_filter_and_index_blocks_in_cache(blocks, 1);
+    /* In pieces: a file's filter is larger than a shard of a small cache, was read anew for every
+     * miss (120 us instead of 3 with 64 MiB), and never stayed. */
+    rocksdb_block_based_options_set_index_type(blocks,
+        rocksdb_block_based_table_index_type_two_level_index_search);
+    rocksdb_block_based_options_set_partition_filters(blocks, 1);
+    rocksdb_block_based_options_set_metadata_block_size(blocks, METADATA_BLOCK_SIZE);
+    rocksdb_block_based_options_set_pin_top_level_index_and_filter(blocks, 1);
     rocksdb_block_based_options_set_format_version(blocks, 5);
     rocksdb_options_set_block_based_table_factory(options, blocks);
     rocksdb_block_based_options_destroy(blocks);
@@ -120,6 +173,10 @@ weir_error *rocks_options_new(uint64_t memory_size, rocksdb_options_t **options)
         *options = NULL;
         return rocks_error(message, "set the options of a", "database");
     }
+    rocksdb_options_set_info_log_level(*options, LOG_LEVEL_NONE);
     set_table_format(*options);
+    rocksdb_options_set_prefix_extractor(*options,
+        rocksdb_slicetransform_create(NULL, nothing_to_free, row_of_key, has_row, has_row,
+            prefix_name));
     return NULL;
 }

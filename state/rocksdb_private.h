@@ -23,6 +23,7 @@
 
 #include "base/memory.h"
 #include "state/backend.h"
+#include "state/changes.h"
 
 #include <rocksdb/c.h>
 
@@ -78,6 +79,35 @@ char *rocks_put_header(char *to, uint32_t group, uint32_t state, uint32_t key_si
 size_t rocks_successor(char *key, size_t size);
 /* Takes a key apart; false: these bytes are no key. `row->hash` is computed. */
 bool rocks_parse_key(const char *bytes, size_t size, struct row_key *row, weir_str *entry);
+
+/* Deletes what the database has of a row. Thread: any. */
+weir_error *rocks_clear(struct rocks *rocks, const struct row_key *row) WEIR_MUST_USE;
+
+/* -- sorted files, rocksdb_sorted.c --------------------------------------------------------------- */
+
+/* Writes entries, given in key order, into files that the database can take in. Zeroed but for `rocks`
+ * it is empty. Not two at a time. Thread: its owner. */
+struct rocks_sorter {
+    struct rocks *rocks;
+    rocksdb_envoptions_t *env;
+    rocksdb_sstfilewriter_t *writer; /* NULL: no file is open */
+    uint32_t group;                  /* of the last entry */
+    char **paths;                    /* finished ones, and the open one */
+    size_t path_count, path_capacity;
+};
+
+/* NULL value: the entry is gone. */
+weir_error *rocks_sorter_add(struct rocks_sorter *sorter, uint32_t group, weir_str key,
+    weir_str value) WEIR_MUST_USE;
+weir_error *rocks_sorter_finish(struct rocks_sorter *sorter) WEIR_MUST_USE;
+weir_error *rocks_sorter_ingest(struct rocks_sorter *sorter) WEIR_MUST_USE;
+void rocks_sorter_release(struct rocks_sorter *sorter);
+
+/* -- many changes at once, rocksdb_bulk.c ---------------------------------------------------------- */
+
+/* Writes a cache's changes. Thread: any, one at a time, while the task reads. */
+weir_error *rocks_write_changes(struct backend *backend, const struct changes *changes)
+    WEIR_MUST_USE;
 
 /* -- options, rocksdb_options.c ------------------------------------------------------------------ */
 

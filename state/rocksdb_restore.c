@@ -19,8 +19,7 @@
 
 #include <stdlib.h>
 
-#define SORTED_FILE_SIZE (UINT64_C(32) << 20) /* as target_file_size_base */
-#define READAHEAD_SIZE   ((size_t)2 << 20)
+#define READAHEAD_SIZE ((size_t)2 << 20)
 
 /* -- files ---------------------------------------------------------------------------------- */
 
@@ -68,90 +67,6 @@ static weir_error *open_in_place(struct rocks *rocks, const struct backend_sourc
     return NULL;
 }
 
-/* -- sorted files ---------------------------------------------------------------------------- */
-
-/* Writes entries, given in order, into files that the database can take in. Thread: task. */
-struct sorter {
-    struct rocks *rocks;
-    rocksdb_envoptions_t *env;
-    rocksdb_sstfilewriter_t *writer; /* NULL: no file is open */
-    uint32_t group;                  /* of the last entry */
-    char **paths;                    /* finished ones, and the open one */
-    size_t path_count, path_capacity;
-};
-
-static weir_error *sorter_open(struct sorter *sorter)
-{
-    if (sorter->path_count == sorter->path_capacity) {
-        sorter->path_capacity = sorter->path_capacity == 0 ? 16 : sorter->path_capacity * 2;
-        sorter->paths = mem_realloc(sorter->paths, sorter->path_capacity * sizeof(*sorter->paths));
-    }
-    char *path = mem_printf("%s/sorted-%zu", sorter->rocks->directory, sorter->path_count);
-    sorter->paths[sorter->path_count++] = path;
-    sorter->writer = rocksdb_sstfilewriter_create(sorter->env, sorter->rocks->options);
-    char *message = NULL;
-    rocksdb_sstfilewriter_open(sorter->writer, path, &message);
-    return rocks_error(message, "write", path);
-}
-
-static weir_error *sorter_finish(struct sorter *sorter)
-{
-    if (sorter->writer == NULL)
-        return NULL;
-    char *message = NULL;
-    rocksdb_sstfilewriter_finish(sorter->writer, &message);
-    rocksdb_sstfilewriter_destroy(sorter->writer);
-    sorter->writer = NULL;
-    return rocks_error(message, "write", sorter->paths[sorter->path_count - 1]);
-}
-
-/* Files end between two groups, so that the next rescaling can take them whole; within a group only
- * when one has grown to twice the size. */
-static bool is_full(const struct sorter *sorter, uint32_t group)
-{
-    uint64_t size = 0;
-    rocksdb_sstfilewriter_file_size(sorter->writer, &size);
-    return size >= (group == sorter->group ? 2 * SORTED_FILE_SIZE : SORTED_FILE_SIZE);
-}
-
-static weir_error *sorter_add(struct sorter *sorter, uint32_t group, weir_str key, weir_str value)
-{
-    if (sorter->writer != NULL && is_full(sorter, group))
-        WEIR_TRY(sorter_finish(sorter));
-    if (sorter->writer == NULL)
-        WEIR_TRY(sorter_open(sorter));
-    sorter->group = group;
-    char *message = NULL;
-    rocksdb_sstfilewriter_put(sorter->writer, key.data, key.size, value.data, value.size, &message);
-    return rocks_error(message, "write", sorter->paths[sorter->path_count - 1]);
-}
-
-static weir_error *sorter_ingest(struct sorter *sorter)
-{
-    if (sorter->path_count == 0)
-        return NULL;
-    rocksdb_ingestexternalfileoptions_t *options = rocksdb_ingestexternalfileoptions_create();
-    rocksdb_ingestexternalfileoptions_set_move_files(options, 1);
-    char *message = NULL;
-    rocksdb_ingest_external_file(sorter->rocks->db, (const char *const *)sorter->paths,
-        sorter->path_count, options, &message);
-    rocksdb_ingestexternalfileoptions_destroy(options);
-    return rocks_error(message, "take restored files into", sorter->rocks->database);
-}
-
-/* Removes what is left of the files: their second names, after a failure the first. */
-static void sorter_release(struct sorter *sorter)
-{
-    if (sorter->writer != NULL)
-        rocksdb_sstfilewriter_destroy(sorter->writer);
-    for (size_t i = 0; i < sorter->path_count; i++) {
-        weir_error_free(os_remove(sorter->paths[i])); /* close removes the directory anyway */
-        mem_free(sorter->paths[i]);
-    }
-    mem_free(sorter->paths);
-    rocksdb_envoptions_destroy(sorter->env);
-}
-
 /* -- copying -------------------------------------------------------------------------------- */
 
 static weir_error *not_a_key(const char *directory, size_t size)
@@ -162,7 +77,7 @@ static weir_error *not_a_key(const char *directory, size_t size)
         directory, size);
 }
 
-static weir_error *copy_entries(struct sorter *sorter, rocksdb_iterator_t *iterator,
+static weir_error *copy_entries(struct rocks_sorter *sorter, rocksdb_iterator_t *iterator,
     const char *directory)
 {
     for (; rocksdb_iter_valid(iterator); rocksdb_iter_next(iterator)) {
@@ -172,7 +87,7 @@ static weir_error *copy_entries(struct sorter *sorter, rocksdb_iterator_t *itera
         value.data = rocksdb_iter_value(iterator, &value.size);
         if (!rocks_parse_key(key.data, key.size, &row, &entry))
             return not_a_key(directory, key.size);
-        WEIR_TRY(sorter_add(sorter, row.group, key, value));
+        WEIR_TRY(rocks_sorter_add(sorter, row.group, key, value));
     }
     char *message = NULL;
     rocksdb_iter_get_error(iterator, &message);
@@ -180,7 +95,7 @@ static weir_error *copy_entries(struct sorter *sorter, rocksdb_iterator_t *itera
 }
 
 /* Iterates over the groups that both the source and the new backend have. */
-static weir_error *copy_range(struct sorter *sorter, rocksdb_t *db, struct group_range groups,
+static weir_error *copy_range(struct rocks_sorter *sorter, rocksdb_t *db, struct group_range groups,
     const char *directory)
 {
     struct group_range wanted = sorter->rocks->groups;
@@ -194,6 +109,7 @@ static weir_error *copy_range(struct sorter *sorter, rocksdb_t *db, struct group
     rocksdb_readoptions_set_iterate_upper_bound(options, upper, upper_size);
     rocksdb_readoptions_set_readahead_size(options, READAHEAD_SIZE);
     rocksdb_readoptions_set_fill_cache(options, 0);
+    rocksdb_readoptions_set_total_order_seek(options, 1);
     rocksdb_iterator_t *iterator = rocksdb_create_iterator(db, options);
     rocksdb_iter_seek(iterator, lower, sizeof(lower));
     weir_error *error = copy_entries(sorter, iterator, directory);
@@ -202,7 +118,7 @@ static weir_error *copy_range(struct sorter *sorter, rocksdb_t *db, struct group
     return error;
 }
 
-static weir_error *copy_source(struct sorter *sorter, const struct backend_source *source,
+static weir_error *copy_source(struct rocks_sorter *sorter, const struct backend_source *source,
     const char *directory)
 {
     WEIR_TRY(fetch_all(sorter->rocks, source, directory));
@@ -221,7 +137,7 @@ static int compare_sources(const void *a, const void *b)
 }
 
 /* Sources in the order of their groups make one sorted stream, for no group is in two. */
-static weir_error *copy_sources(struct sorter *sorter, struct backend_source *sources,
+static weir_error *copy_sources(struct rocks_sorter *sorter, struct backend_source *sources,
     uint32_t source_count)
 {
     struct rocks *rocks = sorter->rocks;
@@ -234,9 +150,9 @@ static weir_error *copy_sources(struct sorter *sorter, struct backend_source *so
         mem_free(directory);
         WEIR_TRY(error);
     }
-    WEIR_TRY(sorter_finish(sorter));
+    WEIR_TRY(rocks_sorter_finish(sorter));
     WEIR_TRY(open_database(rocks, true));
-    return sorter_ingest(sorter);
+    return rocks_sorter_ingest(sorter);
 }
 
 weir_error *rocks_restore(struct rocks *rocks, const struct backend_source *sources,
@@ -255,9 +171,9 @@ weir_error *rocks_restore(struct rocks *rocks, const struct backend_source *sour
                wanted[0].groups.last == rocks->groups.last) {
         error = open_in_place(rocks, &wanted[0]);
     } else {
-        struct sorter sorter = { .rocks = rocks, .env = rocksdb_envoptions_create() };
+        struct rocks_sorter sorter = { .rocks = rocks };
         error = copy_sources(&sorter, wanted, count);
-        sorter_release(&sorter);
+        rocks_sorter_release(&sorter);
     }
     mem_free(wanted);
     return error == NULL ? NULL : weir_error_wrap(error, "cannot restore keyed state");

@@ -10,7 +10,7 @@
 
 const struct local_options local_defaults = {
     .retained = 2,
-    .backend = &backend_rocksdb,
+    .backend = &backend_cache,
     .memory_size = UINT64_C(1) << 30,
     .worker_count = 4,
     .batch_max = GATE_BATCH_MAX,
@@ -119,7 +119,7 @@ static struct jobmanager *make_jobmanager(struct local *local)
 {
     const struct local_options *options = &local->options;
     struct jobmanager_options jobmanager = { .plan = options->plan,
-        .backend = options->backend->name,
+        .backend = options->backend->format,
         .storage = local->storage,
         .workers = local->workers,
         .waker = local->waker,
@@ -155,7 +155,7 @@ weir_error *local_open(const struct local_options *options, struct local **local
         .memory_size = options->memory_size,
         .is_threaded = options->worker_count > 0 };
     it->taskmanager = taskmanager_new(&taskmanager);
-    if (options->backend == &backend_rocksdb)
+    if (strcmp(options->backend->format, backend_rocksdb.format) == 0)
         rocksdb_set_cache_size(taskmanager_cache_size(it->taskmanager));
     it->jobmanager = make_jobmanager(it);
     return NULL;
@@ -184,7 +184,7 @@ static int64_t now_ms(void)
 bool local_step(struct local *local)
 {
     if (!local->is_started)
-        jobmanager_start(local->jobmanager);
+        jobmanager_start(local->jobmanager, now_ms());
     local->is_started = true;
     return jobmanager_step(local->jobmanager, now_ms());
 }

@@ -391,7 +391,7 @@ static weir_error *snapshot_keyed(struct weir_ctx *ctx, uint64_t checkpoint,
     struct backend *backend = keyed_backend(ctx->keyed);
     if (ctx->timers != NULL)
         WEIR_TRY(timers_flush(ctx->timers));
-    out->backend = weir_str_of(backend->backend_class->name);
+    out->backend = weir_str_of(backend->backend_class->format);
     out->schema = keyed_schema(op->states, op->state_count);
     weir_buffer *text = weir_buffer_new(1u << 20);
     keyed_schema_text(op->states, op->state_count, text);

@@ -52,7 +52,7 @@ void shelf_init(struct shelf *shelf)
     if (os_current == &os_linux)
         os_current = &unsynced;
     const char *temporary = getenv("TMPDIR");
-    *shelf = (struct shelf){ .attempt = 1 };
+    *shelf = (struct shelf){ .attempt = 1, .memory_size = 8 << 20 };
     snprintf(shelf->root, sizeof(shelf->root), "%.40s/weir-state-XXXXXX",
         temporary == NULL ? "/tmp" : temporary);
     assert_non_null(mkdtemp(shelf->root));
@@ -93,7 +93,7 @@ struct backend_options shelf_options(struct shelf *shelf, struct group_range gro
         .checkpoint_dir = shelf->root,
         .attempt = shelf->attempt,
         .groups = groups,
-        .memory_size = 8 << 20 };
+        .memory_size = shelf->memory_size };
 }
 
 static weir_error *open_backend(struct shelf *shelf, const struct backend_class *backend_class,

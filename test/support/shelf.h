@@ -14,6 +14,7 @@ struct shelf {
     uint64_t opened;     /* backends so far: each has a directory of its own */
     uint64_t checkpoint; /* number of the last one */
     uint64_t attempt;
+    uint64_t memory_size; /* of each backend */
 };
 
 /* One subtask's part of a checkpoint. */
@@ -56,7 +57,8 @@ void shelf_restart(struct shelf_fixture *it);
     { \
 #class_ ": " #test_, test_, NULL, NULL, (void *)(uintptr_t)&backend_##class_ \
     }
-#define SHELF_FOR_EACH(test_) SHELF_TEST(hashmap, test_), SHELF_TEST(rocksdb, test_)
+#define SHELF_FOR_EACH(test_) \
+    SHELF_TEST(hashmap, test_), SHELF_TEST(rocksdb, test_), SHELF_TEST(cache, test_)
 
 /* Both parts of a snapshot. Release the part. */
 void shelf_snapshot(struct shelf *shelf, struct backend *backend, struct group_range groups,

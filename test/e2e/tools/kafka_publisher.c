@@ -346,6 +346,13 @@ static weir_error *store_files(struct engine *engine, struct subtask_snapshot *p
     return NULL;
 }
 
+static weir_error *publish_metadata(struct storage *storage,
+    const struct checkpoint_metadata *metadata)
+{
+    FAULT_TRY(STORE_BEFORE_PUBLISH);
+    return storage_publish(storage, metadata);
+}
+
 static weir_error *publish_checkpoint(struct engine *engine, struct pending *pending)
 {
     for (uint32_t i = 0; i < pending->part_count; i++)
@@ -362,9 +369,7 @@ static weir_error *publish_checkpoint(struct engine *engine, struct pending *pen
     metadata.max_parallelism = 128;
     for (uint32_t i = 0; i < pending->part_count; i++)
         checkpoint_metadata_add(&metadata, pending->parts[i]);
-    weir_error *error = fault_pass(FAULT_STORE_BEFORE_PUBLISH);
-    if (error == NULL)
-        error = storage_publish(engine->storage, &metadata);
+    weir_error *error = publish_metadata(engine->storage, &metadata);
     FAULT_POINT(STORE_AFTER_PUBLISH);
     checkpoint_metadata_release(&metadata);
     if (error == NULL)
@@ -485,12 +490,13 @@ static weir_error *stage_record(struct engine *engine, struct weir_ctx *ctx, uin
     uint32_t size_wanted = is_huge ? 8u << 20 : options->size;
     char key[64];
     int key_size = snprintf(key, sizeof(key), "%u-%" PRIu64 "-%u", unit, epoch, index);
-    int size =
-        sprintf(value, "{\"unit\":%u,\"epoch\":%" PRIu64 ",\"index\":%u,\"total\":%u,\"pad\":\"",
-            unit, epoch, index, options->records);
+    int size = snprintf(value, 200,
+        "{\"unit\":%u,\"epoch\":%" PRIu64 ",\"index\":%u,\"total\":%u,\"pad\":\"", unit, epoch,
+        index, options->records);
     while (size < (int)size_wanted - 2)
         value[size++] = 'x';
-    size += sprintf(value + size, "\"}");
+    memcpy(value + size, "\"}", 2);
+    size += 2;
     struct weir_message message = { .key = { .data = options->is_keyless ? NULL : key,
                                         .size = (size_t)key_size },
         .value = { .data = value, .size = (size_t)size } };

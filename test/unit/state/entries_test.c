@@ -143,10 +143,10 @@ static void values_grow_and_shrink(void **state)
     entries_free(entries);
 }
 
-static bool is_odd(const void *arg, weir_str value)
+static bool is_odd(void *arg, struct entry *entry)
 {
     uint32_t number;
-    memcpy(&number, value.data, sizeof(number));
+    memcpy(&number, entry->value, sizeof(number));
     return number % 2 == 1 || (arg != NULL && number < 2000);
 }
 
@@ -167,7 +167,7 @@ static void sweeping_removes_what_is_dead(void **state)
     for (uint32_t i = 0; i < 2000; i++)
         is_there[i] = false;
     cursor = 0;
-    while (entries_sweep(entries, &cursor, is_odd, ""))
+    while (entries_sweep(entries, &cursor, is_odd, entries))
         continue;
     expect(entries, is_there);
     mem_free(is_there);

@@ -1,11 +1,9 @@
-/* Random operations against a plain model, and keyed state on one backend against the other.
- *
- * The model is an array of every possible entry. Snapshots are written late, sometimes restored, with
- * another number of subtasks or the same. WEIR_TEST_SEED repeats a run; WEIR_TEST_LONG makes it longer. */
+/* Random operations against a plain model (test/support/model.h), and keyed state on one backend
+ * against the others. */
 #include "base/buffer.h"
 #include "state/keyed.h"
+#include "test/support/model.h"
 #include "test/support/sample.h"
-#include "test/support/shelf.h"
 
 #include <inttypes.h>
 #include <setjmp.h>
@@ -16,320 +14,10 @@
 
 #include <cmocka.h>
 
-#define STATES      3u
-#define KEYS        60u
-#define ENTRIES     40u
-#define VALUE_MAX   6000u
 #define STEPS       200000u
 #define STEPS_KEYED 40000u
-
-static uint64_t seed;
-
-/* -- the model ------------------------------------------------------------------------------ */
-
-/* What a value is follows from its number: its size and its bytes. 0: there is none. */
-struct model {
-    uint64_t numbers[STATES][KEYS][ENTRIES];
-};
-
-static weir_str value_of(uint64_t number, char bytes[VALUE_MAX])
-{
-    uint64_t random = sample_random(number, 1);
-    size_t size = random % 16 == 0 ? 0 : random % 100 == 1 ? random % VALUE_MAX : random % 40;
-    for (size_t i = 0; i < size; i += 8) {
-        uint64_t word = sample_random(number, i + 2);
-        memcpy(bytes + i, &word, size - i < 8 ? size - i : 8);
-    }
-    return (weir_str){ .data = bytes, .size = size };
-}
-
-/* Keys and entries of one to three bytes and more, in an order that is that of their numbers. */
-static weir_str name_of(uint32_t number, char bytes[16])
-{
-    int size =
-        number == 0 ? 0 : snprintf(bytes, 16, "%02u%.*s", number, (int)(number % 9), "longname");
-    return (weir_str){ .data = bytes, .size = (uint64_t)size };
-}
-
-struct run {
-    struct shelf shelf;
-    const struct backend_class *verbs;
-    struct backend *backends[SHELF_MAX_PARALLELISM];
-    uint32_t parallelism;
-    struct model *now;
-    /* of the last snapshot */
-    struct model *frozen;
-    struct backend_snapshot *snapshots[SHELF_MAX_PARALLELISM]; /* taken, not written yet */
-    struct shelf_part parts[SHELF_MAX_PARALLELISM];
-    uint32_t part_count; /* 0: none is written */
-    uint64_t step, counts[8];
-};
-
-static uint64_t draw(const struct run *run, uint64_t salt)
-{
-    return sample_random(seed, run->step * 16 + salt);
-}
-
-struct place {
-    uint32_t state, key, entry;
-    struct row_key row;
-    struct backend *backend;
-    char key_bytes[16], entry_bytes[16];
-    weir_str name;
-};
-
-static void choose(const struct run *run, struct place *place)
-{
-    place->state = (uint32_t)(draw(run, 1) % STATES);
-    place->key = (uint32_t)(draw(run, 2) % KEYS);
-    /* a third of everything happens to one busy key */
-    if (draw(run, 3) % 3 == 0)
-        place->key = 7;
-    place->entry = (uint32_t)(draw(run, 4) % ENTRIES);
-    place->row = shelf_row_bytes(place->state, name_of(place->key, place->key_bytes));
-    place->name = name_of(place->entry, place->entry_bytes);
-    place->backend =
-        run->backends[key_group_subtask(place->row.group, run->parallelism, SHELF_MAX_PARALLELISM)];
-}
-
-static uint64_t *number_at(struct run *run, const struct place *place)
-{
-    return &run->now->numbers[place->state][place->key][place->entry];
-}
-
-/* -- operations ----------------------------------------------------------------------------- */
-
-static void check_entry(struct run *run, const struct place *place)
-{
-    char bytes[VALUE_MAX];
-    uint64_t number = *number_at(run, place);
-    weir_str found = shelf_get(place->backend, &place->row, place->name);
-    if ((found.data == NULL) != (number == 0) ||
-        (number != 0 && !weir_str_equal(found, value_of(number, bytes))))
-        fail_msg("seed %" PRIu64 " step %" PRIu64 ": state %u key %u entry %u differs", seed,
-            run->step, place->state, place->key, place->entry);
-}
-
-static void put_entry(struct run *run, const struct place *place)
-{
-    char bytes[VALUE_MAX];
-    uint64_t number = draw(run, 5) | 1;
-    weir_str value = value_of(number, bytes);
-    const uint64_t *old = number_at(run, place);
-    char old_bytes[VALUE_MAX];
-    bool may_edit =
-        run->verbs->edit != NULL && (*old == 0 || value_of(*old, old_bytes).size == value.size);
-    if (may_edit && draw(run, 6) % 2 == 0) {
-        void *memory;
-        bool is_new;
-        shelf_ok(run->verbs->edit(place->backend, &place->row, place->name, value.size, &memory,
-            &is_new));
-        assert_int_equal(is_new, *old == 0);
-        memcpy(memory, value.data, value.size);
-    } else {
-        shelf_put(place->backend, &place->row, place->name, value);
-    }
-    *number_at(run, place) = number;
-}
-
-struct walk {
-    struct run *run;
-    const struct place *place;
-    uint32_t next;
-    weir_str prefix;
-};
-
-static bool has_prefix(weir_str name, weir_str prefix)
-{
-    return name.size >= prefix.size && memcmp(name.data, prefix.data, prefix.size) == 0;
-}
-
-static bool check_next(void *arg, weir_str entry, weir_str value)
-{
-    struct walk *walk = arg;
-    const uint64_t *numbers = walk->run->now->numbers[walk->place->state][walk->place->key];
-    char bytes[VALUE_MAX];
-    while (walk->next < ENTRIES &&
-           (numbers[walk->next] == 0 || !has_prefix(name_of(walk->next, bytes), walk->prefix)))
-        walk->next++;
-    assert_true(walk->next < ENTRIES);
-    assert_true(weir_str_equal(entry, name_of(walk->next, bytes)));
-    assert_true(weir_str_equal(value, value_of(numbers[walk->next], bytes)));
-    walk->next++;
-    return true;
-}
-
-static void check_row(struct run *run, const struct place *place)
-{
-    char bytes[16];
-    struct walk walk = { .run = run, .place = place, .prefix = place->name };
-    walk.prefix.size = draw(run, 7) % (walk.prefix.size + 1);
-    shelf_ok(run->verbs->each(place->backend, &place->row, walk.prefix, check_next, &walk));
-    const uint64_t *numbers = run->now->numbers[place->state][place->key];
-    for (; walk.next < ENTRIES; walk.next++)
-        assert_true(numbers[walk.next] == 0 || !has_prefix(name_of(walk.next, bytes), walk.prefix));
-}
-
-static uint32_t number_in(weir_str name)
-{
-    return name.size == 0 ? 0 : (uint32_t)((name.data[0] - '0') * 10 + name.data[1] - '0');
-}
-
-struct sweep {
-    const struct run *run;
-    uint32_t state, count;
-};
-
-static bool check_scanned(void *arg, const struct row_key *row, weir_str entry, weir_str value)
-{
-    struct sweep *sweep = arg;
-    char bytes[VALUE_MAX];
-    assert_int_equal(row->state, sweep->state);
-    uint64_t number = sweep->run->now->numbers[row->state][number_in(row->key)][number_in(entry)];
-    assert_true(number != 0);
-    assert_true(weir_str_equal(value, value_of(number, bytes)));
-    sweep->count++;
-    return true;
-}
-
-static void check_all(struct run *run)
-{
-    for (uint32_t state = 0; state < STATES; state++) {
-        struct sweep sweep = { .run = run, .state = state };
-        for (uint32_t i = 0; i < run->parallelism; i++)
-            shelf_ok(run->verbs->scan(run->backends[i], state, check_scanned, &sweep));
-        uint32_t expected = 0;
-        for (uint32_t key = 0; key < KEYS; key++)
-            for (uint32_t entry = 0; entry < ENTRIES; entry++)
-                expected += run->now->numbers[state][key][entry] != 0;
-        assert_int_equal(sweep.count, expected);
-    }
-}
-
-static void clear_row(struct run *run, const struct place *place)
-{
-    shelf_clear(place->backend, &place->row);
-    memset(run->now->numbers[place->state][place->key], 0, sizeof(run->now->numbers[0][0]));
-}
-
-/* -- snapshots ------------------------------------------------------------------------------ */
-
-static bool is_frozen(const struct run *run)
-{
-    return run->snapshots[0] != NULL;
-}
-
-static void freeze(struct run *run)
-{
-    if (is_frozen(run))
-        return;
-    run->shelf.checkpoint++;
-    for (uint32_t i = 0; i < run->parallelism; i++)
-        shelf_ok(run->verbs->snapshot(run->backends[i], run->shelf.checkpoint, &run->snapshots[i]));
-    *run->frozen = *run->now;
-}
-
-static void release_parts(struct run *run)
-{
-    for (uint32_t i = 0; i < run->part_count; i++)
-        shelf_part_release(&run->parts[i]);
-    run->part_count = 0;
-}
-
-static void write_frozen(struct run *run)
-{
-    if (!is_frozen(run))
-        return;
-    release_parts(run);
-    for (uint32_t i = 0; i < run->parallelism; i++) {
-        struct shelf_part *part = &run->parts[i];
-        *part = (struct shelf_part){ .groups = key_group_range(i, run->parallelism,
-                                         SHELF_MAX_PARALLELISM) };
-        arena_init(&part->arena, 4096, 64 << 20);
-        shelf_ok(run->verbs->snapshot_write(run->snapshots[i], &part->arena, &part->files,
-            &part->file_count));
-        run->verbs->snapshot_free(run->snapshots[i]);
-        run->snapshots[i] = NULL;
-        run->verbs->confirm(run->backends[i], run->shelf.checkpoint);
-    }
-    run->part_count = run->parallelism;
-}
-
-static void open_all(struct run *run)
-{
-    run->shelf.attempt++;
-    for (uint32_t i = 0; i < run->parallelism; i++)
-        run->backends[i] = shelf_open(&run->shelf, run->verbs,
-            key_group_range(i, run->parallelism, SHELF_MAX_PARALLELISM), run->parts,
-            run->part_count);
-}
-
-static void close_all(struct run *run)
-{
-    for (uint32_t i = 0; i < run->parallelism; i++) {
-        run->verbs->snapshot_free(run->snapshots[i]);
-        run->snapshots[i] = NULL;
-        shelf_close(run->backends[i]);
-    }
-}
-
-/* Back to the last written snapshot: what came after it is lost, as after a crash. */
-static void restore(struct run *run)
-{
-    if (run->part_count == 0 || is_frozen(run))
-        return;
-    static const uint32_t parallelisms[] = { 1, 1, 2, 2, 3, 3, 4, 5, 16 };
-    close_all(run);
-    if (draw(run, 8) % 2 == 0)
-        run->parallelism = parallelisms[draw(run, 9) % 9];
-    open_all(run);
-    *run->now = *run->frozen;
-    check_all(run);
-}
-
-static void step(struct run *run)
-{
-    struct place place;
-    choose(run, &place);
-    uint64_t what = draw(run, 0) % 20000;
-    if (what < 8000)
-        put_entry(run, &place);
-    else if (what < 13000)
-        check_entry(run, &place);
-    else if (what < 18000) {
-        shelf_remove(place.backend, &place.row, place.name);
-        *number_at(run, &place) = 0;
-    } else if (what < 19700)
-        check_row(run, &place);
-    else if (what < 19980)
-        clear_row(run, &place);
-    else if (what < 19985)
-        freeze(run);
-    else if (what < 19990)
-        write_frozen(run);
-    else if (what < 19995)
-        restore(run);
-    else
-        check_all(run);
-}
-
-static void random_operations_agree_with_a_plain_model(void **state)
-{
-    struct run run = { .verbs = *state, .parallelism = 1 };
-    run.now = mem_alloc(sizeof(*run.now));
-    run.frozen = mem_alloc(sizeof(*run.frozen));
-    shelf_init(&run.shelf);
-    open_all(&run);
-    uint64_t steps = getenv("WEIR_TEST_LONG") == NULL ? STEPS : 10 * STEPS;
-    for (run.step = 0; run.step < steps; run.step++)
-        step(&run);
-    check_all(&run);
-    close_all(&run);
-    release_parts(&run);
-    shelf_release(&run.shelf);
-    mem_free(run.now);
-    mem_free(run.frozen);
-}
+#define TINY        (48u << 10)  /* bytes of memory: a cache evicts all the time, flights or not */
+#define SMALL       (192u << 10) /* and now and then, clean rows during flights */
 
 /* -- keyed state on both backends ------------------------------------------------------------ */
 
@@ -418,7 +106,7 @@ static void change(uint32_t state, void *record, uint64_t random)
         ((struct small *)record)->last = (uint32_t)random;
     } else {
         uint64_t index = ((struct sample *)record)->index;
-        sample_fill_small(record, seed, random % 1000);
+        sample_fill_small(record, model_seed(), random % 1000);
         ((struct sample *)record)->index += index;
     }
 }
@@ -439,12 +127,13 @@ static bool see_entry(void *arg, weir_str entry, const void *value)
 static void keyed_step(struct twin *twin, uint64_t at)
 {
     struct keyed *keyed = twin->keyed;
-    uint64_t random = sample_random(seed, at * 8 + 1), what = sample_random(seed, at * 8 + 2) % 100;
-    uint32_t state = (uint32_t)(sample_random(seed, at * 8 + 3) % KEYED_STATES);
+    uint64_t random = sample_random(model_seed(), at * 8 + 1),
+             what = sample_random(model_seed(), at * 8 + 2) % 100;
+    uint32_t state = (uint32_t)(sample_random(model_seed(), at * 8 + 3) % KEYED_STATES);
     enum weir_state_kind kind = keyed_states[state].kind;
     char bytes[16];
     weir_str entry =
-        kind == WEIR_MAP ? name_of((uint32_t)(random >> 20) % 30, bytes) : WEIR_STR("");
+        kind == WEIR_MAP ? model_name((uint32_t)(random >> 20) % 30, bytes) : WEIR_STR("");
     union {
         struct small small;
         struct sample sample;
@@ -480,7 +169,7 @@ static void twin_open(struct twin *twin, const struct shelf_part *part)
 /* One callback: a key, some steps, a commit; now and then time passes or the job restarts. */
 static uint64_t keyed_callback(struct twin *twin, uint64_t at)
 {
-    uint64_t random = sample_random(seed, at * 8);
+    uint64_t random = sample_random(model_seed(), at * 8);
     char bytes[16];
     if (random % 5 == 0)
         twin->now_ms += (int64_t)(random >> 8) % 10;
@@ -493,7 +182,7 @@ static uint64_t keyed_callback(struct twin *twin, uint64_t at)
         shelf_part_release(&part);
     }
     keyed_set_time(twin->keyed, twin->now_ms, twin->now_ms - 5);
-    weir_str key = name_of((uint32_t)(random >> 30) % 20, bytes);
+    weir_str key = model_name((uint32_t)(random >> 30) % 20, bytes);
     keyed_select(twin->keyed, key, hash_bytes(key.data, key.size));
     keyed_set_timestamp(twin->keyed, twin->now_ms - (int64_t)(random >> 40) % 20);
     uint64_t end = at + 1 + (random >> 50) % 8;
@@ -505,32 +194,57 @@ static uint64_t keyed_callback(struct twin *twin, uint64_t at)
 
 static void keyed_state_is_the_same_on_every_backend(void **state)
 {
-    struct twin twins[2] = { { .verbs = &backend_hashmap }, { .verbs = &backend_rocksdb } };
-    for (int i = 0; i < 2; i++) {
+    struct twin twins[3] = { { .verbs = &backend_hashmap }, { .verbs = &backend_rocksdb },
+        { .verbs = &backend_cache } };
+    for (int i = 0; i < 3; i++) {
         shelf_init(&twins[i].shelf);
+        if (twins[i].verbs == &backend_cache)
+            twins[i].shelf.memory_size = TINY;
         twin_open(&twins[i], NULL);
     }
     uint64_t steps = getenv("WEIR_TEST_LONG") == NULL ? STEPS_KEYED : 10 * STEPS_KEYED;
     for (uint64_t at = 0; at < steps;) {
         uint64_t next = keyed_callback(&twins[0], at);
-        assert_int_equal(keyed_callback(&twins[1], at), next);
-        if (twins[0].seen != twins[1].seen)
-            fail_msg("seed %" PRIu64 ": the backends differ after step %" PRIu64, seed, at);
+        for (int i = 1; i < 3; i++) {
+            assert_int_equal(keyed_callback(&twins[i], at), next);
+            if (twins[0].seen != twins[i].seen)
+                fail_msg("backend %d differs after step %" PRIu64, i, at);
+        }
         at = next;
     }
-    for (int i = 0; i < 2; i++) {
+    for (int i = 0; i < 3; i++) {
         keyed_free(twins[i].keyed);
         shelf_release(&twins[i].shelf);
     }
 }
 
+static void random_operations_agree(void **state)
+{
+    model_run(*state);
+}
+
+#define MODEL(name_, ...) \
+    { \
+        name_ ": random_operations_agree", random_operations_agree, NULL, NULL, \
+            &(struct model_options) \
+        { \
+            __VA_ARGS__ \
+        } \
+    }
+
 int main(void)
 {
-    const char *given = getenv("WEIR_TEST_SEED");
-    seed = given == NULL ? 20240607 : strtoull(given, NULL, 10);
-    printf("seed %" PRIu64 "\n", seed);
+    model_seed();
     const struct CMUnitTest tests[] = {
-        SHELF_FOR_EACH(random_operations_agree_with_a_plain_model),
+        MODEL("hashmap", .verbs = &backend_hashmap, .steps = STEPS),
+        MODEL("rocksdb-uncached", .verbs = &backend_rocksdb, .steps = STEPS),
+        MODEL("rocksdb", .verbs = &backend_cache, .steps = STEPS),
+        MODEL("rocksdb, evicting all the time", .verbs = &backend_cache, .memory_size = TINY,
+            .other = &backend_rocksdb, .steps = STEPS / 2),
+        MODEL("rocksdb, failing to write", .verbs = &backend_cache, .memory_size = SMALL,
+            .has_faults = true, .steps = STEPS / 2),
+        MODEL("rocksdb, with a worker", .verbs = &backend_cache, .memory_size = SMALL,
+            .has_threads = true, .has_faults = true, .other = &backend_rocksdb, .steps = STEPS / 2),
         cmocka_unit_test(keyed_state_is_the_same_on_every_backend),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

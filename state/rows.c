@@ -1,0 +1,262 @@
+/* rows.c -- see rows.h for the picture. */
+#include "state/rows.h"
+
+#include "base/assert.h"
+#include "base/hash.h"
+#include "base/memory.h"
+
+#define SLOTS_MIN       64u
+#define ALLOCATION_COST 16u /* what malloc adds to a block, about */
+#define STATE_HASH      UINT64_C(0x9e3779b97f4a7c15)
+
+/* -- one row -------------------------------------------------------------------------------- */
+
+static size_t block_size(const struct row *row)
+{
+    return sizeof(*row) + ((row->key_size + 7u) & ~7u) + row->value_capacity + ALLOCATION_COST;
+}
+
+uint64_t row_size(const struct row *row)
+{
+    return block_size(row) + (row->entries == NULL ? 0 : entries_size(row->entries));
+}
+
+static struct row *new_row(uint32_t key_size, size_t value_capacity)
+{
+    ASSERT(value_capacity <= 2 * (size_t)ROW_PART_MAX);
+    struct row *row = mem_alloc(sizeof(*row) + ((key_size + 7u) & ~7u) + value_capacity);
+    row->key_size = key_size;
+    row->value_size = ROW_VALUE_NONE;
+    row->value_capacity = (uint32_t)value_capacity;
+    return row;
+}
+
+/* A bit more room when it has grown before. */
+struct row *rows_reserve(struct rows *rows, struct slot *slot, size_t size)
+{
+    struct row *old = slot->row;
+    if (size <= old->value_capacity)
+        return old;
+    size_t capacity = old->value_capacity + old->value_capacity / 2;
+    struct row *row = new_row(old->key_size, capacity > size ? capacity : size);
+    uint32_t value_capacity = row->value_capacity;
+    memcpy(row, old, sizeof(*row));
+    memcpy(row->bytes, old->bytes, old->key_size);
+    row->value_capacity = value_capacity;
+    if (old->value_size != ROW_VALUE_NONE)
+        memcpy(row_value_bytes(row), row_value_bytes(old), old->value_size);
+    rows->rows_size += block_size(row) - block_size(old);
+    mem_free(old);
+    slot->row = row;
+    return row;
+}
+
+static bool is_row_of(const struct row *row, const struct row_key *key)
+{
+    if (row->state != key->state || row->key_size != key->key.size)
+        return false;
+    if (row->key_size == sizeof(uint64_t)) { /* most keys: spares the call of memcmp */
+        uint64_t a, b;
+        memcpy(&a, row->bytes, sizeof(a));
+        memcpy(&b, key->key.data, sizeof(b));
+        return a == b;
+    }
+    return weir_str_equal(row_key_bytes(row), key->key);
+}
+
+weir_error *row_check_size(const struct row_key *key, weir_str entry, size_t value_size,
+    const char *who)
+{
+    size_t size = key->key.size > entry.size ? key->key.size : entry.size;
+    size = size > value_size ? size : value_size;
+    if (__builtin_expect(size <= ROW_PART_MAX, 1))
+        return NULL;
+    return weir_errorf(WEIR_E_LIMIT,
+        "a key or value of state %u has %zu bytes; the %s backend takes at most %u", key->state,
+        size, who, ROW_PART_MAX);
+}
+
+weir_error *row_wrong_size(const struct row_key *key, uint32_t found, size_t wanted)
+{
+    return weir_errorf(WEIR_E_CORRUPT,
+        "an entry of state %u has %u bytes instead of %zu: restore another checkpoint", key->state,
+        found, wanted);
+}
+
+/* -- the table ------------------------------------------------------------------------------ */
+
+static uint64_t hash_of(const struct row_key *key)
+{
+    return key->hash ^ (key->state * STATE_HASH);
+}
+
+struct row_key row_key_of(const struct slot *slot)
+{
+    const struct row *row = slot->row;
+    return (struct row_key){ .key = row_key_bytes(row),
+        .hash = slot->hash ^ (row->state * STATE_HASH),
+        .group = row->group,
+        .state = row->state };
+}
+
+static void rehash(struct rows *rows, uint64_t slot_count)
+{
+    ASSERT((slot_count & (slot_count - 1)) == 0 && slot_count > rows->row_count);
+    struct slot *slots = mem_alloc_array(slot_count, sizeof(*slots));
+    for (uint64_t i = 0; i < rows->slot_count; i++) {
+        if (rows->slots[i].row == NULL)
+            continue;
+        uint64_t index = rows->slots[i].hash & (slot_count - 1);
+        while (slots[index].row != NULL)
+            index = (index + 1) & (slot_count - 1);
+        slots[index] = rows->slots[i];
+    }
+    mem_free(rows->slots);
+    rows->slots = slots;
+    rows->slot_count = slot_count;
+}
+
+static struct slot *probe(const struct rows *rows, const struct row_key *key, uint64_t hash)
+{
+    uint64_t mask = rows->slot_count - 1;
+    for (uint64_t i = hash & mask;; i = (i + 1) & mask) {
+        struct slot *slot = &rows->slots[i];
+        if (slot->row == NULL || (slot->hash == hash && is_row_of(slot->row, key)))
+            return slot;
+    }
+}
+
+struct slot *rows_find(const struct rows *rows, const struct row_key *key)
+{
+    struct slot *slot = probe(rows, key, hash_of(key));
+    return slot->row == NULL ? NULL : slot;
+}
+
+struct slot *rows_slot_of(const struct rows *rows, uint64_t slot_hash, const struct row *row)
+{
+    uint64_t index = slot_hash & (rows->slot_count - 1);
+    while (rows->slots[index].row != row) {
+        DEBUG_ASSERT(rows->slots[index].row != NULL);
+        index = (index + 1) & (rows->slot_count - 1);
+    }
+    return &rows->slots[index];
+}
+
+struct slot *rows_add(struct rows *rows, const struct row_key *key, size_t value_capacity)
+{
+    uint64_t hash = hash_of(key);
+    if ((rows->row_count + 1) * 4 > rows->slot_count * 3)
+        rehash(rows, rows->slot_count * 2);
+    struct slot *slot = probe(rows, key, hash);
+    ASSERT(slot->row == NULL && key->state <= UINT8_MAX && key->group <= UINT16_MAX);
+    DEBUG_ASSERT(key->hash == hash_bytes(key->key.data, key->key.size));
+    struct row *row = new_row((uint32_t)key->key.size, value_capacity);
+    row->group = (uint16_t)key->group;
+    row->state = (uint8_t)key->state;
+    if (key->key.size > 0)
+        memcpy(row->bytes, key->key.data, key->key.size);
+    rows->rows_size += block_size(row);
+    rows->row_count++;
+    *slot = (struct slot){ .hash = hash, .row = row };
+    return slot;
+}
+
+/* A slot behind it moves into the gap unless its home lies behind the gap, up to the next free one. */
+void rows_delete(struct rows *rows, struct slot *slot)
+{
+    rows->rows_size -= row_size(slot->row);
+    entries_free(slot->row->entries);
+    mem_free(slot->row);
+    rows->row_count--;
+    uint64_t mask = rows->slot_count - 1;
+    uint64_t gap = (uint64_t)(slot - rows->slots);
+    for (uint64_t i = (gap + 1) & mask; rows->slots[i].row != NULL; i = (i + 1) & mask) {
+        uint64_t distance = (i - rows->slots[i].hash) & mask; /* from home to here */
+        if (distance < ((i - gap) & mask))
+            continue;
+        rows->slots[gap] = rows->slots[i];
+        gap = i;
+    }
+    rows->slots[gap] = (struct slot){ 0 };
+}
+
+void rows_shrink(struct rows *rows)
+{
+    if (rows->slot_count > SLOTS_MIN && rows->row_count < rows->slot_count / 8)
+        rehash(rows, rows->slot_count / 2);
+}
+
+/* Two passes: while the slots of the later rows arrive, those of the first ones are there. */
+void rows_prefetch(const struct rows *rows, const struct row_key *keys, uint32_t key_count)
+{
+    uint64_t mask = rows->slot_count - 1;
+    for (uint32_t i = 0; i < key_count; i++)
+        __builtin_prefetch(&rows->slots[hash_of(&keys[i]) & mask]);
+    for (uint32_t i = 0; i < key_count; i++)
+        __builtin_prefetch(rows->slots[hash_of(&keys[i]) & mask].row);
+}
+
+/* -- entries -------------------------------------------------------------------------------- */
+
+struct entry *rows_put_entry(struct rows *rows, struct row *row, weir_str name, size_t size,
+    bool *is_new)
+{
+    uint64_t before = row_size(row);
+    if (row->entries == NULL)
+        row->entries = entries_new();
+    struct entry *entry = entries_put(row->entries, name, size, is_new);
+    rows->rows_size += row_size(row) - before;
+    return entry;
+}
+
+void rows_remove_entry(struct rows *rows, struct row *row, weir_str name)
+{
+    if (row->entries == NULL)
+        return;
+    uint64_t before = row_size(row);
+    entries_remove(row->entries, name);
+    rows->rows_size -= before - row_size(row);
+}
+
+void rows_free_entries(struct rows *rows, struct row *row)
+{
+    if (row->entries == NULL)
+        return;
+    rows->rows_size -= entries_size(row->entries);
+    entries_free(row->entries);
+    row->entries = NULL;
+}
+
+bool rows_sweep_entries(struct rows *rows, struct row *row, uint32_t *cursor,
+    entries_is_dead_fn *is_dead, void *arg)
+{
+    uint64_t before = row_size(row);
+    bool has_more = entries_sweep(row->entries, cursor, is_dead, arg);
+    rows->rows_size -= before - row_size(row);
+    return has_more;
+}
+
+/* -- life ----------------------------------------------------------------------------------- */
+
+void rows_init(struct rows *rows)
+{
+    *rows = (struct rows){ 0 };
+    rehash(rows, SLOTS_MIN);
+}
+
+void rows_release(struct rows *rows)
+{
+    for (uint64_t i = 0; i < rows->slot_count; i++) {
+        if (rows->slots[i].row == NULL)
+            continue;
+        entries_free(rows->slots[i].row->entries);
+        mem_free(rows->slots[i].row);
+    }
+    mem_free(rows->slots);
+    *rows = (struct rows){ 0 };
+}
+
+uint64_t rows_size(const struct rows *rows)
+{
+    return rows->slot_count * sizeof(*rows->slots) + rows->rows_size;
+}
