@@ -204,11 +204,13 @@ class Restored(unittest.TestCase):
             checkpoint = [line for line in first.lines if line.startswith("complete")][0].split()[1]
             first.wait_line("published", count=4)
             first.kill9()
-            status, life = out.run(restore_from=checkpoint)
+            out.go_back(checkpoint)
+            status, life = out.run()
+            self.assertEqual(life.lines[0].split()[-1], checkpoint)
             self.assertEqual(status, publisher.EXIT_STATE, life.said())
             self.assertRegex(life.said(), r"topic 'older' already has output of checkpoint \d+ .*"
                                           r"restored checkpoint's output ends at \d+")
-            status, life = out.run(restore_from=checkpoint)  # not by trying again
+            status, life = out.run()  # not by trying again
             self.assertEqual(status, publisher.EXIT_STATE, life.said())
             out.finish(republish=True)
             self.assertLessEqual(set(out.expected()), {r.key.decode() for r in out.tail.stop()})
@@ -223,7 +225,8 @@ class Restored(unittest.TestCase):
             second = out.start(parallelism=3)
             second.wait_line("published", count=3)
             second.kill9()
-            status, life = out.run(restore_from=checkpoint, parallelism=3)
+            out.go_back(checkpoint)
+            status, life = out.run(parallelism=3)
             self.assertEqual(status, publisher.EXIT_STATE, life.said())
             third = out.start(parallelism=3, republish=True)
             self.assertTrue(third.wait_line("published", count=2), third.said())
@@ -305,6 +308,40 @@ class Idle(unittest.TestCase):
                 self.assertEqual(life.wait(), 0, life.said())
                 out.finish()
                 report(f"idle ids expired: {out.judge()}")
+
+
+@unittest.skipUnless(LONG, "WEIR_TEST_LONG=1 runs it")
+class ThreeBrokers(unittest.TestCase):
+    def test_brokers_that_die_or_freeze_in_turn_lose_and_double_nothing(self):
+        """Leaders and coordinators move; a frozen one comes back and answers from what it knew."""
+        rounds, kills = 24, 0
+        with broker.Cluster("test-sink-cluster") as cluster:
+            kafka = kafka_tools.Kafka(cluster.bootstrap)
+            with publisher.Output(kafka, "cluster", cluster.directory / "work", interval_ms=100) as out:
+                life = out.start()
+                for round_ in range(rounds):
+                    node = out.random.randint(1, 3)
+                    if round_ % 2:
+                        cluster.kill9(node)
+                        time.sleep(out.random.uniform(0, 4))
+                        cluster.restart(node)
+                    else:
+                        cluster.pause(node)
+                        time.sleep(out.random.uniform(1, 8))
+                        cluster.resume(node)
+                    if out.random.random() < 0.5:
+                        life.kill9()
+                        kills += 1
+                        life = out.start()
+                    seen = life.lines.count("published")
+                    while not life.wait_line("published", count=seen + 2, timeout_s=150):
+                        self.assertIn("(retriable)", life.said())  # the engine would restart the job
+                        life = out.start()
+                        seen = 0
+                life.kill9()
+                out.finish()
+                report(f"three brokers, {rounds} kills and freezes of one, {kills} of the publisher: "
+                       f"{out.judge()}")
 
 
 class LostReplies(unittest.TestCase):
