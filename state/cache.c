@@ -18,9 +18,13 @@
 #include "base/memory.h"
 #include "base/os.h"
 
-#define LOAD_AFTER     3u /* cells of a row, and then the whole row */
+#define LOAD_AFTER 3u /* cells of a row, and then the whole row */
+#ifdef WEIR_DEBUG
+#define LOAD_CELLS_MAX 30u /* tests have short rows, and see long ones, too */
+#else
 #define LOAD_CELLS_MAX 4096u
-#define LOAD_SIZE_MAX  (1u << 20)
+#endif
+#define LOAD_SIZE_MAX (1u << 20)
 
 /* Prefixes: cache_ */
 
@@ -384,6 +388,8 @@ struct merge {
     struct entry *next;            /* the next one in memory; NULL: none is left */
     weir_str prefix;
     bool has_value_cell, has_stopped;
+    char *copy; /* of a value in the store, because those in memory are aligned */
+    size_t copy_capacity;
     backend_entry_fn *each;
     void *arg;
 };
@@ -397,6 +403,17 @@ static bool starts_with(weir_str name, weir_str prefix)
 static void give(struct merge *merge, weir_str entry, weir_str value)
 {
     merge->has_stopped = !merge->each(merge->arg, entry, value);
+}
+
+static void give_stored(struct merge *merge, weir_str entry, weir_str value)
+{
+    if (value.size > merge->copy_capacity) {
+        merge->copy_capacity = 2 * value.size;
+        merge->copy = mem_realloc(merge->copy, merge->copy_capacity);
+    }
+    if (value.size > 0)
+        value.data = memcpy(merge->copy, value.data, value.size);
+    give(merge, entry, value);
 }
 
 /* The next cell in memory, unless it is gone. */
@@ -414,7 +431,7 @@ static bool merge_entry(void *arg, weir_str entry, weir_str value)
     struct merge *merge = arg;
     if (entry.size == 0) {
         if (!merge->has_value_cell)
-            give(merge, entry, value);
+            give_stored(merge, entry, value);
         return !merge->has_stopped;
     }
     while (merge->next != NULL && !merge->has_stopped) {
@@ -426,11 +443,11 @@ static bool merge_entry(void *arg, weir_str entry, weir_str value)
             return !merge->has_stopped;
     }
     if (!merge->has_stopped)
-        give(merge, entry, value);
+        give_stored(merge, entry, value);
     return !merge->has_stopped;
 }
 
-/* The entries of a row in the cache; false: the callback has stopped it. */
+/* The entries of a row in the cache. */
 static weir_error *each_of_row(const struct cache *cache, const struct row *row,
     const struct row_key *key, struct merge *merge)
 {
@@ -441,13 +458,15 @@ static weir_error *each_of_row(const struct cache *cache, const struct row *row,
         merge->next = NULL;
     merge->has_value_cell = has_value_cell(row);
     bool is_complete = (row->flags & ROW_COMPLETE) != 0;
+    weir_error *error = NULL;
     if (merge->prefix.size == 0 && row->value_size != ROW_VALUE_NONE)
         give(merge, WEIR_STR(""), row_value(row));
     if (!is_complete && !merge->has_stopped)
-        WEIR_TRY(cache->verbs->each(cache->store, key, merge->prefix, merge_entry, merge));
-    while (merge->next != NULL && !merge->has_stopped)
+        error = cache->verbs->each(cache->store, key, merge->prefix, merge_entry, merge);
+    mem_free(merge->copy);
+    while (merge->next != NULL && !merge->has_stopped && error == NULL)
         give_next(merge);
-    return NULL;
+    return error;
 }
 
 static weir_error *each_entry(struct backend *backend, const struct row_key *key, weir_str prefix,
@@ -542,14 +561,14 @@ static void close(struct backend *backend)
     mem_free(cache);
 }
 
-/* Memtables only take evictions and small flushes: an eighth is enough. */
+/* Memtables only take evictions and small flushes: a quarter is enough. */
 static weir_error *open(const struct backend_options *options, const struct backend_source *sources,
     uint32_t source_count, struct backend **backend)
 {
     struct backend_options of_store = *options;
     struct backend *store;
     *backend = NULL;
-    of_store.memory_size = options->memory_size / 8;
+    of_store.memory_size = options->memory_size / 4;
     WEIR_TRY(backend_rocksdb.open(&of_store, sources, source_count, &store));
     ASSERT(store->backend_class->write_changes != NULL);
     struct cache *cache = mem_alloc(sizeof(*cache));

@@ -17,7 +17,7 @@
 
 #define STATES    3u
 #define KEYS      60u
-#define ENTRIES   40u
+#define ENTRIES   90u /* two digits; more than fit into a leaf */
 #define VALUE_MAX 6000u
 
 uint64_t model_seed(void)
@@ -123,26 +123,38 @@ static void check_entry(struct run *run, const struct place *place)
             place->key, place->entry);
 }
 
-static void put_entry(struct run *run, const struct place *place)
+/* A number for a new value; of the same size as the old one, if one is found soon. */
+static uint64_t new_number(const struct run *run, uint64_t old)
 {
     char bytes[VALUE_MAX];
     uint64_t number = draw(run, 5) | 1;
-    weir_str value = value_of(number, bytes);
-    const uint64_t *old = number_at(run, place);
-    char old_bytes[VALUE_MAX];
+    if (old == 0 || draw(run, 6) % 2 == 0)
+        return number;
+    size_t size = value_of(old, bytes).size;
+    for (uint64_t i = 0; i < 100 && value_of(number, bytes).size != size; i++)
+        number = sample_random(number, i) | 1;
+    return number;
+}
+
+static void put_entry(struct run *run, const struct place *place)
+{
+    char bytes[VALUE_MAX], old_bytes[VALUE_MAX];
+    uint64_t *number = number_at(run, place);
+    uint64_t old = *number;
+    *number = new_number(run, old);
+    weir_str value = value_of(*number, bytes);
     bool may_edit =
-        run->verbs->edit != NULL && (*old == 0 || value_of(*old, old_bytes).size == value.size);
-    if (may_edit && draw(run, 6) % 2 == 0) {
+        run->verbs->edit != NULL && (old == 0 || value_of(old, old_bytes).size == value.size);
+    if (may_edit && draw(run, 14) % 4 != 0) {
         void *memory;
         bool is_new;
         shelf_ok(run->verbs->edit(place->backend, &place->row, place->name, value.size, &memory,
             &is_new));
-        assert_int_equal(is_new, *old == 0);
+        assert_int_equal(is_new, old == 0);
         memcpy(memory, value.data, value.size);
     } else {
         shelf_put(place->backend, &place->row, place->name, value);
     }
-    *number_at(run, place) = number;
 }
 
 struct walk {
@@ -199,9 +211,11 @@ static bool check_scanned(void *arg, const struct row_key *row, weir_str entry, 
     struct sweep *sweep = arg;
     char bytes[VALUE_MAX];
     assert_int_equal(row->state, sweep->state);
-    uint64_t number = sweep->run->now->numbers[row->state][number_in(row->key)][number_in(entry)];
-    assert_true(number != 0);
-    assert_true(weir_str_equal(value, value_of(number, bytes)));
+    uint32_t key = number_in(row->key), name = number_in(entry);
+    uint64_t number = sweep->run->now->numbers[row->state][key][name];
+    if (number == 0 || !weir_str_equal(value, value_of(number, bytes)))
+        fail_msg("step %" PRIu64 ": scan differs at state %u key %u entry %u%s", sweep->run->step,
+            row->state, key, name, number == 0 ? ", which is gone" : "");
     sweep->count++;
     return true;
 }
@@ -368,7 +382,7 @@ static void restore(struct run *run)
     run->counts[3 + (run->verbs == run->options->other)]++;
     open_all(run);
     *run->now = *run->frozen;
-    check_all(run);
+    check_all(run); /* what the snapshot has */
 }
 
 /* -- the run -------------------------------------------------------------------------------- */
