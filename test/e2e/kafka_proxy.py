@@ -30,7 +30,7 @@ class Proxy:
         self._target = None
         self._lock = threading.Lock()
         self._lose_replies = 0  # how many more
-        self._hold = []  # seconds for which to hold the next commits back
+        self._hold = []  # seconds for which to hold the next commits back; None: not at all
         threading.Thread(target=self._accept, daemon=True).start()
 
     def __enter__(self):
@@ -47,10 +47,11 @@ class Proxy:
         with self._lock:
             self._lose_replies += count
 
-    def hold_commits(self, count, seconds):
-        """The next `count` EndTxn reach the broker `seconds` later, their clients are cut off now."""
+    def hold_commit(self, number, seconds):
+        """The EndTxn with that number from now on (1: the next) reaches the broker `seconds` later; its
+        client is cut off at once, and asks again."""
         with self._lock:
-            self._hold += [seconds] * count
+            self._hold = [None] * (number - 1) + [seconds]
 
     def idle(self):
         """Whether all that was asked for has happened."""
@@ -69,6 +70,8 @@ class Proxy:
                 client.close()
                 continue
             server.settimeout(None)
+            for end in (client, server):  # small frames, each waited for
+                end.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             link = _Link(self, client, server)
             threading.Thread(target=link.requests, daemon=True).start()
             threading.Thread(target=link.replies, daemon=True).start()
@@ -85,8 +88,9 @@ class Proxy:
         with self._lock:
             if not self._hold:
                 return None
-            self.late_commits += 1
-            return self._hold.pop(0)
+            seconds = self._hold.pop(0)
+            self.late_commits += seconds is not None
+            return seconds
 
 
 class _Link:

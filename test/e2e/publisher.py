@@ -148,6 +148,12 @@ class Output:
         life = self.start(**options)
         return life.wait(), life
 
+    def go_back(self, checkpoint):
+        """The operator removes the checkpoints behind this one."""
+        for path in (self.directory / "publisher").glob("chk-*"):
+            if int(path.name.split("-")[1]) > int(checkpoint):
+                shutil.rmtree(path)
+
     def finish(self, **options):
         """The last life: everything out. Returns the number of epochs."""
         status, life = self.run(finish=True, **options)

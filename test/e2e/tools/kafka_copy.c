@@ -1,8 +1,10 @@
 /* kafka_copy.c -- a job that copies a Kafka topic: to files as "partition TAB offset TAB value" lines, or to
  * another topic. With it the Kafka connectors are tested through the engine.
  *
- *   kafka_copy [run] --brokers B --topic T (--out DIR | --out-topic T) [--bounded] [--from-latest]
+ *   kafka_copy [run] --brokers B --topic T [--out DIR] [--out-topic T] [--bounded] [--from-latest]
  *       [--group G] [--discovery-interval TIME] [OPTIONS OF EVERY JOB]
+ *
+ * Without an output it only reads: bench/kafka.py.
  *
  * It links the engine, so make builds it. */
 #include <weir/weir.h>
@@ -42,6 +44,8 @@ static void build(weir_job *job)
     if (out_topic != NULL)
         weir_sink(in, "topic",
             weir_kafka_sink(.brokers = brokers, .topic = out_topic, .format = weir_raw()));
+    if (out == NULL && out_topic == NULL)
+        weir_sink(in, "nowhere", weir_blackhole());
 }
 
 int main(int argc, char **argv)

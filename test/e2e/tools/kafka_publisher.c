@@ -3,8 +3,8 @@
  *
  *   kafka_publisher --brokers B --topic T --dir DIR [--epochs N | --finish] [--parallelism P]
  *       [--units U] [--records R] [--size S] [--interval-ms MS] [--give-up PERCENT] [--seed S]
- *       [--chunk-size BYTES] [--token-topic T] [--republish] [--restore-from N] [--huge-at EPOCH]
- *       [--keyless] [-X k=v]
+ *       [--chunk-size BYTES] [--token-topic T] [--republish] [--huge-at EPOCH] [--keyless]
+ *       [-X k=v]
  *
  * It is the engine as the sink sees it: one context a subtask, items and files of the restored
  * checkpoint, snapshots whose files a worker stores while the task goes on, checkpoints that
@@ -33,9 +33,9 @@
 #include "base/worker.h"
 #include "checkpoint/restore.h"
 #include "checkpoint/storage.h"
+#include "test/e2e/tools/publisher_options.h"
 #include "test/support/random.h"
 
-#include <getopt.h>
 #include <inttypes.h>
 #include <pthread.h>
 #include <stdarg.h>
@@ -43,27 +43,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define PARALLELISM_MAX 16
-#define UNITS_MAX       64
 #define LETTERS_MAX     64
 #define STAGED_MAX      1024
 #define UNPUBLISHED_MAX 2 /* the engine's rule */
-#define SETTINGS_MAX    32
 #define RETAINED        1000
 #define ZOMBIE_ROUNDS   20
 
 static const char sink_uid[] = "out", source_uid[] = "units";
-
-/* Thread: main. */
-struct options {
-    struct weir_kafka_sink_options sink;
-    const char *dir;
-    uint32_t parallelism, units, records, size, interval_ms, give_up;
-    uint64_t epochs, seed, restore_from, huge_at;
-    bool is_keyless, is_finishing;
-    const char *settings[SETTINGS_MAX + 1];
-    uint32_t setting_count;
-};
 
 /* Thread: main, but for what a worker calls: weir_check_attempt. */
 struct weir_ctx {
@@ -558,26 +544,6 @@ static void restore_source(struct engine *engine, struct arena *arena)
     memcpy(engine->next, restore.items[0].value.data, sizeof(engine->next));
 }
 
-/* --restore-from N: the operator goes back to an older checkpoint, by removing the newer ones. */
-static weir_error *go_back(const struct options *options)
-{
-    char *dir = mem_printf("%s/publisher", options->dir);
-    char **names;
-    uint32_t count;
-    weir_error *error = os_list(dir, &names, &count);
-    for (uint32_t i = 0; error == NULL && i < count; i++) {
-        uint64_t number;
-        if (sscanf(names[i], "chk-%" SCNu64, &number) != 1 || number <= options->restore_from)
-            continue;
-        char *path = mem_printf("%s/%s", dir, names[i]);
-        error = os_remove_tree(path);
-        mem_free(path);
-    }
-    os_names_free(names, count);
-    mem_free(dir);
-    return error;
-}
-
 static weir_error *open_subtask(struct engine *engine, struct weir_ctx *ctx, struct arena *arena)
 {
     ctx->instance = mem_alloc(engine->sink.sink_class->instance_size);
@@ -597,8 +563,6 @@ static weir_error *open_subtask(struct engine *engine, struct weir_ctx *ctx, str
 static weir_error *start(struct engine *engine)
 {
     const struct options *options = engine->options;
-    if (options->restore_from > 0)
-        WEIR_TRY(go_back(options));
     WEIR_TRY(storage_open(options->dir, "publisher", RETAINED, &engine->storage));
     WEIR_TRY(storage_restore(engine->storage, &engine->restored, &engine->is_restored));
     engine->number = storage_last_number(engine->storage);
@@ -606,9 +570,6 @@ static weir_error *start(struct engine *engine)
         mem_printf("%s/staging-%" PRIu64, options->dir, storage_attempt(engine->storage));
     WEIR_TRY(os_make_dirs(engine->staging));
     engine->instance = engine->is_restored ? engine->restored.instance : os_random();
-    if (options->restore_from > 0 &&
-        (!engine->is_restored || engine->restored.checkpoint != options->restore_from))
-        return weir_errorf(WEIR_E_USAGE, "there is no checkpoint %" PRIu64, options->restore_from);
     struct arena *arena = &engine->restored.arena;
     if (!engine->is_restored)
         checkpoint_metadata_init(&engine->restored);
@@ -645,94 +606,6 @@ static void stop(struct engine *engine)
 }
 
 /* -- the program -------------------------------------------------------------------------------- */
-
-static void usage(void)
-{
-    fputs("usage: kafka_publisher --brokers B --topic T --dir DIR ...; see its source\n", stderr);
-    exit(2);
-}
-
-static uint64_t number(const char *text, uint64_t max)
-{
-    char *end;
-    unsigned long long value = strtoull(text, &end, 10);
-    if (text[0] < '0' || text[0] > '9' || *end != '\0' || value > max)
-        usage();
-    return value;
-}
-
-static void read_option(struct options *options, int letter)
-{
-    if (letter == 'b')
-        options->sink.brokers = optarg;
-    else if (letter == 't')
-        options->sink.topic = optarg;
-    else if (letter == 'd')
-        options->dir = optarg;
-    else if (letter == 'e')
-        options->epochs = number(optarg, UINT32_MAX);
-    else if (letter == 'p')
-        options->parallelism = (uint32_t)number(optarg, PARALLELISM_MAX);
-    else if (letter == 'u')
-        options->units = (uint32_t)number(optarg, UNITS_MAX);
-    else if (letter == 'r')
-        options->records = (uint32_t)number(optarg, 1000000);
-    else if (letter == 's')
-        options->size = (uint32_t)number(optarg, 8u << 20);
-    else if (letter == 'i')
-        options->interval_ms = (uint32_t)number(optarg, 60000);
-    else if (letter == 'g')
-        options->give_up = (uint32_t)number(optarg, 100);
-    else if (letter == 'S')
-        options->seed = number(optarg, UINT64_MAX);
-    else if (letter == 'c')
-        options->sink.chunk_size = (uint32_t)number(optarg, UINT32_MAX);
-    else if (letter == 'T')
-        options->sink.token_topic = optarg;
-    else if (letter == 'R')
-        options->sink.republish = true;
-    else if (letter == 'B')
-        options->restore_from = number(optarg, UINT64_MAX);
-    else if (letter == 'H')
-        options->huge_at = number(optarg, UINT64_MAX);
-    else if (letter == 'k')
-        options->is_keyless = true;
-    else if (letter == 'f')
-        options->is_finishing = true;
-    else if (letter == 'X' && options->setting_count < SETTINGS_MAX)
-        options->settings[options->setting_count++] = optarg;
-    else
-        usage();
-}
-
-static void parse_options(struct options *options, int argc, char **argv)
-{
-    static const struct option names[] = { { "brokers", 1, NULL, 'b' }, { "topic", 1, NULL, 't' },
-        { "dir", 1, NULL, 'd' }, { "epochs", 1, NULL, 'e' }, { "parallelism", 1, NULL, 'p' },
-        { "units", 1, NULL, 'u' }, { "records", 1, NULL, 'r' }, { "size", 1, NULL, 's' },
-        { "interval-ms", 1, NULL, 'i' }, { "give-up", 1, NULL, 'g' }, { "seed", 1, NULL, 'S' },
-        { "chunk-size", 1, NULL, 'c' }, { "token-topic", 1, NULL, 'T' },
-        { "republish", 0, NULL, 'R' }, { "restore-from", 1, NULL, 'B' },
-        { "huge-at", 1, NULL, 'H' }, { "keyless", 0, NULL, 'k' }, { "finish", 0, NULL, 'f' },
-        { NULL, 0, NULL, 0 } };
-    *options = (struct options){ .parallelism = 2,
-        .units = 4,
-        .records = 10,
-        .size = 100,
-        .interval_ms = 20,
-        .epochs = UINT32_MAX,
-        .seed = 1 };
-    int letter;
-    while ((letter = getopt_long(argc, argv, "X:", names, NULL)) != -1)
-        read_option(options, letter);
-    if (options->is_finishing)
-        options->epochs = 0;
-    if (options->sink.brokers == NULL || options->sink.topic == NULL || options->dir == NULL ||
-        options->parallelism == 0 || optind != argc)
-        usage();
-    options->sink.format = weir_raw();
-    options->sink.client = options->settings;
-}
 
 int main(int argc, char **argv)
 {
