@@ -78,6 +78,7 @@ oracle: ## tests of the reference model that judges the others
 
 e2e: ## real processes, real broker; may take long
 	@$(engine) VARIANT=release all
+	@$(engine) VARIANT=faults all
 	@$(run_tests) run e2e --timeout 1800 --jobs 1 --unittest test/e2e
 
 outoftree: ## install into build/stage and build the examples against it

@@ -21,7 +21,7 @@ static _Atomic uint32_t seen;
 static _Atomic int64_t counted_ns; /* when the last one was counted */
 static _Atomic int last_signal;
 static _Atomic int wake_fd = -1;
-static struct sigaction old_int, old_term, old_alarm;
+static struct sigaction old_int, old_term, old_alarm, old_size;
 
 /* timeout(1) and others signal the process and its group: the same blow, felt twice. */
 static bool is_same_blow(void)
@@ -77,6 +77,7 @@ void os_signals_watch(struct waker *waker)
     handle(SIGINT, on_signal, &old_int);
     handle(SIGTERM, on_signal, &old_term);
     handle(SIGALRM, on_alarm, &old_alarm);
+    handle(SIGXFSZ, SIG_IGN, &old_size);
 }
 
 void os_signals_unwatch(void)
@@ -91,6 +92,7 @@ void os_signals_restore(void)
     ASSERT(sigaction(SIGTERM, &old_term, NULL) == 0);
     alarm(0);
     ASSERT(sigaction(SIGALRM, &old_alarm, NULL) == 0);
+    ASSERT(sigaction(SIGXFSZ, &old_size, NULL) == 0);
 }
 
 uint32_t os_signals_seen(void)

@@ -6,6 +6,8 @@
  * with that status a second later by itself. A third one ends it in the handler. Two within 50 ms are
  * one: who signals a process and its group means it once.
  *
+ * A file over the limit of its size (ulimit -f) is not a signal any more either, but the error of the write.
+ *
  * Prefixes: os_
  * Thread: control for watch; any for the rest. One watcher a process. */
 #ifndef WEIR_BASE_OS_SIGNAL_H

@@ -425,11 +425,16 @@ static weir_error *publish_once(struct work *work, struct transaction *it)
     return NULL;
 }
 
-static void back_off(void)
+/* A newer attempt explains any error: it fences producers and clears the staging directory. */
+static weir_error *explain(const struct kafka_publisher *publisher, weir_error *error)
 {
-    struct waker *waker = waker_new(); /* nobody wakes it: a bounded pause between two tries */
-    waker_wait(waker, BACKOFF_MS);
-    waker_free(waker);
+    weir_error *fence = weir_check_attempt(publisher->ctx);
+    if (fence == NULL || weir_error_code(fence) != WEIR_E_FENCED) {
+        weir_error_free(fence);
+        return error;
+    }
+    weir_error_free(error);
+    return fence;
 }
 
 static weir_error *try_once(struct work *work)
@@ -438,7 +443,7 @@ static weir_error *try_once(struct work *work)
     WEIR_TRY(weir_check_attempt(work->publisher->ctx));
     weir_error *error = publish_once(work, &it);
     transaction_close(&it);
-    return error;
+    return error == NULL ? NULL : explain(work->publisher, error);
 }
 
 weir_error *kafka_publish(const struct kafka_publisher *publisher,
@@ -462,6 +467,6 @@ weir_error *kafka_publish(const struct kafka_publisher *publisher,
         log_warn("kafka", "publishing into topic '%s' starts again: %s", publisher->topic,
             weir_error_message(error));
         weir_error_free(error);
-        back_off();
+        kafka_pause(BACKOFF_MS);
     }
 }

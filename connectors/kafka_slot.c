@@ -179,5 +179,5 @@ weir_error *slot_read(struct slot *slot, struct weir_item item,
         WEIR_TRY(take_segment(slot, &reader, item, find, arg));
     slot->last = last;
     bool fits = slot->count == 0 ? last == 0 : last == slot->segments[slot->count - 1].number;
-    return reader_at_end(&reader) && fits ? NULL : bad_item(item);
+    return fits && !reader_failed(&reader) && reader_at_end(&reader) ? NULL : bad_item(item);
 }

@@ -5,14 +5,16 @@
  * through the task's descriptor. A task without room does not poll: the client's prefetch fills to its
  * bound and stops, which is how back pressure reaches the broker.
  *
- * Positions are part of the checkpoint (item "p-<partition>" = next offset) and the truth; when the
- * checkpoint completes they are committed to the group, for people's monitoring. A position that the
- * broker no longer has stops the job. Partitions that appear later are read from their first record.
+ * Positions are part of the checkpoint and the truth: item "p-<partition>" is the next offset,
+ * "known-<subtask>" the number of partitions that the subtask knew. When the checkpoint completes they
+ * are committed to the group, for people's monitoring. A position that the broker no longer has stops
+ * the job. Partitions that appear later, while the job runs or is down, are read from their first
+ * record, also with from_latest.
  *
  * Idle: the client says that a partition is at its end (committed end, under read_committed); then it
  * does not hold the watermark back until its next record.
  *
- * Thread: task; discovery runs in weir_async. */
+ * Thread: task; discovery runs in weir_async: what it asks the broker may take seconds. */
 #include "base/assert.h"
 #include "base/buffer.h"
 #include "base/log.h"
@@ -26,7 +28,11 @@
 #define BATCH_MAX             256
 #define PARTITIONS_MAX        32768
 #define DISCOVERY_INTERVAL_MS 10000
-#define COMMITS_MAX           8 /* snapshots whose checkpoint may still complete */
+#define COMMITS_MAX           8    /* snapshots whose checkpoint may still complete */
+#define COMMITS_SENT_MAX      4    /* commits that nobody has answered yet */
+#define CLOSE_COMMIT_MS       1000 /* to wait for the last of them */
+#define BEHIND_ROUNDS         10
+#define BEHIND_PAUSE_MS       500
 
 /* Thread: task. */
 struct partition_state {
@@ -44,19 +50,24 @@ struct commit_point {
     uint32_t count;
 };
 
-/* Thread: worker while it runs. */
+/* Looks for partitions that are new. Thread: worker while it runs. */
 struct discovery {
-    struct kafka_source *source;
+    struct kafka_source *source; /* for done */
     rd_kafka_t *handle;
     const char *brokers, *topic;
-    uint32_t partition_count;
+    uint32_t subtask, parallelism, known_count; /* what it goes by */
+    bool only_looks;                            /* is the topic still there? */
+    uint32_t partition_count;                   /* what it found; 0: nothing, for now */
+    uint32_t *numbers;                          /* new ones of this subtask */
+    struct kafka_ends *ends;
+    uint32_t count;
 };
 
 /* Thread: task. */
 struct kafka_source {
     const struct weir_kafka_source_options *options;
     rd_kafka_t *handle;
-    rd_kafka_queue_t *queue;
+    rd_kafka_queue_t *queue, *commit_queue;
     struct partition_state *partitions;
     uint32_t count, done_count;
     uint32_t *index_of;                      /* partition number -> index + 1, 0: not mine */
@@ -64,6 +75,8 @@ struct kafka_source {
     rd_kafka_message_t *messages[BATCH_MAX]; /* of the last poll */
     uint32_t message_count;
     struct commit_point commits[COMMITS_MAX];
+    uint32_t commits_sent; /* whose result has not come */
+    rd_kafka_resp_err_t commit_failure;
     struct discovery discovery;
     bool is_discovering;
     int64_t next_discovery_ms;
@@ -83,81 +96,114 @@ static weir_error *validate(const void *arg)
         return weir_errorf(WEIR_E_PLAN, "a Kafka source needs .brokers (HOST:PORT[,...])");
     if (options->topic == NULL || options->topic[0] == '\0')
         return weir_errorf(WEIR_E_PLAN, "a Kafka source needs a .topic");
+    WEIR_TRY(kafka_check_client(options->client));
     const struct weir_format_class *format = options->format.format_class;
     if (format == NULL || format->decode == NULL)
         return weir_errorf(WEIR_E_PLAN, "a Kafka source needs a .format that can decode");
     return format->validate == NULL ? NULL : format->validate(&options->format);
 }
 
-/* -- partitions ----------------------------------------------------------------------------------- */
+/* -- the restored positions ------------------------------------------------------------------------- */
 
-static weir_error *query(struct kafka_source *source, uint32_t number, int64_t *low, int64_t *high)
+/* What the checkpoint knows. Thread: its holder, in open. */
+struct positions {
+    int64_t *next;        /* by partition; -1: none */
+    uint32_t count;       /* one more than the largest partition that has one */
+    uint32_t known_count; /* partitions from here on were not there when it was taken */
+};
+
+/* "p-17", "known-3": the number behind the prefix. */
+static bool number_of(weir_str name, const char *prefix, uint32_t *number)
 {
-    rd_kafka_resp_err_t code = rd_kafka_query_watermark_offsets(source->handle,
-        source->options->topic, (int32_t)number, low, high, KAFKA_TIMEOUT_MS);
-    if (code == RD_KAFKA_RESP_ERR_NO_ERROR)
-        return NULL;
-    return weir_error_wrap(kafka_error(source->options->brokers, "find the ends of a partition",
-                               code),
-        "topic '%s', partition %u", source->options->topic, number);
+    size_t size = strlen(prefix);
+    if (name.size <= size || name.size > size + 5 || memcmp(name.data, prefix, size) != 0)
+        return false;
+    *number = 0;
+    for (size_t i = size; i < name.size; i++) {
+        if (name.data[i] < '0' || name.data[i] > '9')
+            return false;
+        *number = *number * 10 + (uint32_t)(name.data[i] - '0');
+    }
+    return *number < PARTITIONS_MAX;
 }
 
+static weir_error *take_item(struct positions *positions, struct weir_item item)
+{
+    uint32_t number;
+    struct reader reader = reader_of(item.value);
+    int64_t value = (int64_t)reader_u64(&reader);
+    bool is_good = !reader_failed(&reader) && reader_at_end(&reader) && value >= 0;
+    if (is_good && number_of(item.name, "p-", &number)) {
+        positions->next[number] = value;
+        if (number >= positions->count)
+            positions->count = number + 1;
+    } else if (is_good && number_of(item.name, "known-", &number)) {
+        if (value < positions->known_count)
+            positions->known_count = (uint32_t)value;
+    } else {
+        return weir_errorf(WEIR_E_CORRUPT,
+            "item '%.*s' of a Kafka source in the checkpoint is not readable", (int)item.name.size,
+            item.name.data);
+    }
+    return NULL;
+}
+
+static weir_error *read_positions(const weir_ctx *ctx, struct positions *positions)
+{
+    *positions = (struct positions){ .known_count = PARTITIONS_MAX };
+    positions->next = mem_alloc_array(PARTITIONS_MAX, sizeof(int64_t));
+    for (uint32_t i = 0; i < PARTITIONS_MAX; i++)
+        positions->next[i] = -1;
+    for (uint32_t i = 0; i < weir_item_count(ctx); i++)
+        WEIR_TRY(take_item(positions, weir_item_at(ctx, i)));
+    return NULL;
+}
+
+/* -- partitions ----------------------------------------------------------------------------------- */
+
 static weir_error *out_of_range(const struct kafka_source *source, uint32_t number, int64_t next,
-    int64_t low, int64_t high)
+    struct kafka_ends ends)
 {
     return weir_errorf(WEIR_E_CONNECTOR,
         "topic '%s', partition %u: the checkpoint goes on at offset %" PRId64
         ", but the broker has %" PRId64 " to %" PRId64
         ". Records were deleted, or the topic was made anew: restore them, or "
         "start with --fresh on another checkpoint directory",
-        source->options->topic, number, next, low, high);
+        source->options->topic, number, next, ends.low, ends.high);
 }
 
-/* Restored position, or where a partition without one starts. */
-static bool restored_position(const weir_ctx *ctx, uint32_t number, int64_t *next)
+/* A partition of this subtask, to be read from `next`. */
+static void add_partition(weir_ctx *ctx, struct kafka_source *source, uint32_t number, int64_t next,
+    struct kafka_ends ends)
 {
-    char name[32];
-    snprintf(name, sizeof(name), "p-%u", number);
-    for (uint32_t i = 0; i < weir_item_count(ctx); i++) {
-        struct weir_item item = weir_item_at(ctx, i);
-        if (!weir_str_equal(item.name, weir_str_of(name)))
-            continue;
-        struct reader reader = reader_of(item.value);
-        *next = (int64_t)reader_u64(&reader);
-        return !reader_failed(&reader);
-    }
-    return false;
-}
-
-static weir_error *add_partition(weir_ctx *ctx, struct kafka_source *source, uint32_t number,
-    bool is_new)
-{
-    int64_t low, high, next;
-    WEIR_TRY(query(source, number, &low, &high));
-    if (restored_position(ctx, number, &next)) {
-        if (next < low || next > high)
-            return out_of_range(source, number, next, low, high);
-    } else {
-        next = source->options->from_latest && !is_new ? high : low;
-    }
     source->partitions =
         mem_realloc(source->partitions, (source->count + 1) * sizeof(*source->partitions));
     struct partition_state *it = &source->partitions[source->count++];
     *it = (struct partition_state){ .number = number,
         .split = weir_split_add(ctx),
         .next = next,
-        .end = -1 };
+        .end = source->options->bounded ? ends.high : -1 };
     source->index_of[number] = source->count;
-    if (source->options->bounded)
-        it->end = high;
-    if (next == high)
+    if (next == ends.high)
         weir_split_idle(ctx, it->split, true);
     if (it->end >= 0 && next >= it->end) {
         it->is_done = true;
         source->done_count++;
         weir_split_finish(ctx, it->split);
     }
-    return NULL;
+}
+
+/* The numbers from `first` on that belong to this subtask; mem_free them. */
+static uint32_t *numbers_of(uint32_t first, uint32_t partition_count, uint32_t subtask,
+    uint32_t parallelism, uint32_t *count)
+{
+    uint32_t *numbers = mem_alloc_array(partition_count + 1, sizeof(*numbers));
+    *count = 0;
+    for (uint32_t i = first; i < partition_count; i++) {
+        if (i % parallelism == subtask)
+            numbers[(*count)++] = i;
+    }
+    return numbers;
 }
 
 /* Hands the partitions from `from` on to the client. */
@@ -182,60 +228,151 @@ static weir_error *assign(struct kafka_source *source, uint32_t from)
     return result;
 }
 
-static weir_error *take_partitions(weir_ctx *ctx, struct kafka_source *source,
-    uint32_t partition_count, bool is_new)
+/* Where partition `number` starts; it is as the checkpoint says, or the checkpoint cannot be continued. */
+static weir_error *start_of(const struct kafka_source *source, const struct positions *positions,
+    uint32_t number, struct kafka_ends ends, int64_t *next)
 {
-    uint32_t first = source->count;
-    if (partition_count > PARTITIONS_MAX)
-        return weir_errorf(WEIR_E_LIMIT, "topic '%s' has %u partitions, %u are allowed",
-            source->options->topic, partition_count, PARTITIONS_MAX);
-    for (uint32_t i = source->known_count; i < partition_count; i++) {
-        if (i % weir_parallelism_of(ctx) == weir_subtask_index(ctx))
-            WEIR_TRY(add_partition(ctx, source, i, is_new));
+    *next = positions->next[number];
+    if (*next >= 0 && (*next < ends.low || *next > ends.high))
+        return out_of_range(source, number, *next, ends);
+    if (*next < 0) /* what came into being later is read from its first record */
+        *next =
+            source->options->from_latest && number < positions->known_count ? ends.high : ends.low;
+    return NULL;
+}
+
+/* A position behind the end may also be the answer of a broker that is behind itself: asked again. */
+static weir_error *ends_of(const struct kafka_source *source, const struct positions *positions,
+    const uint32_t *numbers, uint32_t count, struct kafka_ends *ends)
+{
+    for (uint32_t round = 0;; round++) {
+        bool is_behind = false;
+        WEIR_TRY(kafka_ends(source->handle, source->options->brokers, source->options->topic,
+            numbers, count, ends));
+        for (uint32_t i = 0; i < count; i++)
+            is_behind = is_behind || positions->next[numbers[i]] > ends[i].high;
+        if (!is_behind || round == BEHIND_ROUNDS)
+            return NULL;
+        kafka_pause(BEHIND_PAUSE_MS);
     }
-    if (partition_count > source->known_count)
-        source->known_count = partition_count;
-    return assign(source, first);
+}
+
+static weir_error *open_partitions(weir_ctx *ctx, struct kafka_source *source,
+    const struct positions *positions, const uint32_t *numbers, uint32_t count)
+{
+    struct kafka_ends *ends = mem_alloc_array(count + 1, sizeof(*ends));
+    weir_error *error = ends_of(source, positions, numbers, count, ends);
+    for (uint32_t i = 0; i < count && error == NULL; i++) {
+        int64_t next;
+        error = start_of(source, positions, numbers[i], ends[i], &next);
+        if (error == NULL)
+            add_partition(ctx, source, numbers[i], next, ends[i]);
+    }
+    mem_free(ends);
+    return error == NULL ? assign(source, 0) : error;
+}
+
+static weir_error *too_many(const struct kafka_source *source, uint32_t count)
+{
+    return weir_errorf(WEIR_E_LIMIT, "topic '%s' has %u partitions, %u are allowed",
+        source->options->topic, count, PARTITIONS_MAX);
+}
+
+static weir_error *open_topic(weir_ctx *ctx, struct kafka_source *source,
+    const struct positions *positions)
+{
+    uint32_t partition_count, count;
+    WEIR_TRY(kafka_partitions(source->handle, source->options->brokers, source->options->topic,
+        &partition_count));
+    if (partition_count > PARTITIONS_MAX)
+        return too_many(source, partition_count);
+    if (partition_count < positions->count)
+        return weir_errorf(WEIR_E_CONNECTOR,
+            "topic '%s' has %u partitions, but the checkpoint has a position in partition %u: the "
+            "topic was made anew; start with --fresh on another checkpoint directory",
+            source->options->topic, partition_count, positions->count - 1);
+    source->known_count = partition_count;
+    uint32_t *numbers =
+        numbers_of(0, partition_count, weir_subtask_index(ctx), weir_parallelism_of(ctx), &count);
+    weir_error *error = open_partitions(ctx, source, positions, numbers, count);
+    mem_free(numbers);
+    return error;
 }
 
 /* -- discovery ------------------------------------------------------------------------------------ */
 
+static weir_error *find_new(struct discovery *it)
+{
+    uint32_t partition_count;
+    WEIR_TRY(kafka_partitions(it->handle, it->brokers, it->topic, &partition_count));
+    if (it->only_looks || partition_count <= it->known_count)
+        return NULL;
+    it->numbers =
+        numbers_of(it->known_count, partition_count, it->subtask, it->parallelism, &it->count);
+    it->ends = mem_alloc_array(it->count + 1, sizeof(*it->ends));
+    WEIR_TRY(kafka_ends(it->handle, it->brokers, it->topic, it->numbers, it->count, it->ends));
+    it->partition_count = partition_count;
+    return NULL;
+}
+
+/* What may pass is left to the next look. */
 static weir_error *discovery_run(void *arg)
 {
     struct discovery *it = arg;
-    weir_error *error = kafka_partitions(it->handle, it->brokers, it->topic, &it->partition_count);
+    weir_error *error = find_new(it);
     if (error == NULL || !weir_error_is_retriable(error))
         return error;
     log_warn("kafka", "looking for new partitions: %s", weir_error_message(error));
     weir_error_free(error);
-    it->partition_count = 0;
     return NULL;
+}
+
+static void discovery_release(struct discovery *it)
+{
+    mem_free(it->numbers);
+    mem_free(it->ends);
+    *it = (struct discovery){ 0 };
 }
 
 static weir_error *discovery_done(weir_ctx *ctx, void *arg)
 {
-    struct kafka_source *source = ((struct discovery *)arg)->source;
+    struct discovery *it = arg;
+    struct kafka_source *source = it->source;
+    uint32_t first = source->count;
     source->is_discovering = false;
-    if (source->discovery.partition_count <= source->known_count)
-        return NULL;
-    log_info("kafka", "topic '%s' has grown to %u partitions", source->options->topic,
-        source->discovery.partition_count);
-    return take_partitions(ctx, source, source->discovery.partition_count, true);
+    if (it->partition_count > PARTITIONS_MAX)
+        return too_many(source, it->partition_count);
+    if (it->partition_count > source->known_count) {
+        log_info("kafka", "topic '%s' has grown to %u partitions", source->options->topic,
+            it->partition_count);
+        source->known_count = it->partition_count;
+        for (uint32_t i = 0; i < it->count; i++)
+            add_partition(ctx, source, it->numbers[i], it->ends[i].low, it->ends[i]);
+    }
+    discovery_release(it);
+    return assign(source, first);
+}
+
+static int64_t discovery_interval_ms(const struct kafka_source *source)
+{
+    int64_t interval_ms = source->options->discovery_interval_ms;
+    return interval_ms == 0 ? DISCOVERY_INTERVAL_MS : interval_ms;
 }
 
 static void discover(weir_ctx *ctx, struct kafka_source *source)
 {
-    int64_t interval_ms = source->options->discovery_interval_ms;
-    if (source->options->bounded || source->is_discovering ||
-        weir_now_ms(ctx) < source->next_discovery_ms)
+    if (source->is_discovering || weir_now_ms(ctx) < source->next_discovery_ms)
         return;
-    source->next_discovery_ms =
-        weir_now_ms(ctx) + (interval_ms == 0 ? DISCOVERY_INTERVAL_MS : interval_ms);
+    source->next_discovery_ms = weir_now_ms(ctx) + discovery_interval_ms(source);
     source->is_discovering = true;
     source->discovery = (struct discovery){ .source = source,
         .handle = source->handle,
         .brokers = source->options->brokers,
-        .topic = source->options->topic };
+        .topic = source->options->topic,
+        .subtask = weir_subtask_index(ctx),
+        .parallelism = weir_parallelism_of(ctx),
+        .known_count = source->known_count,
+        .only_looks = source->options->bounded };
     weir_async(ctx, discovery_run, discovery_done, &source->discovery);
 }
 
@@ -263,6 +400,7 @@ static weir_error *open_handle(weir_ctx *ctx, struct kafka_source *source)
         source->options->client, NULL, NULL, &source->handle));
     rd_kafka_poll_set_consumer(source->handle);
     source->queue = rd_kafka_queue_get_consumer(source->handle);
+    source->commit_queue = rd_kafka_queue_new(source->handle);
     static const uint64_t one = 1;
     if (weir_wake_fd(ctx) >= 0)
         rd_kafka_queue_io_event_enable(source->queue, weir_wake_fd(ctx), &one, sizeof(one));
@@ -272,14 +410,17 @@ static weir_error *open_handle(weir_ctx *ctx, struct kafka_source *source)
 static weir_error *open_source(weir_ctx *ctx, const void *options, void *instance)
 {
     struct kafka_source *source = instance;
-    uint32_t partition_count;
+    struct positions positions;
     source->options = options;
     source->index_of = mem_alloc_array(PARTITIONS_MAX, sizeof(uint32_t));
-    WEIR_TRY(open_handle(ctx, source));
-    WEIR_TRY(kafka_partitions(source->handle, source->options->brokers, source->options->topic,
-        &partition_count));
-    source->next_discovery_ms = weir_now_ms(ctx) + DISCOVERY_INTERVAL_MS;
-    return take_partitions(ctx, source, partition_count, false);
+    weir_error *error = read_positions(ctx, &positions);
+    if (error == NULL)
+        error = open_handle(ctx, source);
+    if (error == NULL)
+        error = open_topic(ctx, source, &positions);
+    mem_free(positions.next);
+    source->next_discovery_ms = weir_now_ms(ctx) + discovery_interval_ms(source);
+    return error;
 }
 
 static weir_error *finish_partition(weir_ctx *ctx, struct kafka_source *source,
@@ -323,10 +464,11 @@ static weir_error *take_error(weir_ctx *ctx, struct kafka_source *source,
     }
     if (message->err == RD_KAFKA_RESP_ERR__AUTO_OFFSET_RESET ||
         message->err == RD_KAFKA_RESP_ERR_OFFSET_OUT_OF_RANGE) {
-        int64_t low = -1, high = -1;
+        struct kafka_ends ends = { -1, -1 };
         uint32_t number = it == NULL ? 0 : it->number;
-        weir_error_free(query(source, number, &low, &high));
-        return out_of_range(source, number, it == NULL ? -1 : it->next, low, high);
+        weir_error_free(kafka_ends(source->handle, source->options->brokers, source->options->topic,
+            &number, 1, &ends));
+        return out_of_range(source, number, it == NULL ? -1 : it->next, ends);
     }
     weir_error *error = kafka_error(source->options->brokers, "read records", message->err);
     if (!weir_error_is_retriable(error))
@@ -388,6 +530,16 @@ static weir_error *poll_source(weir_ctx *ctx, void *instance, enum weir_source_s
 
 /* -- checkpoints ---------------------------------------------------------------------------------- */
 
+static void add_number(weir_ctx *ctx, const char *prefix, uint32_t number, uint64_t value)
+{
+    char name[32];
+    int size = snprintf(name, sizeof(name), "%s%u", prefix, number);
+    weir_buffer *bytes = weir_buffer_new(8);
+    buffer_put_u64(bytes, value);
+    weir_item_add(ctx, (weir_str){ .data = name, .size = (size_t)size }, weir_buffer_view(bytes));
+    weir_buffer_free(bytes);
+}
+
 static weir_error *snapshot(weir_ctx *ctx, void *instance, uint64_t checkpoint)
 {
     struct kafka_source *source = instance;
@@ -396,18 +548,28 @@ static weir_error *snapshot(weir_ctx *ctx, void *instance, uint64_t checkpoint)
     *point = (struct commit_point){ .checkpoint = checkpoint,
         .next = mem_alloc_array(source->count + 1, sizeof(int64_t)),
         .count = source->count };
-    weir_buffer *value = weir_buffer_new(64);
     for (uint32_t i = 0; i < source->count; i++) {
-        char name[32];
-        int size = snprintf(name, sizeof(name), "p-%u", source->partitions[i].number);
         point->next[i] = source->partitions[i].next;
-        weir_buffer_reset(value);
-        buffer_put_u64(value, (uint64_t)source->partitions[i].next);
-        weir_item_add(ctx, (weir_str){ .data = name, .size = (size_t)size },
-            weir_buffer_view(value));
+        add_number(ctx, "p-", source->partitions[i].number, (uint64_t)point->next[i]);
     }
-    weir_buffer_free(value);
+    add_number(ctx, "known-", weir_subtask_index(ctx), source->known_count);
     return NULL;
+}
+
+/* The result of a commit. Told when it turns bad, not each time. */
+static void on_commit(rd_kafka_t *handle, rd_kafka_resp_err_t code,
+    rd_kafka_topic_partition_list_t *offsets, void *opaque)
+{
+    struct kafka_source *source = opaque;
+    (void)handle;
+    (void)offsets;
+    source->commits_sent--;
+    if (code != RD_KAFKA_RESP_ERR_NO_ERROR && code != source->commit_failure)
+        log_warn("kafka",
+            "topic '%s': positions are not committed to the group (%s; does somebody else use the "
+            "group?); the checkpoints are fine",
+            source->options->topic, rd_kafka_err2str(code));
+    source->commit_failure = code;
 }
 
 /* For monitoring only: sent off without waiting, a failure is the next commit's to repair. */
@@ -416,20 +578,21 @@ static weir_error *checkpoint_complete(weir_ctx *ctx, void *instance, uint64_t c
     struct kafka_source *source = instance;
     const struct commit_point *point = &source->commits[checkpoint % COMMITS_MAX];
     (void)ctx;
-    if (point->checkpoint != checkpoint || point->count == 0)
+    rd_kafka_queue_poll_callback(source->commit_queue, 0);
+    if (point->checkpoint != checkpoint || point->count == 0 ||
+        source->commits_sent == COMMITS_SENT_MAX)
         return NULL;
     rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new((int)point->count);
     for (uint32_t i = 0; i < point->count; i++)
         rd_kafka_topic_partition_list_add(list, source->options->topic,
             (int32_t)source->partitions[i].number)
             ->offset = point->next[i];
-    rd_kafka_resp_err_t code = rd_kafka_commit(source->handle, list, 1);
+    source->commits_sent++;
+    rd_kafka_resp_err_t code =
+        rd_kafka_commit_queue(source->handle, list, source->commit_queue, on_commit, source);
     rd_kafka_topic_partition_list_destroy(list);
     if (code != RD_KAFKA_RESP_ERR_NO_ERROR)
-        log_warn("kafka",
-            "topic '%s': offsets of checkpoint %" PRIu64 " are not committed to the "
-            "group (%s); the checkpoint itself is fine",
-            source->options->topic, checkpoint, rd_kafka_err2str(code));
+        on_commit(source->handle, code, NULL, source);
     return NULL;
 }
 
@@ -454,9 +617,14 @@ static void close_source(weir_ctx *ctx, void *instance)
     struct kafka_source *source = instance;
     (void)ctx;
     drop_messages(source);
+    if (source->commits_sent > 0) /* the last one of a job that ends */
+        rd_kafka_queue_poll_callback(source->commit_queue, CLOSE_COMMIT_MS);
     if (source->queue != NULL)
         rd_kafka_queue_destroy(source->queue);
+    if (source->commit_queue != NULL)
+        rd_kafka_queue_destroy(source->commit_queue);
     kafka_close(source->handle);
+    discovery_release(&source->discovery);
     for (uint32_t i = 0; i < COMMITS_MAX; i++)
         mem_free(source->commits[i].next);
     mem_free(source->partitions);

@@ -9,7 +9,7 @@
 
 #define PATIENCE_MS   3000 /* with a topic that is not there */
 #define ENSURE_MS     20000
-#define POLL_MS       50
+#define POLL_MS       200
 #define MESSAGE_MAX   1048588 /* Kafka's default */
 #define REPLICAS_GOOD 3
 
@@ -64,8 +64,59 @@ weir_error *kafka_partitions(rd_kafka_t *handle, const char *brokers, const char
                 "topic '%s' does not exist on brokers '%s'; make it with kafka-topics.sh "
                 "--bootstrap-server %s --create --topic %s",
                 topic, brokers, brokers, topic);
-        rd_kafka_poll(handle, POLL_MS);
+        kafka_pause(POLL_MS);
     }
+}
+
+/* -- ends ----------------------------------------------------------------------------------------- */
+
+/* `at`: RD_KAFKA_OFFSET_BEGINNING or _END, which ListOffsets takes for times. One list for one call: the
+ * client remembers in its elements what it has found. */
+static weir_error *offsets_at(rd_kafka_t *handle, const char *brokers,
+    rd_kafka_topic_partition_list_t *list, int64_t at)
+{
+    for (int i = 0; i < list->cnt; i++)
+        list->elems[i].offset = at;
+    rd_kafka_resp_err_t code = rd_kafka_offsets_for_times(handle, list, KAFKA_TIMEOUT_MS);
+    int partition = -1;
+    for (int i = 0; i < list->cnt && code == RD_KAFKA_RESP_ERR_NO_ERROR; i++) {
+        code = list->elems[i].err;
+        partition = list->elems[i].partition;
+    }
+    if (code == RD_KAFKA_RESP_ERR_NO_ERROR)
+        return NULL;
+    weir_error *error = kafka_error(brokers, "find the ends of partitions", code);
+    if (partition < 0)
+        return weir_error_wrap(error, "topic '%s'", list->elems[0].topic);
+    return weir_error_wrap(error, "topic '%s', partition %d", list->elems[0].topic, partition);
+}
+
+static weir_error *take_offsets(rd_kafka_t *handle, const char *brokers, const char *topic,
+    const uint32_t *partitions, uint32_t count, int64_t at, struct kafka_ends *ends)
+{
+    rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new((int)count);
+    for (uint32_t i = 0; i < count; i++)
+        rd_kafka_topic_partition_list_add(list, topic, (int32_t)partitions[i]);
+    weir_error *error = offsets_at(handle, brokers, list, at);
+    for (uint32_t i = 0; i < count && error == NULL; i++) {
+        ASSERT(list->elems[i].partition == (int32_t)partitions[i]);
+        if (at == RD_KAFKA_OFFSET_END)
+            ends[i].high = list->elems[i].offset;
+        else
+            ends[i].low = list->elems[i].offset;
+    }
+    rd_kafka_topic_partition_list_destroy(list);
+    return error;
+}
+
+weir_error *kafka_ends(rd_kafka_t *handle, const char *brokers, const char *topic,
+    const uint32_t *partitions, uint32_t count, struct kafka_ends *ends)
+{
+    if (count == 0)
+        return NULL;
+    WEIR_TRY(
+        take_offsets(handle, brokers, topic, partitions, count, RD_KAFKA_OFFSET_BEGINNING, ends));
+    return take_offsets(handle, brokers, topic, partitions, count, RD_KAFKA_OFFSET_END, ends);
 }
 
 /* -- settings ------------------------------------------------------------------------------------- */
@@ -212,7 +263,7 @@ weir_error *kafka_ensure_compacted(rd_kafka_t *handle, const char *brokers, cons
             return last;
         if (os_monotonic_ns() > until_ns)
             break;
-        rd_kafka_poll(handle, POLL_MS);
+        kafka_pause(POLL_MS);
     }
     if (last != NULL)
         return last;

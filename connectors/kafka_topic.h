@@ -15,6 +15,14 @@
 weir_error *kafka_partitions(rd_kafka_t *handle, const char *brokers, const char *topic,
     uint32_t *count) WEIR_MUST_USE;
 
+/* Where the records of a partition begin, and where the committed ones end. Thread: its holder. */
+struct kafka_ends {
+    int64_t low, high;
+};
+/* Of `count` partitions, in two requests a broker. The handle must read read_committed. */
+weir_error *kafka_ends(rd_kafka_t *handle, const char *brokers, const char *topic,
+    const uint32_t *partitions, uint32_t count, struct kafka_ends *ends) WEIR_MUST_USE;
+
 /* Thread: its holder. */
 struct kafka_topic_settings {
     size_t message_max; /* max.message.bytes: of a batch, so also of a record */

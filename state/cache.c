@@ -39,12 +39,20 @@ uint64_t cache_size(const struct cache *cache)
     return rows_size(&cache->rows) + cache->dirty_capacity * sizeof(*cache->dirty);
 }
 
-/* An error of an eviction, which had nobody to tell. */
+/* An error of an eviction, which had nobody to tell. And one of a worker's write: RocksDB refuses every
+ * write after one that has failed, so no later checkpoint could succeed either. The task fails, and the
+ * job goes back to its last checkpoint with a store opened anew. */
 static weir_error *take_failure(struct cache *cache)
 {
     weir_error *error = cache->failed;
     cache->failed = NULL;
-    return error;
+    int broken = atomic_load_explicit(&cache->broken, memory_order_relaxed);
+    if (__builtin_expect(broken == 0, 1) || error != NULL)
+        return error;
+    return weir_errorf((enum weir_code)(broken - 1),
+        "the store of keyed state could not write and refuses since: it must be opened anew from "
+        "the "
+        "last checkpoint; see the warning about that checkpoint for the cause");
 }
 
 /* -- rows ----------------------------------------------------------------------------------- */

@@ -55,6 +55,8 @@ struct flight {
     struct flight *next;
 };
 
+#define CACHE_FAILURES_MAX 8 /* in a row, before the store counts as broken */
+
 /* Thread: task. */
 struct cache {
     struct backend backend;
@@ -68,6 +70,8 @@ struct cache {
     uint32_t era;  /* counts batches: see cache_evict.c */
     struct group_range groups;
     weir_error *failed;          /* an eviction could not write: the next verb says so */
+    uint32_t failure_count;      /* snapshots in a row that the store refused; under the lock */
+    _Atomic int broken;          /* code of a write that the store refused on a worker; 0: none */
     uint64_t frozen;             /* number of the last flight */
     _Atomic uint64_t written;    /* of the last one that is done; any thread reads it */
     pthread_mutex_t lock;        /* of the queue and of writing to the store */

@@ -245,6 +245,16 @@ weir_error *cache_snapshot(struct backend *backend, uint64_t checkpoint,
     return NULL;
 }
 
+/* One failure may pass. Many in a row are a store that refuses for good, as RocksDB does after a write that
+ * found the disk full: take_failure tells the task. + 1: a code may be 0. */
+static void note_outcome(struct cache *cache, const weir_error *error)
+{
+    cache->failure_count = error == NULL ? 0 : cache->failure_count + 1;
+    if (cache->failure_count >= CACHE_FAILURES_MAX)
+        atomic_store_explicit(&cache->broken, (int)weir_error_code(error) + 1,
+            memory_order_relaxed);
+}
+
 weir_error *cache_snapshot_write(struct backend_snapshot *snapshot, struct arena *arena,
     struct state_file **files, uint32_t *file_count)
 {
@@ -256,6 +266,7 @@ weir_error *cache_snapshot_write(struct backend_snapshot *snapshot, struct arena
         error = flight->error;
         flight->error = NULL;
     }
+    note_outcome(cache, error);
     pthread_mutex_unlock(&cache->lock);
     if (error != NULL)
         return weir_error_wrap(error, "cannot write a snapshot of keyed state");

@@ -149,6 +149,7 @@ weir_error *hashmap_snapshot_write(struct backend_snapshot *frozen, struct arena
     struct state_file **files, uint32_t *file_count)
 {
     struct hashmap_snapshot *snapshot = snapshot_of(frozen);
+    ASSERT(snapshot->chunk_count > 0);
     const char *directory = snapshot->checkpoint_dir;
     WEIR_TRY(state_file_begin(directory));
     char *temporary = state_file_temporary(directory, snapshot->attempt, arena);
@@ -197,6 +198,7 @@ static void damaged(struct input *input, const char *what)
 static void fill(struct input *input, size_t size)
 {
     memmove(input->window, input->window + input->start, input->end - input->start);
+    ASSERT(input->start <= input->end && input->end - input->start < size);
     input->end -= input->start;
     input->start = 0;
     if (size > input->capacity) {
@@ -207,6 +209,7 @@ static void fill(struct input *input, size_t size)
     input->error =
         os_read(input->file, input->window + input->end, input->capacity - input->end, &got);
     input->end += got;
+    ASSERT(input->end <= input->capacity);
     if (input->error == NULL && input->end < size)
         damaged(input, "it ends too early");
 }

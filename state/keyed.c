@@ -166,6 +166,7 @@ static weir_str encode(struct keyed *keyed, uint32_t state, const struct plan *p
         keyed->encoded = mem_realloc(keyed->encoded, size * 2);
         keyed->encoded_capacity = size * 2;
     }
+    ASSERT(size >= plan->form.fixed_size && size <= keyed->encoded_capacity);
     stored_write(&plan->form, &keyed->time, record, keyed->encoded);
     return (weir_str){ .data = keyed->encoded, .size = size };
 }
@@ -209,6 +210,7 @@ static struct touched *touch(struct keyed *keyed, uint32_t state, const struct p
     if (keyed->error != NULL)
         return NULL;
     found = touched_add(&keyed->touched, state, (weir_str){ .data = name, .size = entry.size });
+    ASSERT(found->status == TOUCHED_ABSENT && found->state == state);
     found->record = record;
     found->status = record == NULL ? TOUCHED_ABSENT : TOUCHED_CLEAN;
     return found;
@@ -267,6 +269,7 @@ static void *edit_in_place(struct keyed *keyed, uint32_t state, const struct pla
         fail_in(keyed, state, error);
         return dummy_of(keyed);
     }
+    DEBUG_ASSERT((uintptr_t)bytes % LAYOUT_ALIGNMENT == 0);
     if (plan->form.header_size == 0)
         return bytes;
     char *record = (char *)bytes + STORED_EXPIRY_SIZE;
@@ -498,6 +501,7 @@ void keyed_list_add(struct keyed *keyed, uint32_t state, const void *record)
         load_next(keyed, state, plan);
     if (keyed->error != NULL)
         return;
+    ASSERT(plan->knows_next && plan->next < UINT64_MAX);
     uint64_t sequence = htobe64(plan->next++);
     char entry[SEQUENCE_SIZE];
     memcpy(entry, &sequence, sizeof(sequence));
@@ -533,6 +537,7 @@ static void commit(struct keyed *keyed)
     }
     touched_reset(&keyed->touched);
     arena_reset(&keyed->scratch);
+    ASSERT(keyed->touched.count == 0);
     keyed->dirty_lists = 0;
     keyed->has_work = keyed->error != NULL || keyed->has_failed;
 }
@@ -625,6 +630,7 @@ static void plan_init(struct keyed *keyed, uint32_t index, const struct weir_sta
     struct plan *plan = &keyed->plans[index];
     plan->state = state;
     stored_form_init(&plan->form, state);
+    ASSERT(index < WEIR_STATES_MAX);
     plan->is_in_place = keyed->verbs->edit != NULL && plan->form.layout.string_count == 0;
     if (plan->form.layout.size > keyed->dummy_size)
         keyed->dummy_size = plan->form.layout.size;
@@ -639,6 +645,7 @@ struct keyed *keyed_new(struct backend *backend, const struct weir_state *states
     uint32_t state_count, uint32_t max_parallelism)
 {
     ASSERT(state_count <= WEIR_STATES_MAX);
+    ASSERT(backend != NULL && backend->backend_class->get != NULL);
     ASSERT(max_parallelism >= 1 && max_parallelism <= MAX_PARALLELISM_LIMIT);
     struct keyed *keyed = mem_alloc(sizeof(*keyed));
     keyed->backend = backend;

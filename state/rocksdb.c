@@ -44,7 +44,9 @@ weir_error *rocks_error(char *message, const char *what, const char *path)
         code = WEIR_E_DISK_FULL;
     else if (strncmp(message, "Corruption", 10) == 0)
         code = WEIR_E_CORRUPT;
-    weir_error *error = weir_errorf(code, "cannot %s '%s': RocksDB says: %s", what, path, message);
+    weir_error *error = weir_errorf(code, "cannot %s '%s': RocksDB says: %s%s", what, path, message,
+        code == WEIR_E_DISK_FULL ? "; free space on that disk or point the job at another one"
+                                 : "");
     rocksdb_free(message);
     return error;
 }
@@ -58,7 +60,7 @@ static weir_error *failed(const struct rocks *rocks, char *message, const char *
 
 char *rocks_put_header(char *to, uint32_t group, uint32_t state, uint32_t key_size)
 {
-    DEBUG_ASSERT(group < MAX_PARALLELISM_LIMIT && state <= UINT8_MAX);
+    DEBUG_ASSERT(group <= MAX_PARALLELISM_LIMIT && state <= UINT8_MAX);
     uint16_t group_bytes = htobe16((uint16_t)group);
     uint32_t size_bytes = htobe32(key_size);
     memcpy(to, &group_bytes, 2);
@@ -157,6 +159,7 @@ static weir_error *put(struct backend *backend, const struct row_key *row, weir_
     weir_str value)
 {
     struct rocks *rocks = rocks_of(backend);
+    ASSERT(value.data != NULL || value.size == 0);
     weir_str key = make_key(rocks, row, entry);
     char *message = NULL;
     rocksdb_put(rocks->db, rocks->write, key.data, key.size, value.data, value.size, &message);
@@ -192,6 +195,7 @@ static void range_open(struct range *range, struct rocks *rocks, const struct ro
     write_key(range->lower, row, prefix);
     memcpy(range->upper, range->lower, range->lower_size);
     range->upper_size = rocks_successor(range->upper, range->lower_size);
+    ASSERT(range->upper_size <= range->lower_size);
     range->options = rocksdb_readoptions_create();
     rocksdb_readoptions_set_prefix_same_as_start(range->options, 1);
     rocksdb_readoptions_set_iterate_upper_bound(range->options, range->upper, range->upper_size);
@@ -268,6 +272,7 @@ static weir_error *clear(struct backend *backend, const struct row_key *row)
 /* Moves to the first key of the state in this group or a later one. */
 static void seek_group(rocksdb_iterator_t *iterator, uint32_t group, uint32_t state)
 {
+    ASSERT(group <= MAX_PARALLELISM_LIMIT && state <= UINT8_MAX);
     char header[ROCKS_KEY_HEADER];
     rocks_put_header(header, group, state, 0);
     rocksdb_iter_seek(iterator, header, sizeof(header));
@@ -361,6 +366,7 @@ static const char *filter_name(void *arg)
 static void filter_free(void *arg)
 {
     struct rocks_expiry *expiry = ((struct filter *)arg)->expiry;
+    ASSERT(atomic_load(&expiry->filter_count) > 0);
     mem_free(arg);
     atomic_fetch_sub(&expiry->filter_count, 1);
 }

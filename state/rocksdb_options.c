@@ -47,9 +47,6 @@ static const struct option table[] = {
         "30 days: what has expired goes by then, even from files that nothing else touches" },
     { "stats_dump_period_sec", "0", "no thread that wakes up to write statistics" },
     { "stats_persist_period_sec", "0", "the same" },
-    { "info_log_level", "WARN_LEVEL", "its log is for trouble only" },
-    { "keep_log_file_num", "1", "and short" },
-    { "max_log_file_size", "1048576", "and short" },
     { "manifest_preallocation_size", "65536", "4 MiB for each subtask are too many" },
 };
 
@@ -59,6 +56,10 @@ static const struct option table[] = {
 #define MEMTABLE_SIZE_MAX   (UINT64_C(256) << 20)
 #define METADATA_BLOCK_SIZE 8192u
 #define OPTIONS_TEXT_MAX    8192u
+/* Above the highest level: RocksDB logs nothing, not even its header. Its log lies on the disk of the
+ * database, and 7.8 as Debian builds it aborts the process when that disk is full and it goes on logging.
+ * What matters of it we are told anyway, as errors of our calls. */
+#define LOG_LEVEL_NONE 6
 
 /* -- the shared cache ------------------------------------------------------------------------ */
 
@@ -175,6 +176,7 @@ weir_error *rocks_options_new(uint64_t memory_size, rocksdb_options_t **options)
         *options = NULL;
         return rocks_error(message, "set the options of a", "database");
     }
+    rocksdb_options_set_info_log_level(*options, LOG_LEVEL_NONE);
     set_table_format(*options);
     rocksdb_options_set_prefix_extractor(*options,
         rocksdb_slicetransform_create(NULL, nothing_to_free, row_of_key, has_row, has_row,

@@ -139,6 +139,7 @@ static weir_error *store_all(const struct rocks_frozen *frozen, char **names, ui
         WEIR_TRY(store_one(frozen, names[i], arena, &files[i]));
     WEIR_TRY(state_file_end(rocks->checkpoint_dir));
     replace_stored(&rocks->stored, files, count);
+    ASSERT(rocks->stored.file_count <= count);
     return NULL;
 }
 
@@ -163,6 +164,7 @@ void rocks_snapshot_free(struct backend_snapshot *snapshot)
     if (snapshot == NULL)
         return;
     struct rocks_frozen *frozen = frozen_of(snapshot);
+    ASSERT(atomic_load(&frozen->rocks->snapshot_count) > 0);
     weir_error_free(os_remove_tree(frozen->directory)); /* rubbish at worst; close removes it too */
     atomic_fetch_sub(&frozen->rocks->snapshot_count, 1);
     mem_free(frozen->directory);

@@ -178,6 +178,7 @@ static weir_error *publish(const char *temporary, const char *final, uint64_t le
 weir_error *state_file_add(const char *from, const char *checkpoint_dir, uint64_t attempt,
     const char *name, struct arena *arena, struct state_file *file)
 {
+    ASSERT(from != NULL && checkpoint_dir != NULL && name != NULL);
     char *temporary = state_file_temporary(checkpoint_dir, attempt, arena);
     struct content content = { 0 };
     weir_error *error = make_temporary(from, temporary, &content);
@@ -188,6 +189,7 @@ weir_error *state_file_add(const char *from, const char *checkpoint_dir, uint64_
             .length = content.length,
             .checksum = content.checksum };
         char *final = mem_printf("%s/%s", checkpoint_dir, file->path);
+        ASSERT(check_path(file) == NULL); /* what we write we can read */
         error = publish(temporary, final, content.length);
         mem_free(final);
     }

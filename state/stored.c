@@ -14,6 +14,7 @@ void stored_form_init(struct stored_form *form, const struct weir_state *state)
     layout_init(&form->layout, state->type);
     form->header_size = state->ttl_ms == 0 ? 0 : STORED_EXPIRY_SIZE;
     form->fixed_size = form->header_size + form->layout.size;
+    ASSERT(form->fixed_size >= form->layout.size && form->header_size % LAYOUT_ALIGNMENT == 0);
 }
 
 int64_t stored_expiry(const struct stored_form *form, const struct stored_time *time)

@@ -49,6 +49,7 @@ struct touched *touched_find(const struct touched_list *list, uint32_t state, we
                 return &list->items[i];
         return NULL;
     }
+    ASSERT(list->index_size > list->count);
     uint32_t found = *place_of(list, state, entry);
     return found == 0 ? NULL : &list->items[found - 1];
 }
@@ -75,6 +76,7 @@ struct touched *touched_add(struct touched_list *list, uint32_t state, weir_str 
         list->capacity = list->capacity == 0 ? TOUCHED_LINEAR : list->capacity * 2;
         list->items = mem_realloc(list->items, list->capacity * sizeof(*list->items));
     }
+    ASSERT(list->count < list->capacity);
     struct touched *item = &list->items[list->count++];
     *item = (struct touched){ .state = state, .entry = entry };
     if (list->count == TOUCHED_LINEAR + 1 || (has_grown && list->count > TOUCHED_LINEAR))

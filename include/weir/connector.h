@@ -214,8 +214,9 @@ struct weir_sink_class {
         *write)(weir_ctx *ctx, void *instance, const struct weir_row *rows, uint32_t row_count);
     weir_error *(*snapshot)(weir_ctx *ctx, void *instance, uint64_t checkpoint);
     weir_error *(*checkpoint_complete)(weir_ctx *ctx, void *instance, uint64_t checkpoint);
-    /* Checkpoints whose output is not published yet: the engine stops feeding a sink that has more
-     * than two, and ends a job only when all have none. NULL: none ever. */
+    /* Complete checkpoints whose output is not published yet: the engine stops feeding a sink that has
+     * more than two, and ends a job only when all have none. Those that are not complete do not count:
+     * what could complete them would be held back with the records. NULL: none ever. */
     uint32_t (*unpublished)(weir_ctx *ctx, void *instance);
     void (*close)(weir_ctx *ctx, void *instance);
 };

@@ -1,6 +1,6 @@
 /* main.c -- the job: its options, and the graph.
  *
- *      events ----bad----> dead letters                      Kafka, or history files, or one after the other
+ *      events ----bad----> dead letters         Kafka, or history files, or files and then Kafka
  *        | by event_id
  *      dedupe -- split ---own---------+                      one chain
  *                  | claims, by id    |
@@ -13,7 +13,8 @@
  *                         profiles                           chained to profile
  *
  * Event time is the member ts, the out-of-orderness 0: the watermark decides one thing only, when
- * dedupe forgets an id, and "the watermark is a day past" needs no further slack. Nothing is late. */
+ * dedupe forgets an id, and "the watermark is a day past" needs no further slack. Nothing is late.
+ * */
 #include "jobs/userprofile/dedupe.h"
 #include "jobs/userprofile/identity.h"
 #include "jobs/userprofile/output.h"
@@ -47,7 +48,7 @@ static const struct weir_option options[] = {
         "changes of a profile within this time are one record", 1, INT64_MAX },
 };
 
-/* -- the command line ----------------------------------------------------------------------------- */
+/* -- the command line ------------------------------------------------------------------------ */
 
 static const char *text_or(weir_job *job, const char *name, const char *fallback)
 {
@@ -78,6 +79,21 @@ static void check_files(weir_job *job, const struct plan *plan)
                 "nowhere to write: give --brokers HOST:PORT for Kafka, or --output DIR for files"));
 }
 
+/* Two outputs in one place could not be told apart, and the input is no place for any. */
+static void check_places(weir_job *job, const struct plan *plan)
+{
+    const struct {
+        const char *option, *place;
+    } all[] = { { "events", plan->events }, { "profiles", plan->profiles },
+        { "dead-letters", plan->dead_letters }, { "fragments", plan->fragments } };
+    for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++)
+        for (size_t k = 0; k < i && all[i].place != NULL; k++)
+            if (strcmp(all[i].place, all[k].place) == 0)
+                weir_job_fail(job,
+                    weir_errorf(WEIR_E_USAGE, "--%s and --%s are both '%s': give each its own",
+                        all[i].option, all[k].option, all[i].place));
+}
+
 static struct plan read_options(weir_job *job)
 {
     struct plan plan = { .brokers = weir_job_text(job, "brokers"),
@@ -95,10 +111,11 @@ static struct plan read_options(weir_job *job)
         check_files(job, &plan);
     else
         refuse(job, "output", "is for jobs without --brokers: with it the output goes to topics");
+    check_places(job, &plan);
     return plan;
 }
 
-/* -- sources and sinks ------------------------------------------------------------------------------ */
+/* -- sources and sinks ----------------------------------------------------------------------- */
 
 static struct weir_source make_source(weir_job *job, const struct plan *plan)
 {
@@ -123,7 +140,7 @@ static struct weir_sink make_sink(const struct plan *plan, const char *topic,
         .with_key = has_key);
 }
 
-/* -- the graph ---------------------------------------------------------------------------------------- */
+/* -- the graph ------------------------------------------------------------------------------- */
 
 static void build(weir_job *job)
 {

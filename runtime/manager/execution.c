@@ -109,20 +109,22 @@ static void restore(struct execution *execution)
     todo(execution, EXECUTION_RESTORE);
 }
 
-void execution_start(struct execution *execution)
+void execution_start(struct execution *execution, int64_t now_ms)
 {
+    execution->started_ms = now_ms;
     if (execution_is_over(execution)) /* stopped before it began */
         return;
     ASSERT(execution->state == EXECUTION_CREATED);
     restore(execution);
 }
 
-void execution_restored(struct execution *execution)
+void execution_restored(struct execution *execution, bool has_checkpoint)
 {
     if (execution_is_over(execution) || !execution->is_restoring)
         return;
     ASSERT(execution->state == EXECUTION_CREATED || execution->state == EXECUTION_RESTARTING);
     execution->is_restoring = false;
+    execution->is_resumed = execution->is_resumed || has_checkpoint;
     execution->state = EXECUTION_RUNNING;
     execution->running_count = execution->ended_count = 0;
     execution->last_checkpoint = execution->completed = 0;
@@ -160,11 +162,20 @@ static bool is_final(enum weir_code code)
     return true;
 }
 
-static bool is_fatal(const struct execution *execution, enum weir_code code, bool is_retriable)
+static bool is_out_of_patience(const struct execution *execution, int64_t now_ms)
+{
+    return !execution->has_run && !execution->is_resumed &&
+           now_ms - execution->started_ms >= EXECUTION_PATIENCE_MS;
+}
+
+static bool is_fatal(const struct execution *execution, enum weir_code code, bool is_retriable,
+    int64_t now_ms)
 {
     if (execution->is_stop_requested || code == WEIR_E_FENCED)
         return true;
-    return !is_retriable && (is_final(code) || execution->is_opening);
+    if (is_retriable)
+        return is_out_of_patience(execution, now_ms);
+    return is_final(code) || execution->is_opening;
 }
 
 static void plan_restart(struct execution *execution, int64_t now_ms, uint64_t random)
@@ -192,7 +203,7 @@ static bool fail(struct execution *execution, enum weir_code code, bool is_retri
     case EXECUTION_RUNNING:
     case EXECUTION_STOPPING:
     case EXECUTION_FINISHING:
-        execution->is_fatal = is_fatal(execution, code, is_retriable);
+        execution->is_fatal = is_fatal(execution, code, is_retriable, now_ms);
         plan_restart(execution, now_ms, random);
         execution->state = EXECUTION_FAILING;
         execution->retry_ms = execution->stop_by_ms = NEVER;
@@ -203,7 +214,7 @@ static bool fail(struct execution *execution, enum weir_code code, bool is_retri
         if (!execution->is_restoring)
             return false;
         execution->is_restoring = false;
-        execution->is_fatal = is_fatal(execution, code, is_retriable);
+        execution->is_fatal = is_fatal(execution, code, is_retriable, now_ms);
         plan_restart(execution, now_ms, random);
         if (execution->is_fatal)
             end(execution, EXECUTION_FAILED);

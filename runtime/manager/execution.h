@@ -21,8 +21,10 @@
  * some would only happen again, or must not be papered over: usage, plan, bad records, corrupt
  * files, state that does not fit, limits, refusals of outside systems, fencing. The rest (user code,
  * I/O) restarts too, but not when a task fails to open at the first start: a typo in a path should
- * end the program, not put it into a loop. A job that is being stopped never restarts: the previous
- * checkpoint holds.
+ * end the program, not put it into a loop. For the same reason a first start without a checkpoint has
+ * only EXECUTION_PATIENCE_MS until a retriable error ends it, too: a broker that has never answered is a
+ * wrong address more often than not. What is resumed has worked before and is patient. A job that is
+ * being stopped never restarts: the previous checkpoint holds.
  *
  * Thread: its owner (job manager). */
 #ifndef WEIR_MANAGER_EXECUTION_H
@@ -30,6 +32,9 @@
 
 #include "runtime/manager/restart.h"
 #include <weir/error.h>
+
+/* A new broker needs some seconds before it can do transactions. */
+#define EXECUTION_PATIENCE_MS 15000
 
 enum execution_state {
     EXECUTION_CREATED,
@@ -73,12 +78,14 @@ struct execution {
     bool *running, *ended;
     uint32_t running_count, ended_count;
     bool has_run;      /* some attempt had all its tasks running */
+    bool is_resumed;   /* from a checkpoint of an earlier process */
     bool is_opening;   /* the failure at hand comes from before the first record */
     bool is_fatal;     /* FAILING: no restart */
     bool is_restoring; /* RESTORE given out */
     bool is_stop_requested, has_timed_out;
-    uint64_t last_checkpoint;     /* asked for and started; 0: not yet */
-    uint64_t completed;           /* newest complete one, from last_checkpoint on; 0: none */
+    uint64_t last_checkpoint; /* asked for and started; 0: not yet */
+    uint64_t completed;       /* newest complete one, from last_checkpoint on; 0: none */
+    int64_t started_ms;
     int64_t restart_delay_ms;     /* FAILING: decided at the failure */
     int64_t restart_ms;           /* RESTARTING; INT64_MAX: restoring */
     int64_t stop_by_ms, retry_ms; /* INT64_MAX: not set */
@@ -92,8 +99,8 @@ void execution_release(struct execution *execution);
 enum execution_action execution_take(struct execution *execution);
 
 /* Events. What no longer fits the state (a task's message of an attempt that is over) is ignored. */
-void execution_start(struct execution *execution);
-void execution_restored(struct execution *execution);
+void execution_start(struct execution *execution, int64_t now_ms);
+void execution_restored(struct execution *execution, bool has_checkpoint);
 void execution_task_running(struct execution *execution, uint32_t subtask);
 void execution_task_ended(struct execution *execution, uint32_t subtask);
 /* A task failed, or (not a task's) a deployment, a restore, an attempt. True: it counted. */

@@ -31,8 +31,8 @@ struct jobmanager *jobmanager_new(const struct jobmanager_options *options)
         .stop_timeout_ms = options->stop_timeout_ms,
         .retry_ms = RETRY_MS };
     execution_init(&jobmanager->execution, &execution);
-    uint32_t events_max = options->plan->subtask_count * EVENTS_PER_SUBTASK + 64 +
-                          workers_jobs_max(options->workers);
+    uint32_t events_max =
+        options->plan->subtask_count * EVENTS_PER_SUBTASK + 64 + workers_jobs_max(options->workers);
     jobmanager->inbox = inbox_new(events_max, sizeof(struct event));
     jobmanager->is_first_restore = true;
     jobmanager_expect(jobmanager);
@@ -113,26 +113,24 @@ static void host_ended(void *arg, uint32_t subtask)
 
 static void host_failed(void *arg, uint32_t subtask, weir_error *error)
 {
-    jobmanager_post(
-        arg, &(struct event){ .kind = EVENT_FAILED, .subtask = subtask, .error = error });
+    jobmanager_post(arg,
+        &(struct event){ .kind = EVENT_FAILED, .subtask = subtask, .error = error });
 }
 
 static void host_acked(void *arg, struct subtask_snapshot *snapshot)
 {
-    jobmanager_post(arg,
-        &(struct event){ .kind = EVENT_ACKED,
-            .subtask = snapshot->subtask,
-            .checkpoint = snapshot->checkpoint,
-            .snapshot = snapshot });
+    jobmanager_post(arg, &(struct event){ .kind = EVENT_ACKED,
+                             .subtask = snapshot->subtask,
+                             .checkpoint = snapshot->checkpoint,
+                             .snapshot = snapshot });
 }
 
 static void host_declined(void *arg, uint64_t checkpoint, uint32_t subtask, weir_error *error)
 {
-    jobmanager_post(arg,
-        &(struct event){ .kind = EVENT_DECLINED,
-            .subtask = subtask,
-            .checkpoint = checkpoint,
-            .error = error });
+    jobmanager_post(arg, &(struct event){ .kind = EVENT_DECLINED,
+                             .subtask = subtask,
+                             .checkpoint = checkpoint,
+                             .error = error });
 }
 
 static weir_error *host_check_attempt(void *arg)
@@ -190,8 +188,9 @@ static void explain_failed_stop(struct jobmanager *jobmanager)
     const struct execution *execution = &jobmanager->execution;
     char holds[160];
     if (storage_is_temporary(jobmanager->options.storage))
-        snprintf(holds, sizeof(holds), "what was not published yet is lost, there is no "
-                                       "--checkpoints directory");
+        snprintf(holds, sizeof(holds),
+            "what was not published yet is lost, there is no "
+            "--checkpoints directory");
     else if (jobmanager->stats.last_checkpoint == 0)
         snprintf(holds, sizeof(holds), "no checkpoint is complete: a new start begins anew");
     else
@@ -199,8 +198,8 @@ static void explain_failed_stop(struct jobmanager *jobmanager)
             jobmanager->stats.last_checkpoint);
     if (execution->has_timed_out)
         jobmanager->error = weir_errorf(WEIR_E_TIMEOUT,
-            "the job did not stop in good order within %" PRId64 " s (--stop-timeout); %s",
-            execution->options.stop_timeout_ms / 1000, holds);
+            "the job did not stop in good order within %g s (--stop-timeout); %s",
+            (double)execution->options.stop_timeout_ms / 1000, holds);
     else if (jobmanager->error != NULL)
         jobmanager->error =
             weir_error_wrap(jobmanager->error, "the job failed while it was stopped; %s", holds);
@@ -214,8 +213,8 @@ static void tear_down(struct jobmanager *jobmanager, int64_t now_ms)
     if (execution->state == EXECUTION_FINISHED)
         FAULT_POINT(FINISH_BEFORE_TEAR_DOWN);
     if (jobmanager->has_coordinator)
-        jobmanager_carry_out(
-            jobmanager, coordinator_stopped(&jobmanager->coordinator, now_ms), now_ms);
+        jobmanager_carry_out(jobmanager, coordinator_stopped(&jobmanager->coordinator, now_ms),
+            now_ms);
     jobmanager->options.tasks.tear_down(jobmanager->options.tasks.arg);
     jobmanager->generation++;
     jobmanager_forget_restored(jobmanager);
@@ -265,16 +264,16 @@ static void act(struct jobmanager *jobmanager, enum execution_action action, int
     case EXECUTION_CHECKPOINTS:
         jobmanager->stats.running_since_ms = now_ms;
         jobmanager_forget_restored(jobmanager);
-        jobmanager_carry_out(
-            jobmanager, coordinator_running(&jobmanager->coordinator, now_ms), now_ms);
+        jobmanager_carry_out(jobmanager, coordinator_running(&jobmanager->coordinator, now_ms),
+            now_ms);
         return;
     case EXECUTION_STOP_SOURCES:
         tasks->stop(tasks->arg);
         return;
     case EXECUTION_LAST_CHECKPOINT:
         FAULT_POINT(LAST_CHECKPOINT_REQUESTED);
-        jobmanager_carry_out(
-            jobmanager, coordinator_request(&jobmanager->coordinator, now_ms), now_ms);
+        jobmanager_carry_out(jobmanager, coordinator_request(&jobmanager->coordinator, now_ms),
+            now_ms);
         return;
     case EXECUTION_END:
         if (jobmanager->execution.is_stop_requested &&
@@ -367,9 +366,9 @@ static void look_at_publishing(struct jobmanager *jobmanager)
         execution_published(&jobmanager->execution, wanted);
 }
 
-void jobmanager_start(struct jobmanager *jobmanager)
+void jobmanager_start(struct jobmanager *jobmanager, int64_t now_ms)
 {
-    execution_start(&jobmanager->execution);
+    execution_start(&jobmanager->execution, now_ms);
 }
 
 bool jobmanager_step(struct jobmanager *jobmanager, int64_t now_ms)

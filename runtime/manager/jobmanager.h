@@ -87,7 +87,7 @@ void jobmanager_free(struct jobmanager *jobmanager);
 /* Fills in the calls of a host, and what is known of the attempt; the rest is the owner's. */
 void jobmanager_host(struct jobmanager *jobmanager, struct task_host *host);
 
-void jobmanager_start(struct jobmanager *jobmanager);
+void jobmanager_start(struct jobmanager *jobmanager, int64_t now_ms);
 /* Handles all events and what is due. False: the job is over. */
 bool jobmanager_step(struct jobmanager *jobmanager, int64_t now_ms);
 /* When to step at the latest, although nothing wakes the control thread. `now_ms`: monotonic. */

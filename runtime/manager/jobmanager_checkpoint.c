@@ -159,6 +159,11 @@ static void notify(struct jobmanager *jobmanager, uint64_t checkpoint, int64_t n
         FAULT_POINT(NOTIFY_AFTER_SEND);
     }
     execution_completed(&jobmanager->execution, checkpoint);
+    /* Behind the last one no other may start: each leaves something to publish, and the end waits until
+     * nothing is left. */
+    if (execution_to_publish(&jobmanager->execution) > 0)
+        jobmanager_carry_out(jobmanager, coordinator_stopped(&jobmanager->coordinator, now_ms),
+            now_ms);
 }
 
 static void abort_checkpoint(struct jobmanager *jobmanager, uint64_t checkpoint, const char *why,

@@ -154,5 +154,5 @@ void jobmanager_restored(struct jobmanager *jobmanager, struct event *event, int
     jobmanager->stats.last_checkpoint = restored->found ? restored->metadata.checkpoint : 0;
     if (number > jobmanager->last_number)
         jobmanager->last_number = number;
-    execution_restored(&jobmanager->execution);
+    execution_restored(&jobmanager->execution, restored->found);
 }

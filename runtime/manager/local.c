@@ -184,7 +184,7 @@ static int64_t now_ms(void)
 bool local_step(struct local *local)
 {
     if (!local->is_started)
-        jobmanager_start(local->jobmanager);
+        jobmanager_start(local->jobmanager, now_ms());
     local->is_started = true;
     return jobmanager_step(local->jobmanager, now_ms());
 }

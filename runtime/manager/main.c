@@ -157,7 +157,7 @@ static weir_error *help(const struct program *program)
     config_free(engine);
     buffer_printf(out, "\nSIGTERM and SIGINT stop the job in good order, with a last checkpoint; a "
                        "second one ends it at once.\nExit status 0: finished or stopped; 2: wrong "
-                       "options; 3: the job's graph is wrong; others: see weir/error.h.\n");
+                       "options; 3: the job's graph is wrong; others:\nsee weir/error.h.\n");
     return print(out);
 }
 
@@ -292,6 +292,11 @@ static int say(const struct program *program, weir_error *error)
     if (error == NULL)
         return 0;
     int status = weir_code_exit(weir_error_code(error));
+    if (program->options.is_log_json) {
+        log_error(program->name, "%s", weir_error_message(error));
+        weir_error_free(error);
+        return status;
+    }
     char *text = mem_printf("%s: %s\n", program->name, weir_error_message(error));
     os_stderr_write(text, strlen(text));
     mem_free(text);

@@ -33,11 +33,11 @@ static const struct weir_option rows[] = {
         "Complete checkpoints to keep.", 1, 1000 },
     { "fresh", WEIR_OPTION_FLAG, NULL, NULL,
         "Start from the beginning; refuses if there is a complete checkpoint.", 0, 0 },
-    { "state-backend", WEIR_OPTION_TEXT, "rocksdb|hashmap", "rocksdb",
+    { "state-backend", WEIR_OPTION_TEXT, "rocksdb|rocksdb-uncached|hashmap", "rocksdb",
         "Where keyed state lives: on disk with a cache, or on the heap, for small state.", 0, 0 },
     { "memory", WEIR_OPTION_SIZE, "SIZE", "1GB",
-        "For the process: a quarter each for records on their way between subtasks, the block cache, "
-        "memtables, and everything else.", 16 << 20, INT64_MAX },
+        "For the process: half of it for state, an eighth each for the block cache and for records on "
+        "their way between subtasks, the rest for everything else.", 16 << 20, INT64_MAX },
     { "restart", WEIR_OPTION_TEXT, "none|fixed|exponential", "exponential",
         "What a failure that may pass leads to. Others end the job.", 0, 0 },
     { "restart-delay", WEIR_OPTION_DURATION, "TIME", "1s",
@@ -80,7 +80,7 @@ static const char *choices_of(const char *name)
         if (strcmp(rows[i].name, name) == 0)
             return rows[i].value_name;
     }
-    ASSERT(!"a row of the table");
+    ASSERT(false && "a row of the table");
     return "";
 }
 
@@ -104,12 +104,13 @@ static weir_error *choose(const struct config *config, const char *name, uint32_
         choices);
 }
 
-static weir_error *read_log(const struct config *config)
+static weir_error *read_log(const struct config *config, struct options *options)
 {
     uint32_t format, level;
     WEIR_TRY(choose(config, "log-format", &format));
     WEIR_TRY(choose(config, "log-level", &level));
-    log_set_json(format == 1);
+    options->is_log_json = format == 1;
+    log_set_json(options->is_log_json);
     log_set_level((enum log_level)level);
     return NULL;
 }
@@ -139,7 +140,8 @@ static weir_error *read_local(const struct config *config, struct local_options 
     uint32_t backend;
     *local = local_defaults;
     WEIR_TRY(choose(config, "state-backend", &backend));
-    local->backend = backend == 0 ? &backend_rocksdb : &backend_hashmap;
+    local->backend = backend_find(config_text(config, "state-backend"));
+    ASSERT(local->backend != NULL); /* one of the choices */
     local->checkpoints = config_text(config, "checkpoints");
     local->is_fresh = config_flag(config, "fresh");
     local->retained = (uint32_t)config_number(config, "retained");
@@ -156,7 +158,8 @@ static weir_error *read_local(const struct config *config, struct local_options 
     return read_restart(config, &local->restart);
 }
 
-/* Before a run of a week, not behind it. */
+/* Before a run of a week, not behind it. What is there is replaced by a rename, which for root and
+ * /dev/null would be the end of /dev/null. */
 static weir_error *check_metrics_json(const char *path)
 {
     if (path == NULL)
@@ -170,6 +173,11 @@ static weir_error *check_metrics_json(const char *path)
     if (error == NULL && !stat.is_directory)
         error = weir_errorf(WEIR_E_USAGE,
             "option '--metrics-json' is '%s', but there is no directory '%s'; make it", path, dir);
+    if (error == NULL)
+        error = os_stat(path, &stat);
+    if (error == NULL && stat.exists && !stat.is_regular)
+        error = weir_errorf(WEIR_E_USAGE,
+            "option '--metrics-json' is '%s', which is there and no file; name another", path);
     mem_free(dir);
     return error;
 }
@@ -178,7 +186,7 @@ weir_error *options_read(const struct config *config, struct options *options)
 {
     uint32_t as;
     *options = (struct options){ .metrics_json = config_text(config, "metrics-json") };
-    WEIR_TRY(read_log(config));
+    WEIR_TRY(read_log(config, options));
     WEIR_TRY(choose(config, "as", &as));
     options->as = (enum options_as)as;
     options->plan.parallelism = (uint32_t)config_number(config, "parallelism");

@@ -18,7 +18,8 @@ struct options {
     struct plan_options plan;   /* without the job's name */
     struct local_options local; /* without the plan */
     const char *metrics_json;   /* file; NULL: none */
-    enum options_as as;         /* explain */
+    bool is_log_json;
+    enum options_as as; /* explain */
 };
 
 void options_add(struct config *config); /* the table */

@@ -5,12 +5,13 @@
  *      tear down: threads stop, what the tasks have done is kept as a report, everything is freed
  *
  * Memory. --memory is split once, for the process:
- *      1/4   records between subtasks (segments); what the channels may hold together is half of
+ *      1/2   state, in equal shares, one for each keyed operator of each subtask: cached rows and
+ *            memtables, as the backend likes
+ *      1/8   RocksDB's block cache, shared
+ *      1/8   records between subtasks (segments); what the channels may hold together is half of
  *            that, so credits shrink when there are many channels; the rest is for wide records
- *      1/8   RocksDB's block cache, shared: it only serves what the caches of rows have not
- *      3/8   cached rows and memtables, in equal shares, one for each keyed operator of each subtask
- *      1/4   everything else: operators, connectors, libraries; what the caches have frozen and not
- *            written yet, at most what they hold dirty; and the heap backend, if used. Not enforced.
+ *      1/4   everything else: operators, connectors, libraries; and the heap backend, if used. Not
+ *            enforced.
  *
  * Thread: control; the tasks' own threads are inside. */
 #ifndef WEIR_MANAGER_TASKMANAGER_H

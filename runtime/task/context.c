@@ -7,6 +7,8 @@
 #include "types/key.h"
 #include "types/msgpack.h"
 
+#include <inttypes.h>
+
 #define LETTER_WINDOW_S 10
 
 void context_fail(struct weir_ctx *ctx, weir_error *error)
@@ -119,19 +121,37 @@ static void emit_letter(struct weir_ctx *ctx, const void *record,
     weir_buffer_free(raw);
 }
 
+/* Puts in front where the record came from, as far as that is known. */
+static weir_error *with_position(weir_error *error, const struct weir_message *message)
+{
+    if (message == NULL || message->topic.size == 0)
+        return error;
+    int size = (int)(message->topic.size > 200 ? 200 : message->topic.size);
+    if (message->partition < 0)
+        return weir_error_wrap(error, "file '%.*s', byte %" PRId64, size, message->topic.data,
+            message->offset);
+    return weir_error_wrap(error, "topic '%.*s', partition %" PRId32 ", offset %" PRId64, size,
+        message->topic.data, message->partition, message->offset);
+}
+
 void context_reject(struct weir_ctx *ctx, const void *record, const struct weir_message *message,
     uint64_t size, weir_error *error)
 {
     ASSERT(weir_error_code(error) == WEIR_E_DATA);
+    if (ctx->error != NULL) { /* the first one of the batch that was too much has said it */
+        weir_error_free(error);
+        return;
+    }
     if (!ctx->op->has_dead_letters) {
         context_fail(ctx,
-            weir_error_wrap(error,
+            weir_error_wrap(with_position(error, message),
                 "a record is bad and the dead letters of this operator go nowhere; connect "
                 "weir_dead_letters()"));
         return;
     }
     count_reason(ctx, weir_error_reason(error));
     if (!rate_allows(ctx)) {
+        error = with_position(error, message);
         context_fail(ctx, weir_errorf(WEIR_E_LIMIT,
                               "more than %u dead letters a second, the last one: %s; repair the "
                               "input or raise the "

@@ -170,8 +170,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_teardown(what_was_restored_once_is_restored_again, stop_sim),
-        cmocka_unit_test_teardown(
-            what_was_published_survives_whatever_came_before, stop_sim),
+        cmocka_unit_test_teardown(what_was_published_survives_whatever_came_before, stop_sim),
     };
     return cmocka_run_group_tests(tests, be_quiet, NULL);
 }

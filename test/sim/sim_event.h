@@ -65,6 +65,8 @@ struct sim_shape {
     int64_t window_ms, disorder_ms, flush_ms;
     uint32_t max_parallelism;
     bool has_reduce, has_rebalance, has_broadcast, has_one_sink;
+    bool reads_text;  /* files are lines, read by the engine's own source; else frames */
+    bool writes_text; /* files are lines, written by the engine's own sink; else rows */
 };
 
 void sim_event_fill(const struct sim_shape *shape, uint64_t index, struct sim_event *event);

@@ -10,7 +10,8 @@
 #include <inttypes.h>
 #include <stdio.h>
 
-#define FILES_MAX 16u
+#define FILES_MAX     16u
+#define FILE_SIZE_MAX ((size_t)1 << 20)
 
 struct frame {
     uint64_t index, hash;
@@ -18,17 +19,35 @@ struct frame {
 
 /* -- the input ------------------------------------------------------------------------------------ */
 
-/* File f has the records whose number modulo the count of files is f: files of one length, nearly. */
-static void make_file(const struct sim_shape *shape, const char *directory, uint32_t file)
+static void add_frame(weir_buffer *file, uint64_t index)
 {
-    char *path = mem_printf("%s/%u", directory, file);
-    struct frame *frames = mem_alloc_array(shape->count + 1, sizeof(*frames));
-    size_t count = 0;
-    for (uint64_t i = shape->generated_count + file; i < shape->count; i += shape->file_count)
-        frames[count++] = (struct frame){ .index = i, .hash = hash_mix(i) };
-    weir_error *error = os_write_file(path, frames, count * sizeof(*frames));
+    struct frame frame = { .index = index, .hash = hash_mix(index) };
+    weir_buffer_add(file, &frame, sizeof(frame));
+}
+
+static void add_line(weir_buffer *file, uint64_t index)
+{
+    char line[32];
+    int size = snprintf(line, sizeof(line), "%" PRIu64 "\n", index);
+    weir_buffer_add(file, line, (size_t)size);
+}
+
+/* File f has the records whose number modulo the count of files is f: files of one length, nearly. */
+static void make_file(const struct sim_shape *shape, const char *directory, uint32_t f)
+{
+    char *path = mem_printf("%s/%u", directory, f);
+    weir_buffer *file = weir_buffer_new(FILE_SIZE_MAX);
+    for (uint64_t i = shape->generated_count + f; i < shape->count; i += shape->file_count) {
+        if (shape->reads_text)
+            add_line(file, i);
+        else
+            add_frame(file, i);
+    }
+    weir_str bytes = weir_buffer_view(file);
+    ASSERT(!weir_buffer_overflowed(file));
+    weir_error *error = os_write_file(path, bytes.data, bytes.size);
     ASSERT(error == NULL);
-    mem_free(frames);
+    weir_buffer_free(file);
     mem_free(path);
 }
 

@@ -2,7 +2,6 @@
 #include "test/sim/sim_job.h"
 
 #include "base/assert.h"
-#include "runtime/task/context.h"
 #include "test/sim/sim_files.h"
 #include "test/sim/sim_mutant.h"
 
@@ -247,7 +246,7 @@ static void generate(uint64_t seed, uint64_t index, void *record, weir_ctx *ctx)
 
 static weir_error *forgetful_open(weir_ctx *ctx, const void *options, void *instance)
 {
-    ctx->item_count = 0;
+    sim_mutant_forget_items(ctx);
     return generator_class->open(ctx, options, instance);
 }
 
@@ -275,22 +274,23 @@ static weir_stream *source_of(weir_job *job, const struct config *config, const 
 static weir_stream *sources(weir_job *job, const struct config *config)
 {
     const struct sim_shape *shape = config->shape;
-    struct sim_files_options files = { .shape = shape, .directory = SIM_INPUT_DIR };
+    struct sim_files_options options = { .shape = shape, .directory = SIM_INPUT_DIR };
+    struct weir_source files =
+        shape->reads_text ? sim_text_source(&options) : sim_files_source(&options);
     struct weir_source generated = generator(shape, config->setup->per_second);
     switch (shape->source) {
     case SIM_GENERATOR:
         return source_of(job, config, "generated", generated);
     case SIM_FILES:
-        return source_of(job, config, "files", sim_files_source(&files));
+        return source_of(job, config, "files", files);
     case SIM_CHAIN:
-        return source_of(job, config, "chained",
-            weir_source_chain(job, generated, sim_files_source(&files)));
+        return source_of(job, config, "chained", weir_source_chain(job, generated, files));
     case SIM_UNION:
     case SIM_SOURCES:
         break;
     }
     weir_stream *first = source_of(job, config, "generated", generated);
-    weir_stream *second = source_of(job, config, "files", sim_files_source(&files));
+    weir_stream *second = source_of(job, config, "files", files);
     if (config->setup->stages[5] > 0)
         weir_parallelism(second, config->setup->stages[5]);
     return weir_union(first, second);
@@ -307,10 +307,11 @@ static weir_stream *staged(const struct config *config, weir_stream *stream, uin
     return stream;
 }
 
-static void sink(weir_stream *stream, const char *name)
+static void sink(const struct config *config, weir_stream *stream, const char *name)
 {
     struct sim_sink_options options = { .directory = SIM_OUTPUT_DIR, .prefix = name };
-    weir_sink(stream, name, sim_files_sink(&options));
+    weir_sink(stream, name,
+        config->shape->writes_text ? sim_text_sink(&options) : sim_files_sink(&options));
 }
 
 static void add_reduce(const struct config *config, weir_stream *booked)
@@ -319,7 +320,7 @@ static void add_reduce(const struct config *config, weir_stream *booked)
     weir_stream *ones = weir_map(records, "one-each", one_each, &sim_outcome_type, NULL);
     weir_stream *reduced =
         weir_reduce(weir_key_by(ones, WEIR_KEY(sim_outcome, key)), "recount", add_up);
-    sink(staged(config, reduced, 3), "reduced");
+    sink(config, staged(config, reduced, 3), "reduced");
 }
 
 static void add_sinks(const struct config *config, weir_stream *booked, weir_stream *dead)
@@ -334,13 +335,14 @@ static void add_sinks(const struct config *config, weir_stream *booked, weir_str
     main = staged(config, weir_map(main, "stamp", stamp, &sim_outcome_type, NULL), 2);
     if (config->setup->has_second_group)
         weir_slot_group(main, "second");
-    sink(main, "main");
+    sink(config, main, "main");
     if (!shape->has_one_sink)
-        sink(summaries, "side");
+        sink(config, summaries, "side");
     if (shape->has_reduce)
         add_reduce(config, booked);
     if (shape->bad_one_in > 0)
-        sink(weir_map(weir_dead_letters(dead, 0), "bury", bury, &sim_outcome_type, NULL), "dead");
+        sink(config, weir_map(weir_dead_letters(dead, 0), "bury", bury, &sim_outcome_type, NULL),
+            "dead");
 }
 
 static void build(weir_job *job, const struct sim_shape *shape, const struct sim_setup *setup)

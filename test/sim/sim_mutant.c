@@ -1,6 +1,8 @@
 /* sim_mutant.c -- see sim_mutant.h: the names. */
 #include "test/sim/sim_mutant.h"
 
+#include "runtime/task/context.h"
+
 #include <string.h>
 
 enum sim_mutant sim_mutant;
@@ -28,4 +30,9 @@ enum sim_mutant sim_mutant_find(const char *name)
     while (mutant < SIM_MUTANTS && strcmp(names[mutant], name) != 0)
         mutant++;
     return (enum sim_mutant)mutant;
+}
+
+void sim_mutant_forget_items(struct weir_ctx *ctx)
+{
+    ctx->item_count = 0;
 }

@@ -29,4 +29,7 @@ extern enum sim_mutant sim_mutant; /* SIM_SOUND at the start */
 const char *sim_mutant_name(enum sim_mutant mutant);
 enum sim_mutant sim_mutant_find(const char *name); /* SIM_MUTANTS: no such mutant; NULL: sound */
 
+struct weir_ctx;
+void sim_mutant_forget_items(struct weir_ctx *ctx); /* as if the checkpoint had none for it */
+
 #endif

@@ -265,22 +265,44 @@ static void on_row(struct sim_oracle *oracle, const struct sim_row *row)
 
 /* -- files ---------------------------------------------------------------------------------------- */
 
+static unsigned nibble(char digit)
+{
+    return (unsigned)(digit <= '9' ? digit - '0' : digit - 'a' + 10);
+}
+
+/* From lines of hexadecimal digits to rows, in place; false: they are no such lines. */
+static bool unhex(char *bytes, size_t *size)
+{
+    const size_t line = 2 * sizeof(struct sim_row) + 1;
+    size_t count = *size / line, used = 0;
+    bool is_fine = *size % line == 0;
+    for (size_t i = 0; i < count && is_fine; i++) {
+        const char *at = bytes + i * line;
+        is_fine = strspn(at, "0123456789abcdef") == line - 1 && at[line - 1] == '\n';
+        for (size_t d = 0; d + 1 < line && is_fine; d += 2)
+            bytes[used++] = (char)(nibble(at[d]) << 4 | nibble(at[d + 1]));
+    }
+    *size = used;
+    return is_fine;
+}
+
 static weir_error *read_rows(struct sim_oracle *oracle, const char *path)
 {
     char *bytes;
     size_t size;
     struct sim_row row;
     WEIR_TRY(os_read_file(path, FILE_SIZE_MAX, &bytes, &size));
+    if (oracle->shape->writes_text && !unhex(bytes, &size))
+        wrong(oracle, "a line is damaged");
     if (size == 0 || size % sizeof(row) != 0)
-        wrong(oracle, "'%s' has %zu bytes", path, size);
+        wrong(oracle, "%zu bytes", size);
     for (size_t at = 0; at + sizeof(row) <= size && !oracle->is_wrong; at += sizeof(row)) {
         memcpy(&row, bytes + at, sizeof(row));
         on_row(oracle, &row);
-        if (oracle->is_wrong && strstr(oracle->text, " in '") == NULL) {
-            size_t used = strlen(oracle->text);
-            snprintf(oracle->text + used, sizeof(oracle->text) - used, " in '%s'", path);
-        }
     }
+    size_t used = strlen(oracle->text);
+    if (oracle->is_wrong)
+        snprintf(oracle->text + used, sizeof(oracle->text) - used, " in '%s'", path);
     mem_free(bytes);
     return NULL;
 }
@@ -292,6 +314,8 @@ static weir_error *read_all(struct sim_oracle *oracle, const char *directory)
     WEIR_TRY(os_list(directory, &names, &count));
     weir_error *error = NULL;
     for (uint32_t i = 0; i < count && error == NULL && !oracle->is_wrong; i++) {
+        if (names[i][0] == '.')
+            continue; /* not published */
         char *path = mem_printf("%s/%s", directory, names[i]);
         error = read_rows(oracle, path);
         mem_free(path);

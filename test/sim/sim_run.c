@@ -19,7 +19,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define HEALED_STEPS_MAX UINT64_C(300000)
+#define HEALED_STEPS_MAX UINT64_C(100000)
+#define STEPS_PER_RECORD 50
 #define STOP_STEPS_MAX   UINT64_C(20000)
 #define IDLE_STEPS_MAX   64u /* then the clock jumps to what is due next */
 #define JUMP_MAX_MS      20000
@@ -116,6 +117,7 @@ static void node_close(struct run *run, struct node *node)
         run->result->counts.checkpoints += stats->completed;
         run->result->counts.failed_checkpoints += stats->failed;
         run->result->counts.restarts += stats->restarts;
+        run->result->counts.resumes += stats->last_checkpoint > 0 && stats->completed == 0;
     }
     local_close(node->local);
     job_free(node->job);
@@ -367,7 +369,6 @@ static void count_death(struct run *run, const struct node *node)
     counts->kills_in_a_call += sim_os_is_dead(node->process);
     counts->kills_in_recovery +=
         node->local == NULL || local_stats(node->local)->state == EXECUTION_CREATED;
-    counts->resumes += node->local != NULL && local_stats(node->local)->last_checkpoint > 0;
 }
 
 static void power_fails(struct run *run)
@@ -376,6 +377,18 @@ static void power_fails(struct run *run)
     sim_os_power_loss();
     run->result->counts.power_losses++;
     say(run, "the power fails");
+}
+
+/* From here on nothing fails. What has failed before must not hold the job up for ever. */
+static void heal(struct run *run)
+{
+    uint64_t step_max = HEALED_STEPS_MAX + run->scenario.shape.count * STEPS_PER_RECORD;
+    say(run, "heal");
+    arm(&(struct sim_life){ .step_max = 0 });
+    if (!live(run, step_max) || is_wrong(run))
+        return;
+    print_tasks(run);
+    wrong(run, "the end was not reached within %" PRIu64 " steps after the last fault", step_max);
 }
 
 static void stop(struct run *run)
@@ -403,7 +416,7 @@ static void end_life(struct run *run)
 {
     struct node *node = &run->node;
     bool is_dead = sim_os_is_dead(node->process);
-    bool fails = node->life->end == SIM_END_POWER;
+    bool fails = node->life->end == SIM_END_POWER || node->life->end == SIM_END_HEAL;
     arm(&(struct sim_life){ .step_max = 0 }); /* nothing fails any more by itself */
     if (node->is_over && !is_dead) {
         end_well(run);
@@ -423,18 +436,14 @@ static void end_life(struct run *run)
 static void run_life(struct run *run, uint32_t number)
 {
     const struct sim_life *life = &run->scenario.lives[number];
-    bool is_last = number + 1 == run->scenario.life_count;
     say(run, "life %u", number);
     uint32_t process = run->has_zombie ? 1 - run->zombie.process : number % 2;
     node_open(&run->node, &run->scenario.shape, life, process);
     count_start(run, &run->node);
     if (run->node.local != NULL) {
-        bool goes_on = live(run, is_last ? HEALED_STEPS_MAX : life->step_max);
-        if (goes_on && is_last)
-            print_tasks(run);
-        if (goes_on && is_last)
-            wrong(run, "the end was not reached within %" PRIu64 " steps after the last fault",
-                HEALED_STEPS_MAX);
+        bool goes_on = live(run, life->step_max);
+        if (goes_on && life->end == SIM_END_HEAL)
+            heal(run);
         if (goes_on && life->end == SIM_END_STOP)
             stop(run);
     }

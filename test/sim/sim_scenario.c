@@ -27,7 +27,7 @@ static bool maybe(struct random *random, uint32_t percent)
 
 static void draw_input(struct sim_shape *shape, struct random *random)
 {
-    shape->count = spread(random, 1, 16000);
+    shape->count = spread(random, 1, 20000);
     shape->source = (enum sim_source)random_below(random, SIM_SOURCES);
     shape->file_count = 1 + random_below(random, 6);
     shape->generated_count = shape->source == SIM_GENERATOR ? shape->count
@@ -54,6 +54,8 @@ static void draw_shape(struct sim_shape *shape, struct random *random, uint64_t 
     shape->has_rebalance = maybe(random, 50);
     shape->has_broadcast = maybe(random, 30);
     shape->has_one_sink = maybe(random, 50);
+    shape->reads_text = maybe(random, 50);
+    shape->writes_text = maybe(random, 50);
 }
 
 /* -- a life --------------------------------------------------------------------------------------- */
@@ -89,7 +91,7 @@ static void draw_options(struct local_options *options, struct random *random)
     options->backend = &backend_hashmap;
     options->memory_size = (uint64_t)(96 << random_below(random, 3)) << 20;
     options->worker_count = 0;
-    options->batch_max = (uint32_t)spread(random, 1, GATE_BATCH_MAX);
+    options->batch_max = (uint32_t)spread(random, maybe(random, 15) ? 1 : 8, GATE_BATCH_MAX);
     options->buffer_timeout_ms = (int64_t)spread(random, 0, 50);
     options->watermark_interval_ms = (int64_t)spread(random, 0, 100);
     options->interval_ms = (int64_t)spread(random, 1, 300);
@@ -101,7 +103,7 @@ static void draw_options(struct local_options *options, struct random *random)
 
 static void draw_steps(struct sim_life *life, struct random *random)
 {
-    life->step_max = spread(random, 1, 4000);
+    life->step_max = spread(random, 1, 2000);
     life->control_weight = (uint32_t)spread(random, 1, 20);
     life->worker_weight = (uint32_t)spread(random, 1, 20);
     life->slot_weight = (uint32_t)spread(random, 1, 20);
@@ -145,7 +147,7 @@ static void draw_faults(struct sim_life *life, struct random *random)
 static void draw_life(struct sim_life *life, const struct sim_shape *shape, struct random *random)
 {
     static const enum sim_end ends[] = { SIM_END_KILL, SIM_END_KILL, SIM_END_POWER, SIM_END_POWER,
-        SIM_END_POWER, SIM_END_STOP, SIM_END_ZOMBIE };
+        SIM_END_POWER, SIM_END_STOP, SIM_END_ZOMBIE, SIM_END_HEAL };
     *life = (struct sim_life){ .end = ends[random_below(random, sizeof(ends) / sizeof(ends[0]))] };
     draw_setup(&life->setup, shape, random);
     draw_options(&life->options, random);
@@ -153,7 +155,7 @@ static void draw_life(struct sim_life *life, const struct sim_shape *shape, stru
     draw_faults(life, random);
 }
 
-/* Nothing happens to it any more: it must come to the end. */
+/* Nothing happens to it: it must come to the end. */
 static void heal(struct sim_life *life)
 {
     life->setup.fail_at = 0;
@@ -163,7 +165,7 @@ static void heal(struct sim_life *life)
     life->fail_one_in = life->jump_one_in = 0;
     life->fault[0] = '\0';
     life->options.timeout_ms = 60000;
-    life->end = SIM_END_POWER;
+    life->end = SIM_END_HEAL;
 }
 
 void sim_scenario_draw(struct sim_scenario *scenario, uint64_t seed)
@@ -186,7 +188,7 @@ bool sim_life_is_faulty(const struct sim_life *life)
 
 static void print_life(const struct sim_life *life, uint32_t number)
 {
-    static const char *const ends[SIM_ENDS] = { "kill", "power", "stop", "zombie" };
+    static const char *const ends[SIM_ENDS] = { "kill", "power", "stop", "zombie", "heal" };
     const struct local_options *options = &life->options;
     printf("  life %u: parallelism %u (%u %u %u %u %u %u), %s, batch %u, checkpoint every %" PRId64
            " ms, memory %" PRIu64 " MB, restart %d, %" PRIu64 " steps of %" PRId64
@@ -211,13 +213,14 @@ void sim_scenario_print(const struct sim_scenario *scenario)
     const struct sim_shape *shape = &scenario->shape;
     printf("seed %" PRIu64 ": %s, %" PRIu64 " records (%" PRIu64 " generated), %u files, %u keys "
            "(hot %u %%), drop 1 in %u, bad 1 in %u, window %" PRId64 " ms, disorder %" PRId64
-           " ms, flush %" PRId64 " ms, max parallelism %u%s%s%s%s\n",
+           " ms, flush %" PRId64 " ms, max parallelism %u%s%s%s%s%s%s\n",
         shape->seed, sources[shape->source], shape->count, shape->generated_count,
         shape->file_count, shape->key_count, shape->hot_percent, shape->drop_one_in,
         shape->bad_one_in, shape->window_ms, shape->disorder_ms, shape->flush_ms,
         shape->max_parallelism, shape->has_reduce ? ", reduce" : "",
         shape->has_rebalance ? ", rebalance" : "", shape->has_broadcast ? ", broadcast" : "",
-        shape->has_one_sink ? ", one sink" : "");
+        shape->has_one_sink ? ", one sink" : "", shape->reads_text ? ", reads text" : "",
+        shape->writes_text ? ", writes text" : "");
     for (uint32_t i = 0; i < scenario->life_count; i++)
         print_life(&scenario->lives[i], i);
 }

@@ -20,6 +20,7 @@ enum sim_end {
     SIM_END_POWER,  /* the power fails: the disk has what was synced */
     SIM_END_STOP,   /* in good order; killed if it takes too long */
     SIM_END_ZOMBIE, /* nobody notices: it goes on while its successor starts */
+    SIM_END_HEAL, /* nothing fails any more: this process must come to the end, then the power fails */
     SIM_ENDS
 };
 

@@ -105,7 +105,7 @@ static uint32_t sink_unpublished(weir_ctx *ctx, void *instance)
     uint32_t count = 0;
     (void)ctx;
     for (uint32_t i = 0; i < sink->epoch_count; i++)
-        count += !sink->epochs[i]->is_published;
+        count += sink->epochs[i]->is_publishing && !sink->epochs[i]->is_published;
     return count;
 }
 

@@ -1,8 +1,8 @@
 /* kafka_publisher.c -- the Kafka sink without the engine: stages numbered records, takes checkpoints,
  * publishes, and can be killed anywhere.
  *
- *   kafka_publisher --brokers B --topic T --dir DIR --epochs N [--parallelism P] [--units U]
- *       [--records R] [--size S] [--interval-ms MS] [--give-up PERCENT] [--seed S]
+ *   kafka_publisher --brokers B --topic T --dir DIR [--epochs N | --finish] [--parallelism P]
+ *       [--units U] [--records R] [--size S] [--interval-ms MS] [--give-up PERCENT] [--seed S]
  *       [--chunk-size BYTES] [--token-topic T] [--republish] [--restore-from N] [--huge-at EPOCH]
  *       [--keyless] [-X k=v]
  *
@@ -15,10 +15,12 @@
  * more epoch of R records, with the key "<unit>-<epoch>-<index>" and the value
  *     {"unit":u,"epoch":e,"index":i,"total":R,"pad":"xxx"}
  * which is what test/oracle/verify.py --ledger and --units judge. The source position, the next epoch
- * of each unit, is in the checkpoint, too. It ends when N epochs of every unit are published.
+ * of each unit, is in the checkpoint, too. It goes on until N epochs of every unit are published, or
+ * with --finish until every unit has published two more than the furthest has staged, or for ever.
  *
  * Says on standard output, a line each: "attempt A restored N", "complete N" for each checkpoint,
- * "published" whenever nothing is left to publish, "dead-letter REASON" for each refused record, "done".
+ * "published" whenever nothing is left to publish, "dead-letter REASON" for each refused record, and at
+ * the end "done E": the epochs 0 .. E - 1 of every unit are out.
  * Exit status: 0, or that of the error's code (weir/error.h), with the error on standard error; 9 is
  * SIGKILL of a fault point (WEIR_FAULT, base/fault.h).
  *
@@ -47,6 +49,8 @@
 #define STAGED_MAX      1024
 #define UNPUBLISHED_MAX 2 /* the engine's rule */
 #define SETTINGS_MAX    32
+#define RETAINED        1000
+#define ZOMBIE_ROUNDS   20
 
 static const char sink_uid[] = "out", source_uid[] = "units";
 
@@ -56,7 +60,7 @@ struct options {
     const char *dir;
     uint32_t parallelism, units, records, size, interval_ms, give_up;
     uint64_t epochs, seed, restore_from, huge_at;
-    bool is_keyless;
+    bool is_keyless, is_finishing;
     const char *settings[SETTINGS_MAX + 1];
     uint32_t setting_count;
 };
@@ -97,12 +101,14 @@ struct engine {
     const struct options *options;
     struct weir_sink sink;
     struct storage *storage;
+    char *staging;
     struct workers *workers;
     struct weir_ctx ctxs[PARALLELISM_MAX];
     struct checkpoint_metadata restored;
     bool is_restored;
     uint64_t instance, number;
     uint64_t next[UNITS_MAX]; /* epoch of each unit */
+    uint64_t epochs;          /* when to end */
     struct random random;
     struct pending pending;
     bool is_said; /* "published", since the last checkpoint */
@@ -158,9 +164,10 @@ weir_error *weir_check_attempt(const weir_ctx *ctx)
     return storage_check_attempt(ctx->engine->storage);
 }
 
+/* Not the storage's own, which a new attempt empties: a zombie shall find all that it needs. */
 const char *weir_staging_dir(const weir_ctx *ctx)
 {
-    return storage_staging_dir(ctx->engine->storage);
+    return ctx->engine->staging;
 }
 
 uint32_t weir_item_count(const weir_ctx *ctx)
@@ -339,6 +346,13 @@ static weir_error *store_files(struct engine *engine, struct subtask_snapshot *p
     return NULL;
 }
 
+static weir_error *publish_metadata(struct storage *storage,
+    const struct checkpoint_metadata *metadata)
+{
+    FAULT_TRY(STORE_BEFORE_PUBLISH);
+    return storage_publish(storage, metadata);
+}
+
 static weir_error *publish_checkpoint(struct engine *engine, struct pending *pending)
 {
     for (uint32_t i = 0; i < pending->part_count; i++)
@@ -355,7 +369,8 @@ static weir_error *publish_checkpoint(struct engine *engine, struct pending *pen
     metadata.max_parallelism = 128;
     for (uint32_t i = 0; i < pending->part_count; i++)
         checkpoint_metadata_add(&metadata, pending->parts[i]);
-    weir_error *error = storage_publish(engine->storage, &metadata);
+    weir_error *error = publish_metadata(engine->storage, &metadata);
+    FAULT_POINT(STORE_AFTER_PUBLISH);
     checkpoint_metadata_release(&metadata);
     if (error == NULL)
         storage_clean(engine->storage);
@@ -373,6 +388,24 @@ static void store_run(void *arg)
     pthread_mutex_unlock(&engine->lock);
 }
 
+/* The checkpoint failed. A zombie's does, since the new attempt has cleaned up behind it; but what it is
+ * publishing shall come to its own end. */
+static weir_error *store_failed(struct engine *engine, weir_error *error)
+{
+    weir_error *fence = storage_check_attempt(engine->storage);
+    if (fence == NULL)
+        return error;
+    weir_error_free(error);
+    for (uint32_t i = 0; i < ZOMBIE_ROUNDS; i++) {
+        weir_error *last = pump(engine, 100);
+        if (last != NULL) {
+            weir_error_free(fence);
+            return last;
+        }
+    }
+    return fence;
+}
+
 /* The worker is done with the pending checkpoint: tell the sinks if it is complete. */
 static weir_error *on_stored(struct engine *engine)
 {
@@ -387,7 +420,8 @@ static weir_error *on_stored(struct engine *engine)
         subtask_snapshot_free(pending->parts[i]);
     pending->part_count = 0;
     pending->is_storing = false;
-    WEIR_TRY(engine->store_error);
+    if (engine->store_error != NULL)
+        return store_failed(engine, engine->store_error);
     if (pending->is_given_up)
         return NULL;
     say("complete %" PRIu64, pending->number);
@@ -456,12 +490,13 @@ static weir_error *stage_record(struct engine *engine, struct weir_ctx *ctx, uin
     uint32_t size_wanted = is_huge ? 8u << 20 : options->size;
     char key[64];
     int key_size = snprintf(key, sizeof(key), "%u-%" PRIu64 "-%u", unit, epoch, index);
-    int size =
-        sprintf(value, "{\"unit\":%u,\"epoch\":%" PRIu64 ",\"index\":%u,\"total\":%u,\"pad\":\"",
-            unit, epoch, index, options->records);
+    int size = snprintf(value, 200,
+        "{\"unit\":%u,\"epoch\":%" PRIu64 ",\"index\":%u,\"total\":%u,\"pad\":\"", unit, epoch,
+        index, options->records);
     while (size < (int)size_wanted - 2)
         value[size++] = 'x';
-    size += sprintf(value + size, "\"}");
+    memcpy(value + size, "\"}", 2);
+    size += 2;
     struct weir_message message = { .key = { .data = options->is_keyless ? NULL : key,
                                         .size = (size_t)key_size },
         .value = { .data = value, .size = (size_t)size } };
@@ -476,7 +511,7 @@ static weir_error *stage_round(struct engine *engine)
     const struct options *options = engine->options;
     for (uint32_t unit = 0; unit < options->units; unit++) {
         struct weir_ctx *ctx = &engine->ctxs[unit % options->parallelism];
-        if (engine->next[unit] == options->epochs || random_one_in(&engine->random, 4))
+        if (engine->next[unit] >= engine->epochs || random_one_in(&engine->random, 4))
             continue;
         for (uint32_t i = 0; i < options->records; i++)
             WEIR_TRY(stage_record(engine, ctx, unit, i, value));
@@ -488,7 +523,7 @@ static weir_error *stage_round(struct engine *engine)
 static bool has_staged_all(const struct engine *engine)
 {
     for (uint32_t unit = 0; unit < engine->options->units; unit++) {
-        if (engine->next[unit] < engine->options->epochs)
+        if (engine->next[unit] < engine->epochs)
             return false;
     }
     return true;
@@ -556,7 +591,7 @@ static weir_error *open_subtask(struct engine *engine, struct weir_ctx *ctx, str
     ctx->item_count = restore.item_count;
     ctx->files = restore.staged;
     ctx->file_count = restore.staged_count;
-    return engine->sink.sink_class->open(ctx, engine->sink.options, ctx->instance);
+    return engine->sink.sink_class->open(ctx, &engine->options->sink, ctx->instance);
 }
 
 static weir_error *start(struct engine *engine)
@@ -564,10 +599,16 @@ static weir_error *start(struct engine *engine)
     const struct options *options = engine->options;
     if (options->restore_from > 0)
         WEIR_TRY(go_back(options));
-    WEIR_TRY(storage_open(options->dir, "publisher", 20, &engine->storage));
+    WEIR_TRY(storage_open(options->dir, "publisher", RETAINED, &engine->storage));
     WEIR_TRY(storage_restore(engine->storage, &engine->restored, &engine->is_restored));
     engine->number = storage_last_number(engine->storage);
+    engine->staging =
+        mem_printf("%s/staging-%" PRIu64, options->dir, storage_attempt(engine->storage));
+    WEIR_TRY(os_make_dirs(engine->staging));
     engine->instance = engine->is_restored ? engine->restored.instance : os_random();
+    if (options->restore_from > 0 &&
+        (!engine->is_restored || engine->restored.checkpoint != options->restore_from))
+        return weir_errorf(WEIR_E_USAGE, "there is no checkpoint %" PRIu64, options->restore_from);
     struct arena *arena = &engine->restored.arena;
     if (!engine->is_restored)
         checkpoint_metadata_init(&engine->restored);
@@ -575,8 +616,13 @@ static weir_error *start(struct engine *engine)
         restore_source(engine, arena);
     say("attempt %" PRIu64 " restored %" PRIu64, storage_attempt(engine->storage),
         engine->is_restored ? engine->restored.checkpoint : 0);
+    engine->epochs = options->epochs;
+    for (uint32_t unit = 0; unit < options->units && options->is_finishing; unit++) {
+        if (engine->next[unit] + 2 > engine->epochs)
+            engine->epochs = engine->next[unit] + 2;
+    }
     engine->sink = weir_kafka_sink_with(&options->sink);
-    WEIR_TRY(engine->sink.sink_class->validate(engine->sink.options));
+    WEIR_TRY(engine->sink.sink_class->validate(&options->sink));
     for (uint32_t i = 0; i < options->parallelism; i++) {
         engine->ctxs[i] = (struct weir_ctx){ .engine = engine, .subtask = i };
         WEIR_TRY(open_subtask(engine, &engine->ctxs[i], arena));
@@ -602,8 +648,7 @@ static void stop(struct engine *engine)
 
 static void usage(void)
 {
-    fputs("usage: kafka_publisher --brokers B --topic T --dir DIR --epochs N; see its source\n",
-        stderr);
+    fputs("usage: kafka_publisher --brokers B --topic T --dir DIR ...; see its source\n", stderr);
     exit(2);
 }
 
@@ -652,6 +697,8 @@ static void read_option(struct options *options, int letter)
         options->huge_at = number(optarg, UINT64_MAX);
     else if (letter == 'k')
         options->is_keyless = true;
+    else if (letter == 'f')
+        options->is_finishing = true;
     else if (letter == 'X' && options->setting_count < SETTINGS_MAX)
         options->settings[options->setting_count++] = optarg;
     else
@@ -666,18 +713,22 @@ static void parse_options(struct options *options, int argc, char **argv)
         { "interval-ms", 1, NULL, 'i' }, { "give-up", 1, NULL, 'g' }, { "seed", 1, NULL, 'S' },
         { "chunk-size", 1, NULL, 'c' }, { "token-topic", 1, NULL, 'T' },
         { "republish", 0, NULL, 'R' }, { "restore-from", 1, NULL, 'B' },
-        { "huge-at", 1, NULL, 'H' }, { "keyless", 0, NULL, 'k' }, { NULL, 0, NULL, 0 } };
+        { "huge-at", 1, NULL, 'H' }, { "keyless", 0, NULL, 'k' }, { "finish", 0, NULL, 'f' },
+        { NULL, 0, NULL, 0 } };
     *options = (struct options){ .parallelism = 2,
         .units = 4,
         .records = 10,
         .size = 100,
         .interval_ms = 20,
+        .epochs = UINT32_MAX,
         .seed = 1 };
     int letter;
     while ((letter = getopt_long(argc, argv, "X:", names, NULL)) != -1)
         read_option(options, letter);
+    if (options->is_finishing)
+        options->epochs = 0;
     if (options->sink.brokers == NULL || options->sink.topic == NULL || options->dir == NULL ||
-        options->epochs == 0 || options->parallelism == 0 || optind != argc)
+        options->parallelism == 0 || optind != argc)
         usage();
     options->sink.format = weir_raw();
     options->sink.client = options->settings;
@@ -700,7 +751,7 @@ int main(int argc, char **argv)
         error = run(&engine);
     stop(&engine);
     if (error == NULL) {
-        say("done");
+        say("done %" PRIu64, engine.epochs);
         return 0;
     }
     fprintf(stderr, "kafka_publisher: %s: %s%s\n", weir_code_name(weir_error_code(error)),

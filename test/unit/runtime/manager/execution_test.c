@@ -14,7 +14,7 @@ static const struct restart_options restart_default = RESTART_DEFAULT;
 enum event {
     END_OF_STORY,
     START,
-    RESTORED,
+    RESTORED,     /* value: 1 from a checkpoint */
     TASK_RUNNING, /* value: subtask */
     TASK_ENDED,   /* value: subtask */
     FAILED_USER,  /* INTERNAL, not retriable, of subtask 0 */
@@ -44,10 +44,10 @@ static void feed(struct execution *e, enum event event, int64_t value, int64_t *
 {
     switch (event) {
     case START:
-        execution_start(e);
+        execution_start(e, *now);
         break;
     case RESTORED:
-        execution_restored(e);
+        execution_restored(e, value == 1);
         break;
     case TASK_RUNNING:
         execution_task_running(e, (uint32_t)value);
@@ -344,6 +344,33 @@ static void a_task_that_cannot_open_at_the_first_start_ends_the_job(void **state
     tell(later, NULL);
 }
 
+static void a_first_start_that_finds_nobody_ends_the_job_after_a_while(void **state)
+{
+    const struct row first[] = {
+        { START, 0, "R", EXECUTION_CREATED },
+        { RESTORED, 0, "D", EXECUTION_RUNNING },
+        { TIME, EXECUTION_PATIENCE_MS - 1, "", EXECUTION_RUNNING },
+        { FAILED_RETRY, 0, "T", EXECUTION_FAILING },
+        { TORN_DOWN, 0, "", EXECUTION_RESTARTING },
+        { TIME, EXECUTION_PATIENCE_MS + 1000, "R", EXECUTION_RESTARTING },
+        { RESTORED, 0, "D", EXECUTION_RUNNING },
+        { FAILED_RETRY, 0, "T", EXECUTION_FAILING },
+        { TORN_DOWN, 0, "E", EXECUTION_FAILED }, THE_END };
+    const struct row resumed[] = {
+        { START, 0, "R", EXECUTION_CREATED },
+        { RESTORED, 1, "D", EXECUTION_RUNNING },
+        { TIME, EXECUTION_PATIENCE_MS, "", EXECUTION_RUNNING },
+        { FAILED_RETRY, 0, "T", EXECUTION_FAILING },
+        { TORN_DOWN, 0, "", EXECUTION_RESTARTING }, THE_END };
+    const struct row has_run[] = { STARTED,
+        { TIME, EXECUTION_PATIENCE_MS, "", EXECUTION_RUNNING },
+        { FAILED_RETRY, 0, "T", EXECUTION_FAILING },
+        { TORN_DOWN, 0, "", EXECUTION_RESTARTING }, THE_END };
+    tell(first, NULL);
+    tell(resumed, NULL);
+    tell(has_run, NULL);
+}
+
 static void a_first_restore_that_fails_ends_the_job(void **state)
 {
     const struct row rows[] = {
@@ -457,6 +484,7 @@ int main(void)
         cmocka_unit_test(a_finishing_job_restarts_and_finishes_again),
         cmocka_unit_test(errors_that_would_only_happen_again_are_final),
         cmocka_unit_test(a_task_that_cannot_open_at_the_first_start_ends_the_job),
+        cmocka_unit_test(a_first_start_that_finds_nobody_ends_the_job_after_a_while),
         cmocka_unit_test(a_first_restore_that_fails_ends_the_job),
         cmocka_unit_test(without_a_strategy_every_failure_is_final),
         cmocka_unit_test(a_cancel_tears_down_from_anywhere),

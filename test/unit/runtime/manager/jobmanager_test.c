@@ -165,7 +165,7 @@ static void stage_open(struct stage *stage, const char *root)
         .restart = { .kind = RESTART_FIXED, .delay_ms = 100, .attempts_max = 2 },
         .stop_timeout_ms = 3000 };
     stage->manager = jobmanager_new(&options);
-    jobmanager_start(stage->manager);
+    jobmanager_start(stage->manager, stage->now_ms);
     assert_true(settle(stage));
     assert_true(stage->is_deployed);
 }
@@ -410,6 +410,22 @@ static void a_bounded_job_ends_when_all_is_published(void **state)
     stage_close(&stage);
 }
 
+static void no_checkpoint_starts_while_the_last_one_is_being_published(void **state)
+{
+    struct stage stage;
+    stage_open(&stage, NULL);
+    all_running(&stage);
+    all_ended(&stage);
+    all_ack(&stage, 1);
+    for (int64_t now_ms = 0; now_ms < 20000; now_ms += 100)
+        assert_true(at(&stage, now_ms));
+    assert_int_equal(stage.triggered, 1);
+    stage.published = 1;
+    assert_false(settle(&stage));
+    assert_int_equal(state_of(&stage), EXECUTION_FINISHED);
+    stage_close(&stage);
+}
+
 static void a_stop_waits_for_a_checkpoint_that_began_after_it(void **state)
 {
     struct stage stage;
@@ -475,6 +491,7 @@ int main(void)
         cmocka_unit_test(a_newer_attempt_ends_this_one),
         cmocka_unit_test(a_failed_checkpoint_finds_the_newer_attempt_too),
         cmocka_unit_test(a_bounded_job_ends_when_all_is_published),
+        cmocka_unit_test(no_checkpoint_starts_while_the_last_one_is_being_published),
         cmocka_unit_test(a_stop_waits_for_a_checkpoint_that_began_after_it),
         cmocka_unit_test(a_stop_that_takes_too_long_says_what_holds),
         cmocka_unit_test(a_cancel_takes_everything_down),

@@ -1,0 +1,95 @@
+/* steady.c -- a job for tests that stop, kill and damage jobs: numbered records at a steady rate.
+ *
+ *      generator -- by key --> count -- > files          {"index":17,"key":3,"nth":2}
+ *
+ * What   Record i has the key i % KEYS and leaves with how many of its key have been seen. So output is
+ *        right when every index is there once, and every key's nth are 1, 2, 3, … without a gap: the
+ *        first shows the source's positions and the sink, the second the state.
+ *        --nap makes the operator slow, against all rules: the source is held back, the job hard to stop.
+ * How    Its name is that of the program, so that a test can make two jobs of it. The pad of a record is its seed, and made of
+ *        zeroes; with it few records fill the channel to the operator. */
+#include <weir/weir.h>
+
+#include <unistd.h>
+
+#define KEYS    97
+#define PAD_MAX 65536
+
+static char padding[PAD_MAX];
+
+struct tick {
+    uint64_t index, key;
+    weir_str pad;
+};
+WEIR_TYPE(tick, WEIR_FIELD(1, tick, index), WEIR_FIELD(2, tick, key), WEIR_FIELD(3, tick, pad));
+
+struct seen {
+    uint64_t index, key, nth;
+};
+WEIR_TYPE(seen, WEIR_FIELD(1, seen, index), WEIR_FIELD(2, seen, key), WEIR_FIELD(3, seen, nth));
+
+static void generate(uint64_t seed, uint64_t index, void *record, weir_ctx *ctx)
+{
+    (void)ctx;
+    *(struct tick *)record = (struct tick){ .index = index,
+        .key = index % KEYS,
+        .pad = { .data = padding, .size = seed } };
+}
+
+static const struct weir_state states[] = { { .name = "last", .type = &seen_type } };
+
+static weir_error *on_record(weir_ctx *ctx, const void *record)
+{
+    const struct tick *tick = record;
+    const uint32_t *nap_us = weir_config(ctx);
+    if (*nap_us > 0) /* usleep(0) takes 50 us */
+        usleep(*nap_us);
+    struct seen *last = weir_state_edit(ctx, 0, seen);
+    *last = (struct seen){ .index = tick->index, .key = tick->key, .nth = last->nth + 1 };
+    weir_count(ctx, 0, 1);
+    weir_emit(ctx, seen, last);
+    return NULL;
+}
+
+static const char *const counters[] = { "counted" };
+
+static const struct weir_operator count = { .uid = "count",
+    .in = &tick_type,
+    .out = &seen_type,
+    .states = states,
+    .state_count = 1,
+    .counters = counters,
+    .counter_count = 1,
+    .on_record = on_record };
+
+static void build(weir_job *job)
+{
+    uint32_t *nap_us = weir_job_alloc(job, sizeof(*nap_us));
+    *nap_us = (uint32_t)weir_job_number(job, "nap") * 1000;
+    weir_stream *ticks = weir_source(job, "ticks",
+        weir_generator(.type = &tick_type, .generate = generate,
+            .seed = (uint64_t)weir_job_number(job, "pad"),
+            .count = (uint64_t)weir_job_number(job, "count"),
+            .per_second = (uint64_t)weir_job_number(job, "rate")));
+    weir_stream *counted = weir_process(weir_key_by(ticks, WEIR_KEY(tick, key)), &count, nap_us);
+    weir_sink(counted, "out",
+        weir_file_sink(.path = weir_job_text(job, "output"), .format = weir_json(&seen_type)));
+}
+
+static const struct weir_option options[] = {
+    { "output", WEIR_OPTION_TEXT, "DIR", "out", "where the records go", 0, 0 },
+    { "count", WEIR_OPTION_NUMBER, "N", "20000", "records", 1, INT64_MAX },
+    { "rate", WEIR_OPTION_NUMBER, "N", "0", "records a second; 0: as fast as it goes", 0,
+        INT64_MAX },
+    { "pad", WEIR_OPTION_SIZE, "SIZE", "0", "how much longer each record is", 0, PAD_MAX },
+    { "nap", WEIR_OPTION_DURATION, "TIME", "0", "how much longer each record takes", 0, 60000 },
+};
+
+int main(int argc, char **argv)
+{
+    static const struct weir_program program = { .help = "Counts numbered records by key.",
+        .options = options,
+        .option_count = sizeof(options) / sizeof(options[0]),
+        .build = build };
+    return weir_main_program(argc, argv, &program);
+}
