@@ -174,6 +174,63 @@ static void sweeping_removes_what_is_dead(void **state)
     entries_free(entries);
 }
 
+static bool count_entry(void *arg, struct entry *entry)
+{
+    (void)entry;
+    ++*(uint32_t *)arg;
+    return false;
+}
+
+static uint32_t count_marked(struct entries *entries)
+{
+    uint32_t cursor = 0, count = 0;
+    while (entries_sweep_marked(entries, &cursor, count_entry, &count))
+        continue;
+    return count;
+}
+
+/* Marks are taken away by the sweep, and come with every put. */
+static void changes_in_a_long_row_are_found_without_walking_it(void **state)
+{
+    (void)state;
+    struct entries *entries = entries_new();
+    for (uint32_t i = 0; i < COUNT; i++)
+        put(entries, i);
+    assert_int_equal(count_marked(entries), COUNT);
+    assert_int_equal(count_marked(entries), 0);
+    struct entry *first = entries_next(entries, WEIR_STR(""), true);
+    assert_ptr_equal(entries_mark(entries, entry_name(first)), first);
+    uint32_t count = count_marked(entries);
+    assert_true(count > 0 && count <= 64);
+    put(entries, COUNT / 2);
+    count = count_marked(entries);
+    assert_true(count > 0 && count <= 64);
+    assert_null(entries_mark(entries, WEIR_STR("none of them")));
+    assert_int_equal(count_marked(entries), 0);
+    entries_mark_all(entries);
+    assert_int_equal(count_marked(entries), COUNT);
+    entries_free(entries);
+}
+
+static void next_walks_in_order(void **state)
+{
+    (void)state;
+    struct entries *entries = entries_new();
+    assert_null(entries_next(entries, WEIR_STR(""), true));
+    for (uint32_t i = 0; i < COUNT; i++)
+        put(entries, (uint32_t)((uint64_t)i * 1237 % COUNT));
+    uint32_t count = 0;
+    struct entry *entry = entries_next(entries, WEIR_STR(""), true);
+    for (; entry != NULL; count++) {
+        assert_ptr_equal(entries_next(entries, entry_name(entry), true), entry);
+        struct entry *next = entries_next(entries, entry_name(entry), false);
+        assert_true(next == NULL || weir_str_compare(entry_name(entry), entry_name(next)) < 0);
+        entry = next;
+    }
+    assert_int_equal(count, COUNT);
+    entries_free(entries);
+}
+
 static int compare_names(const void *a, const void *b)
 {
     return weir_str_compare(*(const weir_str *)a, *(const weir_str *)b);
@@ -221,6 +278,8 @@ int main(void)
         cmocka_unit_test(entries_do_not_move),
         cmocka_unit_test(values_grow_and_shrink),
         cmocka_unit_test(sweeping_removes_what_is_dead),
+        cmocka_unit_test(changes_in_a_long_row_are_found_without_walking_it),
+        cmocka_unit_test(next_walks_in_order),
         cmocka_unit_test(order_is_that_of_bytes),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,0 +1,109 @@
+/* A list of changes gives back what was put into it, in the same order. */
+#include "state/changes.h"
+
+#include "base/memory.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+static weir_str str(const char *text)
+{
+    return weir_str_of(text);
+}
+
+static struct row_key key_of(const char *text)
+{
+    return (struct row_key){ .key = str(text), .group = 300, .state = 255 };
+}
+
+static void gives_back_rows_and_cells(void **state)
+{
+    (void)state;
+    struct changes changes = { 0 };
+    struct row_key key = key_of("odd");
+    changes_begin(&changes, &key, false);
+    changes_add(&changes, str(""), str("value"));
+    changes_add(&changes, str("a"), (weir_str){ 0 });
+    changes_add(&changes, str("bc"), (weir_str){ .data = "", .size = 0 });
+    assert_true(changes_end(&changes));
+    key = key_of("");
+    changes_begin(&changes, &key, true);
+    assert_true(changes_end(&changes));
+    assert_int_equal(changes.row_count, 2);
+    assert_int_equal(changes.cell_count, 3);
+    assert_int_equal(changes.cleared_count, 1);
+
+    const struct change_row *row = changes_next(&changes, NULL);
+    assert_true(weir_str_equal(change_row_key(row).key, str("odd")));
+    assert_int_equal(change_row_key(row).group, 300);
+    assert_int_equal(change_row_key(row).state, 255);
+    weir_str name, value;
+    const struct change_cell *cell = change_cell_next(row, NULL, &name, &value);
+    assert_int_equal(name.size, 0);
+    assert_true(weir_str_equal(value, str("value")));
+    cell = change_cell_next(row, cell, &name, &value);
+    assert_true(weir_str_equal(name, str("a")));
+    assert_null(value.data);
+    cell = change_cell_next(row, cell, &name, &value);
+    assert_true(weir_str_equal(name, str("bc")));
+    assert_non_null(value.data);
+    assert_int_equal(value.size, 0);
+    assert_null(change_cell_next(row, cell, &name, &value));
+    row = changes_next(&changes, row);
+    assert_true(row->is_cleared);
+    assert_int_equal(row->key_size, 0);
+    assert_null(change_cell_next(row, NULL, &name, &value));
+    assert_null(changes_next(&changes, row));
+    changes_release(&changes);
+}
+
+static void a_row_without_changes_is_none(void **state)
+{
+    (void)state;
+    struct changes changes = { 0 };
+    struct row_key key = key_of("nothing");
+    changes_begin(&changes, &key, false);
+    assert_false(changes_end(&changes));
+    assert_int_equal(changes.row_count, 0);
+    assert_null(changes_next(&changes, NULL));
+    changes_release(&changes);
+}
+
+static void grows_as_needed(void **state)
+{
+    (void)state;
+    struct changes changes = { 0 };
+    char text[32];
+    for (int i = 0; i < 20000; i++) {
+        snprintf(text, sizeof(text), "%d", i);
+        struct row_key key = key_of(text);
+        changes_begin(&changes, &key, false);
+        for (int j = 0; j <= i % 3; j++)
+            changes_add(&changes, str(text), str(text));
+        assert_true(changes_end(&changes));
+    }
+    const struct change_row *row = NULL;
+    for (int i = 0; i < 20000; i++) {
+        snprintf(text, sizeof(text), "%d", i);
+        row = changes_next(&changes, row);
+        assert_true(weir_str_equal(change_row_key(row).key, str(text)));
+        assert_int_equal(row->cell_count, 1 + i % 3);
+        assert_int_equal((uintptr_t)row % 8, 0);
+    }
+    assert_null(changes_next(&changes, row));
+    changes_release(&changes);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(gives_back_rows_and_cells),
+        cmocka_unit_test(a_row_without_changes_is_none),
+        cmocka_unit_test(grows_as_needed),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
