@@ -143,13 +143,12 @@ static weir_error *input_watermark(struct task *task, bool has_changed)
 
 /* -- input ------------------------------------------------------------------------------------------- */
 
-/* The input is over: every timer that waits now fires (fire_due), then finish. A timer that sets
- * itself again must not go on for ever: only as many fire as are waiting now, and those come first,
- * because a new one is never earlier. */
+/* The input is over: every timer that waits now fires (fire_due), then finish. */
 static void end(struct task *task)
 {
     task->state = TASK_ENDING;
-    task->timers_left = task->head->timers == NULL ? 0 : timers_count(task->head->timers);
+    if (task->head->timers != NULL)
+        timers_close(task->head->timers);
 }
 
 static weir_error *finish(struct task *task)
@@ -172,10 +171,8 @@ static bool fire_due(struct task *task, weir_error **error)
 {
     uint32_t max = task->host->batch_max;
     if (task->state == TASK_ENDING) {
-        uint32_t left = task->timers_left < max ? task->timers_left : max;
-        uint32_t count = fire(task, WEIR_EVENT_TIME, INT64_MAX, left);
-        count += fire(task, WEIR_PROCESSING_TIME, INT64_MAX, left - count);
-        task->timers_left -= count;
+        uint32_t count = fire(task, WEIR_EVENT_TIME, INT64_MAX, max);
+        count += fire(task, WEIR_PROCESSING_TIME, INT64_MAX, max - count);
         if (count == 0)
             *error = finish(task);
         return true;

@@ -27,7 +27,6 @@ struct task {
     int64_t sent_watermark_ms;
     int64_t due_watermark_ms; /* reached, its timers not all fired; WATERMARK_NONE: none */
     bool is_idle_due, is_sent_idle;
-    uint32_t timers_left; /* TASK_ENDING */
     int64_t next_watermark_ms, next_poll_ms, next_flush_ms, next_metrics_ms;
     int64_t last_step_ns;
     enum task_result last_result;
