@@ -263,11 +263,17 @@ static enum task_result step_source(struct task *task, weir_error **error)
 
 /* -- the step ------------------------------------------------------------------------------------------ */
 
-static void read_letters(struct task *task)
+/* Each letter's errors are looked at before the next one is read: a snapshot that is triggered behind
+ * a failed call would take the error for its own, and decline a checkpoint instead of failing. */
+static bool read_letters(struct task *task)
 {
     struct letter letter;
-    while (mailbox_take(task->mailbox, &letter))
+    while (mailbox_take(task->mailbox, &letter)) {
         letter.run(task, letter.arg);
+        if (task->state == TASK_FAILED || !check(task, NULL))
+            return false;
+    }
+    return true;
 }
 
 static enum task_result open_task(struct task *task)
@@ -378,8 +384,7 @@ enum task_result task_step(struct task *task)
     if (task->state == TASK_CREATED)
         return open_task(task);
     arena_reset(&task->chain.scratch);
-    read_letters(task);
-    enum task_result result = check(task, NULL) ? work(task) : TASK_IDLE;
+    enum task_result result = read_letters(task) ? work(task) : TASK_IDLE;
     if (task->state != TASK_FAILED) {
         flush(task, result);
         publish_metrics(task);
