@@ -300,7 +300,8 @@ static void a_source_that_knows_it_has_nothing_is_idle(void **state)
     add(0, 2, 700);
     sim_os_advance_ns(INT64_C(100000000));
     rig_run(&rig);
-    expect_out("0=2 W490"); /* what the first one said; the second one is held back by the idleness */
+    expect_out(
+        "0=2 W490"); /* what the first one said; the second one is held back by the idleness */
 }
 
 /* -- checkpoints and stops ------------------------------------------------------------------------ */
