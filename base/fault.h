@@ -51,8 +51,8 @@
     X(KAFKA_DELIVERED, "kafka-delivered", true, "a transaction is whole, not committed") \
     X(KAFKA_COMMITTED, "kafka-committed", true, "committed, nobody knows") \
     X(KAFKA_PUBLISHED, "kafka-published", true, "all chunks are out, the sink does not know") \
-    X(FILE_BEFORE_RENAME, "file-before-rename", true, "a part is complete, its name is hidden")    \
-    X(FILE_AFTER_RENAME, "file-after-rename", true, "parts are renamed, the directory not synced")  \
+    X(FILE_BEFORE_RENAME, "file-before-rename", true, "a part is complete, its name is hidden") \
+    X(FILE_AFTER_RENAME, "file-after-rename", true, "parts are renamed, the directory not synced") \
     X(FINISH_BEFORE_TEAR_DOWN, "finish-before-tear-down", false, "all is published")
 
 enum fault_point {

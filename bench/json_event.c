@@ -1,8 +1,8 @@
 /* json_event.c -- bytes of JSON per second and core into the events of jobs/userprofile.
  *
- * A round decodes 16,384 different valid events, 4 MB, with every member and two or three ids and tags; none
- * is kept. Of several rounds the best counts: the machine is shared. The decoder runs in an operator of
- * the test harness, because it needs a ctx to take scratch from.
+ * A round decodes 16,384 different valid events, 4 MB, with every member and two or three ids and
+ * tags; none is kept. Of several rounds the best counts: the machine is shared. The decoder runs in
+ * an operator of the test harness, because it needs a ctx to take scratch from.
  *
  * Output: name TAB value TAB unit TAB goal TAB ok|short. */
 #include "jobs/userprofile/event.h"
@@ -77,7 +77,8 @@ int main(void)
     if (bad_count > 0)
         return 1;
     double mb_s = (double)corpus_size / best_s / 1e6;
-    printf("JSON event to struct\t%.0f\tMB/s\t%.0f\t%s\n", mb_s, GOAL, mb_s >= GOAL ? "ok" : "short");
+    printf("JSON event to struct\t%.0f\tMB/s\t%.0f\t%s\n", mb_s, GOAL,
+        mb_s >= GOAL ? "ok" : "short");
     printf("JSON event to struct\t%.0f\tns/event\t-\tok\n", best_s / EVENTS * 1e9);
     return 0;
 }

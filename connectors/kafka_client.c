@@ -5,9 +5,13 @@
 #include "base/log.h"
 #include "base/memory.h"
 #include "base/os.h"
+#include "base/worker.h"
 
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
+
+#define CLOSE_TIMEOUT_MS 3000
 
 static const struct kafka_setting house_settings[] = {
     /* a broker that comes back is found at once, not after the default of up to 10 s */
@@ -133,13 +137,53 @@ size_t kafka_message_max(rd_kafka_t *handle)
     return strtoull(text, NULL, 10);
 }
 
+/* A consumer that is being destroyed. Thread: worker, until is_done. */
+struct closing {
+    rd_kafka_t *handle;
+    struct waker *waker;
+    _Atomic bool is_done;
+};
+
+static void close_run(void *arg)
+{
+    struct closing *it = arg;
+    rd_kafka_destroy_flags(it->handle, RD_KAFKA_DESTROY_F_NO_CONSUMER_CLOSE);
+    it->is_done = true;
+    waker_wake(it->waker);
+}
+
+/* librdkafka 2.0.2 loses a reference when a topic is deleted whose partitions are assigned: destroying
+ * that consumer never returns. So a thread does it, which is left behind if it takes too long: the
+ * job is about to fail over the missing topic, and must be able to. */
+static void close_consumer(rd_kafka_t *handle)
+{
+    struct workers *workers = workers_new(1, 1);
+    struct closing *it = mem_alloc(sizeof(*it));
+    int64_t deadline_ns = os_monotonic_ns() + (int64_t)CLOSE_TIMEOUT_MS * 1000000;
+    *it = (struct closing){ .handle = handle, .waker = waker_new() };
+    bool is_submitted = workers_submit(workers, NULL, close_run, it);
+    ASSERT(is_submitted);
+    while (!it->is_done && os_monotonic_ns() < deadline_ns)
+        waker_wait(it->waker, CLOSE_TIMEOUT_MS);
+    if (!it->is_done) {
+        log_warn("kafka", "a client does not end; it is left behind");
+        return;
+    }
+    workers_free(workers);
+    waker_free(it->waker);
+    mem_free(it);
+}
+
 void kafka_close(rd_kafka_t *handle)
 {
     if (handle == NULL)
         return;
-    if (rd_kafka_type(handle) == RD_KAFKA_PRODUCER)
-        rd_kafka_purge(handle, RD_KAFKA_PURGE_F_QUEUE | RD_KAFKA_PURGE_F_INFLIGHT);
-    rd_kafka_destroy_flags(handle, RD_KAFKA_DESTROY_F_NO_CONSUMER_CLOSE);
+    if (rd_kafka_type(handle) == RD_KAFKA_CONSUMER) {
+        close_consumer(handle);
+        return;
+    }
+    rd_kafka_purge(handle, RD_KAFKA_PURGE_F_QUEUE | RD_KAFKA_PURGE_F_INFLIGHT);
+    rd_kafka_destroy(handle);
 }
 
 void kafka_pause(int64_t ms)

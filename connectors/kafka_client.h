@@ -27,7 +27,7 @@ weir_error *kafka_open(rd_kafka_type_t type, const char *brokers,
     const struct kafka_setting *settings, const char *const *client,
     void (*dr_cb)(rd_kafka_t *, const rd_kafka_message_t *, void *), void *opaque,
     rd_kafka_t **handle) WEIR_MUST_USE;
-/* Destroys without waiting for anything that is under way. NULL is fine. */
+/* Destroys without waiting for anything that is under way, in bounded time. NULL is fine. */
 void kafka_close(rd_kafka_t *handle);
 
 /* The largest message that this client sends. */

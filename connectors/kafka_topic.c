@@ -9,7 +9,7 @@
 
 #define PATIENCE_MS   3000 /* with a topic that is not there */
 #define ENSURE_MS     20000
-#define POLL_MS       50
+#define POLL_MS       200
 #define MESSAGE_MAX   1048588 /* Kafka's default */
 #define REPLICAS_GOOD 3
 

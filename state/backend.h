@@ -107,8 +107,9 @@ struct backend_class {
      * been written. Thread: any, one at a time, and neither with another write nor with a snapshot.
      * NULL: nothing can be in front of this backend. */
     weir_error *(*write_changes)(struct backend *backend, const struct changes *changes);
-    /* Once a batch, with no pointer held: memory is brought back to its limit, and what is past its expiry may be dropped, a little at a time or whenever the
-     * store rewrites itself. Readers check the expiry themselves. May be NULL. */
+    /* Once a batch, with no pointer held: memory is brought back to its limit, and what is past its
+     * expiry may be dropped, a little at a time or whenever the store rewrites itself. Readers check the
+     * expiry themselves. May be NULL. */
     void (*expire)(struct backend *backend, const struct backend_expiry *expiry);
 
     weir_error *(*snapshot)(struct backend *backend, uint64_t checkpoint,

@@ -45,7 +45,8 @@ weir_error *rocks_error(char *message, const char *what, const char *path)
     else if (strncmp(message, "Corruption", 10) == 0)
         code = WEIR_E_CORRUPT;
     weir_error *error = weir_errorf(code, "cannot %s '%s': RocksDB says: %s%s", what, path, message,
-        code == WEIR_E_DISK_FULL ? "; free space on that disk or point the job at another one" : "");
+        code == WEIR_E_DISK_FULL ? "; free space on that disk or point the job at another one"
+                                 : "");
     rocksdb_free(message);
     return error;
 }

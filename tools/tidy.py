@@ -71,7 +71,7 @@ FORBIDDEN_TEXT = [  # the product is built anywhere by anyone
 FUNCTION_LINES = 70
 FILE_LINES_WARN, FILE_LINES = 700, 1000
 # clang-format holds C code to 100 columns; this is for what it leaves alone: comments and scripts
-COLUMNS = {".c": 120, ".h": 120, ".py": 130, ".sh": 120}
+COLUMNS = {".c": 130, ".h": 130, ".py": 140, ".sh": 120}
 ESSAY_LINES = 3
 
 C_FILES = (".c", ".h")

@@ -25,13 +25,13 @@ static inline uint32_t key_group_of(uint64_t key_hash, uint32_t max_parallelism)
 {
     return (uint32_t)(hash_mix(key_hash) % max_parallelism);
 }
-static inline uint32_t key_group_subtask(
-    uint32_t group, uint32_t parallelism, uint32_t max_parallelism)
+static inline uint32_t key_group_subtask(uint32_t group, uint32_t parallelism,
+    uint32_t max_parallelism)
 {
     return (uint32_t)((uint64_t)group * parallelism / max_parallelism);
 }
-struct group_range key_group_range(
-    uint32_t subtask, uint32_t parallelism, uint32_t max_parallelism);
+struct group_range key_group_range(uint32_t subtask, uint32_t parallelism,
+    uint32_t max_parallelism);
 bool group_range_overlaps(struct group_range a, struct group_range b);
 bool group_range_has(struct group_range range, uint32_t group);
 

@@ -1,13 +1,14 @@
 /* claim.h -- what an event says about one id: the records between `split` and `identity`, by id.
  *
- *      evidence        `user` is not NULL: the event names `id` and `user` together, so it is evidence
- *                      that `id` belongs to `user`. Of the body only ts and event_id are set.
- *      contribution    `user` is NULL: `id` is the anchor of an event without a user; the body is what
- *                      the event adds to its fragment.
+ *      evidence        `user` is not NULL: the event names `id` and `user` together, so it is
+ *                      evidence that `id` belongs to `user`. Of the body only ts and event_id
+ *                      are set.
+ *      contribution    `user` is NULL: `id` is the anchor of an event without a user; the body is
+ *                      what the event adds to its fragment.
  *
- * An event with a user makes one evidence for each other id, and its contribution goes straight to the
- * profile of the user (change.h), since a user is the owner of itself. One without a user makes one
- * contribution and nothing else. So an event touches as many keys as it has ids, at most.
+ * An event with a user makes one evidence for each other id, and its contribution goes straight to
+ * the profile of the user (change.h), since a user is the owner of itself. One without a user makes
+ * one contribution and nothing else. So an event touches as many keys as it has ids, at most.
  *
  * An id here is an identity, `kind:value`. It has no byte below 0x20. Thread: any. */
 #ifndef USERPROFILE_CLAIM_H

@@ -1,8 +1,8 @@
 /* contribution.h -- what one event adds to the fragment of its anchor, and its tags as bytes.
  *
  * An event names a person by ids and says something about it: the ids become claims and owners
- * (claim.h, change.h), the rest is a contribution. It travels unchanged from the event through a claim or a
- * change into a fragment (fragment.h), as a member of those records.
+ * (claim.h, change.h), the rest is a contribution. It travels unchanged from the event through a
+ * claim or a change into a fragment (fragment.h), as a member of those records.
  *
  * Tags are packed into one string, in the order of the event, because how many there are is open:
  *

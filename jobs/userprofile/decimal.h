@@ -1,9 +1,10 @@
 /* decimal.h -- amounts: a JSON number as written, in units of 0.0001, exactly.
  *
  * Money never goes through a double: 0.00005 and 2.675 have none that is equal. The number is read
- * digit by digit as 0.DIGITS times ten to the power of `point`, DIGITS without leading zeros, so its
- * units have point + 4 digits and the digit behind those decides the rounding, half away from zero. Nothing is
- * ever expanded: 1e999999999 only makes `point` large, and a million digits are walked over once.
+ * digit by digit as 0.DIGITS times ten to the power of `point`, DIGITS without leading zeros, so
+ * its units have point + 4 digits and the digit behind those decides the rounding, half away from
+ * zero. Nothing is ever expanded: 1e999999999 only makes `point` large, and a million digits are
+ * walked over once.
  *
  * Thread: any. */
 #ifndef USERPROFILE_DECIMAL_H

@@ -1,9 +1,9 @@
 /* delay.h -- when to emit a key that has changed: at most once in an interval.
  *
  * Each key has its own grid of points in time, `interval_ms` apart and shifted by its hash, and a
- * change sets a timer at the next point. Setting the same timer again is no second one, so no
- * "is there a timer already" has to be kept in state; and keys fire spread over the interval instead of all
- * together at its end.
+ * change sets a timer at the next point. Setting the same timer again is no second one, so no "is
+ * there a timer already" has to be kept in state; and keys fire spread over the interval instead of
+ * all together at its end.
  *
  * At the end of a bounded input the engine fires every timer that is left. Thread: task. */
 #ifndef USERPROFILE_DELAY_H

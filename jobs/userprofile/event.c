@@ -28,7 +28,7 @@ struct reader {
     struct event_refusal unknown; /* the first id of an unknown kind */
 };
 
-/* -- values ------------------------------------------------------------------------------------- */
+/* -- values ---------------------------------------------------------------------------------- */
 
 static void bad_member(struct reader *reader, const char *detail)
 {
@@ -89,7 +89,7 @@ static void read_amount(struct reader *reader)
         bad_member(reader, detail);
 }
 
-/* -- ids ------------------------------------------------------------------------------------------ */
+/* -- ids ------------------------------------------------------------------------------------- */
 
 /* ID_KIND_COUNT when it is none. */
 static enum id_kind kind_of(weir_str name)
@@ -152,10 +152,11 @@ static void read_ids(struct reader *reader)
         bad_member(reader, detail);
 }
 
-/* -- tags ----------------------------------------------------------------------------------------- */
+/* -- tags ------------------------------------------------------------------------------------ */
 
 /* Packs a tag to `*to`. It needs no more room than its text and the comma or brace behind it do,
- * because "":1, are five bytes, and so is the shortest packed tag. */
+ * because "":1, are five bytes, and so is the shortest packed tag. A text that ends there, without
+ * comma and brace, needs one byte more. */
 static void read_tag(struct reader *reader, char **to)
 {
     static const char detail[] = "a tag is not a string or number of at most 1024 bytes, true or "
@@ -184,7 +185,7 @@ static void read_tags(struct reader *reader)
     if (!read_kind(reader, WEIR_JSON_OBJECT, "tags is not an object"))
         return;
     if (reader->packed == NULL) {
-        size_t size = reader->size - weir_json_offset(&reader->json);
+        size_t size = reader->size - weir_json_offset(&reader->json) + 1;
         reader->packed = weir_scratch(reader->ctx, size);
     }
     char *to = reader->packed;
@@ -194,7 +195,7 @@ static void read_tags(struct reader *reader)
         (weir_str){ .data = reader->packed, .size = (uint64_t)(to - reader->packed) };
 }
 
-/* -- the event ------------------------------------------------------------------------------------ */
+/* -- the event ------------------------------------------------------------------------------- */
 
 static void read_event_id(struct reader *reader)
 {
@@ -290,7 +291,7 @@ struct event_refusal event_read(weir_str text, weir_ctx *ctx, struct event *even
     return reader.bad.reason != NULL ? reader.bad : reader.unknown;
 }
 
-/* -- the format ----------------------------------------------------------------------------------- */
+/* -- the format ------------------------------------------------------------------------------ */
 
 static weir_error *decode(const struct weir_format *format, weir_ctx *ctx,
     const struct weir_message *message, void *record)

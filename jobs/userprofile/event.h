@@ -1,23 +1,23 @@
 /* event.h -- one event: who is named in it and what it says; and how a message becomes one.
  *
- * event_read is the job's cleaning: one strict pass over a JSON text, which is either a valid event or is
- * refused for the first of these reasons that applies.
+ * event_read is the job's cleaning: one strict pass over a JSON text, which is either a valid event
+ * or is refused for the first of these reasons that applies.
  *
  *      too-large         over EVENT_SIZE_MAX bytes
  *      bad-utf8          anywhere
  *      bad-json          not exactly one object (RFC 8259), null value, nested over 64 deep, half a
  *                        surrogate pair
  *      missing-member    no event_id, ts, ids or type
- *      bad-member        a known member, at any of its occurrences, ill-typed, out of range, too long
+ *      bad-member        a known member, at any occurrence, ill-typed, out of range, too long
  *      unknown-id-kind   an id of a kind that is not in enum id_kind, in any occurrence of ids
  *
- * "First that applies" is a rule on the whole text, so a bad member does not end the pass: it is noted, and the
- * scan goes on, for the text may still turn out to be bad JSON. A member may be repeated; every
- * occurrence is checked, the last one counts, whole. Unknown members are scanned and ignored;
- * `source` is checked and then dropped, because nothing depends on it.
+ * "First that applies" is a rule on the whole text, so a bad member does not end the pass: it is
+ * noted, and the scan goes on, for the text may still turn out to be bad JSON. A member may be
+ * repeated; every occurrence is checked, the last one counts, whole. Unknown members are scanned
+ * and ignored; `source` is checked and then dropped, because nothing depends on it.
  *
- * Ownership: strings of an event point into the text, or into the scratch of `ctx` where the text has
- * escapes or tags. Thread: task. */
+ * Ownership: strings of an event point into the text, or into the scratch of `ctx` where the text
+ * has escapes or tags. Thread: task. */
 #ifndef USERPROFILE_EVENT_H
 #define USERPROFILE_EVENT_H
 

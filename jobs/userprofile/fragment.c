@@ -1,4 +1,5 @@
-/* fragment.c -- see fragment.h. A pack is entries, one behind the other, numbers in the byte order of the machine:
+/* fragment.c -- see fragment.h. A pack is entries, one behind the other, numbers in the byte order
+ * of the machine:
  *
  *      OFFSET  SIZE   of a tally                   OFFSET  SIZE   of a tag
  *      0       1      PACK_TALLY                   0       1      PACK_TAG
@@ -12,7 +13,7 @@
  * Prefixes: fragment_, tally_, latest_ */
 #include "jobs/userprofile/fragment.h"
 
-/* -- names of entries --------------------------------------------------------------------------- */
+/* -- names of entries ------------------------------------------------------------------------ */
 
 /* Names of one member's entries, one at a time. */
 struct key {
@@ -61,7 +62,7 @@ struct fragment_entry fragment_tally_entry(weir_str key)
     return entry;
 }
 
-/* -- merges --------------------------------------------------------------------------------------- */
+/* -- merges ---------------------------------------------------------------------------------- */
 
 static int64_t add_wrapping(int64_t a, int64_t b)
 {
@@ -97,7 +98,7 @@ void latest_merge(struct latest *newest, const struct latest *other)
         *newest = *other;
 }
 
-/* -- one event ------------------------------------------------------------------------------------ */
+/* -- one event ------------------------------------------------------------------------------- */
 
 struct tally *fragment_total(weir_ctx *ctx, const struct fragment_states *states, weir_str member)
 {
@@ -137,7 +138,7 @@ void fragment_add(weir_ctx *ctx, const struct fragment_states *states, weir_str 
     }
 }
 
-/* -- removing ------------------------------------------------------------------------------------- */
+/* -- removing -------------------------------------------------------------------------------- */
 
 /* Names of entries to be removed: a map must not be changed while it is walked over. */
 struct doomed {
@@ -173,7 +174,7 @@ void fragment_remove(weir_ctx *ctx, const struct fragment_states *states, weir_s
     remove_all(ctx, states->tags, key_prefix(&key));
 }
 
-/* -- packs ------------------------------------------------------------------------------------------ */
+/* -- packs ----------------------------------------------------------------------------------- */
 
 enum { PACK_TALLY, PACK_TAG };
 

@@ -1,21 +1,22 @@
-/* fragment.h -- fragments in the state of an operator: one tag is one entry, and all merges commute.
+/* fragment.h -- fragments in the state of an operator: one tag is one entry, and all merges
+ * commute.
  *
- * A fragment is what the events of one anchor add up to. It lies in two map states, whose indices the
- * operator gives in a struct fragment_states:
+ * A fragment is what the events of one anchor add up to. It lies in two map states, whose indices
+ * the operator gives in a struct fragment_states:
  *
  *      map       entry name               value
- *      tallies   member \0                struct tally: count, first_seen, last_seen, amount.sum, amount.max
+ *      tallies   member \0                struct tally: count, first_seen, last_seen, amounts
  *                member \0 c <category>   struct tally, of which only the count is used
  *                member \0 t <type>       the same
- *      tags      member \0 <name>         struct latest: the newest value and the stamp of its event
+ *      tags      member \0 <name>         struct latest: the newest value, the stamp of its event
  *
- * `identity` keeps one fragment a key, of the member ""; `profile` one for each member of a person. An
- * identity has no byte below 0x20, so \0 ends it, and entries of one member lie together, in the order of
- * the output.
+ * `identity` keeps one fragment a key, of the member ""; `profile` one for each member of a person.
+ * An identity has no byte below 0x20, so \0 ends it, and entries of one member lie together, in the
+ * order of the output.
  *
- * Adding an event edits the total, its type, its category and its tags: four to six entries, however
- * large the fragment. The five numbers that every event changes are one entry, because five would be five
- * look-ups for the same event; tallies have no strings, so they are changed in place.
+ * Adding an event edits the total, its type, its category and its tags: four to six entries,
+ * however large the fragment. The five numbers that every event changes are one entry, because five
+ * would be five look-ups for the same event; tallies have no strings, so they are changed in place.
  *
  * A pack is a fragment as bytes, to be sent to another person (change.h); see fragment.c.
  *

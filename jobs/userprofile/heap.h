@@ -1,4 +1,5 @@
-/* heap.h -- memory of the job's own, outside of the engine's budget: the working memory of one emission.
+/* heap.h -- memory of the job's own, outside of the engine's budget: the working memory of one
+ * emission.
  *
  * Running out ends the process, as it does in the engine: it is the size of one person's output, a
  * job that has not got it cannot go on, and starts again from its last checkpoint. Thread: any. */

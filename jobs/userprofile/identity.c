@@ -36,7 +36,7 @@ struct instance {
     char pack[FRAGMENT_PACK_MAX];
 };
 
-/* -- telling persons ------------------------------------------------------------------------------- */
+/* -- telling persons ------------------------------------------------------------------------- */
 
 static void tell_leave(weir_ctx *ctx, weir_str yid, weir_str member)
 {
@@ -62,7 +62,7 @@ static void tell_join(weir_ctx *ctx, weir_str yid, weir_str member, const struct
         tell_pack(ctx, self, true, &change);
 }
 
-/* -- evidence ---------------------------------------------------------------------------------------- */
+/* -- evidence -------------------------------------------------------------------------------- */
 
 static void add_claimant(weir_ctx *ctx, weir_str user)
 {
@@ -127,7 +127,7 @@ static void on_evidence(weir_ctx *ctx, struct link *link, const struct claim *cl
     link->event_id = body->event_id;
 }
 
-/* -- contributions ------------------------------------------------------------------------------------- */
+/* -- contributions --------------------------------------------------------------------------- */
 
 static void on_contribution(weir_ctx *ctx, struct link *link, const struct claim *claim)
 {
@@ -156,7 +156,7 @@ static weir_error *on_claim(weir_ctx *ctx, const void *record)
     return NULL;
 }
 
-/* -- fragments ------------------------------------------------------------------------------------------ */
+/* -- fragments ------------------------------------------------------------------------------- */
 
 static bool merge_each_tally(weir_ctx *ctx, weir_str key, const void *value, void *arg)
 {
@@ -188,7 +188,7 @@ static weir_error *on_timer(weir_ctx *ctx, enum weir_time time, int64_t at_ms)
     return NULL;
 }
 
-/* -- the operator ------------------------------------------------------------------------------------------ */
+/* -- the operator ---------------------------------------------------------------------------- */
 
 static weir_error *open_instance(weir_ctx *ctx)
 {

@@ -1,4 +1,5 @@
-/* identity.h -- who owns an id, and the fragment of that id: keyed by every identity that is no user.
+/* identity.h -- who owns an id, and the fragment of that id: keyed by every identity that is no
+ * user.
  *
  * The state machine and the messages are told in change.h. State of a key:
  *
@@ -7,14 +8,16 @@
  *      tallies      \ the fragment of the events that the id is the anchor of (fragment.h)
  *      tags         /
  *
- * One evidence edits one entry, the link; a second user's adds one claimant. Moving a fragment costs what
- * the fragment is large, and happens when the owner changes. Once an id is shared its claimants are
- * forgotten and evidence for it is one look-up, however many users it has.
+ * One evidence edits one entry, the link; a second user's adds one claimant. Moving a fragment
+ * costs what the fragment is large, and happens when the owner changes. Once an id is shared its
+ * claimants are forgotten and evidence for it is one look-up, however many users it has.
  *
- * The limit of claimants shapes the state (what is shared stays so, and has forgotten by whom), so it
- * is part of the name of the state `link`: a restore under another limit is refused by the engine, which prints both.
+ * The limit of claimants shapes the state (what is shared stays so, and has forgotten by whom), so
+ * it is part of the name of the state `link`: a restore under another limit is refused by the
+ * engine, which prints both.
  *
- * Owner: the job, or a test; immutable after init and as long-lived as what uses it. Thread: any. */
+ * Owner: the job, or a test; immutable after init and as long-lived as what uses it. Thread: any.
+ * */
 #ifndef USERPROFILE_IDENTITY_H
 #define USERPROFILE_IDENTITY_H
 

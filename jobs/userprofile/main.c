@@ -1,6 +1,6 @@
 /* main.c -- the job: its options, and the graph.
  *
- *      events ----bad----> dead letters                      Kafka, or history files, or one after the other
+ *      events ----bad----> dead letters         Kafka, or history files, or files and then Kafka
  *        | by event_id
  *      dedupe -- split ---own---------+                      one chain
  *                  | claims, by id    |
@@ -13,7 +13,8 @@
  *                         profiles                           chained to profile
  *
  * Event time is the member ts, the out-of-orderness 0: the watermark decides one thing only, when
- * dedupe forgets an id, and "the watermark is a day past" needs no further slack. Nothing is late. */
+ * dedupe forgets an id, and "the watermark is a day past" needs no further slack. Nothing is late.
+ * */
 #include "jobs/userprofile/dedupe.h"
 #include "jobs/userprofile/identity.h"
 #include "jobs/userprofile/output.h"
@@ -47,7 +48,7 @@ static const struct weir_option options[] = {
         "changes of a profile within this time are one record", 1, INT64_MAX },
 };
 
-/* -- the command line ----------------------------------------------------------------------------- */
+/* -- the command line ------------------------------------------------------------------------ */
 
 static const char *text_or(weir_job *job, const char *name, const char *fallback)
 {
@@ -114,7 +115,7 @@ static struct plan read_options(weir_job *job)
     return plan;
 }
 
-/* -- sources and sinks ------------------------------------------------------------------------------ */
+/* -- sources and sinks ----------------------------------------------------------------------- */
 
 static struct weir_source make_source(weir_job *job, const struct plan *plan)
 {
@@ -139,7 +140,7 @@ static struct weir_sink make_sink(const struct plan *plan, const char *topic,
         .with_key = has_key);
 }
 
-/* -- the graph ---------------------------------------------------------------------------------------- */
+/* -- the graph ------------------------------------------------------------------------------- */
 
 static void build(weir_job *job)
 {

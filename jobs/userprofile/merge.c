@@ -11,7 +11,7 @@
 
 _Static_assert(FRAGMENT_CATEGORY < FRAGMENT_TYPE && FRAGMENT_TYPE < MERGE_TAG, "output order");
 
-/* -- bytes ---------------------------------------------------------------------------------------- */
+/* -- bytes ----------------------------------------------------------------------------------- */
 
 struct merge_block {
     struct merge_block *next;
@@ -59,7 +59,7 @@ static void free_blocks(struct merge_block *block)
     }
 }
 
-/* -- the whole ------------------------------------------------------------------------------------ */
+/* -- the whole ------------------------------------------------------------------------------- */
 
 void merge_release(struct merge *merge)
 {
@@ -88,7 +88,7 @@ void merge_reset(struct merge *merge)
         .blocks = kept.blocks };
 }
 
-/* -- order and duplicates --------------------------------------------------------------------------- */
+/* -- order and duplicates -------------------------------------------------------------------- */
 
 static int compare(const void *left, const void *right)
 {
@@ -162,7 +162,7 @@ static bool add(struct merge *merge, struct merged *entry)
     return settle(merge);
 }
 
-/* -- what goes in ------------------------------------------------------------------------------------ */
+/* -- what goes in ---------------------------------------------------------------------------- */
 
 bool merge_tally(struct merge *merge, const struct fragment_entry *entry, const struct tally *tally)
 {

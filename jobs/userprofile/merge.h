@@ -4,15 +4,15 @@
  *
  *      merge_reset -> merge_tally, merge_tag, merge_member ... -> merge_finish -> read
  *
- * The maps are in byte order (fragment.h) and so are the tags of the output, so the entries of a single member
- * are in their final places as they come: nothing is searched for or sorted. With more members the
- * list is sorted and its duplicates merged whenever it has doubled, and at the end. That keeps the
- * memory at twice the result however many members there are, and needs no hash table that hostile
- * names could spoil.
+ * The maps are in byte order (fragment.h) and so are the tags of the output, so the entries of a
+ * single member are in their final places as they come: nothing is searched for or sorted. With
+ * more members the list is sorted and its duplicates merged whenever it has doubled, and at the
+ * end. That keeps the memory at twice the result however many members there are, and needs no hash
+ * table that hostile names could spoil.
  *
  * Limit: a result that is sure to print longer than MERGE_SIZE_MAX is given up at once: `is_over`.
- * That is decided by the names alone, since a value may yet lose against a shorter one: with names of
- * few bytes and values of the largest size it can be 100 MB in memory before.
+ * That is decided by the names alone, since a value may yet lose against a shorter one: with names
+ * of few bytes and values of the largest size it can be 100 MB in memory before.
  *
  * Owner: the operator's instance; memory is kept between emissions. Thread: task. */
 #ifndef USERPROFILE_MERGE_H
@@ -46,7 +46,8 @@ struct merge {
 void merge_reset(struct merge *merge);
 void merge_release(struct merge *merge);
 
-/* Each copies what it gets; false: is_over, more is of no use. `entry` is of a tally, `name` of a tag. */
+/* Each copies what it gets; false: is_over, more is of no use. `entry` is of a tally, `name` of a
+ * tag. */
 bool merge_tally(struct merge *merge, const struct fragment_entry *entry,
     const struct tally *tally);
 bool merge_tag(struct merge *merge, weir_str name, const struct latest *newest);

@@ -6,7 +6,7 @@
 #define LETTER_SIZE_MAX \
     ((size_t)1 << 20) /* 64 KiB in base64 and names that are escaped: far below */
 
-/* -- profiles and fragments ------------------------------------------------------------------------- */
+/* -- profiles and fragments ------------------------------------------------------------------ */
 
 static weir_error *encode_output(const struct weir_format *format, const void *record,
     weir_buffer *key, weir_buffer *value, bool *key_is_null, bool *value_is_null)
@@ -29,7 +29,7 @@ struct weir_format output_format(void)
     return (struct weir_format){ .format_class = &output_class, .type = &output_type };
 }
 
-/* -- dead letters ------------------------------------------------------------------------------------- */
+/* -- dead letters ---------------------------------------------------------------------------- */
 
 /* RFC 4648 with padding, into the end of a buffer. */
 static void add_base64(weir_buffer *buffer, weir_str raw)

@@ -1,8 +1,8 @@
 /* output.h -- what the job emits, and the formats of its sinks.
  *
- * Profiles and fragments are printed where their state is (print.h), so a record on the way to a sink is
- * a key and its text; the format has only to hand them over. Dead letters come from the engine and get their
- * JSON here:
+ * Profiles and fragments are printed where their state is (print.h), so a record on the way to a
+ * sink is a key and its text; the format has only to hand them over. Dead letters come from the
+ * engine and get their JSON here:
  *
  *      {"topic":…,"partition":…,"offset":…,"reason":…,"size":…,"raw":"<base64>"}
  *

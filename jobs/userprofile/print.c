@@ -3,9 +3,10 @@
 
 #include "jobs/userprofile/decimal.h"
 
-/* -- tags ----------------------------------------------------------------------------------------- */
+/* -- tags ------------------------------------------------------------------------------------ */
 
-/* Starts a member of tags; `fixed` has its opening quote and, where the name has a second part, its dot. */
+/* Starts a member of tags; `fixed` has its opening quote and, where the name has a second part, its
+ * dot. */
 static void start(struct text *text, weir_str fixed)
 {
     if (text->size > 0 && text->bytes[text->size - 1] != '{')
@@ -71,7 +72,7 @@ static void add_tags(struct text *text, const struct merge *merge)
     TEXT_ADD(text, "}");
 }
 
-/* -- what is derived -------------------------------------------------------------------------------- */
+/* -- what is derived ------------------------------------------------------------------------- */
 
 static int64_t count_of(const struct merge *merge, weir_str type)
 {
@@ -124,7 +125,7 @@ static void add_interest(struct text *text, const struct merge *merge)
     TEXT_ADD(text, "]");
 }
 
-/* -- records ------------------------------------------------------------------------------------------ */
+/* -- records --------------------------------------------------------------------------------- */
 
 /* Itself and its members, which are in byte order. */
 static void add_ids(struct text *text, weir_str yid, const struct merge *merge)

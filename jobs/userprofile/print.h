@@ -3,11 +3,12 @@
  *      {"yid":"user:u42","ids":["device:a1","user:u42"],"tags":{"amount.max":129.5000,…},
  *       "interest":["loans"],"quality":52,"shared":false}            a profile, on one line
  *      {"yid":"device:a1","tags":{…}}                                a fragment
- *      {"yid":"user:u43","oversize":true}                            either, over MERGE_SIZE_MAX bytes
+ *      {"yid":"user:u43","oversize":true}                            either, if it were too long
  *
- * Tags come sorted from a merge; the names that are no one's choice lie between the sorted groups, at the
- * places where their bytes put them: amount.max amount.sum category.* count count.* first_seen
- * last_seen tag.*. What is derived (interest, quality) is derived here, from the merged fragment.
+ * Tags come sorted from a merge; the names that are no one's choice lie between the sorted groups,
+ * at the places where their bytes put them: amount.max amount.sum category.* count count.*
+ * first_seen last_seen tag.*. What is derived (interest, quality) is derived here, from the merged
+ * fragment.
  *
  * Thread: task. */
 #ifndef USERPROFILE_PRINT_H

@@ -26,7 +26,7 @@ static bool is_user(weir_str yid)
     return yid.size > prefix.size && memcmp(yid.data, prefix.data, prefix.size) == 0;
 }
 
-/* -- changes --------------------------------------------------------------------------------------- */
+/* -- changes --------------------------------------------------------------------------------- */
 
 static void on_add(weir_ctx *ctx, const struct change *change)
 {
@@ -67,7 +67,7 @@ static weir_error *on_change(weir_ctx *ctx, const void *record)
     return NULL;
 }
 
-/* -- emission --------------------------------------------------------------------------------------- */
+/* -- emission -------------------------------------------------------------------------------- */
 
 static bool gather_tally(weir_ctx *ctx, weir_str key, const void *value, void *arg)
 {
@@ -146,7 +146,7 @@ static weir_error *on_timer(weir_ctx *ctx, enum weir_time time, int64_t at_ms)
     return NULL;
 }
 
-/* -- the operator -------------------------------------------------------------------------------------- */
+/* -- the operator ---------------------------------------------------------------------------- */
 
 static weir_error *open_instance(weir_ctx *ctx)
 {

@@ -2,15 +2,15 @@
  *
  * It does what it is told (change.h) and nothing else; the state of a key is
  *
- *      tallies      \ a copy of the fragment of every member; a member without a fragment has the total
- *      tags         / alone, with a count of 0 (fragment.h)
+ *      tallies      \ a copy of the fragment of every member; a member without a fragment has
+ *      tags         / the total alone, with a count of 0 (fragment.h)
  *
- * A change sets a timer (delay.h). When it fires the members are merged and the profile is emitted; an
- * anonymous person without members, whose id has found an owner, ends in a tombstone. A user without
- * an event of its own yet is not emitted: the event is on its way.
+ * A change sets a timer (delay.h). When it fires the members are merged and the profile is emitted;
+ * an anonymous person without members, whose id has found an owner, ends in a tombstone. A user
+ * without an event of its own yet is not emitted: the event is on its way.
  *
- * A user's own fragment is here and nowhere else, so with has_fragments it is emitted from here, when
- * it has grown since the last time. Fragments of other anchors come from `identity`.
+ * A user's own fragment is here and nowhere else, so with has_fragments it is emitted from here,
+ * when it has grown since the last time. Fragments of other anchors come from `identity`.
  *
  * Owner: the job, or a test; immutable as long as it is used. Thread: any. */
 #ifndef USERPROFILE_PROFILE_H

@@ -1,8 +1,8 @@
 /* text.h -- a text that grows up to a limit: what the job's JSON output is written into.
  *
- * Not weir_buffer, because a profile is a hundred small pieces, and a call into the library for each
- * costs more than the piece: here they are inline, after one check of the room. What does not fit into
- * `size_max` is left out and `is_over` is set: the writer goes on and asks at the end.
+ * Not weir_buffer, because a profile is a hundred small pieces, and a call into the library for
+ * each costs more than the piece: here they are inline, after one check of the room. What does not
+ * fit into `size_max` is left out and `is_over` is set: the writer goes on and asks at the end.
  *
  * Owner: who has initialised it; memory is kept from one text to the next. Thread: one. */
 #ifndef USERPROFILE_TEXT_H

@@ -23,8 +23,8 @@
  * I/O) restarts too, but not when a task fails to open at the first start: a typo in a path should
  * end the program, not put it into a loop. For the same reason a first start without a checkpoint has
  * only EXECUTION_PATIENCE_MS until a retriable error ends it, too: a broker that has never answered is a
- * wrong address more often than not. What is resumed has worked before and is patient. A job that is being stopped never restarts: the previous
- * checkpoint holds.
+ * wrong address more often than not. What is resumed has worked before and is patient. A job that is
+ * being stopped never restarts: the previous checkpoint holds.
  *
  * Thread: its owner (job manager). */
 #ifndef WEIR_MANAGER_EXECUTION_H
@@ -83,8 +83,8 @@ struct execution {
     bool is_fatal;     /* FAILING: no restart */
     bool is_restoring; /* RESTORE given out */
     bool is_stop_requested, has_timed_out;
-    uint64_t last_checkpoint;     /* asked for and started; 0: not yet */
-    uint64_t completed;           /* newest complete one, from last_checkpoint on; 0: none */
+    uint64_t last_checkpoint; /* asked for and started; 0: not yet */
+    uint64_t completed;       /* newest complete one, from last_checkpoint on; 0: none */
     int64_t started_ms;
     int64_t restart_delay_ms;     /* FAILING: decided at the failure */
     int64_t restart_ms;           /* RESTARTING; INT64_MAX: restoring */

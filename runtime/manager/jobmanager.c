@@ -198,8 +198,8 @@ static void explain_failed_stop(struct jobmanager *jobmanager)
             jobmanager->stats.last_checkpoint);
     if (execution->has_timed_out)
         jobmanager->error = weir_errorf(WEIR_E_TIMEOUT,
-            "the job did not stop in good order within %" PRId64 " s (--stop-timeout); %s",
-            execution->options.stop_timeout_ms / 1000, holds);
+            "the job did not stop in good order within %g s (--stop-timeout); %s",
+            (double)execution->options.stop_timeout_ms / 1000, holds);
     else if (jobmanager->error != NULL)
         jobmanager->error =
             weir_error_wrap(jobmanager->error, "the job failed while it was stopped; %s", holds);

@@ -157,7 +157,7 @@ static weir_error *help(const struct program *program)
     config_free(engine);
     buffer_printf(out, "\nSIGTERM and SIGINT stop the job in good order, with a last checkpoint; a "
                        "second one ends it at once.\nExit status 0: finished or stopped; 2: wrong "
-                       "options; 3: the job's graph is wrong; others: see weir/error.h.\n");
+                       "options; 3: the job's graph is wrong; others:\nsee weir/error.h.\n");
     return print(out);
 }
 

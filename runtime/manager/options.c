@@ -36,8 +36,8 @@ static const struct weir_option rows[] = {
     { "state-backend", WEIR_OPTION_TEXT, "rocksdb|rocksdb-uncached|hashmap", "rocksdb",
         "Where keyed state lives: on disk with a cache, or on the heap, for small state.", 0, 0 },
     { "memory", WEIR_OPTION_SIZE, "SIZE", "1GB",
-        "For the process: a quarter each for records on their way between subtasks, the block cache, "
-        "memtables, and everything else.", 16 << 20, INT64_MAX },
+        "For the process: half of it for state, an eighth each for the block cache and for records on "
+        "their way between subtasks, the rest for everything else.", 16 << 20, INT64_MAX },
     { "restart", WEIR_OPTION_TEXT, "none|fixed|exponential", "exponential",
         "What a failure that may pass leads to. Others end the job.", 0, 0 },
     { "restart-delay", WEIR_OPTION_DURATION, "TIME", "1s",

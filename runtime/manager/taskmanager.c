@@ -10,7 +10,6 @@
 #include "base/os.h"
 
 #define BACKEND_SIZE_MIN (UINT64_C(2) << 20)
-#define BACKEND_SIZE_MAX (UINT64_C(256) << 20)
 #define CHANNELS_MAX     1000000u
 
 /* The channels of one edge: producer p to consumer c at [p * consumers + c]; FORWARD: [p]. */
@@ -32,9 +31,9 @@ struct taskmanager {
 
 /* -- memory --------------------------------------------------------------------------------------- */
 
-static uint64_t quarter(const struct taskmanager *taskmanager)
+static uint64_t pool_size(const struct taskmanager *taskmanager)
 {
-    return taskmanager->options.memory_size / 4;
+    return taskmanager->options.memory_size / 8;
 }
 
 static uint32_t backend_count(const struct plan *plan)
@@ -49,16 +48,14 @@ static uint32_t backend_count(const struct plan *plan)
 
 uint64_t taskmanager_cache_size(const struct taskmanager *taskmanager)
 {
-    return quarter(taskmanager);
+    return taskmanager->options.memory_size / 8;
 }
 
 uint64_t taskmanager_backend_size(const struct taskmanager *taskmanager)
 {
     uint32_t count = backend_count(taskmanager->options.plan);
-    uint64_t size = quarter(taskmanager) / (count == 0 ? 1 : count);
-    if (size < BACKEND_SIZE_MIN)
-        return BACKEND_SIZE_MIN;
-    return size > BACKEND_SIZE_MAX ? BACKEND_SIZE_MAX : size;
+    uint64_t size = taskmanager->options.memory_size / 2 / (count == 0 ? 1 : count);
+    return size < BACKEND_SIZE_MIN ? BACKEND_SIZE_MIN : size;
 }
 
 static uint32_t channels_of(const struct plan *plan, const struct plan_edge *edge)
@@ -72,7 +69,7 @@ static uint32_t channels_of(const struct plan *plan, const struct plan_edge *edg
     return producers * consumers; /* below 2^30: key_group.h's limit */
 }
 
-/* Each channel has a segment being filled and its credits; half of the quarter is for that. */
+/* Each channel has a segment being filled and its credits; half of the pool is for that. */
 static weir_error *size_channels(const struct taskmanager *taskmanager, uint32_t *credits)
 {
     const struct plan *plan = taskmanager->options.plan;
@@ -82,13 +79,13 @@ static weir_error *size_channels(const struct taskmanager *taskmanager, uint32_t
     *credits = CHANNEL_CREDITS_DEFAULT;
     if (count == 0)
         return NULL;
-    uint64_t needed = count * 2 * SEGMENT_SIZE * 8;
+    uint64_t needed = count * 2 * SEGMENT_SIZE * 16;
     if (count > CHANNELS_MAX || taskmanager->options.memory_size < needed)
         return weir_errorf(WEIR_E_LIMIT,
             "the job has %llu channels between its subtasks, which need --memory %lluMB or more; "
             "give it that, or lower the parallelism",
             (unsigned long long)count, (unsigned long long)((needed >> 20) + 1));
-    uint64_t share = quarter(taskmanager) / 2 / (count * SEGMENT_SIZE) - 1;
+    uint64_t share = pool_size(taskmanager) / 2 / (count * SEGMENT_SIZE) - 1;
     if (share < *credits)
         *credits = share < 1 ? 1 : (uint32_t)share;
     return NULL;
@@ -239,7 +236,7 @@ weir_error *taskmanager_deploy(struct taskmanager *taskmanager, const struct tas
     uint32_t credits;
     ASSERT(taskmanager->pool == NULL);
     WEIR_TRY(size_channels(taskmanager, &credits));
-    taskmanager->pool = segment_pool_new(quarter(taskmanager));
+    taskmanager->pool = segment_pool_new(pool_size(taskmanager));
     make_slots(taskmanager);
     taskmanager->edges = mem_alloc_array(plan->edge_count + 1, sizeof(*taskmanager->edges));
     for (uint32_t e = 0; e < plan->edge_count; e++)

@@ -5,10 +5,11 @@
  *      tear down: threads stop, what the tasks have done is kept as a report, everything is freed
  *
  * Memory. --memory is split once, for the process:
- *      1/4   records between subtasks (segments); what the channels may hold together is half of
+ *      1/2   state, in equal shares, one for each keyed operator of each subtask: cached rows and
+ *            memtables, as the backend likes
+ *      1/8   RocksDB's block cache, shared
+ *      1/8   records between subtasks (segments); what the channels may hold together is half of
  *            that, so credits shrink when there are many channels; the rest is for wide records
- *      1/4   RocksDB's block cache, shared
- *      1/4   memtables, in equal shares, one for each keyed operator of each subtask
  *      1/4   everything else: operators, connectors, libraries; and the heap backend, if used. Not
  *            enforced.
  *

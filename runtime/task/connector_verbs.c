@@ -199,9 +199,10 @@ static void add_item(weir_ctx *ctx, const char *mark, weir_str name, weir_str va
             memcpy(grown, snapshot->items, snapshot->item_count * sizeof(*grown));
         snapshot->items = grown;
     }
-    snapshot->items[snapshot->item_count++] = (struct weir_item){ .name = scoped_name(ctx, mark, name),
-        .value = keep(ctx->snapshot_arena, value),
-        .subtask = ctx->subtask };
+    snapshot->items[snapshot->item_count++] =
+        (struct weir_item){ .name = scoped_name(ctx, mark, name),
+            .value = keep(ctx->snapshot_arena, value),
+            .subtask = ctx->subtask };
 }
 
 void weir_item_add(weir_ctx *ctx, weir_str name, weir_str value)

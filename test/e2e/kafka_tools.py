@@ -137,6 +137,18 @@ class Kafka:
         """A list: per partition a dict with low, high and stable."""
         return json.loads(_run(self._argv("kafka_topic", "describe", name)))["partitions"]
 
+    def trim_topic(self, name, before):
+        """Deletes the records below that offset, in every partition."""
+        _run(self._argv("kafka_topic", "trim", name, before=before))
+
+    def committed(self, name, group):
+        """The group's committed offsets, a list by partition; None: none."""
+        return json.loads(_run(self._argv("kafka_topic", "committed", name, group=group)))
+
+    def join(self, name, group):
+        """A live member of the group, as a context manager: wait_line("joined") first."""
+        return Txn(self._argv("kafka_topic", "join", name, group=group))
+
     def feed(self, topic, lines, **options):
         """Values without key from bytes (split at line feeds) or a file; returns the summary."""
         argv = self._argv("kafka_feed", "-t", topic, **options)

@@ -20,7 +20,8 @@ import time
 import broker
 import kafka_tools
 
-PROGRAM = broker.BUILD / "faults" / "e2e" / "kafka_publisher"
+PROGRAMS = broker.BUILD / "faults" / "e2e"
+PROGRAM = PROGRAMS / "kafka_publisher"
 VERIFY = broker.ROOT / "test" / "oracle" / "verify.py"
 EXIT_STATE, EXIT_CONNECTOR, EXIT_FENCED = 14, 15, 19  # include/weir/error.h
 UNITS = 4
@@ -32,9 +33,9 @@ POINTS = ("kafka-initialised", "kafka-judged", "kafka-produced", "kafka-delivere
           "store-after-publish", "complete-before-call")
 
 
-def build():
-    """Lets make bring the publisher up to date."""
-    target = os.path.relpath(PROGRAM, broker.ROOT)
+def build(program="kafka_publisher"):
+    """Lets make bring a program that links the engine up to date."""
+    target = os.path.relpath(PROGRAMS / program, broker.ROOT)
     done = subprocess.run(["make", "--no-print-directory", "VARIANT=faults", target],
                           cwd=broker.ROOT, check=False, capture_output=True, text=True, timeout=900,
                           env={k: v for k, v in os.environ.items() if k not in ("MAKEFLAGS", "MFLAGS")})

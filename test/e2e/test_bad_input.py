@@ -44,7 +44,7 @@ WRONG_OPTIONS = [
     (["run", *FILES, "--memory", "1MB"], "'--memory' is '1MB'", "at least 16MB"),
     (["run", *FILES, "--memory", "99999999999999999GB"], "'--memory'", "too large"),
     (["run", *FILES, "--id-fanout-limit", "0"], "'--id-fanout-limit' is '0'", "at least 1"),
-    (["run", *FILES, "--state-backend", "disk"], "'--state-backend' is 'disk'", "rocksdb|hashmap"),
+    (["run", *FILES, "--state-backend", "disk"], "'--state-backend' is 'disk'", "rocksdb-uncached"),
     (["run", *FILES, "--restart-delay", "2m"], "'--restart-delay'", "at most 1m"),
     (["run", *FILES, "--as", "json"], "'--as' is for explain", "userprofile explain --as json"),
     (["run", *FILES, "--checkpoints", ""], "'--checkpoints' is empty", "a directory"),

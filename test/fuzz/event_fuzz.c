@@ -1,7 +1,8 @@
 /* event_fuzz.c -- any bytes: the decoder of jobs/userprofile.
  *
- * Invariants: a refusal has one of the six reasons; what is accepted is within every limit; and written
- * again as JSON, in another order and with every byte of its strings escaped, it is the same event. */
+ * Invariants: a refusal has one of the six reasons; what is accepted is within every limit; and
+ * written again as JSON, in another order and with every byte of its strings escaped, it is the
+ * same event. */
 #include "jobs/userprofile/event.h"
 
 #include "jobs/userprofile/decimal.h"
@@ -26,7 +27,7 @@ static struct event_refusal read_text(weir_ctx *ctx, weir_str text, struct event
     return event_read(text, ctx, event);
 }
 
-/* -- limits -------------------------------------------------------------------------------------- */
+/* -- limits ---------------------------------------------------------------------------------- */
 
 static void check_text(weir_str text, uint64_t size_min)
 {
@@ -67,7 +68,7 @@ static void check_event(const struct event *event)
     }
 }
 
-/* -- and back ------------------------------------------------------------------------------------ */
+/* -- and back -------------------------------------------------------------------------------- */
 
 /* ASCII as \u00xx, the rest as it is. */
 static void write_string(struct text *text, weir_str string)
@@ -161,7 +162,7 @@ static void check_same(const struct event *a, const struct event *b)
     must(weir_str_equal(a->body.tags, b->body.tags));
 }
 
-/* -- one input ----------------------------------------------------------------------------------- */
+/* -- one input ------------------------------------------------------------------------------- */
 
 static bool is_reason(const char *reason)
 {

@@ -81,10 +81,10 @@ static void expect_names(const char *dir, const char *expected)
 {
     char **names, text[1024] = "";
     uint32_t count;
+    size_t size = 0;
     expect_ok(os_list(at(dir), &names, &count));
     for (uint32_t i = 0; i < count; i++) {
-        strcat(text, names[i]);
-        strcat(text, " ");
+        size += (size_t)snprintf(text + size, sizeof(text) - size, "%s ", names[i]);
     }
     os_names_free(names, count);
     assert_string_equal(text, expected);

@@ -89,7 +89,7 @@ CASES = {
         "types/type.h": (ESSAY, "#pragma once\nint type_count(void);\n/*\n *\n *\n */\n")}),
     "a space at the end": ("white-space", {"tools/README.md": "run.py \n"}),
     "a tab": ("white-space", {"base/queue.c": "\tint queue_x;\n"}),
-    "a wide line": ("white-space", {"base/queue.c": "/* " + "x" * 110 + " */\n"}),
+    "a wide line": ("white-space", {"base/queue.c": "/* " + "x" * 130 + " */\n"}),
     "no newline at the end": ("white-space", {"base/queue.c": "/* x */"}),
     "a test called test": ("test-name", {
         "test/unit/base/queue_test.c": ("test(a_push_adds_one", "test(test_push_a")}),

@@ -6,17 +6,22 @@
  *        right when every index is there once, and every key's nth are 1, 2, 3, … without a gap: the
  *        first shows the source's positions and the sink, the second the state.
  *        --nap makes the operator slow, against all rules: the source is held back, the job hard to stop.
- * How    Its name is that of the program, so that a test can make two jobs of it. */
+ * How    Its name is that of the program, so that a test can make two jobs of it. The pad of a record is its seed, and made of
+ *        zeroes; with it few records fill the channel to the operator. */
 #include <weir/weir.h>
 
 #include <unistd.h>
 
-#define KEYS 97
+#define KEYS    97
+#define PAD_MAX 65536
+
+static char padding[PAD_MAX];
 
 struct tick {
     uint64_t index, key;
+    weir_str pad;
 };
-WEIR_TYPE(tick, WEIR_FIELD(1, tick, index), WEIR_FIELD(2, tick, key));
+WEIR_TYPE(tick, WEIR_FIELD(1, tick, index), WEIR_FIELD(2, tick, key), WEIR_FIELD(3, tick, pad));
 
 struct seen {
     uint64_t index, key, nth;
@@ -25,9 +30,10 @@ WEIR_TYPE(seen, WEIR_FIELD(1, seen, index), WEIR_FIELD(2, seen, key), WEIR_FIELD
 
 static void generate(uint64_t seed, uint64_t index, void *record, weir_ctx *ctx)
 {
-    (void)seed;
     (void)ctx;
-    *(struct tick *)record = (struct tick){ .index = index, .key = index % KEYS };
+    *(struct tick *)record = (struct tick){ .index = index,
+        .key = index % KEYS,
+        .pad = { .data = padding, .size = seed } };
 }
 
 static const struct weir_state states[] = { { .name = "last", .type = &seen_type } };
@@ -40,6 +46,7 @@ static weir_error *on_record(weir_ctx *ctx, const void *record)
         usleep(*nap_us);
     struct seen *last = weir_state_edit(ctx, 0, seen);
     *last = (struct seen){ .index = tick->index, .key = tick->key, .nth = last->nth + 1 };
+    weir_count(ctx, 0, 1);
     weir_emit(ctx, seen, last);
     return NULL;
 }
@@ -61,6 +68,7 @@ static void build(weir_job *job)
     *nap_us = (uint32_t)weir_job_number(job, "nap") * 1000;
     weir_stream *ticks = weir_source(job, "ticks",
         weir_generator(.type = &tick_type, .generate = generate,
+            .seed = (uint64_t)weir_job_number(job, "pad"),
             .count = (uint64_t)weir_job_number(job, "count"),
             .per_second = (uint64_t)weir_job_number(job, "rate")));
     weir_stream *counted = weir_process(weir_key_by(ticks, WEIR_KEY(tick, key)), &count, nap_us);
@@ -71,7 +79,9 @@ static void build(weir_job *job)
 static const struct weir_option options[] = {
     { "output", WEIR_OPTION_TEXT, "DIR", "out", "where the records go", 0, 0 },
     { "count", WEIR_OPTION_NUMBER, "N", "20000", "records", 1, INT64_MAX },
-    { "rate", WEIR_OPTION_NUMBER, "N", "0", "records a second; 0: as fast as it goes", 0, INT64_MAX },
+    { "rate", WEIR_OPTION_NUMBER, "N", "0", "records a second; 0: as fast as it goes", 0,
+        INT64_MAX },
+    { "pad", WEIR_OPTION_SIZE, "SIZE", "0", "how much longer each record is", 0, PAD_MAX },
     { "nap", WEIR_OPTION_DURATION, "TIME", "0", "how much longer each record takes", 0, 60000 },
 };
 

@@ -490,12 +490,13 @@ static weir_error *stage_record(struct engine *engine, struct weir_ctx *ctx, uin
     uint32_t size_wanted = is_huge ? 8u << 20 : options->size;
     char key[64];
     int key_size = snprintf(key, sizeof(key), "%u-%" PRIu64 "-%u", unit, epoch, index);
-    int size =
-        sprintf(value, "{\"unit\":%u,\"epoch\":%" PRIu64 ",\"index\":%u,\"total\":%u,\"pad\":\"",
-            unit, epoch, index, options->records);
+    int size = snprintf(value, 200,
+        "{\"unit\":%u,\"epoch\":%" PRIu64 ",\"index\":%u,\"total\":%u,\"pad\":\"", unit, epoch,
+        index, options->records);
     while (size < (int)size_wanted - 2)
         value[size++] = 'x';
-    size += sprintf(value + size, "\"}");
+    memcpy(value + size, "\"}", 2);
+    size += 2;
     struct weir_message message = { .key = { .data = options->is_keyless ? NULL : key,
                                         .size = (size_t)key_size },
         .value = { .data = value, .size = (size_t)size } };

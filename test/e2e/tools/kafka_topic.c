@@ -1,10 +1,13 @@
 /*
- * kafka_topic: create, grow, delete and describe topics of a test broker.
+ * kafka_topic: create, grow, delete, describe and trim topics of a test broker.
  *
  *   kafka_topic -b BROKERS create NAME [-p N] [-r N] [-c key=value]... [--if-not-exists]
  *   kafka_topic -b BROKERS grow NAME -p N            to N partitions in total
  *   kafka_topic -b BROKERS delete NAME
  *   kafka_topic -b BROKERS describe NAME             one JSON object on stdout
+ *   kafka_topic -b BROKERS trim NAME --before N      deletes records below offset N, in every partition
+ *   kafka_topic -b BROKERS committed NAME --group G  the group's offsets, a JSON list; null: none
+ *   kafka_topic -b BROKERS join NAME --group G       is a member of the group until a signal; says "joined"
  *
  * create, grow and delete return only when the metadata of every live broker shows the change and
  * every partition has a leader, so that whatever runs next does not meet a topic that "does not
@@ -30,15 +33,17 @@ struct options {
     int replication;
     long timeout_s;
     bool if_not_exists;
+    long before;
+    const char *group;
     int config_count;
     char *configs[MAX_CONFIGS];
 };
 
 static void usage(void)
 {
-    fputs("usage: kafka_topic -b BROKERS create|grow|delete|describe NAME [-p PARTITIONS]\n"
-          "           [-r REPLICATION] [-c key=value]... [--if-not-exists] [--timeout S]\n"
-          "           [-X k=v]...\n",
+    fputs("usage: kafka_topic -b BROKERS create|grow|delete|describe|trim|committed|join NAME\n"
+          "           [-p PARTITIONS] [-r REPLICATION] [-c key=value]... [--if-not-exists]\n"
+          "           [--before OFFSET] [--group GROUP] [--timeout S] [-X k=v]...\n",
         stderr);
     exit(EXIT_USAGE);
 }
@@ -55,6 +60,10 @@ static void read_option(struct options *options, int letter)
         options->if_not_exists = true;
     else if (letter == 't')
         options->timeout_s = parse_number("--timeout", optarg, 1, 600);
+    else if (letter == 'B')
+        options->before = parse_number("--before", optarg, 0, LONG_MAX);
+    else if (letter == 'g')
+        options->group = optarg;
     else if (letter == 'X')
         add_setting(optarg);
     else if (letter == 'c' && options->config_count < MAX_CONFIGS && strchr(optarg, '='))
@@ -67,7 +76,8 @@ static struct options parse_options(int argc, char **argv)
 {
     static const struct option names[] = { { "brokers", 1, NULL, 'b' },
         { "partitions", 1, NULL, 'p' }, { "replication", 1, NULL, 'r' }, { "config", 1, NULL, 'c' },
-        { "if-not-exists", 0, NULL, 'i' }, { "timeout", 1, NULL, 't' }, { NULL, 0, NULL, 0 } };
+        { "if-not-exists", 0, NULL, 'i' }, { "timeout", 1, NULL, 't' }, { "before", 1, NULL, 'B' },
+        { "group", 1, NULL, 'g' }, { NULL, 0, NULL, 0 } };
     struct options options = { .partitions = 0, .replication = -1, .timeout_s = 30 };
     int letter;
     while ((letter = getopt_long(argc, argv, "b:p:r:c:X:", names, NULL)) != -1)
@@ -261,10 +271,96 @@ static void describe(rd_kafka_t *uncommitted, const struct options *options)
     rd_kafka_destroy(committed);
 }
 
+/* ---------------------------------------------------------------- trim, committed */
+
+static rd_kafka_topic_partition_list_t *all_partitions(rd_kafka_t *rk,
+    const struct options *options, int64_t offset)
+{
+    int partitions = require_topic(rk, options->topic, options->timeout_s);
+    rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(partitions);
+    for (int i = 0; i < partitions; i++)
+        rd_kafka_topic_partition_list_add(list, options->topic, i)->offset = offset;
+    return list;
+}
+
+static void trim(rd_kafka_t *rk, rd_kafka_queue_t *queue, const struct options *options)
+{
+    rd_kafka_AdminOptions_t *admin = admin_options(rk, options);
+    rd_kafka_topic_partition_list_t *list = all_partitions(rk, options, options->before);
+    rd_kafka_DeleteRecords_t *request = rd_kafka_DeleteRecords_new(list);
+    rd_kafka_DeleteRecords(rk, &request, 1, admin, queue);
+    rd_kafka_event_t *event = rd_kafka_queue_poll(queue, (int)options->timeout_s * 1000 + 1000);
+    if (!event || rd_kafka_event_error(event))
+        die("trim '%s': %s", options->topic,
+            event ? rd_kafka_event_error_string(event) : "no answer in time");
+    const rd_kafka_topic_partition_list_t *done =
+        rd_kafka_DeleteRecords_result_offsets(rd_kafka_event_DeleteRecords_result(event));
+    for (int i = 0; i < done->cnt; i++)
+        if (done->elems[i].err)
+            die("trim '%s': partition %d: %s", options->topic, done->elems[i].partition,
+                rd_kafka_err2str(done->elems[i].err));
+    rd_kafka_event_destroy(event);
+    rd_kafka_DeleteRecords_destroy(request);
+    rd_kafka_topic_partition_list_destroy(list);
+    rd_kafka_AdminOptions_destroy(admin);
+}
+
+static void committed(const struct options *options)
+{
+    if (!options->group)
+        usage();
+    rd_kafka_conf_t *conf = consumer_conf(options->brokers, "read_committed");
+    set(conf, "group.id", options->group);
+    rd_kafka_t *rk = open_client(RD_KAFKA_CONSUMER, conf);
+    rd_kafka_topic_partition_list_t *list = all_partitions(rk, options, RD_KAFKA_OFFSET_INVALID);
+    rd_kafka_resp_err_t error = rd_kafka_committed(rk, list, (int)options->timeout_s * 1000);
+    if (error)
+        die("committed '%s': %s", options->topic, rd_kafka_err2str(error));
+    for (int i = 0; i < list->cnt; i++) {
+        printf(i ? "," : "[");
+        if (list->elems[i].offset < 0)
+            printf("null");
+        else
+            printf("%lld", (long long)list->elems[i].offset);
+    }
+    printf("]\n");
+    rd_kafka_topic_partition_list_destroy(list);
+    rd_kafka_destroy(rk);
+}
+
+static void join(const struct options *options)
+{
+    if (!options->group)
+        usage();
+    rd_kafka_conf_t *conf = consumer_conf(options->brokers, "read_committed");
+    set(conf, "group.id", options->group);
+    set(conf, "auto.offset.reset", "earliest");
+    rd_kafka_t *rk = open_client(RD_KAFKA_CONSUMER, conf);
+    rd_kafka_poll_set_consumer(rk);
+    rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(1);
+    rd_kafka_topic_partition_list_add(list, options->topic, RD_KAFKA_PARTITION_UA);
+    if (rd_kafka_subscribe(rk, list))
+        die("join '%s': cannot subscribe", options->topic);
+    rd_kafka_topic_partition_list_destroy(list);
+    bool joined = false;
+    while (stop_signals == 0) {
+        rd_kafka_message_t *message = rd_kafka_consumer_poll(rk, 100);
+        if (message && !joined && (joined = true)) {
+            printf("joined\n");
+            fflush(stdout);
+        }
+        if (message)
+            rd_kafka_message_destroy(message);
+    }
+    rd_kafka_consumer_close(rk);
+    rd_kafka_destroy(rk);
+}
+
 int main(int argc, char **argv)
 {
     struct options options = parse_options(argc, argv);
     limit_life(options.timeout_s * 2 + 30);
+    catch_stop_signals();
     rd_kafka_t *rk =
         open_client(RD_KAFKA_CONSUMER, consumer_conf(options.brokers, "read_uncommitted"));
     rd_kafka_queue_t *queue = rd_kafka_queue_new(rk);
@@ -276,6 +372,12 @@ int main(int argc, char **argv)
         delete_topic(rk, queue, &options);
     else if (strcmp(options.verb, "describe") == 0)
         describe(rk, &options);
+    else if (strcmp(options.verb, "trim") == 0)
+        trim(rk, queue, &options);
+    else if (strcmp(options.verb, "committed") == 0)
+        committed(&options);
+    else if (strcmp(options.verb, "join") == 0)
+        join(&options);
     else
         usage();
     rd_kafka_queue_destroy(queue);

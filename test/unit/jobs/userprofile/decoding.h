@@ -1,4 +1,5 @@
-/* decoding.h -- the job's decoder as an operator of a harness: messages in, events and refusals out.
+/* decoding.h -- the job's decoder as an operator of a harness: messages in, events and refusals
+ * out.
  *
  * The harness brings the ctx that a format needs; a refusal is a dead letter. Thread: one. */
 #ifndef USERPROFILE_DECODING_H

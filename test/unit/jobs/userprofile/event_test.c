@@ -1,7 +1,7 @@
 /* event_test.c -- the decoder against the oracle, case by case, and what no table says.
  *
- * The cases are in event_golden.tsv, see test/oracle/event_golden.py. Texts lie in blocks of exactly their size, so
- * that the address sanitizer sees a look behind the end. */
+ * The cases are in event_golden.tsv, see test/oracle/event_golden.py. Texts lie in blocks of
+ * exactly their size, so that the address sanitizer sees a look behind the end. */
 #include "test/unit/jobs/userprofile/decoding.h"
 
 #include "base/memory.h"
@@ -56,7 +56,7 @@ static void add_number(struct line *line, int64_t number)
     add_text(line, digits);
 }
 
-/* -- an event as the golden table writes it ------------------------------------------------------- */
+/* -- an event as the golden table writes it -------------------------------------------------- */
 
 static void add_ids(struct line *line, const struct event *event)
 {
@@ -92,7 +92,8 @@ static size_t take_tags(weir_str packed, struct tag tags[])
     return count;
 }
 
-/* As it will be printed; none of the golden strings has more than one byte to be escaped of each kind. */
+/* As it will be printed; none of the golden strings has more than one byte to be escaped of each
+ * kind. */
 static void add_quoted(struct line *line, weir_str text)
 {
     add_text(line, "\"");
@@ -147,7 +148,7 @@ static void describe(struct line *line, const struct event *event)
     add_tags(line, body->tags);
 }
 
-/* -- tests ------------------------------------------------------------------------------------------ */
+/* -- tests ----------------------------------------------------------------------------------- */
 
 static struct line said;
 
@@ -189,11 +190,13 @@ static void every_golden_text_is_what_the_oracle_says(void **state)
     weir_harness_free(harness);
 }
 
+/* The numbers among the tags are for what is packed at the end of a text that lacks its brace. */
 static void no_prefix_of_an_event_is_one(void **state)
 {
     static const char text[] =
         "{\"event_id\":\"\\u0065\",\"ts\":17,\"ids\":{\"user\":\"u\"},\"x\":[1,{\"a\":"
-        "null}],\"type\":\"t\",\"amount\":1.5e1,\"tags\":{\"a\":\"é\",\"b\":true}}";
+        "null}],\"type\":\"t\",\"amount\":1.5e1,\"tags\":{\"b\":123,\"\":45678901234567,\"a\":"
+        "\"é\",\"c\":true}}";
     weir_harness *harness = weir_harness_new(&decoding, NULL, WEIR_NO_KEY);
     for (size_t size = 0; size < sizeof(text) - 1; size++) {
         decode(harness, (weir_str){ .data = text, .size = size });
@@ -202,7 +205,7 @@ static void no_prefix_of_an_event_is_one(void **state)
         assert_memory_equal(said.bytes, is_cut ? "bad-utf8" : "bad-json", 8);
     }
     decode(harness, WEIR_STR(text));
-    assert_memory_equal(said.bytes, "e|17|user:u|t|-|150000|", 23);
+    assert_memory_equal(said.bytes, "e|17|user:u|t|-|150000|=45678901234567|a=", 41);
     weir_harness_free(harness);
 }
 

@@ -1,7 +1,7 @@
 /* identity_test.c -- the state machine of one id: what it tells whom, for every case of change.h.
  *
- * A conversation is written as a script of claims and, behind each, the changes expected:
- * "LEAVE user:u device:x" or "JOIN device:x '' shared 2" with the number of events in the fragment. */
+ * A conversation is written as a script of claims and, behind each, the changes expected: "LEAVE
+ * user:u device:x" or "JOIN device:x '' shared 2" with the number of events in the fragment. */
 #include "jobs/userprofile/identity.h"
 
 #include "jobs/userprofile/fragment.h"
@@ -23,9 +23,10 @@ static weir_harness *start(int64_t fanout_limit, bool has_fragments)
     return weir_harness_new(&identity.operator_, &identity, WEIR_KEY(claim, id));
 }
 
-static const char *const kinds[] = {
-    [CHANGE_ADD] = "ADD", [CHANGE_JOIN] = "JOIN", [CHANGE_PART] = "PART", [CHANGE_LEAVE] = "LEAVE"
-};
+static const char *const kinds[] = { [CHANGE_ADD] = "ADD",
+    [CHANGE_JOIN] = "JOIN",
+    [CHANGE_PART] = "PART",
+    [CHANGE_LEAVE] = "LEAVE" };
 
 /* The count of the total, which is the first entry of a pack: behind the header of 8 bytes. */
 static long long events_in(weir_str pack)
@@ -43,8 +44,8 @@ static void expect(weir_harness *harness, const char *expected)
     while ((change = weir_harness_take(harness, change)) != NULL) {
         size_t size = strlen(said);
         snprintf(said + size, sizeof(said) - size, "%s%s %.*s '%.*s'%s", size > 0 ? "; " : "",
-            kinds[change->kind], (int)change->yid.size, change->yid.data,
-            (int)change->member.size, change->member.data, change->is_shared ? " shared" : "");
+            kinds[change->kind], (int)change->yid.size, change->yid.data, (int)change->member.size,
+            change->member.data, change->is_shared ? " shared" : "");
         size = strlen(said);
         if (change->kind == CHANGE_JOIN)
             snprintf(said + size, sizeof(said) - size, " %lld", events_in(change->pack));
@@ -84,15 +85,15 @@ static void the_life_of_an_id(void **state)
         { evidence(X, "user:u", 20, "e20"), "LEAVE device:x ''; JOIN user:u 'device:x' 2" },
         { anchored(X, 12, "e12"), "ADD user:u 'device:x'" },
         { evidence(X, "user:u", 30, "e30"), "" },
-        { evidence(X, "user:v", 25, "e25"), "" },                /* older than u's newest */
-        { evidence(X, "user:v", 30, "e3"), "" },                 /* a tie, and "e3" < "e30" */
-        { evidence(X, "user:v", 30, "e300"),                     /* a tie, and "e300" > "e30" */
+        { evidence(X, "user:v", 25, "e25"), "" }, /* older than u's newest */
+        { evidence(X, "user:v", 30, "e3"), "" },  /* a tie, and "e3" < "e30" */
+        { evidence(X, "user:v", 30, "e300"),      /* a tie, and "e300" > "e30" */
             "LEAVE user:u 'device:x'; JOIN user:v 'device:x' 3" },
         { anchored(X, 13, "e13"), "ADD user:v 'device:x'" },
         { evidence(X, "user:u", 31, "e31"), "LEAVE user:v 'device:x'; JOIN user:u 'device:x' 4" },
-        { evidence(X, "user:w", 1, "e1"), "" },                  /* the third claimant, but old */
+        { evidence(X, "user:w", 1, "e1"), "" }, /* the third claimant, but old */
         { evidence(X, "user:w", 32, "e32"), "LEAVE user:u 'device:x'; JOIN user:w 'device:x' 4" },
-        { evidence(X, "user:z", 2, "e2"),                        /* the fourth is one too many */
+        { evidence(X, "user:z", 2, "e2"), /* the fourth is one too many */
             "LEAVE user:w 'device:x'; JOIN device:x '' shared 4" },
         { evidence(X, "user:u", 99, "e99"), "" },
         { anchored(X, 14, "e14"), "ADD device:x '' shared" },

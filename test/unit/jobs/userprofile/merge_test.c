@@ -1,4 +1,5 @@
-/* merge_test.c -- many members into one list, its limits, and the exact limit of a printed record. */
+/* merge_test.c -- many members into one list, its limits, and the exact limit of a printed record.
+ * */
 #include "jobs/userprofile/merge.h"
 
 #include "jobs/userprofile/print.h"
@@ -17,7 +18,8 @@ static struct latest latest_of(int64_t ts, const char *event_id, weir_str value)
 
 static bool add_count(struct merge *merge, char part, const char *name, int64_t count)
 {
-    struct fragment_entry entry = { .member = WEIR_STR(""), .part = part,
+    struct fragment_entry entry = { .member = WEIR_STR(""),
+        .part = part,
         .name = weir_str_of(name) };
     struct tally tally = { .count = count };
     return merge_tally(merge, &entry, &tally);
@@ -81,8 +83,8 @@ static void names_that_cannot_fit_end_it_early(void **state)
     text_init(&text, MERGE_SIZE_MAX);
     merge_finish(&merge);
     print_profile(&text, WEIR_STR("user:u"), &merge);
-    assert_true(weir_str_equal(
-        text_view(&text), WEIR_STR("{\"yid\":\"user:u\",\"oversize\":true}")));
+    assert_true(
+        weir_str_equal(text_view(&text), WEIR_STR("{\"yid\":\"user:u\",\"oversize\":true}")));
     text_release(&text);
     merge_release(&merge);
 }

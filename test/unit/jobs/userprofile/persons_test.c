@@ -1,11 +1,12 @@
-/* persons_test.c -- the result depends on the set of events only: any order, any interleaving, any crash.
+/* persons_test.c -- the result depends on the set of events only: any order, any interleaving, any
+ * crash.
  *
  *      events, shuffled --> [split] --own--------------------------> queue 0 --+
  *                              |                                               |  any queue next
- *                              +--claims--> [identity] --> a queue for each id-+--> [profile] --> latest
+ *                              +--claims--> [identity] --> a queue per id -----+--> [profile] -> latest
  *
- * What identity says about one id stays in order (it is one subtask and one channel). Between ids, and beside
- * the users' own contributions, chance decides whose queue is served next; now and then
+ * What identity says about one id stays in order (it is one subtask and one channel). Between ids,
+ * and beside the users' own contributions, chance decides whose queue is served next; now and then
  * everything is restored from a snapshot, or the clock moves and profiles are emitted too early. */
 #include "jobs/userprofile/identity.h"
 #include "jobs/userprofile/output.h"
@@ -28,7 +29,7 @@
 #define EVENTS_MAX  60
 #define INTERVAL_MS 1000
 
-/* -- chance ------------------------------------------------------------------------------------- */
+/* -- chance ---------------------------------------------------------------------------------- */
 
 static uint64_t chance_state;
 
@@ -38,7 +39,7 @@ static uint32_t chance(uint32_t below)
     return (uint32_t)(hash_mix(chance_state) >> 32) % below;
 }
 
-/* -- events -------------------------------------------------------------------------------------- */
+/* -- events ---------------------------------------------------------------------------------- */
 
 struct made {
     struct event event;
@@ -76,7 +77,7 @@ static void make_event(struct made *made, int number)
     }
 }
 
-/* -- the persons ----------------------------------------------------------------------------------- */
+/* -- the persons ----------------------------------------------------------------------------- */
 
 struct queue {
     weir_str id; /* whom it is about; empty: users' own contributions */
@@ -104,8 +105,7 @@ static void run_start(int64_t fanout_limit)
     identity_init(&run.operator_, fanout_limit, INTERVAL_MS, false);
     run.options = (struct profile_options){ .emit_interval_ms = INTERVAL_MS };
     run.split = weir_harness_new(&split_operator, NULL, WEIR_NO_KEY);
-    run.identity =
-        weir_harness_new(&run.operator_.operator_, &run.operator_, WEIR_KEY(claim, id));
+    run.identity = weir_harness_new(&run.operator_.operator_, &run.operator_, WEIR_KEY(claim, id));
     run.profile = weir_harness_new(&profile_operator, &run.options, WEIR_KEY(change, yid));
 }
 
@@ -175,9 +175,9 @@ static void keep_outputs(void)
 
 static void run_accidents(void)
 {
-    if (chance(20) == 0)
+    if (chance(60) == 0)
         run.identity = weir_harness_restored(run.identity);
-    if (chance(20) == 0)
+    if (chance(60) == 0)
         run.profile = weir_harness_restored(run.profile);
     if (chance(10) == 0) {
         run.now_ms += INTERVAL_MS;
@@ -185,12 +185,12 @@ static void run_accidents(void)
     }
 }
 
-/* -- the result --------------------------------------------------------------------------------------- */
+/* -- the result ------------------------------------------------------------------------------ */
 
 static int compare_outputs(const void *a, const void *b)
 {
-    return weir_str_compare(
-        ((const struct latest_output *)a)->yid, ((const struct latest_output *)b)->yid);
+    return weir_str_compare(((const struct latest_output *)a)->yid,
+        ((const struct latest_output *)b)->yid);
 }
 
 /* The latest records that are no tombstones, by yid, a line each. */

@@ -19,8 +19,8 @@ static int64_t now_ms;
 
 static weir_harness *start(bool has_fragments)
 {
-    options = (struct profile_options){ .emit_interval_ms = INTERVAL_MS,
-        .has_fragments = has_fragments };
+    options =
+        (struct profile_options){ .emit_interval_ms = INTERVAL_MS, .has_fragments = has_fragments };
     now_ms = 0;
     return weir_harness_new(&profile_operator, &options, WEIR_KEY(change, yid));
 }
@@ -164,12 +164,14 @@ static void a_user_is_not_emitted_before_its_own_event(void **state)
     add(harness, "user:u", "", body(1, "e", "view"));
     tick(harness);
     expect(harness,
-        "{\"yid\":\"user:u\",\"ids\":[\"device:x\",\"user:u\"],\"tags\":{\"count\":1,\"count.view\":"
+        "{\"yid\":\"user:u\",\"ids\":[\"device:x\",\"user:u\"],\"tags\":{\"count\":1,\"count."
+        "view\":"
         "1,\"first_seen\":1,\"last_seen\":1},\"interest\":[],\"quality\":50,\"shared\":false}");
     weir_harness_free(harness);
 }
 
-/* Members hold the same tags: counts add, the newest value wins, and leaving takes back all of it. */
+/* Members hold the same tags: counts add, the newest value wins, and leaving takes back all of it.
+ * */
 static void members_are_merged_and_taken_out_again(void **state)
 {
     weir_harness *harness = start(false);
@@ -187,7 +189,8 @@ static void members_are_merged_and_taken_out_again(void **state)
     }
     tick(harness);
     expect(harness,
-        "{\"yid\":\"user:u\",\"ids\":[\"device:x\",\"phone:1\",\"user:u\"],\"tags\":{\"category.a\":"
+        "{\"yid\":\"user:u\",\"ids\":[\"device:x\",\"phone:1\",\"user:u\"],\"tags\":{\"category."
+        "a\":"
         "2,\"category.b\":1,\"count\":3,\"count.buy\":3,\"first_seen\":10,\"last_seen\":11,"
         "\"tag.c\":\"x\",\"tag.d\":\"x\"},\"interest\":[\"a\",\"b\"],\"quality\":56,\"shared\":"
         "false}");
@@ -263,7 +266,8 @@ static void a_record_over_a_million_bytes_says_so_instead(void **state)
             char name[16];
             snprintf(name, sizeof(name), "n%04d", i + round * NAMES);
             struct contribution one = body(1, "e", "t");
-            size_t size = tag_put(room, weir_str_of(name), true, (weir_str){ value, sizeof(value) });
+            size_t size =
+                tag_put(room, weir_str_of(name), true, (weir_str){ value, sizeof(value) });
             one.tags = (weir_str){ room, size };
             add(harness, "user:u", "", one);
         }
@@ -272,8 +276,8 @@ static void a_record_over_a_million_bytes_says_so_instead(void **state)
         if (round == 0)
             last = output->json.size;
         else
-            assert_true(weir_str_equal(
-                output->json, WEIR_STR("{\"yid\":\"user:u\",\"oversize\":true}")));
+            assert_true(
+                weir_str_equal(output->json, WEIR_STR("{\"yid\":\"user:u\",\"oversize\":true}")));
     }
     assert_true(last > 900000 && last <= MERGE_SIZE_MAX);
     weir_harness_free(harness);

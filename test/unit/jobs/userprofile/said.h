@@ -1,4 +1,5 @@
-/* said.h -- short ways to say what an event says about an id, for the tests of identity and profile.
+/* said.h -- short ways to say what an event says about an id, for the tests of identity and
+ * profile.
  *
  * Included where it is used; strings are literals. Thread: any. */
 #ifndef USERPROFILE_SAID_H

@@ -14,7 +14,7 @@ static const struct restart_options restart_default = RESTART_DEFAULT;
 enum event {
     END_OF_STORY,
     START,
-    RESTORED, /* value: 1 from a checkpoint */
+    RESTORED,     /* value: 1 from a checkpoint */
     TASK_RUNNING, /* value: subtask */
     TASK_ENDED,   /* value: subtask */
     FAILED_USER,  /* INTERNAL, not retriable, of subtask 0 */

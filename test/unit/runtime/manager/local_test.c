@@ -148,12 +148,13 @@ static void an_empty_input_ends_too(void **state)
 static void the_result_does_not_depend_on_the_shape(void **state)
 {
     static const uint32_t batches[] = { 1, 7, 256 };
+    const struct backend_class *backends[] = { &backend_hashmap, &backend_rocksdb, &backend_cache };
     for (uint32_t parallelism = 1; parallelism <= 4; parallelism++) {
         for (int chaining = 0; chaining < 2; chaining++) {
             for (size_t b = 0; b < sizeof(batches) / sizeof(batches[0]); b++) {
                 struct local_options options = quick(NULL);
                 options.batch_max = batches[b];
-                options.backend = b == 1 ? &backend_rocksdb : &backend_hashmap;
+                options.backend = backends[b];
                 trial_reset(&(struct trial){ .count = 3000,
                     .parallelism = parallelism,
                     .is_chaining_disabled = chaining == 0 });
@@ -251,8 +252,8 @@ static void run_until(const struct local_options *change, uint64_t published, bo
 
 static void a_job_resumes_with_another_parallelism(void **state)
 {
-    const struct backend_class *backends[] = { &backend_hashmap, &backend_rocksdb };
-    for (int b = 0; b < 2; b++) {
+    const struct backend_class *backends[] = { &backend_hashmap, &backend_rocksdb, &backend_cache };
+    for (int b = 0; b < 3; b++) {
         for (int is_crash = 0; is_crash < 2; is_crash++) {
             static const uint32_t parallelisms[] = { 1, 3, 2, 4 };
             char *dir = mem_printf("%s/resume-%d-%d", root, b, is_crash);
@@ -344,7 +345,7 @@ static void threads_give_the_same_result(void **state)
     os_current = &threads_os;
     for (uint32_t parallelism = 1; parallelism <= 3; parallelism++) {
         struct local_options options = quick(NULL);
-        options.backend = parallelism == 2 ? &backend_rocksdb : &backend_hashmap;
+        options.backend = parallelism == 2 ? &backend_cache : &backend_hashmap;
         options.interval_ms = 20;
         trial_reset(&(struct trial){ .count = 100000,
             .parallelism = parallelism,

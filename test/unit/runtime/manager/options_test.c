@@ -35,7 +35,7 @@ static void defaults_are_what_the_table_says(void **state)
     assert_int_equal(options.plan.max_parallelism, 128);
     assert_null(local->checkpoints);
     assert_null(options.metrics_json);
-    assert_ptr_equal(local->backend, &backend_rocksdb);
+    assert_ptr_equal(local->backend, &backend_cache);
     /* The struct that tests start from must not differ from what people get. */
     assert_int_equal(local->interval_ms, local_defaults.interval_ms);
     assert_int_equal(local->min_pause_ms, local_defaults.min_pause_ms);
@@ -103,7 +103,7 @@ static void mistakes_name_the_option_and_the_way_out(void **state)
         const char *line, *said;
     } rows[] = {
         { "--restart never", "none|fixed|exponential" },
-        { "--state-backend rocks", "rocksdb|hashmap" },
+        { "--state-backend rocks", "rocksdb|rocksdb-uncached|hashmap" },
         { "--log-level loud", "debug|info|warn|error" },
         { "--log-format xml", "text|json" },
         { "--as png", "text|json|dot" },

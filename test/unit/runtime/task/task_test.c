@@ -171,6 +171,35 @@ static void a_task_that_is_freed_unopened_leaves_nothing(void **state)
     task_trigger(rig.task, 1);
 }
 
+static uint32_t letters_run, letters_dropped;
+
+static void run_letter(struct task *task, void *arg)
+{
+    assert_ptr_equal(task, rig.task);
+    letters_run++;
+}
+
+static void drop_letter(void *arg)
+{
+    letters_dropped++;
+}
+
+static void letters_run_on_a_step_or_are_dropped(void **state)
+{
+    struct letter letter = { .what = "test", .run = run_letter, .drop = drop_letter };
+    letters_run = letters_dropped = 0;
+    start(build_keeper, 0, 0);
+    task_post(rig.task, letter);
+    task_post(rig.task, letter);
+    assert_int_equal(letters_run, 0);
+    rig_step(&rig);
+    assert_int_equal(letters_run, 2);
+    task_post(rig.task, letter);
+    rig_restart(&rig, NULL);
+    assert_int_equal(letters_run, 2);
+    assert_int_equal(letters_dropped, 1);
+}
+
 /* -- watermarks ----------------------------------------------------------------------------------- */
 
 static void the_smallest_watermark_goes_on(void **state)
@@ -496,6 +525,7 @@ int main(void)
         TEST(the_first_step_opens_and_says_so),
         TEST(records_of_all_inputs_meet_their_key),
         TEST(a_task_that_is_freed_unopened_leaves_nothing),
+        TEST(letters_run_on_a_step_or_are_dropped),
         TEST(the_smallest_watermark_goes_on),
         TEST(an_idle_input_lets_the_other_lead_and_two_are_idle_together),
         TEST(an_ended_input_holds_nothing_back),
