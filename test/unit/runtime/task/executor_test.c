@@ -1,6 +1,7 @@
 /* executor_test.c -- a slot: its rounds, and its thread that sleeps until somebody wakes it. */
 #include "runtime/task/executor.h"
 
+#include "base/os_process.h"
 #include "runtime/task/task_private.h"
 #include "test/support/task_rig.h"
 
@@ -8,8 +9,6 @@
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <time.h>
-#include <unistd.h>
 
 #include "test/support/expect.h"
 
@@ -123,7 +122,7 @@ static struct task *new_task(uint32_t subtask)
 static void wait_until(_Atomic uint32_t *number, uint32_t least)
 {
     for (int i = 0; i < 5000 && atomic_load(number) < least; i++)
-        usleep(1000);
+        os_sleep_ms(1);
     assert_true(atomic_load(number) >= least);
 }
 
@@ -183,13 +182,13 @@ static void the_thread_steps_and_sleeps_when_there_is_nothing(void **state)
     wait_until(&running_count, 1);
     wait_until(&polls, 1);
     uint32_t before = polls;
-    usleep(50000);
+    os_sleep_ms(50);
     assert_in_range(polls - before, 0, 3); /* polled after 100 ms, not all the time */
     has_more = true;
     wait_until(&emitted, 1000);
     executor_stop(executor);
     before = polls;
-    usleep(10000);
+    os_sleep_ms(10);
     assert_int_equal(polls, before);
     executor_free(executor);
     task_free(task);

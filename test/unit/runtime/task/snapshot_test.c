@@ -29,9 +29,8 @@ static weir_error *sink_open(weir_ctx *ctx, const void *options, void *instance)
 {
     for (uint32_t i = 0; i < weir_item_count(ctx); i++) {
         struct weir_item item = weir_item_at(ctx, i);
-        snprintf(sink_log, sizeof(sink_log), "found %.*s ", (int)item.value.size, item.value.data);
-        if (weir_file_find(ctx, WEIR_STR("staged")) != NULL)
-            strcat(sink_log, "and its file ");
+        snprintf(sink_log, sizeof(sink_log), "found %.*s %s", (int)item.value.size, item.value.data,
+            weir_file_find(ctx, WEIR_STR("staged")) == NULL ? "" : "and its file ");
     }
     return NULL;
 }
