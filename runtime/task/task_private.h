@@ -6,6 +6,8 @@
 
 #include "runtime/task/task.h"
 
+#include <stdatomic.h>
+
 /* Thread: task, but mailbox and metrics. */
 struct task {
     const struct plan_vertex *vertex;
@@ -19,6 +21,7 @@ struct task {
     struct gate *gate; /* NULL: a source */
     struct watermarks inputs;
     struct barrier barrier;
+    _Atomic uint64_t dead_checkpoint; /* it and all below: worker threads need not write them */
     uint32_t ended_count; /* channels */
     struct mailbox *mailbox;
     struct waker *waker;

@@ -336,6 +336,28 @@ static void a_task_that_is_freed_first_still_acks_what_it_had_frozen(void **stat
     assert_int_equal(rig.acked_count, 0); /* forgotten with the old task; nothing leaks */
 }
 
+static void a_snapshot_that_nobody_waits_for_is_not_written(void **state)
+{
+    rig_send(&rig, 0, 1, 5, 0);
+    barrier(0, 1);
+    barrier(1, 1);
+    rig_run(&rig);
+    task_abort(rig.task, 1);
+    rig_run(&rig);
+    uint64_t calls = sim_os_stats().calls;
+    rig_work(&rig);
+    assert_int_equal(sim_os_stats().calls, calls);
+    assert_int_equal(rig.acked_count + rig.declined_count, 0);
+    barrier(0, 2);
+    barrier(1, 2);
+    barrier(0, 3);
+    barrier(1, 3);
+    rig_run(&rig); /* 2 must be dead, else there were no 3 */
+    rig_work(&rig);
+    assert_int_equal(rig.acked_count, 1);
+    assert_int_equal(rig.acked[0]->checkpoint, 3);
+}
+
 /* -- declines ------------------------------------------------------------------------------------- */
 
 static void a_snapshot_that_fails_is_declined_and_the_task_goes_on(void **state)
@@ -455,6 +477,7 @@ int main(void)
         TEST(an_ack_lists_files_items_and_counters),
         TEST(the_ack_comes_when_all_is_written_not_before),
         TEST(a_task_that_is_freed_first_still_acks_what_it_had_frozen),
+        TEST(a_snapshot_that_nobody_waits_for_is_not_written),
         TEST(a_snapshot_that_fails_is_declined_and_the_task_goes_on),
         TEST(files_that_cannot_be_written_are_declined),
         TEST(whatever_call_fails_it_is_an_ack_or_a_decline),
