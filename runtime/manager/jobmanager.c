@@ -196,13 +196,15 @@ static void explain_failed_stop(struct jobmanager *jobmanager)
     else
         snprintf(holds, sizeof(holds), "checkpoint %" PRIu64 " holds, a new start goes on from it",
             jobmanager->stats.last_checkpoint);
-    if (execution->has_timed_out)
+    if (execution->has_timed_out) {
+        weir_error_free(jobmanager->error); /* of a failure that the job has survived */
         jobmanager->error = weir_errorf(WEIR_E_TIMEOUT,
             "the job did not stop in good order within %g s (--stop-timeout); %s",
             (double)execution->options.stop_timeout_ms / 1000, holds);
-    else if (jobmanager->error != NULL)
+    } else if (jobmanager->error != NULL) {
         jobmanager->error =
             weir_error_wrap(jobmanager->error, "the job failed while it was stopped; %s", holds);
+    }
 }
 
 /* -- actions of the execution --------------------------------------------------------------------- */

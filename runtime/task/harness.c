@@ -294,13 +294,10 @@ void weir_harness_clock(weir_harness *harness, int64_t now_ms)
 void weir_harness_finish(weir_harness *harness)
 {
     struct weir_ctx *ctx = harness->chain.contexts[0];
-    uint32_t left = ctx->timers == NULL ? 0 : timers_count(ctx->timers);
-    uint32_t event_time_left = left;
-    while (event_time_left > 0 && timers_next_ms(ctx->timers, WEIR_EVENT_TIME) != INT64_MAX) {
-        fire(harness, WEIR_EVENT_TIME, INT64_MAX, 1);
-        event_time_left--;
-    }
-    fire(harness, WEIR_PROCESSING_TIME, INT64_MAX, event_time_left);
+    if (ctx->timers != NULL)
+        timers_close(ctx->timers);
+    fire(harness, WEIR_EVENT_TIME, INT64_MAX, UINT32_MAX);
+    fire(harness, WEIR_PROCESSING_TIME, INT64_MAX, UINT32_MAX);
     chain_finish(&harness->chain);
     must(chain_error(&harness->chain));
 }

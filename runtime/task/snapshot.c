@@ -6,6 +6,7 @@
  *   goes on with records                         host->acked(snapshot)
  *
  * A failure declines the checkpoint and nothing else: the task goes on, the coordinator tries again.
+ * One that is aborted while it waits for a worker is not written: there is nothing to be said of it.
  * Two failures are worse, and fail the task, so that it starts again from the last checkpoint:
  *
  *   a sink's own file cannot be synced (weir_sync_add): nobody knows what it holds, and the next sync
@@ -21,6 +22,7 @@
 
 /* Thread: task, then worker. */
 struct snapshot_job {
+    const struct task *task; /* waits for it before it is freed */
     const struct task_host *host;
     struct subtask_snapshot *snapshot;
     struct backend_snapshot **parts; /* one per operator, NULL: none */
@@ -99,9 +101,21 @@ static weir_error *sync_outside(const struct snapshot_job *job)
     return NULL;
 }
 
+/* It has timed out, say, while it waited here. Writing it all the same would let the next one wait. */
+static bool is_dead(const struct snapshot_job *job)
+{
+    return atomic_load(&job->task->dead_checkpoint) >= job->snapshot->checkpoint;
+}
+
 static void write_all(void *arg)
 {
     struct snapshot_job *job = arg;
+    if (is_dead(job)) {
+        struct subtask_snapshot *dead = job->snapshot;
+        job_free(job);
+        subtask_snapshot_free(dead);
+        return;
+    }
     weir_error *lost = sync_outside(job);
     weir_error *error = lost == NULL ? write_operators(job) : NULL;
     const struct task_host *host = job->host;
@@ -139,6 +153,7 @@ static void decline(struct task *task, struct subtask_snapshot *snapshot, weir_e
 
 static weir_error *take_snapshot(struct task *task, uint64_t checkpoint)
 {
+    atomic_store(&task->dead_checkpoint, checkpoint - 1); /* one at a time is alive */
     FAULT_TRY(SNAPSHOT_BEFORE_BARRIER);
     WEIR_TRY(chain_event(&task->chain, ELEMENT_BARRIER, (int64_t)checkpoint));
     FAULT_TRY(SNAPSHOT_AFTER_BARRIER);
@@ -156,6 +171,7 @@ static weir_error *take_snapshot(struct task *task, uint64_t checkpoint)
         return NULL;
     }
     struct snapshot_job *job = mem_alloc(sizeof(*job));
+    job->task = task;
     job->host = task->host;
     job->snapshot = snapshot;
     job->parts = parts;
@@ -238,7 +254,10 @@ static void on_complete(struct task *task, void *arg)
 
 static void on_abort(struct task *task, void *arg)
 {
-    if (barrier_abort(&task->barrier, take_number(arg)) && task->gate != NULL)
+    uint64_t checkpoint = take_number(arg);
+    if (checkpoint > atomic_load(&task->dead_checkpoint))
+        atomic_store(&task->dead_checkpoint, checkpoint);
+    if (barrier_abort(&task->barrier, checkpoint) && task->gate != NULL)
         gate_unblock_all(task->gate);
 }
 

@@ -143,13 +143,12 @@ static weir_error *input_watermark(struct task *task, bool has_changed)
 
 /* -- input ------------------------------------------------------------------------------------------- */
 
-/* The input is over: every timer that waits now fires (fire_due), then finish. A timer that sets
- * itself again must not go on for ever: only as many fire as are waiting now, and those come first,
- * because a new one is never earlier. */
+/* The input is over: every timer that waits now fires (fire_due), then finish. */
 static void end(struct task *task)
 {
     task->state = TASK_ENDING;
-    task->timers_left = task->head->timers == NULL ? 0 : timers_count(task->head->timers);
+    if (task->head->timers != NULL)
+        timers_close(task->head->timers);
 }
 
 static weir_error *finish(struct task *task)
@@ -172,10 +171,8 @@ static bool fire_due(struct task *task, weir_error **error)
 {
     uint32_t max = task->host->batch_max;
     if (task->state == TASK_ENDING) {
-        uint32_t left = task->timers_left < max ? task->timers_left : max;
-        uint32_t count = fire(task, WEIR_EVENT_TIME, INT64_MAX, left);
-        count += fire(task, WEIR_PROCESSING_TIME, INT64_MAX, left - count);
-        task->timers_left -= count;
+        uint32_t count = fire(task, WEIR_EVENT_TIME, INT64_MAX, max);
+        count += fire(task, WEIR_PROCESSING_TIME, INT64_MAX, max - count);
         if (count == 0)
             *error = finish(task);
         return true;
@@ -266,11 +263,17 @@ static enum task_result step_source(struct task *task, weir_error **error)
 
 /* -- the step ------------------------------------------------------------------------------------------ */
 
-static void read_letters(struct task *task)
+/* Each letter's errors are looked at before the next one is read: a snapshot that is triggered behind
+ * a failed call would take the error for its own, and decline a checkpoint instead of failing. */
+static bool read_letters(struct task *task)
 {
     struct letter letter;
-    while (mailbox_take(task->mailbox, &letter))
+    while (mailbox_take(task->mailbox, &letter)) {
         letter.run(task, letter.arg);
+        if (task->state == TASK_FAILED || !check(task, NULL))
+            return false;
+    }
+    return true;
 }
 
 static enum task_result open_task(struct task *task)
@@ -381,8 +384,7 @@ enum task_result task_step(struct task *task)
     if (task->state == TASK_CREATED)
         return open_task(task);
     arena_reset(&task->chain.scratch);
-    read_letters(task);
-    enum task_result result = check(task, NULL) ? work(task) : TASK_IDLE;
+    enum task_result result = read_letters(task) ? work(task) : TASK_IDLE;
     if (task->state != TASK_FAILED) {
         flush(task, result);
         publish_metrics(task);

@@ -6,6 +6,8 @@
 
 #include "runtime/task/task.h"
 
+#include <stdatomic.h>
+
 /* Thread: task, but mailbox and metrics. */
 struct task {
     const struct plan_vertex *vertex;
@@ -19,6 +21,7 @@ struct task {
     struct gate *gate; /* NULL: a source */
     struct watermarks inputs;
     struct barrier barrier;
+    _Atomic uint64_t dead_checkpoint; /* it and all below: worker threads need not write them */
     uint32_t ended_count; /* channels */
     struct mailbox *mailbox;
     struct waker *waker;
@@ -27,7 +30,6 @@ struct task {
     int64_t sent_watermark_ms;
     int64_t due_watermark_ms; /* reached, its timers not all fired; WATERMARK_NONE: none */
     bool is_idle_due, is_sent_idle;
-    uint32_t timers_left; /* TASK_ENDING */
     int64_t next_watermark_ms, next_poll_ms, next_flush_ms, next_metrics_ms;
     int64_t last_step_ns;
     enum task_result last_result;

@@ -14,6 +14,7 @@
 #define SIZE_CLASS       64u /* bytes: timers are rounded up to it ... */
 #define SIZE_CLASS_COUNT 16u /* ... and recycled up to 1 KiB; larger keys are allocated alone */
 #define SLAB_SIZE        (64u << 10)
+#define NOT_IN_HEAP      UINT32_MAX
 #define ENTRY_SIZE       9 /* kind, big-endian time with the sign bit flipped: byte order is time order */
 
 /* Thread: task. */
@@ -43,6 +44,7 @@ struct timers {
     struct heap heaps[2]; /* by enum weir_time */
     struct timer *fresh, *gone;
     struct timer *popped; /* its key is out; recycled at the next call */
+    bool is_closed;
     uint64_t next_sequence;
     struct timer *recycled[SIZE_CLASS_COUNT + 1];
     char **slabs;
@@ -258,7 +260,10 @@ static struct timer *add(struct timers *timers, enum weir_time time, int64_t at_
         memcpy(timer->key, key.data, key.size);
     timers->table[slot] = timer;
     timers->count++;
-    heap_add(&timers->heaps[time], timer);
+    if (timers->is_closed)
+        timer->heap_index = NOT_IN_HEAP;
+    else
+        heap_add(&timers->heaps[time], timer);
     return timer;
 }
 
@@ -278,7 +283,8 @@ static void take_out(struct timers *timers, struct timer *timer)
     ASSERT(timers->table[slot] == timer);
     table_remove(timers, slot);
     timers->count--;
-    heap_remove(&timers->heaps[timer->time], timer);
+    if (timer->heap_index != NOT_IN_HEAP)
+        heap_remove(&timers->heaps[timer->time], timer);
     if (timer->is_stored)
         list_add(&timers->gone, timer);
     else
@@ -318,6 +324,11 @@ bool timers_pop(struct timers *timers, enum weir_time time, int64_t until_ms, in
     *key = (weir_str){ .data = timer->key, .size = timer->key_size };
     *key_hash = timer->key_hash;
     return true;
+}
+
+void timers_close(struct timers *timers)
+{
+    timers->is_closed = true;
 }
 
 uint32_t timers_count(const struct timers *timers)

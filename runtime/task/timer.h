@@ -35,8 +35,11 @@ int64_t timers_next_ms(struct timers *timers, enum weir_time time);
 /* Takes the earliest timer at or before `until_ms`. `key` is valid until the next call here. */
 bool timers_pop(struct timers *timers, enum weir_time time, int64_t until_ms, int64_t *at_ms,
     weir_str *key, uint64_t *key_hash);
+/* The input has ended: what waits now pops, what is set from here on is only kept in the state, for a
+ * later run. Otherwise a timer that sets itself again would go on for ever. */
+void timers_close(struct timers *timers);
 /* Writes the difference since the last flush into the backend. */
 weir_error *timers_flush(struct timers *timers) WEIR_MUST_USE;
-uint32_t timers_count(const struct timers *timers);
+uint32_t timers_count(const struct timers *timers); /* those set after timers_close, too */
 
 #endif

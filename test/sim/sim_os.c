@@ -25,7 +25,9 @@ static struct machine {
     uint32_t process;
     bool is_dead[SIM_PROCESSES_MAX];
     uint32_t open_files[SIM_PROCESSES_MAX];
-    uint64_t kill_call, failing_call, short_call; /* 0: none */
+    uint64_t kill_call, failing_call, short_call, freeze_call; /* 0: none */
+    void (*freeze_hook)(void *arg);
+    void *freeze_arg;
     int failing_error, random_error;
     uint32_t fail_one_in;
     bool is_lying;
@@ -66,6 +68,14 @@ static bool is_due(uint64_t *call)
     return true;
 }
 
+static void freeze(void)
+{
+    uint32_t process = machine.process;
+    machine.freeze_hook(machine.freeze_arg);
+    machine.process = process;
+    sim_os_mix(UINT64_C(0xf2ee2e) + process);
+}
+
 /* Counts a call; 0: go on, else it fails with this. */
 static int begin(char letter, const char *path)
 {
@@ -74,6 +84,8 @@ static int begin(char letter, const char *path)
     if (machine.is_dead[machine.process])
         return EIO;
     machine.stats.calls++;
+    if (is_due(&machine.freeze_call))
+        freeze();
     sim_os_mix((uint64_t)letter * SIM_PROCESSES_MAX + machine.process);
     if (path != NULL)
         mix_text(path);
@@ -317,6 +329,11 @@ void sim_os_run_as(uint32_t process)
     machine.process = process;
 }
 
+uint32_t sim_os_process(void)
+{
+    return machine.process;
+}
+
 void sim_os_kill(uint32_t process)
 {
     if (!machine.is_dead[process])
@@ -376,6 +393,13 @@ void sim_os_fail_one_in(uint32_t calls, int error)
 {
     machine.fail_one_in = calls;
     machine.random_error = error;
+}
+
+void sim_os_freeze_at(uint64_t nth, void (*hook)(void *arg), void *arg)
+{
+    machine.freeze_call = call_number(nth);
+    machine.freeze_hook = hook;
+    machine.freeze_arg = arg;
 }
 
 void sim_os_lie_about_sync(bool is_lying)

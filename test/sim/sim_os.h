@@ -38,6 +38,7 @@ void sim_os_jump_wall_ms(int64_t ms);
 
 /* -- processes ------------------------------------------------------------------------------------ */
 void sim_os_run_as(uint32_t process); /* who makes the next calls; 0 at the start */
+uint32_t sim_os_process(void);
 void sim_os_kill(uint32_t process);
 bool sim_os_is_dead(uint32_t process);
 uint32_t sim_os_open_files(uint32_t process);
@@ -50,7 +51,10 @@ void sim_os_kill_at(
 void sim_os_fail_at(uint64_t nth, int error);
 void sim_os_short_write_at(uint64_t nth);           /* or the first write behind it */
 void sim_os_fail_one_in(uint32_t calls, int error); /* 0: never */
-void sim_os_lie_about_sync(bool is_lying);          /* syncs do nothing, and say that they did */
+/* Stops whoever makes the call right before it, as SIGSTOP would, and calls `hook`, in which others may
+ * run; when it returns, the call is made. NULL: not. */
+void sim_os_freeze_at(uint64_t nth, void (*hook)(void *arg), void *arg);
+void sim_os_lie_about_sync(bool is_lying); /* syncs do nothing, and say that they did */
 
 /* What has happened so far. */
 struct sim_os_stats {

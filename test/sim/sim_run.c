@@ -31,7 +31,7 @@ struct node {
     uint32_t process;
     weir_job *job;
     struct local *local;
-    bool is_over, has_stopped;
+    bool is_over, has_stopped, was_frozen;
     weir_error *error; /* why it is over */
     uint32_t idle_steps;
     uint64_t completed_before;
@@ -46,6 +46,9 @@ struct run {
     uint64_t found;         /* rows, at the last check */
     uint64_t durable_found; /* that nothing may take back */
     uint32_t last_parallelism;
+    uint32_t next_life;
+    struct node frozen; /* a copy, while its successor lives in the middle of its call */
+    bool has_frozen;
     struct sim_result *result;
 };
 
@@ -82,8 +85,12 @@ static void say(const struct run *run, const char *format, ...)
 
 /* -- a process ------------------------------------------------------------------------------------ */
 
-static void arm(const struct sim_life *life)
+static void run_life(struct run *run);
+static void freeze(void *arg);
+
+static void arm(struct run *run, const struct sim_life *life)
 {
+    sim_os_freeze_at(life->freeze_call, freeze, run);
     sim_os_kill_at(life->kill_call);
     sim_os_fail_at(life->fail_call, life->fail_error);
     sim_os_short_write_at(life->short_call);
@@ -96,16 +103,24 @@ static void arm(const struct sim_life *life)
     ASSERT(error == NULL);
 }
 
-static void node_open(struct node *node, const struct sim_shape *shape, const struct sim_life *life,
-    uint32_t process)
+static void disarm(struct run *run)
 {
+    arm(run, &(struct sim_life){ .step_max = 0 });
+}
+
+static void node_open(struct run *run, const struct sim_life *life, uint32_t process)
+{
+    struct node *node = &run->node;
+    struct local *local = NULL;
     *node = (struct node){ .life = life, .process = process };
     sim_os_run_as(process);
-    arm(life);
+    arm(run, life);
     struct local_options options = life->options;
-    options.plan = sim_job_plan(shape, &life->setup, &node->job);
-    node->error = local_open(&options, &node->local);
-    node->is_over = node->error != NULL;
+    options.plan = sim_job_plan(&run->scenario.shape, &life->setup, &node->job);
+    weir_error *error = local_open(&options, &local); /* in which it may be frozen */
+    node->local = local;
+    node->error = error;
+    node->is_over = error != NULL;
 }
 
 /* Frees the process, which was killed before or has come to its end. */
@@ -279,6 +294,10 @@ static void on_over(struct run *run, struct node *node)
     say(run, "process %u: the job failed: %s", node->process, weir_error_message(node->error));
     counts->failures++;
     bool is_fenced = weir_error_code(node->error) == WEIR_E_FENCED;
+    if (node->was_frozen) {
+        counts->fenced += is_fenced;
+        return;
+    }
     if (is_fenced || !(sim_life_is_faulty(node->life) || node->has_stopped))
         wrong(run, "the job failed: %s", weir_error_message(node->error));
 }
@@ -341,7 +360,7 @@ static void print_tasks(const struct run *run)
 /* False: the process is dead, or at its end, or has had its steps. */
 static bool live(struct run *run, uint64_t step_max)
 {
-    struct node *node = &run->node;
+    struct node *node = &run->node; /* when it was frozen meanwhile, it is there again */
     for (uint64_t i = 0; i < step_max && !is_wrong(run); i++) {
         if (run->has_zombie && random_one_in(&run->random, 4))
             step_zombie(run);
@@ -384,7 +403,7 @@ static void heal(struct run *run)
 {
     uint64_t step_max = HEALED_STEPS_MAX + run->scenario.shape.count * STEPS_PER_RECORD;
     say(run, "heal");
-    arm(&(struct sim_life){ .step_max = 0 });
+    disarm(run);
     if (!live(run, step_max) || is_wrong(run))
         return;
     print_tasks(run);
@@ -416,11 +435,12 @@ static void end_life(struct run *run)
 {
     struct node *node = &run->node;
     bool is_dead = sim_os_is_dead(node->process);
-    bool fails = node->life->end == SIM_END_POWER || node->life->end == SIM_END_HEAL;
-    arm(&(struct sim_life){ .step_max = 0 }); /* nothing fails any more by itself */
+    bool fails =
+        !run->has_frozen && (node->life->end == SIM_END_POWER || node->life->end == SIM_END_HEAL);
+    disarm(run);
     if (node->is_over && !is_dead) {
         end_well(run);
-    } else if (node->life->end == SIM_END_ZOMBIE && !is_dead) {
+    } else if (node->life->end == SIM_END_ZOMBIE && !is_dead && !run->has_frozen) {
         make_zombie(run);
     } else {
         count_death(run, node);
@@ -433,12 +453,44 @@ static void end_life(struct run *run)
         check_output(run, fails);
 }
 
-static void run_life(struct run *run, uint32_t number)
+/* A number that neither a zombie nor a frozen process has. */
+static uint32_t free_process(const struct run *run)
 {
-    const struct sim_life *life = &run->scenario.lives[number];
-    say(run, "life %u", number);
-    uint32_t process = run->has_zombie ? 1 - run->zombie.process : number % 2;
-    node_open(&run->node, &run->scenario.shape, life, process);
+    uint32_t process = run->next_life % 2;
+    while ((run->has_zombie && run->zombie.process == process) ||
+           (run->has_frozen && run->frozen.process == process))
+        process = (process + 1) % SIM_OBSERVER;
+    return process;
+}
+
+/* The process is stopped where it is, and its successor lives a whole life meanwhile. Then it goes on,
+ * and knows nothing. */
+static void freeze(void *arg)
+{
+    struct run *run = arg;
+    bool is_other = sim_os_process() != run->node.process; /* a zombie */
+    if (is_other || run->has_frozen || run->next_life == run->scenario.life_count)
+        return;
+    bury_zombie(run);
+    say(run, "process %u is frozen", run->node.process);
+    run->frozen = run->node;
+    run->has_frozen = true;
+    run->node = (struct node){ .local = NULL };
+    run_life(run);
+    run->node = run->frozen;
+    run->has_frozen = false;
+    run->node.was_frozen = true;
+    run->result->counts.freezes++;
+    say(run, "process %u goes on", run->node.process);
+}
+
+static void run_life(struct run *run)
+{
+    const struct sim_life *life = &run->scenario.lives[run->next_life];
+    say(run, "life %u", run->next_life);
+    uint32_t process = free_process(run);
+    run->next_life++;
+    node_open(run, life, process);
     count_start(run, &run->node);
     if (run->node.local != NULL) {
         bool goes_on = live(run, life->step_max);
@@ -472,8 +524,8 @@ void sim_run(uint64_t seed, bool is_verbose, struct sim_result *result)
     run->result = result;
     run->is_verbose = is_verbose;
     begin(run, seed);
-    for (uint32_t i = 0; i < run->scenario.life_count && !is_wrong(run); i++)
-        run_life(run, i);
+    while (run->next_life < run->scenario.life_count && !is_wrong(run))
+        run_life(run);
     if (!is_wrong(run) && !run->is_finished)
         wrong(run, "the job did not finish");
     bury_zombie(run);

@@ -15,7 +15,8 @@
 /* What has happened, to show that the faults have been there at all. */
 struct sim_counts {
     uint64_t steps, calls, syncs, faults;
-    uint64_t lives, kills, kills_in_a_call, kills_in_recovery, power_losses, stops, zombies, fenced;
+    uint64_t lives, kills, kills_in_a_call, kills_in_recovery, power_losses, stops, zombies,
+        freezes, fenced;
     uint64_t restarts, refused_starts, failures, rescales, resumes;
     uint64_t checkpoints, failed_checkpoints;
     uint64_t rows, finished;

@@ -144,15 +144,26 @@ static void draw_faults(struct sim_life *life, struct random *random)
         draw_point(life, random);
 }
 
+/* Somebody who gets no turn for long can time out for ever. */
+static void be_fair(struct sim_life *life)
+{
+    life->options.timeout_ms = 60000;
+    life->control_weight = life->worker_weight = 20;
+}
+
 static void draw_life(struct sim_life *life, const struct sim_shape *shape, struct random *random)
 {
     static const enum sim_end ends[] = { SIM_END_KILL, SIM_END_KILL, SIM_END_POWER, SIM_END_POWER,
-        SIM_END_POWER, SIM_END_STOP, SIM_END_ZOMBIE, SIM_END_HEAL };
+        SIM_END_POWER, SIM_END_STOP, SIM_END_ZOMBIE, SIM_END_FREEZE, SIM_END_FREEZE, SIM_END_HEAL };
     *life = (struct sim_life){ .end = ends[random_below(random, sizeof(ends) / sizeof(ends[0]))] };
     draw_setup(&life->setup, shape, random);
     draw_options(&life->options, random);
     draw_steps(life, random);
     draw_faults(life, random);
+    if (life->end == SIM_END_FREEZE)
+        life->freeze_call = spread(random, 1, 1500);
+    if (life->end == SIM_END_HEAL)
+        be_fair(life);
 }
 
 /* Nothing happens to it: it must come to the end. */
@@ -161,11 +172,11 @@ static void heal(struct sim_life *life)
     life->setup.fail_at = 0;
     life->setup.per_second = 0;
     life->step_max = 0;
-    life->kill_call = life->fail_call = life->short_call = 0;
+    life->kill_call = life->fail_call = life->short_call = life->freeze_call = 0;
     life->fail_one_in = life->jump_one_in = 0;
     life->fault[0] = '\0';
-    life->options.timeout_ms = 60000;
     life->end = SIM_END_HEAL;
+    be_fair(life);
 }
 
 void sim_scenario_draw(struct sim_scenario *scenario, uint64_t seed)
@@ -188,7 +199,8 @@ bool sim_life_is_faulty(const struct sim_life *life)
 
 static void print_life(const struct sim_life *life, uint32_t number)
 {
-    static const char *const ends[SIM_ENDS] = { "kill", "power", "stop", "zombie", "heal" };
+    static const char *const ends[SIM_ENDS] = { "kill", "power", "stop", "zombie", "freeze",
+        "heal" };
     const struct local_options *options = &life->options;
     printf("  life %u: parallelism %u (%u %u %u %u %u %u), %s, batch %u, checkpoint every %" PRId64
            " ms, memory %" PRIu64 " MB, restart %d, %" PRIu64 " steps of %" PRId64
@@ -199,12 +211,12 @@ static void print_life(const struct sim_life *life, uint32_t number)
         options->interval_ms, options->memory_size >> 20, (int)options->restart.kind,
         life->step_max, life->tick_ns / 1000, life->control_weight, life->worker_weight,
         life->slot_weight, ends[life->end]);
-    printf("          faults: dies at call %" PRIu64 ", call %" PRIu64
+    printf("          faults: dies at call %" PRIu64 ", freezes at call %" PRIu64 ", call %" PRIu64
            " fails (%s), short write %" PRIu64
            ", 1 in %u fails (%s), record %u fails, point '%s', clock jumps 1 in %u\n",
-        life->kill_call, life->fail_call, strerror(life->fail_error), life->short_call,
-        life->fail_one_in, strerror(life->fail_random_error), life->setup.fail_at, life->fault,
-        life->jump_one_in);
+        life->kill_call, life->freeze_call, life->fail_call, strerror(life->fail_error),
+        life->short_call, life->fail_one_in, strerror(life->fail_random_error), life->setup.fail_at,
+        life->fault, life->jump_one_in);
 }
 
 void sim_scenario_print(const struct sim_scenario *scenario)

@@ -20,6 +20,7 @@ enum sim_end {
     SIM_END_POWER,  /* the power fails: the disk has what was synced */
     SIM_END_STOP,   /* in good order; killed if it takes too long */
     SIM_END_ZOMBIE, /* nobody notices: it goes on while its successor starts */
+    SIM_END_FREEZE, /* stopped in the middle of a call; its successor lives; then it goes on from there */
     SIM_END_HEAL, /* nothing fails any more: this process must come to the end, then the power fails */
     SIM_ENDS
 };
@@ -33,6 +34,7 @@ struct sim_life {
     int64_t tick_ns;                                     /* a step takes up to that */
     uint32_t jump_one_in;                                /* steps, of the wall clock; 0: never */
     uint64_t kill_call;                                  /* dies at this call of the disk; 0: no */
+    uint64_t freeze_call;                                /* SIM_END_FREEZE */
     uint64_t fail_call, short_call;
     int fail_error, fail_random_error;
     uint32_t fail_one_in;

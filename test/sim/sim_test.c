@@ -84,6 +84,7 @@ static uint32_t check_counts(const struct sim_counts *counts)
         { "power failures", counts->power_losses },
         { "stops in good order", counts->stops },
         { "zombies", counts->zombies },
+        { "processes that were frozen in a call", counts->freezes },
         { "zombies that were fenced", counts->fenced },
         { "failing calls of the disk", counts->faults },
         { "restarts within a life", counts->restarts },

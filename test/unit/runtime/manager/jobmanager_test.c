@@ -462,6 +462,20 @@ static void a_stop_that_takes_too_long_says_what_holds(void **state)
     temp_dir_free(root);
 }
 
+static void a_failure_that_was_survived_is_not_why_a_stop_takes_too_long(void **state)
+{
+    struct stage stage;
+    stage_open(&stage, NULL);
+    all_running(&stage);
+    task_fails(&stage, WEIR_E_INTERNAL);
+    assert_true(at(&stage, 100));
+    all_running(&stage);
+    jobmanager_stop(stage.manager, stage.now_ms);
+    assert_false(at(&stage, stage.now_ms + 3000));
+    expect_error(&stage, WEIR_E_TIMEOUT, "did not stop in good order");
+    stage_close(&stage);
+}
+
 static void a_cancel_takes_everything_down(void **state)
 {
     struct stage stage;
@@ -494,6 +508,7 @@ int main(void)
         cmocka_unit_test(no_checkpoint_starts_while_the_last_one_is_being_published),
         cmocka_unit_test(a_stop_waits_for_a_checkpoint_that_began_after_it),
         cmocka_unit_test(a_stop_that_takes_too_long_says_what_holds),
+        cmocka_unit_test(a_failure_that_was_survived_is_not_why_a_stop_takes_too_long),
         cmocka_unit_test(a_cancel_takes_everything_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,448 +1,181 @@
-/* task_test.c -- one task, stepped by hand: what it does with barriers, ends, watermarks, letters.
- *
- *      two sources (not run; the test plays them) --key--> probe -> note
- *
- * The probe counts its records; the counter in each snapshot tells what was before the barrier. */
+/* task_test.c -- the step of one task: records, events, timers, room, ends, failures. Its part in
+ * checkpoints is in snapshot_test.c, sources are in source_test.c. */
 #include "runtime/task/task.h"
 
-#include "base/log.h"
-#include "checkpoint/storage.h"
-#include "runtime/exchange/partition.h"
-#include "runtime/graph/builder.h"
-#include <weir/weir.h>
+#include "runtime/task/task_private.h"
+#include "test/sim/sim_os.h"
+#include "test/support/task_rig.h"
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
+#include <inttypes.h>
 #include <stdio.h>
 
-#include <cmocka.h>
+#include "test/support/expect.h"
 
-#define INPUTS 2
+static struct rig rig;
 
-struct item {
-    uint64_t key;
-    int64_t at;
+static int release(void **state)
+{
+    if (rig.job != NULL)
+        rig_release(&rig);
+    rig = (struct rig){ .job = NULL };
+    return 0;
+}
+
+/* -- operators of the tests ----------------------------------------------------------------------- */
+
+static void generate_nothing(uint64_t seed, uint64_t index, void *record, weir_ctx *ctx)
+{
+}
+
+static weir_stream *source(weir_job *job, const char *name)
+{
+    return weir_source(job, name,
+        weir_generator(.type = &item_type, .generate = generate_nothing, .count = 1));
+}
+
+struct total {
+    int64_t sum;
 };
-WEIR_TYPE(item, WEIR_FIELD(1, item, key), WEIR_FIELD(2, item, at));
+WEIR_TYPE(total, WEIR_FIELD(1, total, sum));
+static const struct weir_state states[] = {
+    { .name = "total", .kind = WEIR_VALUE, .type = &total_type }
+};
 
-#define BAD_KEY 666
+/* What the operator `keeper` does with a record, by its value. */
+#define BAD       (-1)  /* refuse it */
+#define FAIL      (-2)  /* fail */
+#define TIMER     1000  /* and more: set an event-time timer at value - 1000 */
+#define CLOCK     10000 /* and more: a processing-time timer, in value - 10000 ms */
+#define EVERY_TEN 777   /* a timer at 10 that sets itself again, ten later, and one at 1000 */
+#define WIDE      888   /* emit a record of 40 KB */
 
-/* What the operators and the host have seen. */
-static struct {
-    int64_t watermark_ms, timer_ms;
-    uint32_t timers, noted, published;
-    uint32_t running, ended, failed, declined;
-    uint32_t polls;
-    struct subtask_snapshot *ack; /* the newest */
-    uint32_t acks;
-    char message[512];
-} seen;
+static char wide[40000];
 
-/* -- the job -------------------------------------------------------------------------------------- */
-
-static const struct weir_type *item_of(const void *options)
-{
-    return &item_type;
-}
-
-static weir_error *source_open(weir_ctx *ctx, const void *options, void *instance)
-{
-    return NULL;
-}
-
-static weir_error *source_poll(weir_ctx *ctx, void *instance, enum weir_source_status *status)
-{
-    seen.polls++;
-    *status = seen.polls > 1000 ? WEIR_SOURCE_FINISHED : WEIR_SOURCE_MORE;
-    return NULL;
-}
-
-static weir_error *source_snapshot(weir_ctx *ctx, void *instance, uint64_t checkpoint)
-{
-    weir_item_add(ctx, WEIR_STR("polls"),
-        (weir_str){ .data = (const char *)&seen.polls, .size = sizeof(seen.polls) });
-    return NULL;
-}
-
-static void nothing_to_close(weir_ctx *ctx, void *instance)
-{
-}
-
-static const struct weir_source_class source_class = { .name = "played",
-    .instance_size = 8,
-    .out_type = item_of,
-    .open = source_open,
-    .poll = source_poll,
-    .snapshot = source_snapshot,
-    .close = nothing_to_close };
-
-static weir_error *probe_record(weir_ctx *ctx, const void *record)
+static weir_error *keep(weir_ctx *ctx, const void *record)
 {
     const struct item *item = record;
-    if (item->key == BAD_KEY)
-        return weir_errorf(WEIR_E_INTERNAL, "a record that nobody wants");
-    weir_count(ctx, 0, 1);
-    weir_timer_set(ctx, WEIR_EVENT_TIME, item->at);
-    seen.watermark_ms = weir_watermark(ctx);
-    weir_emit(ctx, item, item);
+    struct total *total = weir_state_edit(ctx, 0, total);
+    struct item out = { .key = item->key };
+    if (item->value == BAD)
+        return weir_error_data("bad", "the value is bad");
+    if (item->value == FAIL)
+        return weir_errorf(WEIR_E_INTERNAL, "told to fail");
+    if (item->value >= CLOCK)
+        weir_timer_set(ctx, WEIR_PROCESSING_TIME, weir_now_ms(ctx) + item->value - CLOCK);
+    else if (item->value >= TIMER)
+        weir_timer_set(ctx, WEIR_EVENT_TIME, item->value - TIMER);
+    if (item->value == EVERY_TEN) {
+        weir_timer_set(ctx, WEIR_EVENT_TIME, 10);
+        weir_timer_set(ctx, WEIR_EVENT_TIME, 1000);
+    }
+    if (item->value == WIDE)
+        out.text = (weir_str){ .data = wide, .size = sizeof(wide) };
+    total->sum += item->value;
+    out.value = total->sum;
+    weir_emit(ctx, item, &out);
     return NULL;
 }
 
-static weir_error *probe_timer(weir_ctx *ctx, enum weir_time time, int64_t at_ms)
+static int64_t timer_count;
+static bool repeats;
+
+static weir_error *on_timer(weir_ctx *ctx, enum weir_time time, int64_t at_ms)
 {
-    seen.timers++;
-    seen.timer_ms = at_ms;
+    struct item out = { .key = weir_key_bytes(ctx).size, .value = -at_ms };
+    timer_count++;
+    if (repeats && at_ms < 1000)
+        weir_timer_set(ctx, WEIR_EVENT_TIME, at_ms + 10);
+    weir_emit(ctx, item, &out);
     return NULL;
 }
 
-static const char *const probe_counters[] = { "records" };
-static const struct weir_operator probe = { .uid = "probe",
+static weir_error *finish(weir_ctx *ctx)
+{
+    struct item out = { .key = 99, .value = 99 };
+    weir_emit(ctx, item, &out);
+    return NULL;
+}
+
+static const struct weir_operator keeper = { .uid = "keeper",
     .in = &item_type,
     .out = &item_type,
-    .counters = probe_counters,
-    .counter_count = 1,
+    .states = states,
+    .state_count = 1,
     .has_timers = true,
-    .on_record = probe_record,
-    .on_timer = probe_timer };
+    .on_record = keep,
+    .on_timer = on_timer,
+    .on_finish = finish };
 
-static weir_error *note_open(weir_ctx *ctx, const void *options, void *instance)
+/* Two sources, one keeper, a sink: the keeper has two inputs. */
+static void build_keeper(weir_job *job)
 {
-    return NULL;
+    weir_stream *both = weir_union(source(job, "one"), source(job, "two"));
+    weir_stream *kept = weir_process(weir_key_by(both, WEIR_KEY(item, key)), &keeper, NULL);
+    weir_chaining(kept, WEIR_CHAIN_NEVER);
+    weir_sink(kept, "out", weir_blackhole());
 }
 
-static weir_error *note_write(weir_ctx *ctx, void *instance, const struct weir_row *rows,
-    uint32_t row_count)
+/* The same with somewhere for bad records to go; three a second. */
+static void build_careful(weir_job *job)
 {
-    seen.noted += row_count;
-    return NULL;
+    weir_stream *kept =
+        weir_process(weir_key_by(source(job, "one"), WEIR_KEY(item, key)), &keeper, NULL);
+    weir_chaining(kept, WEIR_CHAIN_NEVER);
+    weir_sink(kept, "out", weir_blackhole());
+    weir_sink(weir_dead_letters(kept, 3), "dead", weir_blackhole());
 }
 
-static weir_error *note_complete(weir_ctx *ctx, void *instance, uint64_t checkpoint)
+static void start(void (*build)(weir_job *job), uint32_t batch_max, uint32_t credits)
 {
-    seen.published++;
-    return NULL;
+    timer_count = 0;
+    repeats = false;
+    rig_init(&rig, &(struct rig_options){ .build = build,
+                       .vertex = "keeper",
+                       .batch_max = batch_max,
+                       .credits = credits });
+    assert_int_equal(rig_step(&rig), TASK_WORKED); /* opens */
 }
 
-static const struct weir_sink_class note_class = { .name = "note",
-    .instance_size = 8,
-    .open = note_open,
-    .write = note_write,
-    .checkpoint_complete = note_complete,
-    .close = nothing_to_close };
+/* -- life ----------------------------------------------------------------------------------------- */
 
-/* -- the stage ------------------------------------------------------------------------------------ */
-
-/* Thread: the test's. */
-struct stage {
-    weir_job *job;
-    const struct plan *plan;
-    struct storage *storage;
-    struct task_host host;
-    struct segment_pool *pool;
-    struct channel *channels[INPUTS];
-    struct partition *inputs[INPUTS];
-    struct task *task;
-};
-
-static void succeed(weir_error *error)
+static void the_first_step_opens_and_says_so(void **state)
 {
-    if (error != NULL)
-        fail_msg("%s", weir_error_message(error));
+    rig_init(&rig, &(struct rig_options){ .build = build_keeper, .vertex = "keeper" });
+    rig_send(&rig, 0, 1, 5, 0);
+    assert_int_equal(rig.running_count, 0);
+    assert_int_equal(rig_step(&rig), TASK_WORKED);
+    assert_int_equal(rig.running_count, 1);
+    assert_string_equal(rig_out(&rig, 0), "");
+    assert_int_equal(rig_run(&rig), TASK_IDLE);
+    assert_int_equal(rig.running_count, 1);
+    assert_string_equal(rig_out(&rig, 0), "1=5");
 }
 
-static void host_running(void *arg, uint32_t subtask)
+static void records_of_all_inputs_meet_their_key(void **state)
 {
-    seen.running++;
+    start(build_keeper, 0, 0);
+    rig_send(&rig, 0, 1, 5, 0);
+    rig_send(&rig, 1, 2, 7, 0);
+    rig_run(&rig);
+    rig_send(&rig, 1, 1, 2, 0);
+    assert_int_equal(rig_run(&rig), TASK_IDLE);
+    assert_string_equal(rig_out(&rig, 0), "1=5 2=7 1=7");
+    assert_int_equal(metric_get(&task_metrics(rig.task)->records_in), 3);
+    assert_int_equal(metric_get(&task_metrics(rig.task)->records_out), 3);
 }
 
-static void host_ended(void *arg, uint32_t subtask)
+static void a_task_that_is_freed_unopened_leaves_nothing(void **state)
 {
-    seen.ended++;
-}
-
-static void host_failed(void *arg, uint32_t subtask, weir_error *error)
-{
-    seen.failed++;
-    snprintf(seen.message, sizeof(seen.message), "%s", weir_error_message(error));
-    weir_error_free(error);
-}
-
-static void host_acked(void *arg, struct subtask_snapshot *snapshot)
-{
-    subtask_snapshot_free(seen.ack);
-    seen.ack = snapshot;
-    seen.acks++;
-}
-
-static void host_declined(void *arg, uint64_t checkpoint, uint32_t subtask, weir_error *error)
-{
-    seen.declined++;
-    weir_error_free(error);
-}
-
-static void make_plan(struct stage *stage)
-{
-    stage->job = job_new(NULL);
-    weir_stream *items =
-        weir_parallelism(weir_source(stage->job, "items",
-                             (struct weir_source){ .source_class = &source_class }),
-            INPUTS);
-    weir_stream *probed = weir_process(weir_key_by(items, WEIR_KEY(item, key)), &probe, NULL);
-    weir_sink(probed, "note", (struct weir_sink){ .sink_class = &note_class });
-    struct plan_options options = { .job = "task", .parallelism = 1 };
-    succeed(plan_build(stage->job, &options, &stage->plan));
-    assert_int_equal(stage->plan->vertex_count, 2);
-    assert_int_equal(stage->plan->edge_count, 1);
-}
-
-static void make_host(struct stage *stage)
-{
-    succeed(storage_open(NULL, "task", 2, &stage->storage));
-    succeed(storage_fresh(stage->storage));
-    stage->host = (struct task_host){ .arg = stage,
-        .running = host_running,
-        .acked = host_acked,
-        .declined = host_declined,
-        .ended = host_ended,
-        .failed = host_failed,
-        .workers = workers_new(0, 64),
-        .job = "task",
-        .instance = 1,
-        .attempt = 1,
-        .checkpoint_dir = storage_dir(stage->storage),
-        .staging_dir = storage_staging_dir(stage->storage),
-        .work_dir = storage_work_dir(stage->storage),
-        .backend = &backend_hashmap,
-        .backend_memory = 1u << 20,
-        .watermark_interval_ms = 50,
-        .buffer_timeout_ms = 0,
-        .batch_max = 16 };
-}
-
-static void stage_open(struct stage *stage)
-{
-    memset(&seen, 0, sizeof(seen));
-    make_plan(stage);
-    make_host(stage);
-    stage->pool = segment_pool_new(16u << 20);
-    for (uint32_t i = 0; i < INPUTS; i++) {
-        stage->channels[i] = channel_new(4);
-        struct partition_options options = { .kind = PARTITIONER_KEY_GROUP,
-            .type = &item_type,
-            .key = stage->plan->edges[0].key,
-            .max_parallelism = 128,
-            .subtask = i,
-            .pool = stage->pool };
-        stage->inputs[i] = partition_new(&options, &stage->channels[i], 1);
-    }
-    struct task_options options = { .plan = stage->plan,
-        .vertex = 1,
-        .host = &stage->host,
-        .inputs = stage->channels,
-        .input_count = INPUTS,
-        .partitions = mem_alloc_array(1, sizeof(struct partition *)) };
-    stage->task = task_new(&options);
-}
-
-static void stage_close(struct stage *stage)
-{
-    task_free(stage->task);
-    for (uint32_t i = 0; i < INPUTS; i++) {
-        partition_free(stage->inputs[i]);
-        channel_free(stage->channels[i]);
-    }
-    segment_pool_free(stage->pool);
-    workers_free(stage->host.workers);
-    storage_close(stage->storage);
-    job_free(stage->job);
-    subtask_snapshot_free(seen.ack);
-}
-
-static void records(struct stage *stage, uint32_t input, uint32_t count, int64_t at)
-{
-    for (uint32_t i = 0; i < count; i++) {
-        struct item item = { .key = i, .at = at };
-        struct weir_row row = { .record = &item, .timestamp_ms = at };
-        succeed(partition_emit(stage->inputs[input], &row, 1));
-    }
-    partition_flush(stage->inputs[input]);
-}
-
-static void event(struct stage *stage, uint32_t input, enum element_kind kind, int64_t value)
-{
-    succeed(partition_event(stage->inputs[input], kind, value));
-}
-
-/* Until it has nothing to do; workers too. */
-static void settle(struct stage *stage)
-{
-    for (int i = 0; i < 1000; i++) {
-        bool has_worked = task_step(stage->task) == TASK_WORKED;
-        if (!workers_step(stage->host.workers) && !has_worked)
-            return;
-    }
-    fail_msg("it does not come to rest");
-}
-
-/* Of the newest ack: how many records were before its barrier. */
-static int64_t records_in_ack(void)
-{
-    assert_non_null(seen.ack);
-    const struct operator_snapshot *op = &seen.ack->operators[0];
-    assert_int_equal(op->counter_count, 1);
-    return op->counters[0];
-}
-
-/* -- barriers ------------------------------------------------------------------------------------- */
-
-static void a_snapshot_has_what_was_before_all_barriers(void **state)
-{
-    struct stage stage;
-    stage_open(&stage);
-    records(&stage, 0, 3, 0);
-    event(&stage, 0, ELEMENT_BARRIER, 1);
-    records(&stage, 0, 100, 0); /* behind the barrier: must wait */
-    records(&stage, 1, 2, 0);
-    settle(&stage);
-    assert_int_equal(seen.running, 1);
-    assert_int_equal(seen.acks, 0);
-    assert_int_equal(seen.noted, 5);
-    records(&stage, 1, 7, 0);
-    event(&stage, 1, ELEMENT_BARRIER, 1);
-    records(&stage, 1, 50, 0);
-    settle(&stage);
-    assert_int_equal(seen.acks, 1);
-    assert_int_equal(seen.ack->checkpoint, 1);
-    assert_int_equal(records_in_ack(), 12);
-    assert_int_equal(seen.noted, 162);
-    stage_close(&stage);
-}
-
-static void a_newer_barrier_ends_an_older_alignment(void **state)
-{
-    struct stage stage;
-    stage_open(&stage);
-    event(&stage, 0, ELEMENT_BARRIER, 1);
-    records(&stage, 0, 5, 0);
-    settle(&stage);
-    assert_int_equal(seen.noted, 0);
-    event(&stage, 1, ELEMENT_BARRIER, 2); /* 1 was given up before it came here */
-    records(&stage, 1, 3, 0);
-    settle(&stage);
-    assert_int_equal(seen.noted, 5); /* input 0 is free, input 1 waits */
-    event(&stage, 0, ELEMENT_BARRIER, 2);
-    settle(&stage);
-    assert_int_equal(seen.acks, 1);
-    assert_int_equal(seen.ack->checkpoint, 2);
-    assert_int_equal(records_in_ack(), 5);
-    assert_int_equal(seen.noted, 8);
-    stage_close(&stage);
-}
-
-static void an_abort_frees_the_waiting_inputs(void **state)
-{
-    struct stage stage;
-    stage_open(&stage);
-    event(&stage, 0, ELEMENT_BARRIER, 1);
-    records(&stage, 0, 5, 0);
-    settle(&stage);
-    assert_int_equal(seen.noted, 0);
-    task_abort(stage.task, 1);
-    settle(&stage);
-    assert_int_equal(seen.noted, 5);
-    event(&stage, 1, ELEMENT_BARRIER, 1); /* late: nobody waits for it */
-    records(&stage, 1, 4, 0);
-    settle(&stage);
-    assert_int_equal(seen.noted, 9);
-    assert_int_equal(seen.acks, 0);
-    stage_close(&stage);
-}
-
-static void barriers_pass_after_the_end_too(void **state)
-{
-    struct stage stage;
-    stage_open(&stage);
-    records(&stage, 0, 2, 10);
-    event(&stage, 0, ELEMENT_END, 0);
-    settle(&stage);
-    assert_int_equal(seen.ended, 0);
-    records(&stage, 1, 3, 20);
-    event(&stage, 1, ELEMENT_END, 0);
-    settle(&stage);
-    assert_int_equal(seen.ended, 1);
-    assert_int_equal(seen.timers,
-        5); /* every timer that was left, at the end; key and time differ */
-    event(&stage, 0, ELEMENT_BARRIER, 9);
-    event(&stage, 1, ELEMENT_BARRIER, 9);
-    settle(&stage);
-    assert_int_equal(seen.acks, 1);
-    assert_int_equal(records_in_ack(), 5);
-    task_complete(stage.task, 9);
-    settle(&stage);
-    assert_int_equal(seen.published, 1);
-    assert_int_equal(metric_get(&task_metrics(stage.task)->notified), 9);
-    stage_close(&stage);
-}
-
-/* -- time ----------------------------------------------------------------------------------------- */
-
-static void timers_fire_at_the_smallest_watermark(void **state)
-{
-    struct stage stage;
-    stage_open(&stage);
-    records(&stage, 0, 1, 100);
-    event(&stage, 0, ELEMENT_WATERMARK, 150);
-    settle(&stage);
-    assert_int_equal(seen.timers, 0); /* the other input may be behind */
-    event(&stage, 1, ELEMENT_WATERMARK, 99);
-    settle(&stage);
-    assert_int_equal(seen.timers, 0);
-    event(&stage, 1, ELEMENT_IDLE, 0);
-    settle(&stage);
-    assert_int_equal(seen.timers, 1);
-    assert_int_equal(seen.timer_ms, 100);
-    records(&stage, 1, 1, 120); /* awake again, and late: its timer is due at once */
-    settle(&stage);
-    assert_int_equal(seen.watermark_ms, 150);
-    event(&stage, 1, ELEMENT_WATERMARK, 151);
-    event(&stage, 0, ELEMENT_WATERMARK, 152);
-    settle(&stage);
-    assert_int_equal(seen.timers, 2);
-    stage_close(&stage);
-}
-
-/* -- failure, letters ----------------------------------------------------------------------------- */
-
-static void a_failure_is_told_once_and_ends_all_work(void **state)
-{
-    struct stage stage;
-    struct item bad = { .key = BAD_KEY };
-    struct weir_row row = { .record = &bad, .timestamp_ms = 0 };
-    stage_open(&stage);
-    succeed(partition_emit(stage.inputs[0], &row, 1));
-    partition_flush(stage.inputs[0]);
-    records(&stage, 1, 5, 0);
-    settle(&stage);
-    assert_int_equal(seen.failed, 1);
-    assert_non_null(strstr(seen.message, "task 'probe -> note' (1/1)"));
-    assert_non_null(strstr(seen.message, "a record that nobody wants"));
-    uint32_t noted = seen.noted;
-    records(&stage, 1, 5, 0);
-    event(&stage, 0, ELEMENT_BARRIER, 1);
-    event(&stage, 1, ELEMENT_BARRIER, 1);
-    settle(&stage);
-    assert_int_equal(seen.failed, 1);
-    assert_int_equal(seen.noted, noted);
-    assert_int_equal(seen.acks, 0);
-    assert_int_equal(task_deadline_ms(stage.task), INT64_MAX);
-    stage_close(&stage);
+    rig_init(&rig, &(struct rig_options){ .build = build_keeper, .vertex = "keeper" });
+    rig_send(&rig, 0, 1, 5, 0);
+    task_trigger(rig.task, 1);
 }
 
 static uint32_t letters_run, letters_dropped;
 
 static void run_letter(struct task *task, void *arg)
 {
+    assert_ptr_equal(task, rig.task);
     letters_run++;
 }
 
@@ -453,119 +186,364 @@ static void drop_letter(void *arg)
 
 static void letters_run_on_a_step_or_are_dropped(void **state)
 {
-    struct stage stage;
     struct letter letter = { .what = "test", .run = run_letter, .drop = drop_letter };
-    stage_open(&stage);
     letters_run = letters_dropped = 0;
-    settle(&stage);
-    task_post(stage.task, letter);
-    task_post(stage.task, letter);
+    start(build_keeper, 0, 0);
+    task_post(rig.task, letter);
+    task_post(rig.task, letter);
     assert_int_equal(letters_run, 0);
-    task_step(stage.task);
+    rig_step(&rig);
     assert_int_equal(letters_run, 2);
-    task_post(stage.task, letter);
-    stage_close(&stage);
+    task_post(rig.task, letter);
+    rig_restart(&rig, NULL);
     assert_int_equal(letters_run, 2);
     assert_int_equal(letters_dropped, 1);
 }
 
-/* -- sources -------------------------------------------------------------------------------------- */
+/* -- watermarks ----------------------------------------------------------------------------------- */
 
-/* Exchanges the stage's task for subtask 0 of the sources, with the channel to the probe. */
-static void play_source(struct stage *stage)
+static void the_smallest_watermark_goes_on(void **state)
 {
-    task_free(stage->task);
-    struct partition **partitions = mem_alloc_array(1, sizeof(*partitions));
-    struct partition_options output = { .kind = PARTITIONER_KEY_GROUP,
-        .type = &item_type,
-        .key = stage->plan->edges[0].key,
-        .max_parallelism = 128,
-        .pool = stage->pool };
-    partitions[0] = partition_new(&output, &stage->channels[0], 1);
-    struct task_options options = { .plan = stage->plan,
-        .vertex = 0,
-        .host = &stage->host,
-        .partitions = partitions };
-    stage->task = task_new(&options);
+    start(build_keeper, 0, 0);
+    rig_event(&rig, 0, ELEMENT_WATERMARK, 100);
+    rig_run(&rig);
+    assert_string_equal(rig_out(&rig, 0), "");
+    rig_event(&rig, 1, ELEMENT_WATERMARK, 50);
+    rig_event(&rig, 1, ELEMENT_WATERMARK, 150);
+    rig_run(&rig);
+    assert_string_equal(rig_out(&rig, 0), "W50 W100");
+    assert_int_equal(metric_get(&task_metrics(rig.task)->watermark_ms), 100);
 }
 
-static void a_source_snapshots_when_it_is_told(void **state)
+static void an_idle_input_lets_the_other_lead_and_two_are_idle_together(void **state)
 {
-    struct stage stage;
-    stage_open(&stage);
-    play_source(&stage);
-    for (int i = 0; i < 10; i++)
-        task_step(stage.task);
-    uint32_t polls = seen.polls;
-    assert_true(polls > 0);
-    task_trigger(stage.task, 1);
-    task_trigger(stage.task, 1); /* once is enough */
-    task_step(stage.task);
-    while (workers_step(stage.host.workers))
+    start(build_keeper, 0, 0);
+    rig_event(&rig, 0, ELEMENT_IDLE, 0);
+    rig_event(&rig, 1, ELEMENT_WATERMARK, 50);
+    rig_run(&rig);
+    assert_string_equal(rig_out(&rig, 0), "W50");
+    rig_event(&rig, 1, ELEMENT_IDLE, 0);
+    rig_run(&rig);
+    assert_string_equal(rig_out(&rig, 0), "I");
+    rig_event(&rig, 1, ELEMENT_IDLE, 0);
+    rig_run(&rig);
+    assert_string_equal(rig_out(&rig, 0), "");
+    rig_send(&rig, 0, 1, 1, 0); /* a record wakes its input, which holds the watermark back again */
+    rig_event(&rig, 1, ELEMENT_WATERMARK, 80);
+    rig_run(&rig);
+    assert_string_equal(rig_out(&rig, 0), "1=1");
+    rig_event(&rig, 0, ELEMENT_WATERMARK, 90);
+    rig_run(&rig);
+    assert_string_equal(rig_out(&rig, 0), "W80");
+}
+
+static void an_ended_input_holds_nothing_back(void **state)
+{
+    start(build_keeper, 0, 0);
+    rig_event(&rig, 1, ELEMENT_WATERMARK, 50);
+    rig_event(&rig, 0, ELEMENT_END, 0);
+    rig_run(&rig);
+    assert_string_equal(rig_out(&rig, 0), "W50");
+    assert_int_equal(rig.ended_count, 0);
+}
+
+/* -- timers --------------------------------------------------------------------------------------- */
+
+static void a_watermark_goes_on_behind_the_timers_that_it_made_due(void **state)
+{
+    start(build_keeper, 0, 0);
+    rig_send(&rig, 0, 1, TIMER + 30, 0);
+    rig_send(&rig, 0, 1, TIMER + 10, 0);
+    rig_send(&rig, 0, 1, TIMER + 60, 0);
+    rig_event(&rig, 0, ELEMENT_WATERMARK, 50);
+    rig_event(&rig, 1, ELEMENT_WATERMARK, 50);
+    rig_run(&rig);
+    const char *text = rig_out(&rig, 0);
+    assert_non_null(strstr(text, "8=-10 8=-30 W50"));
+    assert_int_equal(timer_count, 2);
+}
+
+static void processing_time_timers_fire_when_the_clock_says_so(void **state)
+{
+    start(build_keeper, 0, 0);
+    int64_t now_ms = os_wall_ms();
+    rig_send(&rig, 0, 1, CLOCK + 50, 0);
+    assert_int_equal(rig_run(&rig), TASK_IDLE);
+    assert_int_equal(task_deadline_ms(rig.task), now_ms + 50);
+    sim_os_advance_ns(49 * 1000000);
+    assert_int_equal(rig_run(&rig), TASK_IDLE);
+    assert_int_equal(timer_count, 0);
+    sim_os_advance_ns(1000000);
+    assert_int_equal(rig_run(&rig), TASK_IDLE);
+    assert_int_equal(timer_count, 1);
+    assert_int_equal(task_deadline_ms(rig.task), INT64_MAX);
+}
+
+#define MANY 100000
+
+/* As if that many keys had set one for the same instant. */
+static void set_many(struct timers *timers, int64_t at_ms)
+{
+    for (uint64_t i = 0; i < MANY; i++)
+        timers_set(timers, WEIR_EVENT_TIME, at_ms,
+            (weir_str){ .data = (const char *)&i, .size = sizeof(i) }, i);
+}
+
+static void many_timers_of_one_instant_fire_in_bounded_batches(void **state)
+{
+    start(build_keeper, 64, 4096);
+    set_many(rig.task->head->timers, 7);
+    rig_event(&rig, 0, ELEMENT_WATERMARK, 7);
+    rig_event(&rig, 1, ELEMENT_WATERMARK, 7);
+    rig_send(&rig, 0, 1, 5, 0);
+    uint32_t steps = 0;
+    while (timer_count < MANY) {
+        int64_t before = timer_count;
+        assert_int_equal(rig_step(&rig), TASK_WORKED);
+        assert_in_range(timer_count - before, 0, 64);
+        assert_int_equal(metric_get(&rig.task->head->records_in), 0); /* the record has to wait */
+        steps++;
+    }
+    assert_in_range(steps, MANY / 64, MANY / 64 + 10);
+    rig_run(&rig);
+    assert_int_equal(metric_get(&rig.task->head->records_in), 1);
+    while (rig_take_batch(&rig, 0))
         ;
-    assert_int_equal(seen.acks, 1);
-    uint32_t position;
-    memcpy(&position, seen.ack->operators[0].items[0].value.data, sizeof(position));
-    assert_int_equal(position, polls);
-    struct segment *segment = channel_pop(stage.channels[0]);
-    assert_non_null(segment); /* the barrier is on its way */
-    struct element *element = segment_next(segment);
-    assert_int_equal(element->kind, ELEMENT_BARRIER);
-    assert_int_equal(element->value, 1);
-    segment_give(segment);
-    stage_close(&stage);
 }
 
-static void a_stopped_source_polls_no_more_but_snapshots(void **state)
+/* -- room ----------------------------------------------------------------------------------------- */
+
+static void without_room_downstream_nothing_is_read(void **state)
 {
-    struct stage stage;
-    stage_open(&stage);
-    play_source(&stage);
-    for (int i = 0; i < 5; i++)
-        task_step(stage.task);
-    task_stop(stage.task);
-    task_step(stage.task);
-    uint32_t polls = seen.polls;
-    for (int i = 0; i < 5; i++)
-        assert_int_equal(task_step(stage.task), TASK_IDLE);
-    assert_int_equal(seen.polls, polls);
-    task_trigger(stage.task, 3);
-    settle(&stage);
-    assert_int_equal(seen.acks, 1);
-    assert_int_equal(seen.ended, 0);
-    assert_int_equal(seen.polls, polls);
-    stage_close(&stage);
+    start(build_keeper, 0, 1);
+    for (int i = 0; i < 8; i++)
+        rig_send(&rig, 0, 1, WIDE, 0);
+    assert_int_equal(rig_run(&rig), TASK_NO_ROOM);
+    int64_t read = metric_get(&rig.task->head->records_in);
+    assert_in_range(read, 1, 4);
+    assert_int_equal(rig_run(&rig), TASK_NO_ROOM);
+    assert_int_equal(metric_get(&rig.task->head->records_in), read);
+    assert_int_equal(task_deadline_ms(rig.task), INT64_MAX); /* the consumer wakes it */
+    while (metric_get(&rig.task->head->records_in) < 8) {
+        rig_take_batch(&rig, 0);
+        rig_run(&rig);
+    }
 }
 
-static void a_finished_source_ends_and_still_snapshots(void **state)
+static void letters_are_read_without_room(void **state)
 {
-    struct stage stage;
-    stage_open(&stage);
-    play_source(&stage);
-    for (int i = 0; i < 1100; i++)
-        task_step(stage.task);
-    assert_int_equal(seen.ended, 1);
-    assert_int_equal(seen.polls, 1001);
-    task_trigger(stage.task, 3);
-    settle(&stage);
-    assert_int_equal(seen.acks, 1);
-    stage_close(&stage);
+    start(build_keeper, 0, 1);
+    for (int i = 0; i < 4; i++)
+        rig_send(&rig, 0, 1, WIDE, 0);
+    assert_int_equal(rig_run(&rig), TASK_NO_ROOM);
+    task_complete(rig.task, 3);
+    rig_step(&rig);
+    assert_int_equal(metric_get(&task_metrics(rig.task)->notified), 3);
 }
+
+static void time_is_accounted_by_what_a_step_ended_with(void **state)
+{
+    start(build_keeper, 0, 1);
+    const struct task_metrics *metrics = task_metrics(rig.task);
+    assert_int_equal(rig_run(&rig), TASK_IDLE);
+    int64_t idle_ns = metric_get(&metrics->idle_ns);
+    sim_os_advance_ns(3000);
+    for (int i = 0; i < 4; i++)
+        rig_send(&rig, 0, 1, WIDE, 0);
+    assert_int_equal(rig_run(&rig), TASK_NO_ROOM);
+    assert_int_equal(metric_get(&metrics->idle_ns) - idle_ns, 3000);
+    sim_os_advance_ns(5000);
+    rig_step(&rig);
+    assert_int_equal(metric_get(&metrics->backpressured_ns), 5000);
+}
+
+static void what_is_open_is_flushed_when_there_is_nothing_more_to_do(void **state)
+{
+    rig_init(&rig, &(struct rig_options){ .build = build_keeper,
+                       .vertex = "keeper",
+                       .batch_max = 1,
+                       .buffer_timeout_ms = 50 });
+    rig_step(&rig);
+    for (int i = 0; i < 5; i++)
+        rig_send(&rig, 0, 1, 1, 0);
+    sim_os_advance_ns(1000000);
+    rig_step(&rig); /* the first one goes at once: nothing went for longer than the time-out */
+    assert_string_equal(rig_out(&rig, 0), "1=1");
+    rig_step(&rig);
+    rig_step(&rig);
+    assert_string_equal(rig_out(&rig, 0), "");
+    sim_os_advance_ns(50 * 1000000);
+    rig_step(&rig);
+    assert_string_equal(rig_out(&rig, 0), "1=2 1=3 1=4");
+    rig_run(&rig);
+    assert_string_equal(rig_out(&rig, 0), "1=5");
+}
+
+/* -- the end -------------------------------------------------------------------------------------- */
+
+static void end_all(void)
+{
+    rig_event(&rig, 0, ELEMENT_END, 0);
+    rig_event(&rig, 1, ELEMENT_END, 0);
+}
+
+static void at_the_end_timers_fire_then_it_finishes_then_the_end_goes_on(void **state)
+{
+    start(build_keeper, 0, 0);
+    rig_send(&rig, 0, 1, CLOCK + 5000, 0);
+    rig_send(&rig, 0, 1, TIMER + 500, 0);
+    rig_send(&rig, 0, 1, TIMER + 10, 0);
+    end_all();
+    assert_int_equal(rig_run(&rig), TASK_IDLE);
+    char expected[128];
+    snprintf(expected, sizeof(expected), " 8=-10 8=-500 8=%" PRId64 " 99=99 E",
+        -(os_wall_ms() + 5000));
+    assert_non_null(strstr(rig_out(&rig, 0), expected));
+    assert_int_equal(rig.ended_count, 1);
+    assert_int_equal(rig_run(&rig), TASK_IDLE);
+    assert_int_equal(rig.ended_count, 1);
+    assert_int_equal(task_deadline_ms(rig.task), INT64_MAX);
+}
+
+static void at_the_end_all_that_wait_fire_although_one_sets_itself_again(void **state)
+{
+    start(build_keeper, 0, 0);
+    repeats = true;
+    rig_send(&rig, 0, 1, EVERY_TEN, 0);
+    end_all();
+    assert_int_equal(rig_run(&rig), TASK_IDLE);
+    assert_non_null(strstr(rig_out(&rig, 0), " 8=-10 8=-1000 99=99 E"));
+}
+
+static void at_the_end_timers_fire_in_bounded_batches_too(void **state)
+{
+    start(build_keeper, 64, 4096);
+    set_many(rig.task->head->timers, 7);
+    end_all();
+    while (rig.ended_count == 0) {
+        int64_t before = timer_count;
+        rig_step(&rig);
+        assert_in_range(timer_count - before, 0, 64);
+    }
+    assert_int_equal(timer_count, MANY);
+    while (rig_take_batch(&rig, 0))
+        ;
+}
+
+/* -- bad records ---------------------------------------------------------------------------------- */
+
+static void a_bad_record_goes_to_the_dead_letters(void **state)
+{
+    start(build_careful, 0, 0);
+    rig_send(&rig, 0, 1, 5, 0);
+    rig_send(&rig, 0, 1, BAD, 0);
+    rig_send(&rig, 0, 1, 6, 0);
+    assert_int_equal(rig_run(&rig), TASK_IDLE);
+    assert_string_equal(rig_out(&rig, 0), "1=5 1=11");
+    assert_string_equal(rig_out(&rig, 1), "weir_dead_letter");
+    assert_int_equal(rig.failed_count, 0);
+}
+
+static void a_bad_record_without_dead_letters_fails_the_task(void **state)
+{
+    start(build_keeper, 0, 0);
+    rig_send(&rig, 0, 1, BAD, 0);
+    rig_send(&rig, 0, 1, 5, 0);
+    rig_run(&rig);
+    assert_string_equal(rig_out(&rig, 0), "");
+    weir_error *error = rig.failure;
+    rig.failure = NULL;
+    expect_error(error, WEIR_E_DATA, "weir_dead_letters()");
+    assert_int_equal(rig.failed_count, 1);
+}
+
+/* Three a second are allowed, averaged over ten. */
+static void a_flood_of_dead_letters_fails_the_task(void **state)
+{
+    start(build_careful, 1, 4096);
+    for (int second = 0; second < 30; second++) {
+        for (int i = 0; i < 3; i++)
+            rig_send(&rig, 0, 1, BAD, 0);
+        rig_run(&rig);
+        sim_os_advance_ns(1000000000);
+    }
+    assert_int_equal(rig.failed_count, 0);
+    for (int i = 0; i < 30; i++)
+        rig_send(&rig, 0, 1, BAD, 0);
+    rig_run(&rig);
+    assert_int_equal(rig.failed_count, 0); /* a burst of ten seconds' worth */
+    rig_send(&rig, 0, 1, BAD, 0);
+    rig_run(&rig);
+    weir_error *error = rig.failure;
+    rig.failure = NULL;
+    expect_error(error, WEIR_E_LIMIT, "more than 3 dead letters a second");
+}
+
+static void a_clock_that_goes_back_allows_no_more_dead_letters(void **state)
+{
+    start(build_careful, 1, 4096);
+    for (int i = 0; i < 20; i++)
+        rig_send(&rig, 0, 1, BAD, 0);
+    rig_run(&rig);
+    sim_os_jump_wall_ms(-3600000);
+    for (int i = 0; i < 10; i++)
+        rig_send(&rig, 0, 1, BAD, 0);
+    rig_run(&rig);
+    assert_int_equal(rig.failed_count, 0);
+    rig_send(&rig, 0, 1, BAD, 0);
+    rig_run(&rig);
+    assert_int_equal(rig.failed_count, 1);
+}
+
+/* -- failure -------------------------------------------------------------------------------------- */
+
+static void a_failure_is_told_once_with_names_and_then_nothing_happens(void **state)
+{
+    start(build_keeper, 0, 0);
+    rig_send(&rig, 0, 1, 5, 0);
+    rig_send(&rig, 0, 1, FAIL, 0);
+    rig_send(&rig, 1, 1, FAIL, 0);
+    rig_run(&rig);
+    for (int i = 0; i < 10; i++)
+        assert_int_equal(rig_step(&rig), TASK_IDLE);
+    assert_int_equal(rig.failed_count, 1);
+    weir_error *error = rig.failure;
+    rig.failure = NULL;
+    expect_error(error, WEIR_E_INTERNAL, "task 'keeper' (1/1): operator 'keeper': told to fail");
+    task_complete(rig.task, 1);
+    task_abort(rig.task, 2);
+    assert_int_equal(rig_step(&rig), TASK_IDLE);
+    assert_int_equal(metric_get(&task_metrics(rig.task)->notified), 0);
+    assert_int_equal(task_deadline_ms(rig.task), INT64_MAX);
+}
+
+#define TEST(test_) cmocka_unit_test_teardown(test_, release)
 
 int main(void)
 {
-    log_set_level(LOG_ERROR);
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(a_snapshot_has_what_was_before_all_barriers),
-        cmocka_unit_test(a_newer_barrier_ends_an_older_alignment),
-        cmocka_unit_test(an_abort_frees_the_waiting_inputs),
-        cmocka_unit_test(barriers_pass_after_the_end_too),
-        cmocka_unit_test(timers_fire_at_the_smallest_watermark),
-        cmocka_unit_test(a_failure_is_told_once_and_ends_all_work),
-        cmocka_unit_test(letters_run_on_a_step_or_are_dropped),
-        cmocka_unit_test(a_source_snapshots_when_it_is_told),
-        cmocka_unit_test(a_stopped_source_polls_no_more_but_snapshots),
-        cmocka_unit_test(a_finished_source_ends_and_still_snapshots),
+        TEST(the_first_step_opens_and_says_so),
+        TEST(records_of_all_inputs_meet_their_key),
+        TEST(a_task_that_is_freed_unopened_leaves_nothing),
+        TEST(letters_run_on_a_step_or_are_dropped),
+        TEST(the_smallest_watermark_goes_on),
+        TEST(an_idle_input_lets_the_other_lead_and_two_are_idle_together),
+        TEST(an_ended_input_holds_nothing_back),
+        TEST(a_watermark_goes_on_behind_the_timers_that_it_made_due),
+        TEST(processing_time_timers_fire_when_the_clock_says_so),
+        TEST(many_timers_of_one_instant_fire_in_bounded_batches),
+        TEST(without_room_downstream_nothing_is_read),
+        TEST(letters_are_read_without_room),
+        TEST(time_is_accounted_by_what_a_step_ended_with),
+        TEST(what_is_open_is_flushed_when_there_is_nothing_more_to_do),
+        TEST(at_the_end_timers_fire_then_it_finishes_then_the_end_goes_on),
+        TEST(at_the_end_all_that_wait_fire_although_one_sets_itself_again),
+        TEST(at_the_end_timers_fire_in_bounded_batches_too),
+        TEST(a_bad_record_goes_to_the_dead_letters),
+        TEST(a_bad_record_without_dead_letters_fails_the_task),
+        TEST(a_flood_of_dead_letters_fails_the_task),
+        TEST(a_clock_that_goes_back_allows_no_more_dead_letters),
+        TEST(a_failure_is_told_once_with_names_and_then_nothing_happens),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
