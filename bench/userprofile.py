@@ -13,6 +13,7 @@ import argparse
 import json
 import os
 import pathlib
+import shutil
 import subprocess
 import sys
 import time
@@ -79,6 +80,7 @@ def main():
         return
     with broker.Broker("bench-userprofile", heap_mb=512) as one:
         directory = pathlib.Path(one.directory)
+        shutil.rmtree(directory / "checkpoints", ignore_errors=True)  # of a run that was interrupted
         events = directory / "events.ndjson"
         generate(events, args.events, args.users)
         kafka = kafka_tools.Kafka(one.bootstrap)
