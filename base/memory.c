@@ -1,4 +1,4 @@
-/* memory.c -- the only place that calls malloc and free.
+/* memory.c -- the only place that calls malloc, free and mmap.
  *
  * An arena is a list of blocks, newest first; only the newest hands out pieces. A piece that does
  * not fit opens a new block, twice as large as the last one, so a batch that needs n bytes costs
@@ -13,6 +13,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
 #if defined(__has_feature)
 #if __has_feature(address_sanitizer)
@@ -148,6 +149,33 @@ char *mem_printf(const char *format, ...)
 void mem_free(void *memory)
 {
     free(memory);
+}
+
+/* The system aligns to its pages only: maps more than is wanted and gives both ends back. */
+void *mem_map(size_t alignment, size_t size)
+{
+    ASSERT((alignment & (alignment - 1)) == 0 && (size & (size - 1)) == 0);
+    ASSERT(size <= SIZE_MAX - alignment);
+    allocation_count++;
+    char *memory =
+        mmap(NULL, size + alignment, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (memory == MAP_FAILED)
+        out_of_memory(size);
+    size_t before = -(uintptr_t)memory & (alignment - 1);
+    if (before > 0)
+        mem_unmap(memory, before);
+    mem_unmap(memory + before + size, alignment - before);
+    return memory + before;
+}
+
+void mem_unmap(void *memory, size_t size)
+{
+    ASSERT(munmap(memory, size) == 0);
+}
+
+void mem_discard(void *memory, size_t size)
+{
+    ASSERT(madvise(memory, size, MADV_DONTNEED) == 0);
 }
 
 uint64_t mem_count(void)

@@ -27,7 +27,11 @@ char *mem_strdup(const char *text);                     /* NULL gives NULL */
 void *mem_dup(const void *bytes, size_t size);          /* 0 bytes gives a valid pointer */
 char *mem_printf(const char *format, ...) __attribute__((format(printf, 1, 2)));
 void mem_free(void *memory); /* NULL is fine */
-uint64_t mem_count(void);    /* Thread: any; of this thread */
+/* Pages of the system's, zeroed; they cost nothing until they are touched, and go back whole. */
+void *mem_map(size_t alignment, size_t size); /* both powers of two and at least a page */
+void mem_unmap(void *memory, size_t size);
+void mem_discard(void *memory, size_t size); /* part of it: zeros again, and costs nothing */
+uint64_t mem_count(void);                    /* Thread: any; of this thread */
 #ifdef WEIR_FAULT_POINTS
 void mem_fail_next(uint32_t nth); /* the nth mem_try_alloc of this thread gives NULL; 0: none */
 #endif

@@ -71,7 +71,7 @@ def main():
     parser.add_argument("--events", type=int, default=3_000_000)
     parser.add_argument("--users", type=int, default=1_000_000)
     parser.add_argument("--parallelism", type=int, default=2)
-    parser.add_argument("--memory", default="1GB")
+    parser.add_argument("--memory", default="6GB")
     args = parser.parse_args()
     try:
         broker.require_tools()

@@ -41,7 +41,11 @@ static weir_error *flush_lines(struct print *print)
     weir_str lines = weir_buffer_view(print->lines);
     ASSERT(!weir_buffer_overflowed(print->lines));
     bool is_written = fwrite(lines.data, 1, lines.size, stdout) == lines.size;
-    if (!is_written || fflush(stdout) != 0)
+    bool is_failed = !is_written || fflush(stdout) != 0;
+    if (is_failed && errno == EPIPE) /* not WEIR_E_IO: a restart would not bring the reader back */
+        return weir_errorf(WEIR_E_CONNECTOR,
+            "cannot write to standard output: nobody reads it any more");
+    if (is_failed)
         return weir_errorf(WEIR_E_IO, "cannot write to standard output: %s",
             strerrordesc_np(errno));
     weir_buffer_reset(print->lines);

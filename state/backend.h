@@ -43,6 +43,12 @@ struct row_key {
     uint32_t state;
 };
 
+/* Memory that all backends of a process share: what one does not need others may have. Thread: any. */
+struct backend_pool {
+    _Atomic uint64_t used;
+    uint64_t size;
+};
+
 /* Where a backend keeps its files, and where it came from. Thread: immutable after init. */
 struct backend_options {
     const char *directory; /* the backend's own; empty or missing at open; may be NULL (hashmap) */
@@ -50,6 +56,10 @@ struct backend_options {
     uint64_t attempt;           /* part of stored files' names */
     struct group_range groups;
     uint64_t memory_size; /* bytes for memtables and cached rows, this backend's share */
+    struct backend_pool
+        *pool; /* of which it is a share; outlives the backend. NULL: it is all there is */
+    struct workers
+        *workers; /* for what may wait; outlive the backend. NULL: a snapshot's writer does it */
 };
 
 /* One old subtask's snapshot to restore from. Thread: immutable after init. */
@@ -68,11 +78,13 @@ struct backend_expiry {
 
 struct arena;
 struct changes;
+struct workers;
 struct backend;          /* Thread: task */
 struct backend_snapshot; /* Thread: task makes it, then worker */
 
 /* false stops. */
 typedef bool backend_entry_fn(void *arg, weir_str entry, weir_str value);
+typedef bool backend_key_fn(void *arg, const struct row_key *row);
 typedef bool backend_row_fn(void *arg, const struct row_key *row, weir_str entry, weir_str value);
 
 struct backend_class {
@@ -103,10 +115,15 @@ struct backend_class {
     weir_error *(*scan)(struct backend *backend, uint32_t state, backend_row_fn *each, void *arg);
     /* Hint: these rows will be used next. Only hash, group and state are set. May be NULL. */
     void (*prefetch)(struct backend *backend, const struct row_key *rows, uint32_t row_count);
-    /* Writes what a cache in front has collected, sorted; of a list that has failed, anything may have
-     * been written. Thread: any, one at a time, and neither with another write nor with a snapshot.
+    /* Writes what a cache in front has collected, sorted; a later list is newer. After an error anything
+     * may have been written. Thread: any, one at a time, and neither with another write nor with a snapshot.
      * NULL: nothing can be in front of this backend. */
-    weir_error *(*write_changes)(struct backend *backend, const struct changes *changes);
+    weir_error *(*write_changes)(struct backend *backend, const struct changes *const *lists,
+        uint32_t list_count);
+    /* Every row once or more often, as it was when called, and about how many there are. Thread: any. NULL as
+     * write_changes. */
+    weir_error *(*rows)(struct backend *backend, backend_key_fn *each, void *arg);
+    uint64_t (*row_count)(struct backend *backend);
     /* Once a batch, with no pointer held: memory is brought back to its limit, and what is past its
      * expiry may be dropped, a little at a time or whenever the store rewrites itself. Readers check the
      * expiry themselves. May be NULL. */
@@ -115,7 +132,8 @@ struct backend_class {
     /* An error of these two that is retriable says: not before the backend is opened again. */
     weir_error *(*snapshot)(struct backend *backend, uint64_t checkpoint,
         struct backend_snapshot **snapshot);
-    /* Stores what is new, fsynced, directory too; files in `arena`. */
+    /* Stores what is new, fsynced, directory too; files in `arena`. It may be called again, after an
+     * error or for a later checkpoint. */
     weir_error *(*snapshot_write)(struct backend_snapshot *snapshot, struct arena *arena,
         struct state_file **files, uint32_t *file_count);
     void (*snapshot_free)(struct backend_snapshot *snapshot);

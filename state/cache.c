@@ -34,9 +34,20 @@ static struct cache *cache_of(struct backend *backend)
     return (struct cache *)(void *)backend;
 }
 
+/* Beside the rows. */
+static uint64_t extra_size(const struct cache *cache)
+{
+    return (cache->dirty[0].capacity + cache->dirty[1].capacity) * sizeof(struct row *) +
+           atomic_load_explicit(&cache->queued_size, memory_order_relaxed) +
+           row_filter_size(cache->filter);
+}
+
+/* What is used of the slab, and an eighth of it for what is free between blocks: see cache_evict.c. */
 uint64_t cache_size(const struct cache *cache)
 {
-    return rows_size(&cache->rows) + cache->dirty_capacity * sizeof(*cache->dirty);
+    uint64_t used = slab_used(&cache->rows.slab);
+    return used + used / 8 + cache->rows.slot_count * sizeof(*cache->rows.slots) +
+           extra_size(cache);
 }
 
 /* An error of an eviction, which had nobody to tell. And one of a worker's write: RocksDB refuses every
@@ -50,9 +61,9 @@ static weir_error *take_failure(struct cache *cache)
     if (__builtin_expect(broken == 0, 1) || error != NULL)
         return error;
     return weir_errorf((enum weir_code)(broken - 1),
-        "the store of keyed state could not write and refuses since: it must be opened anew from "
-        "the "
-        "last checkpoint; see the warning about that checkpoint for the cause");
+        "the store of keyed state refuses to write: it must be opened anew from the last "
+        "checkpoint; the "
+        "warnings before this tell why");
 }
 
 /* -- rows ----------------------------------------------------------------------------------- */
@@ -69,6 +80,8 @@ static struct slot *add_row(struct cache *cache, const struct row_key *key, size
     ASSERT(group_range_has(cache->groups, key->group));
     struct slot *slot = rows_add(&cache->rows, key, value_capacity);
     slot->row->heat = (uint8_t)(cache->era << HEAT_BITS);
+    if (cache_filter_is_new(cache, key))
+        slot->row->flags = ROW_COMPLETE;
     return slot;
 }
 
@@ -81,23 +94,44 @@ static struct slot *touch(struct cache *cache, const struct row_key *key)
     return slot;
 }
 
+/* A row's `dirty`: the list in the lowest bit, above it 1 + its place there. */
+static struct row **place_of(struct cache *cache, const struct row *row)
+{
+    return &cache->dirty[row->dirty & 1].rows[(row->dirty >> 1) - 1];
+}
+
 static void mark_dirty(struct cache *cache, struct row *row)
 {
     if (__builtin_expect(row->dirty != 0, 1))
         return;
-    if (cache->dirty_count == cache->dirty_capacity) {
-        cache->dirty_capacity = cache->dirty_capacity == 0 ? 64 : cache->dirty_capacity * 2;
-        cache->dirty = mem_realloc(cache->dirty, cache->dirty_capacity * sizeof(*cache->dirty));
+    struct dirty_rows *list = &cache->dirty[cache->young];
+    if (list->count == list->capacity) {
+        list->capacity = list->capacity == 0 ? 64 : list->capacity * 2;
+        list->rows = mem_realloc(list->rows, list->capacity * sizeof(*list->rows));
     }
-    cache->dirty[cache->dirty_count++] = row;
-    row->dirty = cache->dirty_count;
+    list->rows[list->count++] = row;
+    row->dirty = list->count << 1 | cache->young;
+}
+
+void cache_row_moved(struct cache *cache, struct row *row)
+{
+    if (row->dirty != 0)
+        *place_of(cache, row) = row;
+}
+
+void cache_unlist(struct cache *cache, struct row *row)
+{
+    struct dirty_rows *list = &cache->dirty[row->dirty & 1];
+    struct row *last = list->rows[--list->count];
+    *place_of(cache, row) = last;
+    last->dirty = row->dirty;
+    row->dirty = 0;
 }
 
 static struct row *reserve(struct cache *cache, struct slot *slot, size_t size)
 {
     struct row *row = rows_reserve(&cache->rows, slot, size);
-    if (row->dirty != 0)
-        cache->dirty[row->dirty - 1] = row;
+    cache_row_moved(cache, row);
     return row;
 }
 
@@ -326,7 +360,7 @@ static void clear_complete(struct cache *cache, struct slot *slot)
     if (row->entries != NULL) {
         uint32_t cursor = 0;
         entries_mark_all(row->entries);
-        while (rows_sweep_entries(&cache->rows, row, &cursor, clear_cell, NULL))
+        while (entries_sweep(row->entries, &cache->rows.slab, &cursor, clear_cell, NULL))
             continue;
         if (entries_count(row->entries) == 0)
             rows_free_entries(&cache->rows, row);
@@ -345,7 +379,7 @@ static weir_error *clear(struct backend *backend, const struct row_key *key)
     }
     rows_free_entries(&cache->rows, slot->row);
     forget_cell(cache, slot->row, WEIR_STR(""));
-    slot->row->flags = ROW_COMPLETE | ROW_CLEARED;
+    slot->row->flags = (uint8_t)(ROW_COMPLETE | ROW_CLEARED | (slot->row->flags & ROW_NOTED));
     mark_dirty(cache, slot->row);
     return NULL;
 }
@@ -527,13 +561,31 @@ static void prefetch(struct backend *backend, const struct row_key *rows, uint32
     rows_prefetch(&cache_of(backend)->rows, rows, row_count);
 }
 
+/* What is free in the pool is for whoever comes first; when it is used up, those who have more than their
+ * share give back. */
+static void look_at_pool(struct cache *cache, uint64_t size)
+{
+    struct backend_pool *pool = cache->pool;
+    if (pool == NULL)
+        return;
+    uint64_t change = size - cache->pooled;
+    uint64_t used = atomic_fetch_add_explicit(&pool->used, change, memory_order_relaxed) + change;
+    cache->pooled = size;
+    uint64_t others = used - size;
+    uint64_t left = pool->size > others ? pool->size - others : 0;
+    cache->budget = left > cache->share ? left : cache->share;
+}
+
 static void expire(struct backend *backend, const struct backend_expiry *expiry)
 {
     struct cache *cache = cache_of(backend);
     if (cache->verbs->expire != NULL)
         cache->verbs->expire(cache->store, expiry);
     cache->era = (cache->era + 1) & (UINT8_MAX >> HEAT_BITS);
-    if (cache_size(cache) > cache->budget)
+    cache_trickle(cache, expiry->now_ms);
+    uint64_t bytes = cache_size(cache);
+    look_at_pool(cache, bytes);
+    if (bytes > cache->budget)
         cache_evict(cache);
 }
 
@@ -546,18 +598,22 @@ static void confirm(struct backend *backend, uint64_t checkpoint)
 static uint64_t size(struct backend *backend)
 {
     struct cache *cache = cache_of(backend);
-    return cache_size(cache) + cache->verbs->size(cache->store);
+    return rows_size(&cache->rows) + extra_size(cache) + cache->verbs->size(cache->store);
 }
 
 static void close(struct backend *backend)
 {
     struct cache *cache = cache_of(backend);
+    cache_filter_release(cache);
     cache_flights_release(cache);
+    if (cache->pool != NULL)
+        atomic_fetch_sub(&cache->pool->used, cache->pooled + cache->store_memory);
     cache->verbs->close(cache->store);
     weir_error_free(cache->failed);
     rows_release(&cache->rows);
     waker_free(cache->waker);
-    mem_free(cache->dirty);
+    mem_free(cache->dirty[0].rows);
+    mem_free(cache->dirty[1].rows);
     mem_free(cache);
 }
 
@@ -575,11 +631,16 @@ static weir_error *open(const struct backend_options *options, const struct back
     cache->backend.backend_class = &backend_cache;
     cache->store = store;
     cache->verbs = store->backend_class;
-    cache->budget = options->memory_size - of_store.memory_size;
+    cache->share = cache->budget = options->memory_size - of_store.memory_size;
+    cache->pool = options->pool;
+    if (cache->pool != NULL)
+        atomic_fetch_add(&cache->pool->used, of_store.memory_size);
+    cache->store_memory = of_store.memory_size;
     cache->groups = options->groups;
     cache->waker = waker_new();
     rows_init(&cache->rows);
-    ASSERT(pthread_mutex_init(&cache->lock, NULL) == 0);
+    cache_flights_init(cache, options);
+    cache_filter_init(cache, source_count > 0);
     *backend = &cache->backend;
     return NULL;
 }

@@ -14,9 +14,11 @@
  *      COMPLETE  a cell that is not here does not exist: each and misses need no store
  *      CLEARED   whatever the store has of it is to be deleted before its cells are written
  *      LARGE     too long to be loaded whole
+ *      NOTED     the filter has it
  *
- *      dirty row -- freeze --> flight (changes, copied) -- write --> store -- snapshot --> files
- *                  task                               worker
+ *      dirty row -- freeze --> flight (changes, copied) -- log --> segment   the checkpoint has it
+ *                  task                             \ worker
+ *                                                    settle --> store         later, in large pieces
  *
  * Flights, and who may touch what when: cache_flight.c. Eviction: cache_evict.c.
  *
@@ -25,7 +27,9 @@
 #define WEIR_STATE_CACHE_H
 
 #include "state/changes.h"
+#include "state/row_filter.h"
 #include "state/rows.h"
+#include "state/segment.h"
 
 #include <pthread.h>
 #include <stdatomic.h>
@@ -35,27 +39,39 @@ enum cell_flags { CELL_DIRTY = 1, CELL_STORED = 2, CELL_GONE = 4 };
 #define ROW_COMPLETE   1u
 #define ROW_CLEARED    2u
 #define ROW_LARGE      4u
+#define ROW_NOTED      8u
 #define ROW_MISS_SHIFT 4u /* above it: single cells read from the store, at most 15 */
 
 #define HEAT_MAX    3u
 #define HEAT_BITS   2u
-#define FLIGHTS_MAX 64u
+#define FLIGHTS_MAX 4096u /* in the queue */
 
-/* Everything that one barrier, or one eviction, has frozen. Thread: under the cache's lock, but what
- * the task makes before it is queued, and what its owner does after it has been written. */
+/* Everything that one barrier, or one eviction, has frozen. Thread: task while it is made, then whoever
+ * holds the locks that cache_flight.c names. */
 struct flight {
-    struct cache *cache;
     struct changes changes;
-    uint64_t number, checkpoint;
-    bool is_wanted;                 /* a snapshot of the store is to be taken when it is written */
-    bool is_written;                /* its changes are in the store */
-    bool is_done;                   /* it has left the queue */
-    weir_error *error;              /* taking that snapshot */
-    struct backend_snapshot *inner; /* of the store */
+    uint64_t number;
+    bool is_barrier;
+    bool is_logged; /* a segment has it, and has its bytes if they are not here */
+    struct segment_place place;
     struct flight *next;
 };
 
-#define CACHE_FAILURES_MAX 8 /* in a row, before the store counts as broken */
+/* A snapshot that is not written yet: everything up to a flight. Thread: task makes it, then worker. */
+struct frozen {
+    struct cache *cache;
+    uint64_t number;
+    struct frozen *next; /* under the cache's lock */
+};
+
+/* After so many failures in a row to write to the store it counts as broken. */
+#define CACHE_FAILURES_MAX 3u
+
+/* Rows with something to write, in no order. Thread: task. */
+struct dirty_rows {
+    struct row **rows;
+    uint32_t count, capacity;
+};
 
 /* Thread: task. */
 struct cache {
@@ -63,24 +79,52 @@ struct cache {
     struct backend *store;
     const struct backend_class *verbs; /* the store's */
     struct rows rows;
-    uint64_t budget;    /* bytes */
-    struct row **dirty; /* rows with something to write, in no order */
-    uint32_t dirty_count, dirty_capacity;
-    uint64_t hand; /* the eviction's, a slot */
-    uint32_t era;  /* counts batches: see cache_evict.c */
+    uint64_t share;             /* bytes that it may always have */
+    uint64_t budget;            /* bytes, more when others of the pool leave some */
+    struct backend_pool *pool;  /* NULL: none */
+    uint64_t pooled;            /* what the pool knows of it */
+    uint64_t store_memory;      /* for the store's memtables: in the pool, too */
+    struct dirty_rows dirty[2]; /* young ones and old ones: see cache_trickle */
+    uint32_t young;             /* which is which */
+    uint32_t young_seen;        /* young ones when it last looked */
+    int64_t turned_ms;          /* when the young ones became the old ones */
+    struct flight *trickle;     /* what is frozen ahead of the barrier; NULL: nothing */
+    uint64_t hand;              /* the eviction's: counts slots */
+    uint32_t era;               /* counts batches: see cache_evict.c */
     struct group_range groups;
-    weir_error *failed;          /* an eviction could not write: the next verb says so */
-    uint32_t failure_count;      /* snapshots in a row that the store refused; under the lock */
-    _Atomic int broken;          /* code of a write that the store refused on a worker; 0: none */
-    uint64_t frozen;             /* number of the last flight */
-    _Atomic uint64_t written;    /* of the last one that is done; any thread reads it */
-    pthread_mutex_t lock;        /* of the queue and of writing to the store */
-    struct flight *first, *last; /* under the lock */
-    struct waker *waker;         /* woken when a flight is done */
+    weir_error *failed;       /* an eviction could not write: the next verb says so */
+    uint64_t frozen;          /* number of the last flight */
+    _Atomic uint64_t written; /* of the last one that the store has; any thread reads it */
+    _Atomic uint64_t queued_size, queued_count; /* bytes in memory and flights of the queue */
+    pthread_mutex_t lock;                       /* of the queue's links; never held for long */
+    struct flight *first, *last;                /* under the lock */
+    struct frozen *snapshots;                   /* not freed yet, in order; under the lock */
+    pthread_mutex_t log_lock; /* of the log and the base, and of taking a flight out of the queue */
+    struct segment_log log;
+    struct backend_snapshot
+        *base;         /* of the store; has every flight that no segment has; NULL: none yet */
+    uint32_t base_age; /* snapshots written with it */
+    pthread_mutex_t store_lock;          /* of writing to the store: taken before log_lock */
+    uint64_t base_count;                 /* numbers the store's snapshots; under store_lock */
+    uint32_t failure_count;              /* in a row, of writing to the store; under store_lock */
+    _Atomic int broken;                  /* code of the last of too many; 0: none */
+    struct workers *workers;             /* NULL: none */
+    atomic_bool is_settling, is_logging; /* a job for it has been submitted */
+    struct row_filter *filter;   /* of rows that the store may have; NULL: it may have any */
+    struct row_filter *building; /* the worker's part of it */
+    atomic_bool is_filter_sure, is_filter_useless, is_closing;
+    struct waker *waker; /* woken when a flight is done */
 };
 
-/* Memory to be given back, roughly. */
+/* What counts against the budget. */
 uint64_t cache_size(const struct cache *cache);
+
+/* -- dirty rows, cache.c ------------------------------------------------------------------------- */
+
+/* Takes the row off its list; the last one there takes its place. */
+void cache_unlist(struct cache *cache, struct row *row);
+/* The row has another address than before. */
+void cache_row_moved(struct cache *cache, struct row *row);
 
 /* -- flights, cache_flight.c --------------------------------------------------------------------- */
 
@@ -89,11 +133,17 @@ uint64_t cache_size(const struct cache *cache);
 bool cache_freeze_row(struct cache *cache, struct flight *flight, struct row *row,
     const struct row_key *key);
 struct flight *cache_flight_new(struct cache *cache);
+/* Once a batch: freezes some of what has been dirty for a while, so that little is left for the barrier. */
+void cache_trickle(struct cache *cache, int64_t now_ms);
+/* What has trickled so far is queued: flights are queued in the order of their numbers. */
+void cache_trickle_end(struct cache *cache);
 void cache_flight_queue(struct cache *cache, struct flight *flight);
-/* Writes what is queued and, unless it `takes_over`, no worker will write. False: something is left. */
+/* True: the store has everything that is queued. Else a worker is asked to see to it; when there is none,
+ * or `takes_over`, the caller writes it himself, unless a worker is at it. */
 bool cache_settle(struct cache *cache, bool takes_over, weir_error **error);
 bool cache_has_flights(const struct cache *cache);
 bool cache_is_pinned(const struct cache *cache, const struct row *row);
+void cache_flights_init(struct cache *cache, const struct backend_options *options);
 void cache_flights_release(struct cache *cache);
 
 weir_error *cache_snapshot(struct backend *backend, uint64_t checkpoint,
@@ -101,6 +151,15 @@ weir_error *cache_snapshot(struct backend *backend, uint64_t checkpoint,
 weir_error *cache_snapshot_write(struct backend_snapshot *snapshot, struct arena *arena,
     struct state_file **files, uint32_t *file_count);
 void cache_snapshot_free(struct backend_snapshot *snapshot);
+
+/* -- the filter, cache_filter.c ------------------------------------------------------------------ */
+
+void cache_filter_init(struct cache *cache, bool is_restored);
+void cache_filter_release(struct cache *cache);
+/* The row is on its way to the store. */
+void cache_filter_note(struct cache *cache, const struct row_key *key);
+/* For a row that is not in memory. True: the store has nothing of it. */
+bool cache_filter_is_new(const struct cache *cache, const struct row_key *key);
 
 /* -- eviction, cache_evict.c --------------------------------------------------------------------- */
 

@@ -1,45 +1,74 @@
-/* cache_flight.c -- what is dirty, on its way to the store: frozen by the task, written by a worker.
+/* cache_flight.c -- what is dirty, on its way: frozen by the task, logged for the checkpoint, and written to
+ * the store when that is worth it.
  *
- * A flight is a copy of everything dirty at a barrier. Freezing costs the task one copy; sorting,
- * writing and the store's own snapshot happen on the worker. Flights are numbered and written in order.
+ * A flight is a copy of everything dirty at a barrier, of what has been dirty for a while before it, or of
+ * what an eviction takes out. They are numbered, and both logged and written in order.
  *
- *      task                                       worker
+ *      task                                       workers
  *   1  barrier n: dirty cells are copied into
  *      flight n and clean from here on; their
  *      rows are pinned; flight n is queued
- *   2  goes on; what it dirties now is for         lock; flights before n, then n: store.write_changes
- *      flight n + 1
- *   3  evicts clean rows that are not pinned       store.snapshot(n): has all up to n and nothing later
- *   4  sees `written` = n: pins of n are over,     written := n (release); unlock
- *      dirty rows may be evicted again
- *   5                                              store.snapshot_write(n): files are uploaded
+ *   2  goes on; what it dirties now is for         snapshot n: flights up to n are appended to the log; the
+ *      flight n + 1                                files of the base and the segments of the log are stored
+ *   3  evicts clean rows that are not pinned       settle, now and then: flights are written to the store, in
+ *                                                  order, and leave the queue: `written`; pins are over
+ *   4                                              a new base is taken: segments up to there are dropped
+ *
+ * The base is a snapshot of the store. At any time
+ *
+ *      base + segments of the log + flights that are not logged   =   all that was frozen
+ *
+ * and that is all a checkpoint needs: the store may be ahead of its base, by what it took in later, which
+ * is logged, too. Replaying a flight that the base has already is harmless as long as all later ones follow.
  *
  * Why it is right:
  *
+ *   -  A snapshot must have nothing of later than its barrier: a segment ends behind each barrier's flight,
+ *      and no base is taken that is ahead of a snapshot that is not written yet.
  *   a  A row of a queued flight is not evicted, because a read of it from the store would find what was
  *      there before the flight.
- *   b  While a flight is queued no dirty row is evicted: its write would get into the snapshot of a
- *      barrier that came before it, or be overwritten by the flight's older value.
- *   c  So only the owner of the lock writes to the store. The task does when no flight is queued, when
- *      none is wanted any more, or when it is far over its memory and no worker has begun: then it does
- *      the worker's steps 2 and 3 itself (cache_settle).
- *   d  A flight that could not be written, or whose snapshot was thrown away before, stays in the queue:
- *      the cells in it are clean in the cache, so it is the only place that knows they must be written.
- *      Whoever writes next starts with it. Writing one twice is harmless: same entries, same values.
- *   e  Several flights may wait at once; whoever writes a later one writes the earlier ones first and
- *      takes their snapshots of the store, each before the next flight is written.
+ *   b  While a flight is queued no dirty row is evicted, because its flight would have to overtake.
+ *   c  Only the holder of store_lock writes to the store and takes flights out of the queue, with log_lock
+ *      for that: so whoever holds log_lock may walk over the queue. The task waits for neither of them: it
+ *      tries, and goes on without (cache_settle).
+ *   d  A flight that could not be written stays in the queue: the cells in it are clean in the cache, so
+ *      it is the only place that knows they must be written. Writing one twice is harmless.
+ *   e  A log that could not be written is broken. The next snapshot then brings the store up to date, takes
+ *      it as its base, and starts the log anew.
  *   f  `written` is stored with release after the last access to the store and loaded with acquire by the
  *      task before it trusts the store again.
- *
- * A flight belongs to the queue until it is done and to its snapshot until that is freed; the last of
- * both frees it.
  *
  * Prefixes: cache_ */
 #include "state/cache.h"
 
 #include "base/assert.h"
+#include "base/hash.h"
+#include "base/log.h"
 #include "base/memory.h"
 #include "base/os.h"
+#include "base/worker.h"
+
+/* The log is settled into the store when it has grown to this, and after so many snapshots in any case,
+ * so that a restore does not replay more. */
+#ifdef WEIR_DEBUG
+#define SETTLE_SIZE (UINT64_C(64) << 10) /* tests have less */
+#else
+#define SETTLE_SIZE (UINT64_C(16) << 20)
+#endif
+#define BASE_AGE_MAX 8u
+/* See cache_trickle: ms, rows, rows a batch. */
+#ifdef WEIR_DEBUG
+#define TRICKLE_MS   0
+#define TRICKLE_MIN  4u
+#define TRICKLE_STEP 2u
+#else
+#define TRICKLE_MS   250
+#define TRICKLE_MIN  4096u
+#define TRICKLE_STEP 64u
+#endif
+/* Flights that are written to the store together: a row that is in several is written once. */
+#define TOGETHER_MAX  256u
+#define TOGETHER_SIZE (UINT64_C(128) << 20)
 
 /* -- freezing ------------------------------------------------------------------------------- */
 
@@ -87,37 +116,54 @@ bool cache_freeze_row(struct cache *cache, struct flight *flight, struct row *ro
     freeze_value(&freeze, row);
     if (row->entries != NULL) {
         uint32_t cursor = 0;
-        uint64_t before = row_size(row);
-        while (entries_sweep_marked(row->entries, &cursor, freeze_cell, &freeze))
+        while (entries_sweep_marked(row->entries, &cache->rows.slab, &cursor, freeze_cell, &freeze))
             continue;
-        cache->rows.rows_size -= before - row_size(row);
         if (entries_count(row->entries) == 0)
             rows_free_entries(&cache->rows, row);
     }
     row->flags &= (uint8_t)~ROW_CLEARED;
     if (!changes_end(&flight->changes))
         return false;
+    if ((row->flags & ROW_NOTED) == 0)
+        cache_filter_note(cache, key);
+    row->flags |= ROW_NOTED;
     row->frozen = (uint16_t)flight->number;
     return true;
 }
 
+/* Freezes up to `count` of the rows on a list, the last ones first. A row whose cells have all become clean
+ * again adds nothing. */
+static void freeze_rows(struct cache *cache, struct dirty_rows *list, uint32_t count,
+    struct flight *flight)
+{
+    enum { AHEAD = 8 };
+    uint32_t left = count < list->count ? list->count - count : 0;
+    while (list->count > left) {
+        struct row *row = list->rows[--list->count];
+        if (list->count >= AHEAD)
+            __builtin_prefetch(list->rows[list->count - AHEAD]);
+        struct row_key key = { .key = row_key_bytes(row),
+            .hash = hash_bytes(row->bytes, row->key_size),
+            .group = row->group,
+            .state = row->state };
+        cache_freeze_row(cache, flight, row, &key);
+        row->dirty = 0;
+    }
+}
+
+/* -- flights -------------------------------------------------------------------------------- */
+
 struct flight *cache_flight_new(struct cache *cache)
 {
     struct flight *flight = mem_alloc(sizeof(*flight));
-    flight->cache = cache;
     flight->number = ++cache->frozen;
     return flight;
 }
 
-void cache_flight_queue(struct cache *cache, struct flight *flight)
+static void free_flight(struct flight *flight)
 {
-    pthread_mutex_lock(&cache->lock);
-    if (cache->last == NULL)
-        cache->first = flight;
-    else
-        cache->last->next = flight;
-    cache->last = flight;
-    pthread_mutex_unlock(&cache->lock);
+    changes_release(&flight->changes);
+    mem_free(flight);
 }
 
 bool cache_has_flights(const struct cache *cache)
@@ -132,44 +178,239 @@ bool cache_is_pinned(const struct cache *cache, const struct row *row)
     return (uint16_t)(row->frozen - written - 1) < (uint16_t)(cache->frozen - written);
 }
 
-/* -- writing, under the lock ------------------------------------------------------------------- */
+/* -- the queue ------------------------------------------------------------------------------ */
 
-static void free_flight(struct flight *flight)
+void cache_flight_queue(struct cache *cache, struct flight *flight)
 {
-    changes_release(&flight->changes);
-    weir_error_free(flight->error);
-    mem_free(flight);
+    atomic_fetch_add(&cache->queued_size, flight->changes.capacity);
+    atomic_fetch_add(&cache->queued_count, 1);
+    pthread_mutex_lock(&cache->lock);
+    if (cache->last == NULL)
+        cache->first = flight;
+    else
+        cache->last->next = flight;
+    cache->last = flight;
+    pthread_mutex_unlock(&cache->lock);
 }
 
-/* The first flight has been dealt with. */
+/* The first one (NULL given) or the next; NULL: no more. The caller holds log_lock or store_lock. */
+static struct flight *next_flight(struct cache *cache, const struct flight *flight)
+{
+    pthread_mutex_lock(&cache->lock);
+    struct flight *next = flight == NULL ? cache->first : flight->next;
+    pthread_mutex_unlock(&cache->lock);
+    return next;
+}
+
+/* The store has the first flight. The caller holds store_lock. */
 static void leave_queue(struct cache *cache)
 {
+    pthread_mutex_lock(&cache->log_lock);
+    pthread_mutex_lock(&cache->lock);
     struct flight *flight = cache->first;
     cache->first = flight->next;
     if (cache->first == NULL)
         cache->last = NULL;
-    flight->is_done = true;
+    pthread_mutex_unlock(&cache->lock);
+    pthread_mutex_unlock(&cache->log_lock);
+    atomic_fetch_sub(&cache->queued_size, flight->changes.capacity);
+    atomic_fetch_sub(&cache->queued_count, 1);
     atomic_store_explicit(&cache->written, flight->number, memory_order_release);
-    if (!flight->is_wanted)
-        free_flight(flight);
+    free_flight(flight);
     waker_wake(cache->waker);
+}
+
+/* -- the log -------------------------------------------------------------------------------- */
+
+static void unload(struct cache *cache, struct flight *flight)
+{
+    atomic_fetch_sub(&cache->queued_size, flight->changes.capacity);
+    changes_unload(&flight->changes);
+}
+
+/* For a flight that is written to the store. */
+static weir_error *load(struct cache *cache, struct flight *flight)
+{
+    if (flight->changes.bytes != NULL || flight->changes.size == 0)
+        return NULL;
+    weir_error *error = segment_log_read(&cache->log, flight->place, &flight->changes);
+    atomic_fetch_add(&cache->queued_size, flight->changes.capacity);
+    return error;
+}
+
+static weir_error *log_flight(struct cache *cache, struct flight *flight)
+{
+    if (flight->is_logged || cache->log.is_broken)
+        return NULL;
+    WEIR_TRY(segment_log_append(&cache->log, flight->number, &flight->changes, &flight->place));
+    flight->is_logged = true;
+    unload(cache, flight);
+    if (flight->is_barrier)
+        segment_log_seal(&cache->log);
+    return NULL;
+}
+
+/* The caller holds log_lock. */
+static weir_error *log_up_to(struct cache *cache, uint64_t number)
+{
+    struct flight *flight = next_flight(cache, NULL);
+    for (; flight != NULL && flight->number <= number; flight = next_flight(cache, flight))
+        WEIR_TRY(log_flight(cache, flight));
+    return NULL;
+}
+
+/* What a log that is given up has of the flights in the queue comes back into memory. */
+static weir_error *unlog(struct cache *cache)
+{
+    struct flight *flight = NULL;
+    while ((flight = next_flight(cache, flight)) != NULL) {
+        WEIR_TRY(load(cache, flight));
+        flight->is_logged = false;
+    }
+    return NULL;
+}
+
+/* The base has all up to `number`. The caller holds log_lock. */
+static weir_error *shorten_log(struct cache *cache, uint64_t number)
+{
+    segment_log_seal(&cache->log);
+    if (cache->log.is_broken)
+        WEIR_TRY(unlog(cache));
+    segment_log_drop(&cache->log, cache->log.is_broken ? UINT64_MAX : number);
+    return NULL;
+}
+
+/* -- the store, under store_lock ------------------------------------------------------------- */
+
+/* Only a store that is opened anew is sure to take writes again. */
+static weir_error *refused(weir_error *error)
+{
+    return error == NULL ? NULL : weir_error_retriable(error);
+}
+
+/* What the store has now becomes the base, unless a snapshot waits that must not have all of it: false. */
+static weir_error *take_base(struct cache *cache, bool *is_taken)
+{
+    struct backend_snapshot *base;
+    uint64_t written = atomic_load(&cache->written);
+    pthread_mutex_lock(&cache->lock);
+    *is_taken = cache->snapshots == NULL || written <= cache->snapshots->number;
+    pthread_mutex_unlock(&cache->lock);
+    if (!*is_taken)
+        return NULL;
+    WEIR_TRY(refused(cache->verbs->snapshot(cache->store, ++cache->base_count, &base)));
+    pthread_mutex_lock(&cache->log_lock);
+    struct backend_snapshot *unused = base;
+    weir_error *error = shorten_log(cache, written);
+    if (error == NULL) {
+        unused = cache->base;
+        cache->base = base;
+        cache->base_age = 0;
+    }
+    pthread_mutex_unlock(&cache->log_lock);
+    cache->verbs->snapshot_free(unused);
+    return error;
+}
+
+/* Before anything is written there can be no snapshot that must not have it. */
+static weir_error *take_first_base(struct cache *cache)
+{
+    bool is_taken = true;
+    WEIR_TRY(cache->base == NULL ? take_base(cache, &is_taken) : NULL);
+    ASSERT(is_taken);
+    return NULL;
+}
+
+/* The next flights that are written together, none later than `number`: logged, as far as the log can, and
+ * loaded. */
+static weir_error *gather(struct cache *cache, uint64_t number, const struct changes **lists,
+    uint32_t *count)
+{
+    uint64_t size = 0;
+    weir_error *error = NULL;
+    struct flight *flight = next_flight(cache, NULL);
+    *count = 0;
+    pthread_mutex_lock(&cache->log_lock);
+    while (flight != NULL && error == NULL && flight->number <= number && *count < TOGETHER_MAX &&
+           size < TOGETHER_SIZE) {
+        weir_error_free(
+            log_flight(cache, flight)); /* broken: the next snapshot mends it, or tells why not */
+        error = load(cache, flight);
+        lists[(*count)++] = &flight->changes;
+        size += flight->changes.size;
+        flight = next_flight(cache, flight);
+    }
+    pthread_mutex_unlock(&cache->log_lock);
+    return error;
 }
 
 /* Writes the queue up to this number. An error leaves the rest in the queue. */
 static weir_error *write_up_to(struct cache *cache, uint64_t number)
 {
-    while (cache->first != NULL && cache->first->number <= number) {
-        struct flight *flight = cache->first;
-        if (!flight->is_written && flight->changes.row_count > 0)
-            WEIR_TRY(cache->verbs->write_changes(cache->store, &flight->changes));
-        flight->is_written = true;
-        changes_release(&flight->changes);
-        if (flight->is_wanted)
-            flight->error =
-                cache->verbs->snapshot(cache->store, flight->checkpoint, &flight->inner);
-        leave_queue(cache);
+    const struct changes *lists[TOGETHER_MAX];
+    uint32_t count;
+    WEIR_TRY(take_first_base(cache));
+    for (;;) {
+        WEIR_TRY(gather(cache, number, lists, &count));
+        if (count == 0)
+            return NULL;
+        WEIR_TRY(refused(cache->verbs->write_changes(cache->store, lists, count)));
+        for (uint32_t i = 0; i < count; i++)
+            leave_queue(cache);
     }
-    return NULL;
+}
+
+/* One failure may pass. Several in a row are a store that refuses for good, as RocksDB does after a write
+ * that found the disk full: take_failure tells the task. + 1: a code may be 0. */
+static void note_outcome(struct cache *cache, weir_error *error)
+{
+    cache->failure_count = error == NULL ? 0 : cache->failure_count + 1;
+    if (error == NULL)
+        return;
+    log_warn("state", "keyed state is not written to its store, but kept in memory: %s",
+        weir_error_message(error));
+    if (cache->failure_count >= CACHE_FAILURES_MAX)
+        atomic_store_explicit(&cache->broken, (int)weir_error_code(error) + 1,
+            memory_order_relaxed);
+    weir_error_free(error);
+}
+
+static bool is_worth_settling(struct cache *cache)
+{
+    pthread_mutex_lock(&cache->log_lock);
+    bool is_worth = cache->log.size >= SETTLE_SIZE || cache->base_age >= BASE_AGE_MAX ||
+                    cache->log.is_broken || atomic_load(&cache->queued_count) >= FLIGHTS_MAX / 2;
+    pthread_mutex_unlock(&cache->log_lock);
+    return is_worth;
+}
+
+/* Thread: worker. */
+static void settle(void *arg)
+{
+    struct cache *cache = arg;
+    atomic_store(&cache->is_settling, false);
+    pthread_mutex_lock(&cache->store_lock);
+    bool is_taken; /* or not: the next one tries again */
+    weir_error *error = write_up_to(cache, UINT64_MAX);
+    if (error == NULL && is_worth_settling(cache))
+        error = take_base(cache, &is_taken);
+    note_outcome(cache, error);
+    pthread_mutex_unlock(&cache->store_lock);
+}
+
+/* One cache at a time, in the whole process: checkpoints need the other workers. */
+static const char settle_lane;
+
+/* False: there is no worker for it. */
+static bool ask_to_settle(struct cache *cache)
+{
+    if (cache->workers == NULL)
+        return false;
+    if (atomic_exchange(&cache->is_settling, true))
+        return true;
+    if (!workers_submit(cache->workers, &settle_lane, settle, cache))
+        atomic_store(&cache->is_settling, false); /* too much waits: the next one asks again */
+    return true;
 }
 
 bool cache_settle(struct cache *cache, bool takes_over, weir_error **error)
@@ -177,52 +418,138 @@ bool cache_settle(struct cache *cache, bool takes_over, weir_error **error)
     *error = NULL;
     if (!cache_has_flights(cache))
         return true;
-    if (pthread_mutex_trylock(&cache->lock) != 0)
+    if (!takes_over && ask_to_settle(cache))
         return false;
-    bool is_wanted = false;
-    for (const struct flight *flight = cache->first; flight != NULL; flight = flight->next)
-        is_wanted |= flight->is_wanted;
-    if (!is_wanted || takes_over)
+    if (pthread_mutex_trylock(&cache->store_lock) != 0)
+        return false;
+    bool is_free = pthread_mutex_trylock(&cache->log_lock) == 0;
+    if (is_free) {
+        is_free =
+            !cache->log.is_broken; /* what is written unlogged a waiting snapshot would not have */
+        pthread_mutex_unlock(&cache->log_lock);
+    }
+    if (is_free)
         *error = write_up_to(cache, cache->frozen);
-    bool is_settled = cache->first == NULL;
-    pthread_mutex_unlock(&cache->lock);
-    return is_settled;
+    pthread_mutex_unlock(&cache->store_lock);
+    return !cache_has_flights(cache);
+}
+
+/* -- trickling ------------------------------------------------------------------------------ */
+
+/* Thread: worker. */
+static void log_ahead(void *arg)
+{
+    struct cache *cache = arg;
+    atomic_store(&cache->is_logging, false);
+    pthread_mutex_lock(&cache->log_lock);
+    weir_error *error = log_up_to(cache, UINT64_MAX);
+    if (error == NULL)
+        error = segment_log_sync(&cache->log);
+    pthread_mutex_unlock(&cache->log_lock);
+    weir_error_free(error); /* the next snapshot meets it again, and tells it */
+}
+
+void cache_trickle_end(struct cache *cache)
+{
+    if (cache->trickle == NULL)
+        return;
+    cache_flight_queue(cache, cache->trickle);
+    cache->trickle = NULL;
+    if (cache->workers == NULL || atomic_exchange(&cache->is_logging, true))
+        return;
+    if (!workers_submit(cache->workers, &cache->log, log_ahead, cache))
+        atomic_store(&cache->is_logging, false); /* too much waits: it is logged later */
+}
+
+/* True: the old rows are all frozen, and the young ones are old now. */
+static bool turn(struct cache *cache, int64_t now_ms)
+{
+    if (now_ms >= cache->turned_ms && now_ms - cache->turned_ms < TRICKLE_MS)
+        return false;
+    if (cache->dirty[cache->young].count < TRICKLE_MIN ||
+        atomic_load_explicit(&cache->queued_size, memory_order_relaxed) > cache->budget / 8)
+        return false;
+    cache->young ^= 1;
+    cache->young_seen = 0;
+    cache->turned_ms = now_ms;
+    return true;
+}
+
+/* Dirty rows are young for TRICKLE_MS at least, and then old until they are frozen, some with each batch:
+ * twice as many as become dirty meanwhile, so that they are through before the next turn. A row that is
+ * changed all the time is frozen once a turn, not with every change. */
+void cache_trickle(struct cache *cache, int64_t now_ms)
+{
+    struct dirty_rows *old = &cache->dirty[!cache->young];
+    if (old->count == 0) {
+        cache_trickle_end(cache);
+        if (!turn(cache, now_ms))
+            return;
+        old = &cache->dirty[!cache->young];
+    }
+    uint32_t young = cache->dirty[cache->young].count;
+    uint32_t grown = young > cache->young_seen ? young - cache->young_seen : 0;
+    cache->young_seen = young;
+    if (cache->trickle == NULL)
+        cache->trickle = cache_flight_new(cache);
+    freeze_rows(cache, old, TRICKLE_STEP + 2 * grown, cache->trickle);
+}
+
+void cache_flights_init(struct cache *cache, const struct backend_options *options)
+{
+    cache->workers = options->workers;
+    segment_log_init(&cache->log, options);
+    ASSERT(pthread_mutex_init(&cache->lock, NULL) == 0);
+    ASSERT(pthread_mutex_init(&cache->log_lock, NULL) == 0);
+    ASSERT(pthread_mutex_init(&cache->store_lock, NULL) == 0);
 }
 
 void cache_flights_release(struct cache *cache)
 {
+    ASSERT(cache->snapshots == NULL);
+    if (cache->workers != NULL) {
+        workers_drain(cache->workers, &cache->log);
+        workers_drain(cache->workers, &settle_lane);
+        cache->workers = NULL; /* nothing is to be submitted any more */
+    }
+    cache_trickle_end(cache);
     while (cache->first != NULL) {
         struct flight *flight = cache->first;
-        ASSERT(!flight->is_wanted); /* every snapshot has been freed */
         cache->first = flight->next;
         free_flight(flight);
     }
+    cache->verbs->snapshot_free(cache->base);
+    segment_log_release(&cache->log);
     pthread_mutex_destroy(&cache->lock);
+    pthread_mutex_destroy(&cache->log_lock);
+    pthread_mutex_destroy(&cache->store_lock);
 }
 
 /* -- snapshots ------------------------------------------------------------------------------ */
 
-static struct flight *flight_of(struct backend_snapshot *snapshot)
+static struct frozen *frozen_of(struct backend_snapshot *snapshot)
 {
-    return (struct flight *)(void *)snapshot;
+    return (struct frozen *)(void *)snapshot;
 }
 
-/* Freezes everything. A row in the list whose cells have all become clean again adds nothing. */
-static void freeze_all(struct cache *cache, struct flight *flight)
+static void link_frozen(struct frozen *frozen)
 {
-    enum { AHEAD = 8 };
-    for (uint32_t i = 0; i < cache->dirty_count; i++) {
-        if (i + AHEAD < cache->dirty_count)
-            __builtin_prefetch(cache->dirty[i + AHEAD]);
-        struct row *row = cache->dirty[i];
-        DEBUG_ASSERT(row->dirty == i + 1);
-        struct row_key key = { .key = row_key_bytes(row),
-            .group = row->group,
-            .state = row->state };
-        cache_freeze_row(cache, flight, row, &key);
-        row->dirty = 0;
-    }
-    cache->dirty_count = 0;
+    pthread_mutex_lock(&frozen->cache->lock);
+    struct frozen **end = &frozen->cache->snapshots;
+    while (*end != NULL)
+        end = &(*end)->next;
+    *end = frozen;
+    pthread_mutex_unlock(&frozen->cache->lock);
+}
+
+static void unlink_frozen(struct frozen *frozen)
+{
+    pthread_mutex_lock(&frozen->cache->lock);
+    struct frozen **at = &frozen->cache->snapshots;
+    while (*at != frozen)
+        at = &(*at)->next;
+    *at = frozen->next;
+    pthread_mutex_unlock(&frozen->cache->lock);
 }
 
 weir_error *cache_snapshot(struct backend *backend, uint64_t checkpoint,
@@ -230,61 +557,90 @@ weir_error *cache_snapshot(struct backend *backend, uint64_t checkpoint,
 {
     struct cache *cache = (struct cache *)(void *)backend;
     weir_error *failed = cache->failed;
+    (void)checkpoint; /* flights have numbers of their own */
     *snapshot = NULL;
     cache->failed = NULL;
     WEIR_TRY(failed);
-    if (cache->frozen - atomic_load_explicit(&cache->written, memory_order_acquire) >= FLIGHTS_MAX)
+    if (atomic_load(&cache->queued_count) >= FLIGHTS_MAX)
         return weir_errorf(WEIR_E_LIMIT,
-            "%u snapshots of keyed state wait for the disk; make checkpoints rarer", FLIGHTS_MAX);
+            "%u changes of keyed state wait for the disk: it is too slow", FLIGHTS_MAX);
+    cache_trickle_end(cache);
     struct flight *flight = cache_flight_new(cache);
-    flight->checkpoint = checkpoint;
-    flight->is_wanted = true;
-    freeze_all(cache, flight);
+    struct frozen *frozen = mem_alloc(sizeof(*frozen));
+    *frozen = (struct frozen){ .cache = cache, .number = flight->number };
+    flight->is_barrier = true;
+    freeze_rows(cache, &cache->dirty[0], UINT32_MAX, flight);
+    freeze_rows(cache, &cache->dirty[1], UINT32_MAX, flight);
+    link_frozen(frozen);
     cache_flight_queue(cache, flight);
-    *snapshot = (struct backend_snapshot *)(void *)flight;
+    *snapshot = (struct backend_snapshot *)(void *)frozen;
     return NULL;
 }
 
-/* One failure may pass. Many in a row are a store that refuses for good, as RocksDB does after a write that
- * found the disk full: take_failure tells the task. + 1: a code may be 0. */
-static void note_outcome(struct cache *cache, const weir_error *error)
+/* The store is brought up to date, and the log begins anew. The caller holds store_lock. */
+static weir_error *mend_log(struct cache *cache, uint64_t number)
 {
-    cache->failure_count = error == NULL ? 0 : cache->failure_count + 1;
-    if (cache->failure_count >= CACHE_FAILURES_MAX)
-        atomic_store_explicit(&cache->broken, (int)weir_error_code(error) + 1,
-            memory_order_relaxed);
+    bool is_taken;
+    WEIR_TRY(write_up_to(cache, number));
+    WEIR_TRY(take_base(cache, &is_taken));
+    return is_taken
+               ? NULL
+               : weir_errorf(WEIR_E_IO, "the log of keyed state could not be written; the next "
+                                        "checkpoint begins it anew");
+}
+
+/* Sees to it that there is a base, and a log that can be trusted. */
+static weir_error *prepare(struct cache *cache, uint64_t number)
+{
+    pthread_mutex_lock(&cache->log_lock);
+    bool is_broken = cache->log.is_broken;
+    bool is_ready = cache->base != NULL && !is_broken;
+    pthread_mutex_unlock(&cache->log_lock);
+    if (is_ready)
+        return NULL;
+    pthread_mutex_lock(&cache->store_lock);
+    weir_error *error = is_broken ? mend_log(cache, number) : take_first_base(cache);
+    pthread_mutex_unlock(&cache->store_lock);
+    return error;
+}
+
+/* The caller holds log_lock. */
+static weir_error *store(struct cache *cache, uint64_t number, struct arena *arena,
+    struct state_file **files, uint32_t *file_count)
+{
+    struct state_file *of_base;
+    WEIR_TRY(log_up_to(cache, number));
+    if (cache->log.is_broken || cache->base == NULL)
+        return weir_errorf(WEIR_E_IO, "the log of keyed state could not be written a moment ago");
+    WEIR_TRY(cache->verbs->snapshot_write(cache->base, arena, &of_base, file_count));
+    *files = arena_alloc(arena, (*file_count + cache->log.count) * sizeof(**files));
+    memcpy(*files, of_base, *file_count * sizeof(**files));
+    WEIR_TRY(segment_log_store(&cache->log, number, arena, *files, file_count));
+    cache->base_age++;
+    return NULL;
 }
 
 weir_error *cache_snapshot_write(struct backend_snapshot *snapshot, struct arena *arena,
     struct state_file **files, uint32_t *file_count)
 {
-    struct flight *flight = flight_of(snapshot);
-    struct cache *cache = flight->cache;
-    pthread_mutex_lock(&cache->lock);
-    weir_error *error = write_up_to(cache, flight->number);
+    struct frozen *frozen = frozen_of(snapshot);
+    struct cache *cache = frozen->cache;
+    weir_error *error = prepare(cache, frozen->number);
     if (error == NULL) {
-        error = flight->error;
-        flight->error = NULL;
+        pthread_mutex_lock(&cache->log_lock);
+        error = store(cache, frozen->number, arena, files, file_count);
+        pthread_mutex_unlock(&cache->log_lock);
     }
-    note_outcome(cache, error);
-    pthread_mutex_unlock(&cache->lock);
-    if (error != NULL) /* only a store that is opened anew is sure to take writes again */
-        return weir_error_retriable(
-            weir_error_wrap(error, "cannot write a snapshot of keyed state"));
-    return cache->verbs->snapshot_write(flight->inner, arena, files, file_count);
+    if (is_worth_settling(cache) && !ask_to_settle(cache))
+        settle(cache);
+    return error == NULL ? NULL : weir_error_wrap(error, "cannot write a snapshot of keyed state");
 }
 
 void cache_snapshot_free(struct backend_snapshot *snapshot)
 {
     if (snapshot == NULL)
         return;
-    struct flight *flight = flight_of(snapshot);
-    struct cache *cache = flight->cache;
-    pthread_mutex_lock(&cache->lock);
-    cache->verbs->snapshot_free(flight->inner);
-    flight->inner = NULL;
-    flight->is_wanted = false;
-    if (flight->is_done)
-        free_flight(flight);
-    pthread_mutex_unlock(&cache->lock);
+    struct frozen *frozen = frozen_of(snapshot);
+    unlink_frozen(frozen);
+    mem_free(frozen);
 }

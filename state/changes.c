@@ -19,6 +19,13 @@ void changes_release(struct changes *changes)
     *changes = (struct changes){ 0 };
 }
 
+void changes_unload(struct changes *changes)
+{
+    mem_free(changes->bytes);
+    changes->bytes = NULL;
+    changes->capacity = 0;
+}
+
 /* Room for `size` more bytes, not zeroed. */
 static char *take(struct changes *changes, size_t size)
 {
@@ -117,4 +124,51 @@ const struct change_cell *change_cell_next(const struct change_row *row,
     *value = (weir_str){ .data = is_gone ? NULL : at + cell->name_size,
         .size = is_gone ? 0 : cell->value_size };
     return cell;
+}
+
+/* -- trusting ------------------------------------------------------------------------------- */
+
+/* `at` is a cell's offset in the row; false: it does not end within it. */
+static bool skip_cell(const char *row, uint64_t size, uint64_t *at)
+{
+    struct change_cell cell;
+    if (size - *at < sizeof(cell))
+        return false;
+    memcpy(&cell, row + *at, sizeof(cell));
+    uint64_t value_size = cell.value_size == CHANGE_GONE ? 0 : cell.value_size;
+    uint64_t needed = sizeof(cell) + padded(cell.name_size + value_size, 4);
+    if (size - *at < needed)
+        return false;
+    *at += needed;
+    return true;
+}
+
+/* Behind the last cell is less than a cell: change_cell_next ends there. */
+static bool is_row_sound(const char *bytes, uint64_t size_max, struct change_row *row)
+{
+    if (size_max < sizeof(*row))
+        return false;
+    memcpy(row, bytes, sizeof(*row));
+    uint64_t at = sizeof(*row) + padded(row->key_size, 4);
+    if (row->is_cleared > 1 || row->size % 8 != 0 || row->size > size_max || row->size < at)
+        return false;
+    for (uint32_t i = 0; i < row->cell_count; i++)
+        if (!skip_cell(bytes, row->size, &at))
+            return false;
+    return row->size - at < sizeof(struct change_cell);
+}
+
+bool changes_are_sound(const struct changes *changes)
+{
+    uint64_t rows = 0, cells = 0, cleared = 0;
+    for (size_t at = 0; at < changes->size; rows++) {
+        struct change_row row;
+        if (!is_row_sound(changes->bytes + at, changes->size - at, &row))
+            return false;
+        cells += row.cell_count;
+        cleared += row.is_cleared;
+        at += row.size;
+    }
+    return rows == changes->row_count && cells == changes->cell_count &&
+           cleared == changes->cleared_count;
 }

@@ -26,7 +26,7 @@ struct change_row {
     uint32_t cell_count;
     uint16_t group;
     uint8_t state;
-    bool is_cleared;
+    uint8_t is_cleared; /* 0 or 1 */
     uint8_t unused[4];
 };
 _Static_assert(sizeof(struct change_row) == 24, "multiple of 8, no gaps");
@@ -46,10 +46,15 @@ struct changes {
 };
 
 void changes_release(struct changes *changes);
+/* Frees the bytes only: sizes and counts stay. */
+void changes_unload(struct changes *changes);
 /* A row with its cells; it is dropped again if it ends without any and is not cleared: false. */
 void changes_begin(struct changes *changes, const struct row_key *key, bool is_cleared);
 void changes_add(struct changes *changes, weir_str name, weir_str value); /* NULL data: gone */
 bool changes_end(struct changes *changes);
+
+/* Whether a list that comes from disk can be read: sizes and counts add up, in one walk. */
+bool changes_are_sound(const struct changes *changes);
 
 /* The first row (NULL given) or the next one; NULL: no more. Valid until the list changes. */
 const struct change_row *changes_next(const struct changes *changes, const struct change_row *row);

@@ -2,15 +2,17 @@
  *
  * Invariants: no leaf is empty; leaves[i].head is the head of its first item; items of a leaf, and
  * leaves, are strictly ascending by name. A row with few entries has one small leaf: leaves grow from
- * 4 items to LEAF_MAX, because a million rows with three entries each must not pay for 64. */
+ * LEAF_MIN items to LEAF_MAX, because a million rows with three entries each must not pay for 64. One leaf
+ * needs no list; a list that has grown is kept, however few leaves are left.
+ *
+ * `size` is the sum of slab_block_size over all blocks. */
 #include "state/entries.h"
 
 #include "base/assert.h"
-#include "base/memory.h"
 
 #include <endian.h>
 
-#define LEAF_MIN 4u
+#define LEAF_MIN 2u
 #define LEAF_MAX 64u
 
 /* Prefixes: entries_, entry_ */
@@ -36,11 +38,15 @@ struct leaf_ref {
 };
 
 struct entries {
-    struct leaf_ref *leaves;
-    uint32_t leaf_count, leaf_capacity;
-    uint64_t count;
+    union {
+        struct leaf *only;       /* while leaf_capacity is 1 */
+        struct leaf_ref *leaves; /* else */
+    };
     uint64_t size;
+    uint32_t count;
+    uint32_t leaf_count, leaf_capacity;
 };
+_Static_assert(sizeof(struct entries) == 32, "a million small rows have one each");
 
 /* Where a name is or would be. Thread: its owner. */
 struct place {
@@ -50,7 +56,7 @@ struct place {
 
 /* -- entries -------------------------------------------------------------------------------- */
 
-static size_t entry_block_size(const struct entry *entry)
+static size_t entry_bytes(const struct entry *entry)
 {
     return sizeof(*entry) + entry->value_capacity + entry->name_size;
 }
@@ -65,33 +71,82 @@ weir_str entry_value(const struct entry *entry)
     return (weir_str){ .data = entry->value, .size = entry->value_size };
 }
 
-static struct entry *entry_new(weir_str name, size_t size)
+static struct entry *entry_new(struct entries *entries, struct slab *slab, weir_str name,
+    size_t size)
 {
     ASSERT(name.size <= UINT32_MAX / 2 && size <= UINT32_MAX / 2);
-    struct entry *entry = mem_alloc(sizeof(*entry) + size + name.size);
+    struct entry *entry = slab_alloc(slab, sizeof(*entry) + size + name.size);
     entry->name_size = (uint32_t)name.size;
     entry->value_size = entry->value_capacity = (uint32_t)size;
     if (name.size > 0)
         memcpy(entry->value + size, name.data, name.size);
+    entries->size += slab_block_size(entry_bytes(entry));
     return entry;
+}
+
+static void entry_free(struct entries *entries, struct slab *slab, struct entry *entry)
+{
+    size_t size = entry_bytes(entry);
+    entries->size -= slab_block_size(size);
+    slab_free(slab, entry, size);
 }
 
 /* Gives the item's entry room for `size` bytes of value, growing by half so that a value that gets
  * longer and longer is not copied each time. */
-static void resize(struct entries *entries, struct item *item, size_t size)
+static void resize(struct entries *entries, struct slab *slab, struct item *item, size_t size)
 {
     struct entry *old = item->entry;
     if (size > old->value_capacity) {
         ASSERT(size <= UINT32_MAX / 2);
         size_t capacity = old->value_capacity + old->value_capacity / 2;
-        struct entry *entry = entry_new(entry_name(old), capacity > size ? capacity : size);
+        struct entry *entry =
+            entry_new(entries, slab, entry_name(old), capacity > size ? capacity : size);
         memcpy(entry->value, old->value, old->value_size);
         entry->flags = old->flags;
-        entries->size += entry_block_size(entry) - entry_block_size(old);
-        mem_free(old);
+        entry_free(entries, slab, old);
         item->entry = entry;
     }
     item->entry->value_size = (uint32_t)size;
+}
+
+/* -- the list of leaves ----------------------------------------------------------------------- */
+
+static struct leaf *leaf_at(const struct entries *entries, uint32_t index)
+{
+    return entries->leaf_capacity == 1 ? entries->only : entries->leaves[index].leaf;
+}
+
+/* Its first item is another one, or the leaf has moved. */
+static void set_leaf(struct entries *entries, uint32_t index, struct leaf *leaf)
+{
+    if (entries->leaf_capacity == 1)
+        entries->only = leaf;
+    else
+        entries->leaves[index] = (struct leaf_ref){ .head = leaf->items[0].head, .leaf = leaf };
+}
+
+static size_t list_bytes(uint32_t capacity)
+{
+    return capacity == 1 ? 0 : capacity * sizeof(struct leaf_ref);
+}
+
+/* Twice as long; a list of one is no block. */
+static void leaves_grow(struct entries *entries, struct slab *slab)
+{
+    uint32_t capacity = entries->leaf_capacity * 2;
+    struct leaf_ref *leaves = slab_alloc(slab, list_bytes(capacity));
+    entries->size += slab_block_size(list_bytes(capacity));
+    if (entries->leaf_capacity == 1) {
+        leaves[0] =
+            (struct leaf_ref){ .head = entries->only->items[0].head, .leaf = entries->only };
+    } else {
+        size_t size = list_bytes(entries->leaf_capacity);
+        memcpy(leaves, entries->leaves, size);
+        entries->size -= slab_block_size(size);
+        slab_free(slab, entries->leaves, size);
+    }
+    entries->leaves = leaves;
+    entries->leaf_capacity = capacity;
 }
 
 /* -- order ---------------------------------------------------------------------------------- */
@@ -135,7 +190,7 @@ static struct place find(const struct entries *entries, uint64_t head, weir_str 
     if (entries->leaf_count == 0)
         return place;
     place.leaf = find_leaf(entries, head, name);
-    const struct leaf *leaf = entries->leaves[place.leaf].leaf;
+    const struct leaf *leaf = leaf_at(entries, place.leaf);
     uint32_t low = 0, high = leaf->count;
     while (low < high) {
         uint32_t middle = low + (high - low) / 2;
@@ -153,70 +208,74 @@ static struct place find(const struct entries *entries, uint64_t head, weir_str 
 
 /* -- leaves --------------------------------------------------------------------------------- */
 
-static size_t leaf_block_size(uint32_t capacity)
+static size_t leaf_bytes(uint32_t capacity)
 {
     return sizeof(struct leaf) + capacity * sizeof(struct item);
 }
 
-static struct leaf *leaf_new(struct entries *entries, uint16_t capacity)
+static struct leaf *leaf_new(struct entries *entries, struct slab *slab, uint16_t capacity)
 {
-    struct leaf *leaf = mem_alloc(leaf_block_size(capacity));
+    struct leaf *leaf = slab_alloc(slab, leaf_bytes(capacity));
     leaf->capacity = capacity;
-    entries->size += leaf_block_size(capacity);
+    entries->size += slab_block_size(leaf_bytes(capacity));
     return leaf;
 }
 
-static void leaf_free(struct entries *entries, struct leaf *leaf)
+static void leaf_free(struct entries *entries, struct slab *slab, struct leaf *leaf)
 {
-    entries->size -= leaf_block_size(leaf->capacity);
-    mem_free(leaf);
+    size_t size = leaf_bytes(leaf->capacity);
+    entries->size -= slab_block_size(size);
+    slab_free(slab, leaf, size);
 }
 
 /* Lists `leaf` at `index`, moving the later ones up. */
-static void leaves_insert(struct entries *entries, uint32_t index, struct leaf *leaf)
+static void leaves_insert(struct entries *entries, struct slab *slab, uint32_t index,
+    struct leaf *leaf)
 {
-    if (entries->leaf_count == entries->leaf_capacity) {
-        uint32_t capacity = entries->leaf_capacity == 0 ? 1 : entries->leaf_capacity * 2;
-        entries->size += (capacity - entries->leaf_capacity) * sizeof(*entries->leaves);
-        entries->leaves = mem_realloc(entries->leaves, capacity * sizeof(*entries->leaves));
-        entries->leaf_capacity = capacity;
+    if (entries->leaf_capacity == 0)
+        entries->leaf_capacity = 1;
+    else if (entries->leaf_count == entries->leaf_capacity)
+        leaves_grow(entries, slab);
+    if (entries->leaf_capacity > 1) {
+        struct leaf_ref *at = entries->leaves + index;
+        memmove(at + 1, at, (entries->leaf_count - index) * sizeof(*at));
     }
-    struct leaf_ref *at = entries->leaves + index;
-    memmove(at + 1, at, (entries->leaf_count - index) * sizeof(*at));
-    at->leaf = leaf;
+    set_leaf(entries, index, leaf);
     entries->leaf_count++;
 }
 
-static void leaves_delete(struct entries *entries, uint32_t index)
+static void leaves_delete(struct entries *entries, struct slab *slab, uint32_t index)
 {
-    struct leaf_ref *at = entries->leaves + index;
-    leaf_free(entries, at->leaf);
+    leaf_free(entries, slab, leaf_at(entries, index));
     entries->leaf_count--;
+    if (entries->leaf_capacity == 1)
+        return;
+    struct leaf_ref *at = entries->leaves + index;
     memmove(at, at + 1, (entries->leaf_count - index) * sizeof(*at));
 }
 
-static void leaf_grow(struct entries *entries, struct leaf_ref *ref)
+static struct leaf *leaf_grow(struct entries *entries, struct slab *slab, struct leaf *old)
 {
-    uint16_t capacity = (uint16_t)(ref->leaf->capacity * 2);
-    entries->size += leaf_block_size(capacity) - leaf_block_size(ref->leaf->capacity);
-    ref->leaf = mem_realloc(ref->leaf, leaf_block_size(capacity));
-    ref->leaf->capacity = capacity;
+    struct leaf *leaf = leaf_new(entries, slab, (uint16_t)(old->capacity * 2));
+    memcpy(leaf->items, old->items, old->count * sizeof(old->items[0]));
+    leaf->count = old->count;
+    leaf->is_marked = old->is_marked;
+    leaf_free(entries, slab, old);
+    return leaf;
 }
 
 /* Makes room in a full leaf of LEAF_MAX items and gives the place where the new name now belongs. */
-static struct place split(struct entries *entries, struct place place)
+static struct place split(struct entries *entries, struct slab *slab, struct place place)
 {
-    struct leaf *leaf = entries->leaves[place.leaf].leaf;
+    struct leaf *leaf = leaf_at(entries, place.leaf);
     bool is_last = place.leaf + 1 == entries->leaf_count && place.item == LEAF_MAX;
-    struct leaf *right = leaf_new(entries, is_last ? LEAF_MIN : LEAF_MAX);
-    leaves_insert(entries, place.leaf + 1, right);
+    struct leaf *right = leaf_new(entries, slab, is_last ? LEAF_MIN : LEAF_MAX);
     uint32_t kept = is_last ? LEAF_MAX : LEAF_MAX / 2;
     right->count = LEAF_MAX - kept;
     right->is_marked = leaf->is_marked;
     leaf->count = kept;
     memcpy(right->items, leaf->items + kept, right->count * sizeof(right->items[0]));
-    if (right->count > 0)
-        entries->leaves[place.leaf + 1].head = right->items[0].head;
+    leaves_insert(entries, slab, place.leaf + 1, right);
     if (is_last || place.item > kept)
         place = (struct place){ .leaf = place.leaf + 1, .item = place.item - kept };
     return place;
@@ -224,11 +283,11 @@ static struct place split(struct entries *entries, struct place place)
 
 /* Joins the leaf with the one behind it when both fit into half a leaf, so that removals here and
  * there leave no long row of nearly empty leaves. */
-static void join(struct entries *entries, uint32_t index)
+static void join(struct entries *entries, struct slab *slab, uint32_t index)
 {
     if (index + 1 >= entries->leaf_count)
         return;
-    struct leaf *leaf = entries->leaves[index].leaf, *next = entries->leaves[index + 1].leaf;
+    struct leaf *leaf = leaf_at(entries, index), *next = leaf_at(entries, index + 1);
     uint32_t count = leaf->count + next->count;
     if (count > LEAF_MAX / 2)
         return;
@@ -236,30 +295,40 @@ static void join(struct entries *entries, uint32_t index)
     memcpy(leaf->items + leaf->count, next->items, next->count * sizeof(leaf->items[0]));
     leaf->count = count;
     leaf->is_marked |= next->is_marked;
-    leaves_delete(entries, index + 1);
+    leaves_delete(entries, slab, index + 1);
 }
 
 /* -- the verbs ------------------------------------------------------------------------------ */
 
-struct entries *entries_new(void)
+struct entries *entries_new(struct slab *slab)
 {
-    struct entries *entries = mem_alloc(sizeof(*entries));
-    entries->size = sizeof(*entries);
+    struct entries *entries = slab_alloc(slab, sizeof(*entries));
+    entries->size = slab_block_size(sizeof(*entries));
     return entries;
 }
 
-void entries_free(struct entries *entries)
+void entries_free(struct entries *entries, struct slab *slab)
 {
     if (entries == NULL)
         return;
     for (uint32_t i = 0; i < entries->leaf_count; i++) {
-        struct leaf *leaf = entries->leaves[i].leaf;
+        struct leaf *leaf = leaf_at(entries, i);
         for (uint32_t j = 0; j < leaf->count; j++)
-            mem_free(leaf->items[j].entry);
-        mem_free(leaf);
+            entry_free(entries, slab, leaf->items[j].entry);
+        leaf_free(entries, slab, leaf);
     }
-    mem_free(entries->leaves);
-    mem_free(entries);
+    if (entries->leaf_capacity > 1)
+        slab_free(slab, entries->leaves, list_bytes(entries->leaf_capacity));
+    slab_free(slab, entries, sizeof(*entries));
+}
+
+/* Two cache lines: a small row's leaf. */
+void entries_prefetch(const struct entries *entries)
+{
+    if (entries->leaf_capacity != 1)
+        return;
+    __builtin_prefetch(entries->only);
+    __builtin_prefetch((const char *)entries->only + 64);
 }
 
 uint64_t entries_count(const struct entries *entries)
@@ -275,7 +344,7 @@ uint64_t entries_size(const struct entries *entries)
 struct entry *entries_find(const struct entries *entries, weir_str name)
 {
     struct place place = find(entries, head_of(name), name);
-    return place.is_found ? entries->leaves[place.leaf].leaf->items[place.item].entry : NULL;
+    return place.is_found ? leaf_at(entries, place.leaf)->items[place.item].entry : NULL;
 }
 
 struct entry *entries_mark(struct entries *entries, weir_str name)
@@ -283,7 +352,7 @@ struct entry *entries_mark(struct entries *entries, weir_str name)
     struct place place = find(entries, head_of(name), name);
     if (!place.is_found)
         return NULL;
-    struct leaf *leaf = entries->leaves[place.leaf].leaf;
+    struct leaf *leaf = leaf_at(entries, place.leaf);
     leaf->is_marked = true;
     return leaf->items[place.item].entry;
 }
@@ -291,7 +360,7 @@ struct entry *entries_mark(struct entries *entries, weir_str name)
 void entries_mark_all(struct entries *entries)
 {
     for (uint32_t i = 0; i < entries->leaf_count; i++)
-        entries->leaves[i].leaf->is_marked = true;
+        leaf_at(entries, i)->is_marked = true;
 }
 
 struct entry *entries_next(const struct entries *entries, weir_str name, bool or_equal)
@@ -299,70 +368,76 @@ struct entry *entries_next(const struct entries *entries, weir_str name, bool or
     struct place place = find(entries, head_of(name), name);
     if (place.is_found && !or_equal)
         place.item++;
-    if (place.leaf < entries->leaf_count && place.item == entries->leaves[place.leaf].leaf->count)
+    if (place.leaf < entries->leaf_count && place.item == leaf_at(entries, place.leaf)->count)
         place = (struct place){ .leaf = place.leaf + 1 };
-    return place.leaf < entries->leaf_count
-               ? entries->leaves[place.leaf].leaf->items[place.item].entry
-               : NULL;
+    if (place.leaf >= entries->leaf_count)
+        return NULL;
+    return leaf_at(entries, place.leaf)->items[place.item].entry;
 }
 
-static struct entry *insert(struct entries *entries, struct place place, uint64_t head,
-    struct entry *entry)
+/* A leaf with room at the place. */
+static struct leaf *make_room(struct entries *entries, struct slab *slab, struct place *place)
 {
     if (entries->leaf_count == 0)
-        leaves_insert(entries, 0, leaf_new(entries, LEAF_MIN));
-    struct leaf_ref *ref = &entries->leaves[place.leaf];
-    if (ref->leaf->count == LEAF_MAX) {
-        place = split(entries, place);
-        ref = &entries->leaves[place.leaf];
-    } else if (ref->leaf->count == ref->leaf->capacity) {
-        leaf_grow(entries, ref);
-    }
-    struct item *at = ref->leaf->items + place.item;
-    memmove(at + 1, at, (ref->leaf->count - place.item) * sizeof(*at));
+        leaves_insert(entries, slab, 0, leaf_new(entries, slab, LEAF_MIN));
+    struct leaf *leaf = leaf_at(entries, place->leaf);
+    if (leaf->count < leaf->capacity)
+        return leaf;
+    if (leaf->count < LEAF_MAX)
+        return leaf_grow(entries, slab, leaf);
+    *place = split(entries, slab, *place);
+    return leaf_at(entries, place->leaf);
+}
+
+static struct entry *insert(struct entries *entries, struct slab *slab, struct place place,
+    uint64_t head, struct entry *entry)
+{
+    ASSERT(entries->count < UINT32_MAX);
+    struct leaf *leaf = make_room(entries, slab, &place);
+    struct item *at = leaf->items + place.item;
+    memmove(at + 1, at, (leaf->count - place.item) * sizeof(*at));
     *at = (struct item){ .head = head, .entry = entry };
-    ref->leaf->count++;
-    ref->leaf->is_marked = true;
-    ref->head = ref->leaf->items[0].head;
+    leaf->count++;
+    leaf->is_marked = true;
+    set_leaf(entries, place.leaf, leaf);
     entries->count++;
-    entries->size += entry_block_size(entry);
-    DEBUG_ASSERT(ref->leaf->count <= ref->leaf->capacity);
+    DEBUG_ASSERT(leaf->count <= leaf->capacity);
     return entry;
 }
 
-struct entry *entries_put(struct entries *entries, weir_str name, size_t size, bool *is_new)
+struct entry *entries_put(struct entries *entries, struct slab *slab, weir_str name, size_t size,
+    bool *is_new)
 {
     uint64_t head = head_of(name);
     struct place place = find(entries, head, name);
     *is_new = !place.is_found;
     if (!place.is_found)
-        return insert(entries, place, head, entry_new(name, size));
-    struct item *item = &entries->leaves[place.leaf].leaf->items[place.item];
-    resize(entries, item, size);
-    entries->leaves[place.leaf].leaf->is_marked = true;
+        return insert(entries, slab, place, head, entry_new(entries, slab, name, size));
+    struct leaf *leaf = leaf_at(entries, place.leaf);
+    struct item *item = &leaf->items[place.item];
+    resize(entries, slab, item, size);
+    leaf->is_marked = true;
     return item->entry;
 }
 
-bool entries_remove(struct entries *entries, weir_str name)
+bool entries_remove(struct entries *entries, struct slab *slab, weir_str name)
 {
     struct place place = find(entries, head_of(name), name);
     if (!place.is_found)
         return false;
-    struct leaf_ref *ref = &entries->leaves[place.leaf];
-    struct leaf *leaf = ref->leaf;
+    struct leaf *leaf = leaf_at(entries, place.leaf);
     struct item *at = leaf->items + place.item;
-    entries->size -= entry_block_size(at->entry);
-    mem_free(at->entry);
+    entry_free(entries, slab, at->entry);
     leaf->count--;
     entries->count--;
     memmove(at, at + 1, (leaf->count - place.item) * sizeof(*at));
     if (leaf->count == 0) {
-        leaves_delete(entries, place.leaf);
+        leaves_delete(entries, slab, place.leaf);
         return true;
     }
-    ref->head = leaf->items[0].head;
+    set_leaf(entries, place.leaf, leaf);
     if (leaf->count <= LEAF_MAX / 4)
-        join(entries, place.leaf);
+        join(entries, slab, place.leaf);
     return true;
 }
 
@@ -376,7 +451,7 @@ bool entries_each(const struct entries *entries, weir_str prefix, backend_entry_
 {
     struct place place = find(entries, head_of(prefix), prefix);
     for (uint32_t i = place.leaf; i < entries->leaf_count; i++) {
-        const struct leaf *leaf = entries->leaves[i].leaf;
+        const struct leaf *leaf = leaf_at(entries, i);
         for (uint32_t j = i == place.leaf ? place.item : 0; j < leaf->count; j++) {
             const struct entry *entry = leaf->items[j].entry;
             if (!starts_with(entry_name(entry), prefix))
@@ -388,41 +463,53 @@ bool entries_each(const struct entries *entries, weir_str prefix, backend_entry_
     return true;
 }
 
-bool entries_sweep(struct entries *entries, uint32_t *cursor, entries_is_dead_fn *is_dead,
-    void *arg)
+bool entries_sweep(struct entries *entries, struct slab *slab, uint32_t *cursor,
+    entries_is_dead_fn *is_dead, void *arg)
 {
     if (*cursor >= entries->leaf_count)
         return false;
-    struct leaf_ref *ref = &entries->leaves[*cursor];
-    struct leaf *leaf = ref->leaf;
+    struct leaf *leaf = leaf_at(entries, *cursor);
     uint32_t kept = 0;
     for (uint32_t i = 0; i < leaf->count; i++) {
         struct item item = leaf->items[i];
         if (is_dead(arg, item.entry)) {
-            entries->size -= entry_block_size(item.entry);
             entries->count--;
-            mem_free(item.entry);
+            entry_free(entries, slab, item.entry);
         } else {
             leaf->items[kept++] = item;
         }
     }
     leaf->count = kept;
-    if (kept == 0) {
-        leaves_delete(entries, *cursor);
-    } else {
-        ref->head = leaf->items[0].head;
-        *cursor += 1;
-    }
+    if (kept == 0)
+        leaves_delete(entries, slab, *cursor);
+    else
+        set_leaf(entries, (*cursor)++, leaf);
     return *cursor < entries->leaf_count;
 }
 
-bool entries_sweep_marked(struct entries *entries, uint32_t *cursor, entries_is_dead_fn *is_dead,
-    void *arg)
+bool entries_sweep_marked(struct entries *entries, struct slab *slab, uint32_t *cursor,
+    entries_is_dead_fn *is_dead, void *arg)
 {
-    while (*cursor < entries->leaf_count && !entries->leaves[*cursor].leaf->is_marked)
+    while (*cursor < entries->leaf_count && !leaf_at(entries, *cursor)->is_marked)
         *cursor += 1;
     if (*cursor >= entries->leaf_count)
         return false;
-    entries->leaves[*cursor].leaf->is_marked = false;
-    return entries_sweep(entries, cursor, is_dead, arg);
+    leaf_at(entries, *cursor)->is_marked = false;
+    return entries_sweep(entries, slab, cursor, is_dead, arg);
+}
+
+struct entries *entries_move(struct entries *old, struct slab *slab)
+{
+    struct entries *entries = slab_move(slab, old, sizeof(*old));
+    if (entries->leaf_capacity > 1)
+        entries->leaves = slab_move(slab, entries->leaves, list_bytes(entries->leaf_capacity));
+    for (uint32_t i = 0; i < entries->leaf_count; i++) {
+        struct leaf *leaf = leaf_at(entries, i);
+        leaf = slab_move(slab, leaf, leaf_bytes(leaf->capacity));
+        set_leaf(entries, i, leaf);
+        for (uint32_t j = 0; j < leaf->count; j++)
+            leaf->items[j].entry =
+                slab_move(slab, leaf->items[j].entry, entry_bytes(leaf->items[j].entry));
+    }
+    return entries;
 }

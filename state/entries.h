@@ -17,14 +17,19 @@
  *
  * Leaves can be marked, so that whoever looks for changes in a long row need not look everywhere.
  *
- * Entries are blocks of their own: a pointer to a value stays valid until this entry's value grows or
- * the entry is removed, whatever happens to others.
+ * Entries are blocks of their own: a pointer to a value stays valid until this entry's value grows, the
+ * entry is removed, or entries_move is called, whatever happens to others.
  *
- * Thread: its owner. Limits: names and values below 4 GiB. */
+ * Most rows have few entries: one leaf, which is not listed, so a row of three costs 32 bytes, a leaf of 72
+ * and its entries. All blocks come from the slab of the row's table, which each verb that needs it is
+ * given: a pointer in each row would be a tenth of such a row.
+ *
+ * Thread: its owner. Limits: names and values below 4 GiB, 4 G entries. */
 #ifndef WEIR_STATE_ENTRIES_H
 #define WEIR_STATE_ENTRIES_H
 
 #include "state/backend.h"
+#include "state/slab.h"
 
 /* Thread: its owner. */
 struct entry {
@@ -37,10 +42,12 @@ struct entry {
 };
 
 struct entries; /* Thread: its owner */
-struct entries *entries_new(void);
-void entries_free(struct entries *entries); /* NULL is fine */
+struct entries *entries_new(struct slab *slab);
+void entries_free(struct entries *entries, struct slab *slab); /* NULL is fine */
+/* Hint: some of them will be looked for. */
+void entries_prefetch(const struct entries *entries);
 uint64_t entries_count(const struct entries *entries);
-uint64_t entries_size(const struct entries *entries); /* bytes of heap, all of it */
+uint64_t entries_size(const struct entries *entries); /* bytes of the slab, all of it */
 
 weir_str entry_name(const struct entry *entry);
 weir_str entry_value(const struct entry *entry);
@@ -53,18 +60,21 @@ void entries_mark_all(struct entries *entries);
 struct entry *entries_next(const struct entries *entries, weir_str name, bool or_equal);
 /* The entry of this name with a value of `size` bytes: of a new one they are zero, of one that was
  * there the first ones are kept. Marks its leaf. */
-struct entry *entries_put(struct entries *entries, weir_str name, size_t size, bool *is_new);
-bool entries_remove(struct entries *entries, weir_str name);
+struct entry *entries_put(struct entries *entries, struct slab *slab, weir_str name, size_t size,
+    bool *is_new);
+bool entries_remove(struct entries *entries, struct slab *slab, weir_str name);
 /* Those whose name starts with prefix, in order; false: the callback has stopped it. */
 bool entries_each(const struct entries *entries, weir_str prefix, backend_entry_fn *each,
     void *arg);
 /* Looks at one leaf, the `*cursor`th, removes its dead entries and moves the cursor on; false: that
  * was the last one. Start with 0; changes in between may make it skip or repeat some. */
 typedef bool entries_is_dead_fn(void *arg, struct entry *entry);
-bool entries_sweep(struct entries *entries, uint32_t *cursor, entries_is_dead_fn *is_dead,
-    void *arg);
+bool entries_sweep(struct entries *entries, struct slab *slab, uint32_t *cursor,
+    entries_is_dead_fn *is_dead, void *arg);
 /* The same for the next marked leaf, whose mark it takes away. */
-bool entries_sweep_marked(struct entries *entries, uint32_t *cursor, entries_is_dead_fn *is_dead,
-    void *arg);
+bool entries_sweep_marked(struct entries *entries, struct slab *slab, uint32_t *cursor,
+    entries_is_dead_fn *is_dead, void *arg);
+/* Moves all blocks that are in the way (slab_move); where the entries are now. */
+struct entries *entries_move(struct entries *entries, struct slab *slab);
 
 #endif

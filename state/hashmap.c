@@ -231,8 +231,8 @@ static bool sweep_row(struct hashmap *map, struct slot *slot, int64_t time_ms)
     if (row->value_size != ROW_VALUE_NONE && is_expired(time_ms, row_value(row)))
         row->value_size = ROW_VALUE_NONE;
     if (row->entries != NULL)
-        has_more =
-            rows_sweep_entries(&map->rows, row, &map->sweep_leaf, is_expired_entry, &time_ms);
+        has_more = entries_sweep(row->entries, &map->rows.slab, &map->sweep_leaf, is_expired_entry,
+            &time_ms);
     uint64_t row_count = map->rows.row_count;
     drop_if_empty(map, slot);
     if (map->rows.row_count == row_count)

@@ -25,12 +25,12 @@
 
 #include <endian.h>
 
-#define SCRATCH_BLOCK  ((size_t)16 << 10)
-#define SCRATCH_MAX    ((size_t)256 << 20) /* decoded copies of one callback */
-#define KEY_ROOM       64u /* bytes at first; also what an arena may add to a piece */
-#define PREFETCH_MAX   64u
-#define SEQUENCE_SIZE  sizeof(uint64_t)
-#define ENTRY_NAME_MAX ((size_t)WEIR_RECORD_SIZE_MAX)
+#define SCRATCH_BLOCK   ((size_t)16 << 10)
+#define SCRATCH_MAX     ((size_t)256 << 20) /* decoded copies of one callback */
+#define KEY_ROOM        64u /* bytes at first; also what an arena may add to a piece */
+#define PREFETCH_STATES 4u
+#define SEQUENCE_SIZE   sizeof(uint64_t)
+#define ENTRY_NAME_MAX  ((size_t)WEIR_RECORD_SIZE_MAX)
 
 /* One declared state, looked up. Thread: task. */
 struct plan {
@@ -49,9 +49,8 @@ struct keyed {
     const struct backend_class *verbs;
     struct plan *plans;
     uint32_t state_count, max_parallelism;
-    uint32_t prefetch_state; /* state_count: none */
-    bool has_key, has_work;  /* work: something for commit or for the reset after it */
-    bool has_failed;         /* an error was returned by commit: nothing works any more */
+    bool has_key, has_work; /* work: something for commit or for the reset after it */
+    bool has_failed;        /* an error was returned by commit: nothing works any more */
     struct row_key row;
     char *key; /* the current key's bytes */
     size_t key_capacity;
@@ -574,19 +573,21 @@ void keyed_select(struct keyed *keyed, weir_str key, uint64_t hash)
     keyed->has_key = true;
 }
 
-/* For the first value or reducing state: most operators have one that every record touches. */
+/* For the first states: those that every record touches stand there. */
 void keyed_prefetch(struct keyed *keyed, const struct weir_row *rows, uint32_t row_count)
 {
-    struct row_key keys[PREFETCH_MAX];
-    if (keyed->verbs->prefetch == NULL || keyed->prefetch_state == keyed->state_count)
+    struct row_key keys[KEYED_PREFETCH_MAX];
+    if (keyed->verbs->prefetch == NULL)
         return;
-    if (row_count > PREFETCH_MAX)
-        row_count = PREFETCH_MAX;
-    for (uint32_t i = 0; i < row_count; i++)
-        keys[i] = (struct row_key){ .hash = rows[i].key_hash,
-            .group = key_group_of(rows[i].key_hash, keyed->max_parallelism),
-            .state = keyed->prefetch_state };
-    keyed->verbs->prefetch(keyed->backend, keys, row_count);
+    if (row_count > KEYED_PREFETCH_MAX)
+        row_count = KEYED_PREFETCH_MAX;
+    for (uint32_t state = 0; state < keyed->state_count && state < PREFETCH_STATES; state++) {
+        for (uint32_t i = 0; i < row_count; i++)
+            keys[i] = (struct row_key){ .hash = rows[i].key_hash,
+                .group = key_group_of(rows[i].key_hash, keyed->max_parallelism),
+                .state = state };
+        keyed->verbs->prefetch(keyed->backend, keys, row_count);
+    }
 }
 
 void keyed_unselect(struct keyed *keyed)
@@ -655,12 +656,8 @@ struct keyed *keyed_new(struct backend *backend, const struct weir_state *states
     keyed->time.watermark_ms = INT64_MIN;
     keyed->time.timestamp_ms = WEIR_NO_TIMESTAMP;
     keyed->plans = mem_alloc_array(state_count, sizeof(*keyed->plans));
-    keyed->prefetch_state = state_count;
-    for (uint32_t i = state_count; i-- > 0;) {
+    for (uint32_t i = state_count; i-- > 0;)
         plan_init(keyed, i, &states[i]);
-        if (states[i].kind == WEIR_VALUE || states[i].kind == WEIR_REDUCING)
-            keyed->prefetch_state = i;
-    }
     keyed->key = mem_alloc(KEY_ROOM);
     keyed->key_capacity = KEY_ROOM;
     keyed->dummy = mem_alloc(keyed->dummy_size);

@@ -321,6 +321,53 @@ static weir_error *scan(struct backend *backend, uint32_t state, backend_row_fn 
     return weir_error_join(error, failed(rocks, message, "read from"));
 }
 
+static weir_error *scan_rows(const struct rocks *rocks, rocksdb_iterator_t *iterator,
+    backend_key_fn *each, void *arg)
+{
+    char *last = NULL; /* the row of the last key, with its header */
+    size_t last_size = 0, capacity = 0;
+    bool goes_on = true;
+    for (rocksdb_iter_seek_to_first(iterator); goes_on && rocksdb_iter_valid(iterator);
+         rocksdb_iter_next(iterator)) {
+        size_t size;
+        struct row_key row;
+        weir_str entry;
+        const char *key = rocksdb_iter_key(iterator, &size);
+        if (last_size > 0 && size >= last_size && memcmp(key, last, last_size) == 0)
+            continue;
+        if (!rocks_parse_key(key, size, &row, &entry)) {
+            mem_free(last);
+            return weir_errorf(WEIR_E_CORRUPT,
+                "a key of %zu bytes in '%s' is none of ours: restore a checkpoint", size,
+                rocks->database);
+        }
+        goes_on = each(arg, &row);
+        last_size = size - entry.size;
+        if (last_size > capacity) {
+            capacity = 2 * last_size;
+            last = mem_realloc(last, capacity);
+        }
+        memcpy(last, key, last_size);
+    }
+    mem_free(last);
+    return NULL;
+}
+
+static weir_error *all_rows(struct backend *backend, backend_key_fn *each, void *arg)
+{
+    const struct rocks *rocks = rocks_of(backend);
+    rocksdb_readoptions_t *options = rocksdb_readoptions_create();
+    rocksdb_readoptions_set_fill_cache(options, 0);
+    rocksdb_readoptions_set_total_order_seek(options, 1);
+    rocksdb_iterator_t *iterator = rocksdb_create_iterator(rocks->db, options);
+    weir_error *error = scan_rows(rocks, iterator, each, arg);
+    char *message = NULL;
+    rocksdb_iter_get_error(iterator, &message);
+    rocksdb_iter_destroy(iterator);
+    rocksdb_readoptions_destroy(options);
+    return weir_error_join(error, failed(rocks, message, "read from"));
+}
+
 /* -- expiry --------------------------------------------------------------------------------- */
 
 static void expire(struct backend *backend, const struct backend_expiry *now)
@@ -488,6 +535,12 @@ static uint64_t property(const struct rocks *rocks, const char *name)
     return rocksdb_property_int(rocks->db, name, &value) == 0 ? value : 0;
 }
 
+/* Entries: more than rows. */
+static uint64_t row_count(struct backend *backend)
+{
+    return property(rocks_of(backend), "rocksdb.estimate-num-keys");
+}
+
 static uint64_t size(struct backend *backend)
 {
     const struct rocks *rocks = rocks_of(backend);
@@ -506,6 +559,8 @@ const struct backend_class backend_rocksdb = { .name = "rocksdb-uncached",
     .each = each_entry,
     .scan = scan,
     .write_changes = rocks_write_changes,
+    .rows = all_rows,
+    .row_count = row_count,
     .expire = expire,
     .snapshot = rocks_snapshot,
     .snapshot_write = rocks_snapshot_write,

@@ -7,7 +7,8 @@
  *      WriteBatch, sorted          0.4      into the memtable; a flush and compactions come later
  *      sorted file, taken in       0.15     and 4-20 ms for the file: worth it from SORTED_MIN on
  *
- * Rows are sorted, not entries: the cells of a row are in order already. Cleared rows come first, by
+ * Rows are sorted, not entries: the cells of a row are in order already. Only those of a row that is in
+ * several lists are sorted, too. Cleared rows come first, by
  * reading what the database has of them; both steps may be repeated after a failure in between.
  *
  * Prefixes: rocks_ */
@@ -23,13 +24,21 @@
 #else
 #define SORTED_MIN UINT64_C(50000) /* entries */
 #endif
-#define BATCH_SIZE     ((size_t)256 << 10)
-#define SHORT_KEY_SIZE 255u
+#define BATCH_SIZE        ((size_t)256 << 10)
+#define SHORT_KEY_SIZE    255u
+#define KEY_SIZE_IN_PLACE 20u /* head has 4, the others 8 */
 
-/* A row with the start of its key as a number, for cheap comparisons. Thread: the caller's. */
+/* A row with the start of its key as numbers, for cheap comparisons. Thread: the caller's. */
 struct place {
-    uint64_t head;
+    uint64_t head, middle, tail;
     const struct change_row *row;
+    uint32_t list; /* which of the lists: a later one is newer */
+};
+
+/* A cell of a row that is in several lists. Thread: the caller's. */
+struct version {
+    weir_str name, value;
+    size_t place;
 };
 
 /* Thread: the caller's. */
@@ -40,40 +49,81 @@ struct bulk {
     size_t batch_size;
     char *key;
     size_t key_capacity;
+    struct version *versions;
+    size_t version_capacity;
 };
 
 /* -- order ---------------------------------------------------------------------------------- */
 
-/* Group, state, key size and, of shorter keys, the first four bytes: the order of the database's keys
- * as far as it goes. */
-static uint64_t head_of(const struct change_row *row)
+/* Up to eight bytes of a key from an offset on, in an order like that of the bytes. */
+static uint64_t bytes_at(weir_str key, size_t offset)
 {
-    uint32_t start = 0;
-    uint32_t size = row->key_size < SHORT_KEY_SIZE ? row->key_size : SHORT_KEY_SIZE;
-    if (size < SHORT_KEY_SIZE && size > 0)
-        memcpy(&start, change_row_key(row).key.data, size < 4 ? size : 4);
-    return (uint64_t)row->group << 48 | (uint64_t)row->state << 40 | (uint64_t)size << 32 |
-           be32toh(start);
+    uint64_t bytes = 0;
+    if (key.size > offset)
+        memcpy(&bytes, key.data + offset,
+            key.size - offset < sizeof(bytes) ? key.size - offset : sizeof(bytes));
+    return be64toh(bytes);
+}
+
+/* Group, state, key size and, of shorter keys, the first twenty bytes: the order of the database's keys
+ * as far as it goes. */
+static struct place place_of(const struct change_row *row, uint32_t list)
+{
+    uint64_t size = row->key_size < SHORT_KEY_SIZE ? row->key_size : SHORT_KEY_SIZE;
+    struct place place = { .head =
+                               (uint64_t)row->group << 48 | (uint64_t)row->state << 40 | size << 32,
+        .row = row,
+        .list = list };
+    if (size < SHORT_KEY_SIZE) {
+        weir_str key = change_row_key(row).key;
+        place.head |= bytes_at(key, 0) >> 32;
+        place.middle = bytes_at(key, 4);
+        place.tail = bytes_at(key, 12);
+    }
+    return place;
+}
+
+static int compare_keys(const struct place *left, const struct place *right)
+{
+    if (left->head != right->head)
+        return left->head < right->head ? -1 : 1;
+    if (left->middle != right->middle)
+        return left->middle < right->middle ? -1 : 1;
+    if (left->tail != right->tail)
+        return left->tail < right->tail ? -1 : 1;
+    if (left->row->key_size != right->row->key_size)
+        return left->row->key_size < right->row->key_size ? -1 : 1;
+    if (left->row->key_size <= KEY_SIZE_IN_PLACE)
+        return 0;
+    return weir_str_compare(change_row_key(left->row).key, change_row_key(right->row).key);
 }
 
 static int compare_places(const void *a, const void *b)
 {
     const struct place *left = a, *right = b;
-    if (left->head != right->head)
-        return left->head < right->head ? -1 : 1;
-    if (left->row->key_size != right->row->key_size)
-        return left->row->key_size < right->row->key_size ? -1 : 1;
-    return weir_str_compare(change_row_key(left->row).key, change_row_key(right->row).key);
+    int order = compare_keys(left, right);
+    return order != 0 ? order : (left->list > right->list) - (left->list < right->list);
 }
 
-static struct place *sort_rows(const struct changes *changes)
+static uint64_t count_rows(const struct changes *const *lists, uint32_t list_count)
 {
-    struct place *places = mem_alloc_array(changes->row_count + 1, sizeof(*places));
     uint64_t count = 0;
-    const struct change_row *row = NULL;
-    while ((row = changes_next(changes, row)) != NULL)
-        places[count++] = (struct place){ .head = head_of(row), .row = row };
-    ASSERT(count == changes->row_count);
+    for (uint32_t i = 0; i < list_count; i++)
+        count += lists[i]->row_count;
+    return count;
+}
+
+static struct place *sort_rows(const struct changes *const *lists, uint32_t list_count,
+    uint64_t row_count)
+{
+    struct place *places = mem_alloc_array(row_count + 1, sizeof(*places));
+    uint64_t count = 0;
+    for (uint32_t i = 0; i < list_count; i++) {
+        const struct change_row *row = NULL;
+        while ((row = changes_next(lists[i], row)) != NULL)
+            places[count++] = place_of(row, i);
+    }
+    ASSERT(count == row_count);
     qsort(places, count, sizeof(*places), compare_places);
     return places;
 }
@@ -110,21 +160,75 @@ static char *key_room(struct bulk *bulk, size_t size)
     return bulk->key;
 }
 
+/* Puts the row's part of the key into its room; returns the part's size. */
+static size_t start_key(struct bulk *bulk, const struct change_row *row)
+{
+    struct row_key key = change_row_key(row);
+    size_t size = ROCKS_KEY_HEADER + key.key.size;
+    char *at = rocks_put_header(key_room(bulk, size), key.group, key.state, row->key_size);
+    if (key.key.size > 0)
+        memcpy(at, key.key.data, key.key.size);
+    return size;
+}
+
+static weir_error *write_named(struct bulk *bulk, uint32_t group, size_t skip, weir_str name,
+    weir_str value)
+{
+    char *bytes = key_room(bulk, skip + name.size);
+    if (name.size > 0)
+        memcpy(bytes + skip, name.data, name.size);
+    weir_str whole = { .data = bytes, .size = skip + name.size };
+    return write_cell(bulk, group, whole, value);
+}
+
 static weir_error *write_row(struct bulk *bulk, const struct change_row *row)
 {
     weir_str name, value;
-    struct row_key key = change_row_key(row);
-    size_t skip = ROCKS_KEY_HEADER + key.key.size;
-    char *at = rocks_put_header(key_room(bulk, skip), key.group, key.state, row->key_size);
-    if (key.key.size > 0)
-        memcpy(at, key.key.data, key.key.size);
+    size_t skip = start_key(bulk, row);
     const struct change_cell *cell = NULL;
-    while ((cell = change_cell_next(row, cell, &name, &value)) != NULL) {
-        char *bytes = key_room(bulk, skip + name.size);
-        if (name.size > 0)
-            memcpy(bytes + skip, name.data, name.size);
-        weir_str whole = { .data = bytes, .size = skip + name.size };
-        WEIR_TRY(write_cell(bulk, key.group, whole, value));
+    while ((cell = change_cell_next(row, cell, &name, &value)) != NULL)
+        WEIR_TRY(write_named(bulk, row->group, skip, name, value));
+    return NULL;
+}
+
+/* By name, the newest first. */
+static int compare_versions(const void *a, const void *b)
+{
+    const struct version *left = a, *right = b;
+    int order = weir_str_compare(left->name, right->name);
+    return order != 0 ? order : (left->place < right->place) - (left->place > right->place);
+}
+
+static void add_version(struct bulk *bulk, size_t count, struct version version)
+{
+    if (count == bulk->version_capacity) {
+        bulk->version_capacity = bulk->version_capacity == 0 ? 64 : bulk->version_capacity * 2;
+        bulk->versions =
+            mem_realloc(bulk->versions, bulk->version_capacity * sizeof(*bulk->versions));
+    }
+    bulk->versions[count] = version;
+}
+
+/* A row of several lists: of each cell only the newest version, and nothing from before it was cleared. */
+static weir_error *write_versions(struct bulk *bulk, const struct place *places, size_t place_count)
+{
+    size_t first = place_count - 1, count = 0;
+    while (first > 0 && !places[first].row->is_cleared)
+        first--;
+    for (size_t i = first; i < place_count; i++) {
+        const struct change_cell *cell = NULL;
+        struct version version = { .place = i };
+        while (
+            (cell = change_cell_next(places[i].row, cell, &version.name, &version.value)) != NULL)
+            add_version(bulk, count++, version);
+    }
+    if (count > 1)
+        qsort(bulk->versions, count, sizeof(*bulk->versions), compare_versions);
+    size_t skip = start_key(bulk, places[0].row);
+    for (size_t i = 0; i < count; i++) {
+        const struct version *version = &bulk->versions[i];
+        if (i == 0 || !weir_str_equal(version->name, version[-1].name))
+            WEIR_TRY(write_named(bulk, places[0].row->group, skip, version->name, version->value));
     }
     return NULL;
 }
@@ -142,12 +246,24 @@ static weir_error *clear_rows(struct rocks *rocks, const struct changes *changes
     return NULL;
 }
 
-static weir_error *write_rows(struct bulk *bulk, const struct changes *changes)
+static weir_error *write_places(struct bulk *bulk, const struct place *places, uint64_t count)
 {
-    weir_error *error = NULL;
-    struct place *places = sort_rows(changes);
-    for (uint64_t i = 0; i < changes->row_count && error == NULL; i++)
-        error = write_row(bulk, places[i].row);
+    for (uint64_t i = 0, next; i < count; i = next) {
+        next = i + 1;
+        while (next < count && compare_keys(&places[i], &places[next]) == 0)
+            next++;
+        WEIR_TRY(next - i == 1 ? write_row(bulk, places[i].row)
+                               : write_versions(bulk, &places[i], next - i));
+    }
+    return NULL;
+}
+
+static weir_error *write_rows(struct bulk *bulk, const struct changes *const *lists,
+    uint32_t list_count)
+{
+    uint64_t row_count = count_rows(lists, list_count);
+    struct place *places = sort_rows(lists, list_count, row_count);
+    weir_error *error = write_places(bulk, places, row_count);
     mem_free(places);
     WEIR_TRY(error);
     if (bulk->sorter == NULL)
@@ -156,20 +272,26 @@ static weir_error *write_rows(struct bulk *bulk, const struct changes *changes)
     return rocks_sorter_ingest(bulk->sorter);
 }
 
-weir_error *rocks_write_changes(struct backend *backend, const struct changes *changes)
+weir_error *rocks_write_changes(struct backend *backend, const struct changes *const *lists,
+    uint32_t list_count)
 {
     struct rocks *rocks = (struct rocks *)(void *)backend;
     struct rocks_sorter sorter = { .rocks = rocks };
     struct bulk bulk = { .rocks = rocks };
-    WEIR_TRY(clear_rows(rocks, changes));
-    if (changes->cell_count >= SORTED_MIN)
+    uint64_t cell_count = 0;
+    for (uint32_t i = 0; i < list_count; i++) {
+        WEIR_TRY(clear_rows(rocks, lists[i]));
+        cell_count += lists[i]->cell_count;
+    }
+    if (cell_count >= SORTED_MIN)
         bulk.sorter = &sorter;
     else
         bulk.batch = rocksdb_writebatch_create();
-    weir_error *error = write_rows(&bulk, changes);
+    weir_error *error = write_rows(&bulk, lists, list_count);
     if (bulk.batch != NULL)
         rocksdb_writebatch_destroy(bulk.batch);
     rocks_sorter_release(&sorter);
     mem_free(bulk.key);
+    mem_free(bulk.versions);
     return error;
 }

@@ -105,9 +105,10 @@ void rocks_sorter_release(struct rocks_sorter *sorter);
 
 /* -- many changes at once, rocksdb_bulk.c ---------------------------------------------------------- */
 
-/* Writes a cache's changes. Thread: any, one at a time, while the task reads. */
-weir_error *rocks_write_changes(struct backend *backend, const struct changes *changes)
-    WEIR_MUST_USE;
+/* Writes a cache's changes, in lists of which a later one is newer. Thread: any, one at a time, while the
+ * task reads. */
+weir_error *rocks_write_changes(struct backend *backend, const struct changes *const *lists,
+    uint32_t list_count) WEIR_MUST_USE;
 
 /* -- options, rocksdb_options.c ------------------------------------------------------------------ */
 

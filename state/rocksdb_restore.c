@@ -7,6 +7,8 @@
  *                                     entries of the wanted groups are copied into sorted files,
  *                                     which the new database takes in as they are (2-3 M entries/s)
  *
+ * Then the segments (segment.h) of each source are replayed, as far as their rows are wanted.
+ *
  * Every file is verified (length, checksum) before RocksDB sees it. An .sst is hard-linked, for nobody
  * ever writes to one; the others are copied. In place `create_if_missing` is off, because a database
  * without its CURRENT file would silently start empty.
@@ -16,6 +18,7 @@
 
 #include "base/assert.h"
 #include "base/os.h"
+#include "state/segment.h"
 
 #include <stdlib.h>
 
@@ -40,6 +43,8 @@ static weir_error *fetch_all(const struct rocks *rocks, const struct backend_sou
     WEIR_TRY(os_make_dirs(directory));
     for (uint32_t i = 0; i < source->file_count; i++) {
         const struct state_file *file = &source->files[i];
+        if (segment_is_name(file->name))
+            continue;
         WEIR_TRY(check_name(file));
         WEIR_TRY(state_file_verify(rocks->checkpoint_dir, file));
         char *to = mem_printf("%s/%s", directory, file->name);
@@ -130,6 +135,40 @@ static weir_error *copy_source(struct rocks_sorter *sorter, const struct backend
     return error;
 }
 
+/* -- segments ------------------------------------------------------------------------------- */
+
+static weir_error *apply(void *arg, const struct changes *changes)
+{
+    struct rocks *rocks = arg;
+    return rocks_write_changes(&rocks->backend, &changes, 1);
+}
+
+static weir_error *replay(struct rocks *rocks, const struct state_file *file)
+{
+    WEIR_TRY(check_name(file));
+    WEIR_TRY(state_file_verify(rocks->checkpoint_dir, file));
+    char *path = mem_printf("%s/restore-%s", rocks->directory, file->name);
+    weir_error *error = state_file_fetch(rocks->checkpoint_dir, file, path, true);
+    if (error == NULL)
+        error = segment_replay(path, rocks->groups, apply, rocks);
+    if (error == NULL)
+        error = os_remove(path);
+    mem_free(path);
+    return error;
+}
+
+/* What was not in the database yet when the checkpoint was taken. Files are listed in the order in which
+ * they must be replayed. */
+static weir_error *replay_segments(struct rocks *rocks, const struct backend_source *source)
+{
+    for (uint32_t i = 0; i < source->file_count; i++)
+        if (segment_is_name(source->files[i].name))
+            WEIR_TRY(replay(rocks, &source->files[i]));
+    return NULL;
+}
+
+/* -- several sources ------------------------------------------------------------------------ */
+
 static int compare_sources(const void *a, const void *b)
 {
     const struct backend_source *left = a, *right = b;
@@ -175,6 +214,8 @@ weir_error *rocks_restore(struct rocks *rocks, const struct backend_source *sour
         error = copy_sources(&sorter, wanted, count);
         rocks_sorter_release(&sorter);
     }
+    for (uint32_t i = 0; i < count && error == NULL; i++)
+        error = replay_segments(rocks, &wanted[i]);
     mem_free(wanted);
     return error == NULL ? NULL : weir_error_wrap(error, "cannot restore keyed state");
 }

@@ -154,8 +154,6 @@ weir_error *rocks_snapshot_write(struct backend_snapshot *snapshot, struct arena
     weir_error *error = store_all(frozen, names, *file_count, arena, *files);
     pthread_mutex_unlock(&frozen->rocks->stored.lock);
     os_names_free(names, *file_count);
-    if (error == NULL)
-        error = os_remove_tree(frozen->directory);
     return error == NULL ? NULL : weir_error_wrap(error, "cannot write a snapshot of keyed state");
 }
 

@@ -5,26 +5,27 @@
 #include "base/hash.h"
 #include "base/memory.h"
 
-#define SLOTS_MIN       64u
-#define ALLOCATION_COST 16u /* what malloc adds to a block, about */
-#define STATE_HASH      UINT64_C(0x9e3779b97f4a7c15)
+#define SLOTS_MIN  64u
+#define STATE_HASH UINT64_C(0x9e3779b97f4a7c15)
 
 /* -- one row -------------------------------------------------------------------------------- */
 
-static size_t block_size(const struct row *row)
+static size_t row_bytes(const struct row *row)
 {
-    return sizeof(*row) + ((row->key_size + 7u) & ~7u) + row->value_capacity + ALLOCATION_COST;
+    return sizeof(*row) + ((row->key_size + 7u) & ~7u) + row->value_capacity;
 }
 
 uint64_t row_size(const struct row *row)
 {
-    return block_size(row) + (row->entries == NULL ? 0 : entries_size(row->entries));
+    return slab_block_size(row_bytes(row)) +
+           (row->entries == NULL ? 0 : entries_size(row->entries));
 }
 
-static struct row *new_row(uint32_t key_size, size_t value_capacity)
+static struct row *new_row(struct rows *rows, uint32_t key_size, size_t value_capacity)
 {
     ASSERT(value_capacity <= 2 * (size_t)ROW_PART_MAX);
-    struct row *row = mem_alloc(sizeof(*row) + ((key_size + 7u) & ~7u) + value_capacity);
+    struct row *row =
+        slab_alloc(&rows->slab, sizeof(*row) + ((key_size + 7u) & ~7u) + value_capacity);
     row->key_size = key_size;
     row->value_size = ROW_VALUE_NONE;
     row->value_capacity = (uint32_t)value_capacity;
@@ -38,17 +39,24 @@ struct row *rows_reserve(struct rows *rows, struct slot *slot, size_t size)
     if (size <= old->value_capacity)
         return old;
     size_t capacity = old->value_capacity + old->value_capacity / 2;
-    struct row *row = new_row(old->key_size, capacity > size ? capacity : size);
+    struct row *row = new_row(rows, old->key_size, capacity > size ? capacity : size);
     uint32_t value_capacity = row->value_capacity;
     memcpy(row, old, sizeof(*row));
     memcpy(row->bytes, old->bytes, old->key_size);
     row->value_capacity = value_capacity;
     if (old->value_size != ROW_VALUE_NONE)
         memcpy(row_value_bytes(row), row_value_bytes(old), old->value_size);
-    rows->rows_size += block_size(row) - block_size(old);
-    mem_free(old);
+    slab_free(&rows->slab, old, row_bytes(old));
     slot->row = row;
     return row;
+}
+
+struct row *rows_move(struct rows *rows, struct slot *slot)
+{
+    slot->row = slab_move(&rows->slab, slot->row, row_bytes(slot->row));
+    if (slot->row->entries != NULL)
+        slot->row->entries = entries_move(slot->row->entries, &rows->slab);
+    return slot->row;
 }
 
 static bool is_row_of(const struct row *row, const struct row_key *key)
@@ -85,7 +93,7 @@ weir_error *row_wrong_size(const struct row_key *key, uint32_t found, size_t wan
 
 /* -- the table ------------------------------------------------------------------------------ */
 
-static uint64_t hash_of(const struct row_key *key)
+uint64_t rows_hash(const struct row_key *key)
 {
     return key->hash ^ (key->state * STATE_HASH);
 }
@@ -128,7 +136,7 @@ static struct slot *probe(const struct rows *rows, const struct row_key *key, ui
 
 struct slot *rows_find(const struct rows *rows, const struct row_key *key)
 {
-    struct slot *slot = probe(rows, key, hash_of(key));
+    struct slot *slot = probe(rows, key, rows_hash(key));
     return slot->row == NULL ? NULL : slot;
 }
 
@@ -144,18 +152,17 @@ struct slot *rows_slot_of(const struct rows *rows, uint64_t slot_hash, const str
 
 struct slot *rows_add(struct rows *rows, const struct row_key *key, size_t value_capacity)
 {
-    uint64_t hash = hash_of(key);
+    uint64_t hash = rows_hash(key);
     if ((rows->row_count + 1) * 4 > rows->slot_count * 3)
         rehash(rows, rows->slot_count * 2);
     struct slot *slot = probe(rows, key, hash);
     ASSERT(slot->row == NULL && key->state <= UINT8_MAX && key->group <= UINT16_MAX);
     DEBUG_ASSERT(key->hash == hash_bytes(key->key.data, key->key.size));
-    struct row *row = new_row((uint32_t)key->key.size, value_capacity);
+    struct row *row = new_row(rows, (uint32_t)key->key.size, value_capacity);
     row->group = (uint16_t)key->group;
     row->state = (uint8_t)key->state;
     if (key->key.size > 0)
         memcpy(row->bytes, key->key.data, key->key.size);
-    rows->rows_size += block_size(row);
     rows->row_count++;
     *slot = (struct slot){ .hash = hash, .row = row };
     return slot;
@@ -164,9 +171,8 @@ struct slot *rows_add(struct rows *rows, const struct row_key *key, size_t value
 /* A slot behind it moves into the gap unless its home lies behind the gap, up to the next free one. */
 void rows_delete(struct rows *rows, struct slot *slot)
 {
-    rows->rows_size -= row_size(slot->row);
-    entries_free(slot->row->entries);
-    mem_free(slot->row);
+    entries_free(slot->row->entries, &rows->slab);
+    slab_free(&rows->slab, slot->row, row_bytes(slot->row));
     rows->row_count--;
     uint64_t mask = rows->slot_count - 1;
     uint64_t gap = (uint64_t)(slot - rows->slots);
@@ -186,14 +192,28 @@ void rows_shrink(struct rows *rows)
         rehash(rows, rows->slot_count / 2);
 }
 
-/* Two passes: while the slots of the later rows arrive, those of the first ones are there. */
+/* Several passes: while what the later rows need arrives, that of the first ones is there. Each follows one
+ * pointer more: slot, row, entries, leaf. */
 void rows_prefetch(const struct rows *rows, const struct row_key *keys, uint32_t key_count)
 {
     uint64_t mask = rows->slot_count - 1;
     for (uint32_t i = 0; i < key_count; i++)
-        __builtin_prefetch(&rows->slots[hash_of(&keys[i]) & mask]);
+        __builtin_prefetch(&rows->slots[rows_hash(&keys[i]) & mask]);
     for (uint32_t i = 0; i < key_count; i++)
-        __builtin_prefetch(rows->slots[hash_of(&keys[i]) & mask].row);
+        __builtin_prefetch(rows->slots[rows_hash(&keys[i]) & mask].row);
+    uint32_t with_entries = 0;
+    for (uint32_t i = 0; i < key_count; i++) {
+        const struct row *row = rows->slots[rows_hash(&keys[i]) & mask].row;
+        if (row == NULL || row->entries == NULL)
+            continue;
+        __builtin_prefetch(row->entries);
+        with_entries++;
+    }
+    for (uint32_t i = 0; i < key_count && with_entries > 0; i++) {
+        const struct row *row = rows->slots[rows_hash(&keys[i]) & mask].row;
+        if (row != NULL && row->entries != NULL)
+            entries_prefetch(row->entries);
+    }
 }
 
 /* -- entries -------------------------------------------------------------------------------- */
@@ -201,39 +221,21 @@ void rows_prefetch(const struct rows *rows, const struct row_key *keys, uint32_t
 struct entry *rows_put_entry(struct rows *rows, struct row *row, weir_str name, size_t size,
     bool *is_new)
 {
-    uint64_t before = row_size(row);
     if (row->entries == NULL)
-        row->entries = entries_new();
-    struct entry *entry = entries_put(row->entries, name, size, is_new);
-    rows->rows_size += row_size(row) - before;
-    return entry;
+        row->entries = entries_new(&rows->slab);
+    return entries_put(row->entries, &rows->slab, name, size, is_new);
 }
 
 void rows_remove_entry(struct rows *rows, struct row *row, weir_str name)
 {
-    if (row->entries == NULL)
-        return;
-    uint64_t before = row_size(row);
-    entries_remove(row->entries, name);
-    rows->rows_size -= before - row_size(row);
+    if (row->entries != NULL)
+        entries_remove(row->entries, &rows->slab, name);
 }
 
 void rows_free_entries(struct rows *rows, struct row *row)
 {
-    if (row->entries == NULL)
-        return;
-    rows->rows_size -= entries_size(row->entries);
-    entries_free(row->entries);
+    entries_free(row->entries, &rows->slab);
     row->entries = NULL;
-}
-
-bool rows_sweep_entries(struct rows *rows, struct row *row, uint32_t *cursor,
-    entries_is_dead_fn *is_dead, void *arg)
-{
-    uint64_t before = row_size(row);
-    bool has_more = entries_sweep(row->entries, cursor, is_dead, arg);
-    rows->rows_size -= before - row_size(row);
-    return has_more;
 }
 
 /* -- life ----------------------------------------------------------------------------------- */
@@ -241,22 +243,18 @@ bool rows_sweep_entries(struct rows *rows, struct row *row, uint32_t *cursor,
 void rows_init(struct rows *rows)
 {
     *rows = (struct rows){ 0 };
+    slab_init(&rows->slab);
     rehash(rows, SLOTS_MIN);
 }
 
 void rows_release(struct rows *rows)
 {
-    for (uint64_t i = 0; i < rows->slot_count; i++) {
-        if (rows->slots[i].row == NULL)
-            continue;
-        entries_free(rows->slots[i].row->entries);
-        mem_free(rows->slots[i].row);
-    }
+    slab_release(&rows->slab);
     mem_free(rows->slots);
     *rows = (struct rows){ 0 };
 }
 
 uint64_t rows_size(const struct rows *rows)
 {
-    return rows->slot_count * sizeof(*rows->slots) + rows->rows_size;
+    return rows->slot_count * sizeof(*rows->slots) + slab_size(&rows->slab);
 }

@@ -7,7 +7,10 @@
  *
  * A value or reducing state is one block with its key: a read-modify-write touches the slot and the
  * row, two cache lines. Growing the table moves slots, never rows; a row moves only when the value of
- * its empty entry outgrows its room, so pointers into values keep what backend.h promises.
+ * its empty entry outgrows its room, so pointers into values keep what backend.h promises. Its owner may
+ * have rows moved (rows_move) when nobody holds such a pointer.
+ *
+ * Rows, entries and leaves are blocks of one slab a table: releasing the table does not look at rows.
  *
  * Removing shifts the slots behind it back, so there are no tombstones and probes stay short whatever
  * the history. The table is at most 3/4 full and halves below 1/8. Growing rehashes all slots at once:
@@ -22,6 +25,7 @@
 #define WEIR_STATE_ROWS_H
 
 #include "state/entries.h"
+#include "state/slab.h"
 
 #define ROW_PART_MAX   (64u << 20)
 #define ROW_VALUE_NONE UINT32_MAX
@@ -32,7 +36,7 @@ struct row {
     uint32_t key_size;
     uint32_t value_size; /* ROW_VALUE_NONE: the empty entry does not exist */
     uint32_t value_capacity;
-    uint32_t dirty; /* the cache's: 1 + its place among the dirty rows; 0: not there */
+    uint32_t dirty; /* the cache's: where it is among the dirty rows; 0: nowhere */
     uint16_t group;
     uint16_t frozen; /* the cache's: the last freeze that took something of it */
     uint8_t state;
@@ -53,13 +57,15 @@ struct rows {
     struct slot *slots;
     uint64_t slot_count; /* a power of two */
     uint64_t row_count;
-    uint64_t rows_size; /* bytes of rows and entries */
+    struct slab slab; /* of rows and entries */
 };
 
 void rows_init(struct rows *rows);
 void rows_release(struct rows *rows);        /* frees all rows */
-uint64_t rows_size(const struct rows *rows); /* bytes of heap, all of it */
+uint64_t rows_size(const struct rows *rows); /* bytes taken from the system, all of it */
 
+/* Of key and state: the one in a row's slot. */
+uint64_t rows_hash(const struct row_key *key);
 struct slot *rows_find(const struct rows *rows, const struct row_key *key); /* NULL: missing */
 /* Of a row that is there. */
 struct slot *rows_slot_of(const struct rows *rows, uint64_t slot_hash, const struct row *row);
@@ -73,16 +79,15 @@ void rows_prefetch(const struct rows *rows, const struct row_key *keys, uint32_t
 
 /* Gives the row in this slot room for a value of `size` bytes; the row may move. */
 struct row *rows_reserve(struct rows *rows, struct slot *slot, size_t size);
-/* As entries_put, _remove, _free, with rows_size kept right. */
+/* As entries_put, _remove, _free. */
 struct entry *rows_put_entry(struct rows *rows, struct row *row, weir_str name, size_t size,
     bool *is_new);
 void rows_remove_entry(struct rows *rows, struct row *row, weir_str name);
 void rows_free_entries(struct rows *rows, struct row *row);
-/* One step of entries_sweep. */
-bool rows_sweep_entries(struct rows *rows, struct row *row, uint32_t *cursor,
-    entries_is_dead_fn *is_dead, void *arg);
+/* Moves what slab_move moves of the row in this slot; where the row is now. */
+struct row *rows_move(struct rows *rows, struct slot *slot);
 
-/* The bytes it takes on the heap. */
+/* The bytes of the slab that it uses. */
 uint64_t row_size(const struct row *row);
 /* NULL unless key, entry name and value fit; `who` is the backend for the message. */
 weir_error *row_check_size(const struct row_key *key, weir_str entry, size_t value_size,

@@ -54,10 +54,12 @@ BANNED = [
     ("malloc calloc realloc free strdup strndup",
      ["base/memory.c", "test/*", "bench/*", "jobs/*", "examples/*"], "memory comes from base/memory"),
     ("clock_gettime gettimeofday time nanosleep getrandom open openat creat fopen close read write pread "
-     "pwrite fsync fdatasync rename unlink mkdir rmdir opendir stat fstat mmap socket accept connect bind "
+     "pwrite fsync fdatasync rename unlink mkdir rmdir opendir stat fstat socket accept connect bind "
      "listen send recv poll epoll_wait fork execv execvp posix_spawn waitpid kill pthread_create",
      ["base/os*.c", "test/*", "bench/*", "jobs/*", "examples/*"],
      "time, disk, network, threads and processes go through base/os, or the simulator cannot see them"),
+    ("mmap munmap madvise", ["base/memory.c", "base/os*.c", "test/*", "bench/*", "jobs/*", "examples/*"],
+     "memory comes from base/memory"),
     ("printf puts putchar exit _exit", ["base/os*.c", "cli/*", "test/*", "bench/*", "jobs/*", "examples/*"],
      "the library never prints or exits: log, or return an error"),
 ]

@@ -26,6 +26,7 @@ struct taskmanager {
     struct executor **slots;
     uint32_t slot_count;
     uint32_t *group_slots; /* first slot of each slot group */
+    struct backend_pool backend_pool;
     struct report report;
 };
 
@@ -56,6 +57,11 @@ uint64_t taskmanager_backend_size(const struct taskmanager *taskmanager)
     uint32_t count = backend_count(taskmanager->options.plan);
     uint64_t size = taskmanager->options.memory_size / 2 / (count == 0 ? 1 : count);
     return size < BACKEND_SIZE_MIN ? BACKEND_SIZE_MIN : size;
+}
+
+struct backend_pool *taskmanager_backend_pool(struct taskmanager *taskmanager)
+{
+    return &taskmanager->backend_pool;
 }
 
 static uint32_t channels_of(const struct plan *plan, const struct plan_edge *edge)
@@ -97,6 +103,7 @@ struct taskmanager *taskmanager_new(const struct taskmanager_options *options)
 {
     struct taskmanager *taskmanager = mem_alloc(sizeof(*taskmanager));
     taskmanager->options = *options;
+    taskmanager->backend_pool.size = options->memory_size / 2;
     report_init(&taskmanager->report);
     return taskmanager;
 }

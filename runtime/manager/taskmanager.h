@@ -5,8 +5,8 @@
  *      tear down: threads stop, what the tasks have done is kept as a report, everything is freed
  *
  * Memory. --memory is split once, for the process:
- *      1/2   state, in equal shares, one for each keyed operator of each subtask: cached rows and
- *            memtables, as the backend likes
+ *      1/2   state: cached rows and memtables, as the backend likes. Each keyed operator of each subtask
+ *            has an equal share for sure, and what others leave of theirs
  *      1/8   RocksDB's block cache, shared
  *      1/8   records between subtasks (segments); what the channels may hold together is half of
  *            that, so credits shrink when there are many channels; the rest is for wide records
@@ -35,6 +35,7 @@ void taskmanager_free(struct taskmanager *taskmanager); /* torn down */
 /* Bytes of RocksDB's block cache, and of each backend. */
 uint64_t taskmanager_cache_size(const struct taskmanager *taskmanager);
 uint64_t taskmanager_backend_size(const struct taskmanager *taskmanager);
+struct backend_pool *taskmanager_backend_pool(struct taskmanager *taskmanager);
 
 /* The host outlives the tasks. */
 weir_error *taskmanager_deploy(struct taskmanager *taskmanager, const struct task_host *host,

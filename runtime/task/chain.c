@@ -129,6 +129,8 @@ static weir_error *open_backend(struct chain *chain, struct weir_ctx *ctx,
         .attempt = ctx->host->attempt,
         .groups = groups,
         .memory_size = ctx->host->backend_memory,
+        .pool = ctx->host->backend_pool,
+        .workers = ctx->host->workers,
     };
     struct backend *backend;
     ASSERT(ctx == chain->contexts[0]); /* a keyed operator has an edge in front: it is the head */

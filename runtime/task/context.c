@@ -205,6 +205,8 @@ static void operator_rows(struct weir_ctx *ctx, const struct weir_row *rows, uin
         return;
     }
     for (uint32_t i = 0; i < row_count && ctx->error == NULL; i++) {
+        if (ctx->keyed != NULL && i % KEYED_PREFETCH_MAX == 0)
+            keyed_prefetch(ctx->keyed, rows + i, row_count - i);
         context_select(ctx, &rows[i]);
         if (__builtin_expect(ctx->error == NULL, 1))
             after_callback(ctx, rows[i].record, op->on_record(ctx, rows[i].record));

@@ -1,6 +1,8 @@
 /* model.c -- see model.h. */
 #include "test/support/model.h"
 
+#include "base/worker.h"
+
 #include "base/hash.h"
 #include "state/cache.h"
 #include "test/support/sample.h"
@@ -245,21 +247,34 @@ static void clear_row(struct run *run, const struct place *place)
 /* The store of a cache, failing while a snapshot is written, not when the task itself writes. */
 static _Thread_local enum { WORKS, FAILS, WRITES_AND_FAILS } fault;
 
-static weir_error *failing_write(struct backend *store, const struct changes *changes)
+static weir_error *failing_write(struct backend *store, const struct changes *const *lists,
+    uint32_t list_count)
 {
     if (fault == WORKS)
-        return backend_rocksdb.write_changes(store, changes);
+        return backend_rocksdb.write_changes(store, lists, list_count);
     if (fault == WRITES_AND_FAILS)
-        shelf_ok(backend_rocksdb.write_changes(store, changes));
+        shelf_ok(backend_rocksdb.write_changes(store, lists, list_count));
     return weir_errorf(WEIR_E_IO, "the disk is on fire");
 }
 
-static void make_fallible(struct backend *backend)
+static void make_fallible(struct run *run, struct backend *backend)
 {
     static struct backend_class failing;
+    struct cache *cache = (struct cache *)(void *)backend;
+    if (run->shelf.workers != NULL) /* the filter's build uses the verbs, too */
+        workers_drain(run->shelf.workers, &cache->filter);
     failing = backend_rocksdb;
     failing.write_changes = failing_write;
-    ((struct cache *)(void *)backend)->verbs = &failing;
+    cache->verbs = &failing;
+}
+
+/* As if the disk of the log had been full a moment ago. */
+static void break_log(struct backend *backend)
+{
+    struct cache *cache = (struct cache *)(void *)backend;
+    pthread_mutex_lock(&cache->log_lock);
+    cache->log.is_broken = true;
+    pthread_mutex_unlock(&cache->log_lock);
 }
 
 /* -- snapshots ------------------------------------------------------------------------------ */
@@ -306,6 +321,8 @@ static void freeze(struct run *run)
     if (is_frozen(run))
         return;
     run->shelf.checkpoint++;
+    if (run->options->has_faults && run->verbs == &backend_cache && run->shelf.checkpoint % 5 == 0)
+        break_log(run->backends[draw(run, 14) % run->parallelism]);
     for (uint32_t i = 0; i < run->parallelism; i++)
         shelf_ok(run->verbs->snapshot(run->backends[i], run->shelf.checkpoint, &run->snapshots[i]));
     *run->pending = *run->now;
@@ -356,7 +373,7 @@ static void open_all(struct run *run)
         run->backends[i] =
             shelf_open(&run->shelf, run->verbs, groups_of(run, i), run->parts, run->part_count);
         if (run->options->has_faults && run->verbs == &backend_cache)
-            make_fallible(run->backends[i]);
+            make_fallible(run, run->backends[i]);
     }
 }
 
@@ -432,6 +449,8 @@ void model_run(const struct model_options *options)
     shelf_init(&run.shelf);
     if (options->memory_size > 0)
         run.shelf.memory_size = options->memory_size;
+    if (options->has_threads)
+        run.shelf.workers = workers_new(2, 64);
     open_all(&run);
     uint64_t steps = getenv("WEIR_TEST_LONG") == NULL ? options->steps : 10 * options->steps;
     for (run.step = 0; run.step < steps; run.step++)
@@ -441,6 +460,8 @@ void model_run(const struct model_options *options)
     printf("%u snapshots written, %u failed, %u thrown away; %u restored, %u by the other class\n",
         run.counts[0], run.counts[1], run.counts[2], run.counts[3] + run.counts[4], run.counts[4]);
     release_parts(run.parts, run.part_count);
+    if (options->has_threads)
+        workers_free(run.shelf.workers);
     shelf_release(&run.shelf);
     mem_free(run.now);
     mem_free(run.pending);

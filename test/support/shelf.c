@@ -93,7 +93,8 @@ struct backend_options shelf_options(struct shelf *shelf, struct group_range gro
         .checkpoint_dir = shelf->root,
         .attempt = shelf->attempt,
         .groups = groups,
-        .memory_size = shelf->memory_size };
+        .memory_size = shelf->memory_size,
+        .workers = shelf->workers };
 }
 
 static weir_error *open_backend(struct shelf *shelf, const struct backend_class *backend_class,

@@ -14,7 +14,8 @@ struct shelf {
     uint64_t opened;     /* backends so far: each has a directory of its own */
     uint64_t checkpoint; /* number of the last one */
     uint64_t attempt;
-    uint64_t memory_size; /* of each backend */
+    uint64_t memory_size;    /* of each backend */
+    struct workers *workers; /* theirs; NULL: none */
 };
 
 /* One subtask's part of a checkpoint. */

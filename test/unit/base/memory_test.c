@@ -24,6 +24,19 @@ static void aligned_memory_is_aligned_and_zeroed(void **state)
     }
 }
 
+static void mapped_memory_is_aligned_zeroed_and_goes_back(void **state)
+{
+    for (size_t size = 4096; size <= 1 << 22; size *= 4) {
+        char *bytes = mem_map(size, size);
+        assert_int_equal((uintptr_t)bytes % size, 0);
+        assert_int_equal(bytes[0] | bytes[size - 1], 0);
+        bytes[0] = bytes[size - 1] = 1;
+        mem_discard(bytes, size);
+        assert_int_equal(bytes[0] | bytes[size - 1], 0);
+        mem_unmap(bytes, size);
+    }
+}
+
 static void copies_are_equal(void **state)
 {
     char *text = mem_strdup("abc");
@@ -134,6 +147,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(allocated_memory_is_zeroed),
         cmocka_unit_test(aligned_memory_is_aligned_and_zeroed),
+        cmocka_unit_test(mapped_memory_is_aligned_zeroed_and_goes_back),
         cmocka_unit_test(copies_are_equal),
         cmocka_unit_test(every_allocation_is_counted),
         cmocka_unit_test(an_array_too_large_aborts),

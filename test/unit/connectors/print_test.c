@@ -4,6 +4,7 @@
 
 #include <fcntl.h>
 #include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -91,11 +92,41 @@ static void a_full_device_is_an_error(void **state)
     stub_ctx_free(ctx);
 }
 
+/* It is not retriable: who restarts does not bring the reader back. */
+static void a_pipe_that_nobody_reads_is_an_error(void **state)
+{
+    (void)state;
+    struct weir_sink sink = weir_print();
+    weir_ctx *ctx = stub_ctx_new(0, 1);
+    ctx->in_type = &click_type;
+    void *instance = mem_alloc(sink.sink_class->instance_size);
+    assert_null(sink.sink_class->open(ctx, NULL, instance));
+    struct click click = { 7, WEIR_STR("/home") };
+    struct weir_row row = { .record = &click };
+    int ends[2];
+    assert_int_equal(pipe(ends), 0);
+    close(ends[0]);
+    void (*before)(int) = signal(SIGPIPE, SIG_IGN);
+    stdout_to(ends[1]);
+    weir_error *error = sink.sink_class->write(ctx, instance, &row, 1);
+    stdout_restore();
+    signal(SIGPIPE, before);
+    close(ends[1]);
+    assert_non_null(error);
+    assert_int_equal(weir_error_code(error), WEIR_E_CONNECTOR);
+    assert_non_null(strstr(weir_error_message(error), "nobody reads it"));
+    weir_error_free(error);
+    sink.sink_class->close(ctx, instance);
+    mem_free(instance);
+    stub_ctx_free(ctx);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(lines_are_written_at_the_end_of_each_write),
         cmocka_unit_test(a_full_device_is_an_error),
+        cmocka_unit_test(a_pipe_that_nobody_reads_is_an_error),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

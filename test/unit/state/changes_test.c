@@ -98,12 +98,56 @@ static void grows_as_needed(void **state)
     changes_release(&changes);
 }
 
+/* Whatever one byte of a list says, reading it back stays within it, or is refused. */
+static void a_damaged_list_is_not_sound_or_harmless(void **state)
+{
+    (void)state;
+    struct changes changes = { 0 };
+    struct row_key key = key_of("some key");
+    changes_begin(&changes, &key, true);
+    changes_add(&changes, str("a"), str("value"));
+    changes_add(&changes, str("bc"), (weir_str){ 0 });
+    assert_true(changes_end(&changes));
+    key = key_of("other");
+    changes_begin(&changes, &key, false);
+    changes_add(&changes, str(""), str("v"));
+    assert_true(changes_end(&changes));
+    assert_true(changes_are_sound(&changes));
+    uint32_t refused = 0;
+    for (size_t at = 0; at < changes.size; at++) {
+        char was = changes.bytes[at];
+        for (int bit = 0; bit < 8; bit++) {
+            changes.bytes[at] = (char)(was ^ 1 << bit);
+            if (!changes_are_sound(&changes)) {
+                refused++;
+                continue;
+            }
+            const struct change_row *row = NULL;
+            while ((row = changes_next(&changes, row)) != NULL) {
+                weir_str name, value;
+                const struct change_cell *cell = NULL;
+                while ((cell = change_cell_next(row, cell, &name, &value)) != NULL)
+                    assert_true(name.data + name.size <= changes.bytes + changes.size);
+            }
+        }
+        changes.bytes[at] = was;
+    }
+    assert_true(refused > 200);
+    changes.size -= 8;
+    assert_false(changes_are_sound(&changes));
+    changes.size += 8;
+    changes.cell_count++;
+    assert_false(changes_are_sound(&changes));
+    changes_release(&changes);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(gives_back_rows_and_cells),
         cmocka_unit_test(a_row_without_changes_is_none),
         cmocka_unit_test(grows_as_needed),
+        cmocka_unit_test(a_damaged_list_is_not_sound_or_harmless),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,6 +1,7 @@
 /* The ordered entries of a row: order, splitting and joining of leaves, accounting of memory. */
 #include "state/entries.h"
 
+#include "base/assert.h"
 #include "base/memory.h"
 #include "test/support/sample.h"
 
@@ -14,6 +15,8 @@
 
 #define COUNT 5000u
 
+static struct slab slab;
+
 static weir_str name_of(uint32_t number, char bytes[16])
 {
     int size = snprintf(bytes, 16, "%06u", number);
@@ -24,7 +27,8 @@ static struct entry *put(struct entries *entries, uint32_t number)
 {
     char bytes[16];
     bool is_new;
-    struct entry *entry = entries_put(entries, name_of(number, bytes), sizeof(number), &is_new);
+    struct entry *entry =
+        entries_put(entries, &slab, name_of(number, bytes), sizeof(number), &is_new);
     memcpy(entry->value, &number, sizeof(number));
     return entry;
 }
@@ -65,7 +69,7 @@ static void expect(const struct entries *entries, const bool *is_there)
 /* Adds all in this order, then removes them in that one, looking at them now and then. */
 static void add_and_remove(uint32_t add_step, uint32_t remove_step)
 {
-    struct entries *entries = entries_new();
+    struct entries *entries = entries_new(&slab);
     uint64_t empty = entries_size(entries);
     bool *is_there = mem_alloc(COUNT + 1);
     is_there[COUNT] = true;
@@ -82,8 +86,8 @@ static void add_and_remove(uint32_t add_step, uint32_t remove_step)
     for (uint32_t i = 0; i < COUNT; i++) {
         char bytes[16];
         uint32_t number = (uint32_t)((uint64_t)i * remove_step % COUNT);
-        assert_true(entries_remove(entries, name_of(number, bytes)));
-        assert_false(entries_remove(entries, name_of(number, bytes)));
+        assert_true(entries_remove(entries, &slab, name_of(number, bytes)));
+        assert_false(entries_remove(entries, &slab, name_of(number, bytes)));
         is_there[number] = false;
         if (i % 977 == 0 || i == COUNT - 1)
             expect(entries, is_there);
@@ -91,7 +95,7 @@ static void add_and_remove(uint32_t add_step, uint32_t remove_step)
     /* the list of leaves keeps its room, nothing else stays */
     assert_true(entries_size(entries) <= empty + 512 * 16);
     mem_free(is_there);
-    entries_free(entries);
+    entries_free(entries, &slab);
 }
 
 static void any_order_of_adding_and_removing(void **state)
@@ -106,7 +110,7 @@ static void any_order_of_adding_and_removing(void **state)
 static void entries_do_not_move(void **state)
 {
     (void)state;
-    struct entries *entries = entries_new();
+    struct entries *entries = entries_new(&slab);
     struct entry **seen = mem_alloc_array(COUNT, sizeof(*seen));
     char bytes[16];
     for (uint32_t i = 0; i < COUNT; i++) {
@@ -115,20 +119,54 @@ static void entries_do_not_move(void **state)
         assert_int_equal((uintptr_t)seen[number]->value % 8, 0);
     }
     for (uint32_t i = 1; i < COUNT; i += 2)
-        entries_remove(entries, name_of(i, bytes));
+        entries_remove(entries, &slab, name_of(i, bytes));
     for (uint32_t i = 0; i < COUNT; i += 2)
         assert_ptr_equal(entries_find(entries, name_of(i, bytes)), seen[i]);
     mem_free(seen);
-    entries_free(entries);
+    entries_free(entries, &slab);
+}
+
+/* From one entry to many leaves, in holes that others have left. */
+static void moving_keeps_everything(void **state)
+{
+    (void)state;
+    for (uint32_t count = 1; count <= COUNT; count = count * 3 + 1) {
+        struct entries *holes = entries_new(&slab);
+        struct entries *entries = entries_new(&slab);
+        bool *is_there = mem_alloc(COUNT + 1);
+        is_there[COUNT] = true;
+        for (uint32_t i = 0; i < COUNT; i++)
+            put(holes, i);
+        for (uint32_t i = 0; i < count; i++) {
+            put(entries, i * 7 % COUNT);
+            is_there[i * 7 % COUNT] = true;
+        }
+        for (uint32_t i = 0; i < COUNT; i++) {
+            char bytes[16];
+            if (i % 8 != 0)
+                entries_remove(holes, &slab, name_of(i, bytes));
+        }
+        uint64_t size = entries_size(entries), occupied = slab_occupied(&slab);
+        assert_true(slab_drain(&slab, UINT64_MAX));
+        holes = entries_move(holes, &slab);
+        entries = entries_move(entries, &slab);
+        slab_drained(&slab);
+        assert_true(slab_occupied(&slab) < occupied);
+        assert_int_equal(entries_size(entries), size);
+        expect(entries, is_there);
+        mem_free(is_there);
+        entries_free(entries, &slab);
+        entries_free(holes, &slab);
+    }
 }
 
 static void values_grow_and_shrink(void **state)
 {
     (void)state;
-    struct entries *entries = entries_new();
+    struct entries *entries = entries_new(&slab);
     bool is_new;
     for (size_t size = 0; size < 3000; size += 7) {
-        struct entry *entry = entries_put(entries, WEIR_STR("name"), size, &is_new);
+        struct entry *entry = entries_put(entries, &slab, WEIR_STR("name"), size, &is_new);
         assert_int_equal(is_new, size == 0);
         for (size_t i = 0; i + 7 < size; i++)
             assert_int_equal(entry->value[i], (char)i);
@@ -137,10 +175,10 @@ static void values_grow_and_shrink(void **state)
         assert_true(weir_str_equal(entry_name(entry), WEIR_STR("name")));
     }
     uint64_t large = entries_size(entries);
-    struct entry *entry = entries_put(entries, WEIR_STR("name"), 1, &is_new);
+    struct entry *entry = entries_put(entries, &slab, WEIR_STR("name"), 1, &is_new);
     assert_int_equal(entry_value(entry).size, 1);
     assert_int_equal(entries_size(entries), large);
-    entries_free(entries);
+    entries_free(entries, &slab);
 }
 
 static bool is_odd(void *arg, struct entry *entry)
@@ -153,7 +191,7 @@ static bool is_odd(void *arg, struct entry *entry)
 static void sweeping_removes_what_is_dead(void **state)
 {
     (void)state;
-    struct entries *entries = entries_new();
+    struct entries *entries = entries_new(&slab);
     bool *is_there = mem_alloc(COUNT + 1);
     is_there[COUNT] = true;
     for (uint32_t i = 0; i < COUNT; i++) {
@@ -161,17 +199,17 @@ static void sweeping_removes_what_is_dead(void **state)
         is_there[i] = i % 2 == 0;
     }
     uint32_t cursor = 0;
-    while (entries_sweep(entries, &cursor, is_odd, NULL))
+    while (entries_sweep(entries, &slab, &cursor, is_odd, NULL))
         continue;
     expect(entries, is_there);
     for (uint32_t i = 0; i < 2000; i++)
         is_there[i] = false;
     cursor = 0;
-    while (entries_sweep(entries, &cursor, is_odd, entries))
+    while (entries_sweep(entries, &slab, &cursor, is_odd, entries))
         continue;
     expect(entries, is_there);
     mem_free(is_there);
-    entries_free(entries);
+    entries_free(entries, &slab);
 }
 
 static bool count_entry(void *arg, struct entry *entry)
@@ -184,7 +222,7 @@ static bool count_entry(void *arg, struct entry *entry)
 static uint32_t count_marked(struct entries *entries)
 {
     uint32_t cursor = 0, count = 0;
-    while (entries_sweep_marked(entries, &cursor, count_entry, &count))
+    while (entries_sweep_marked(entries, &slab, &cursor, count_entry, &count))
         continue;
     return count;
 }
@@ -193,7 +231,7 @@ static uint32_t count_marked(struct entries *entries)
 static void changes_in_a_long_row_are_found_without_walking_it(void **state)
 {
     (void)state;
-    struct entries *entries = entries_new();
+    struct entries *entries = entries_new(&slab);
     for (uint32_t i = 0; i < COUNT; i++)
         put(entries, i);
     assert_int_equal(count_marked(entries), COUNT);
@@ -209,13 +247,13 @@ static void changes_in_a_long_row_are_found_without_walking_it(void **state)
     assert_int_equal(count_marked(entries), 0);
     entries_mark_all(entries);
     assert_int_equal(count_marked(entries), COUNT);
-    entries_free(entries);
+    entries_free(entries, &slab);
 }
 
 static void next_walks_in_order(void **state)
 {
     (void)state;
-    struct entries *entries = entries_new();
+    struct entries *entries = entries_new(&slab);
     assert_null(entries_next(entries, WEIR_STR(""), true));
     for (uint32_t i = 0; i < COUNT; i++)
         put(entries, (uint32_t)((uint64_t)i * 1237 % COUNT));
@@ -228,7 +266,7 @@ static void next_walks_in_order(void **state)
         entry = next;
     }
     assert_int_equal(count, COUNT);
-    entries_free(entries);
+    entries_free(entries, &slab);
 }
 
 static int compare_names(const void *a, const void *b)
@@ -249,7 +287,7 @@ static bool collect(void *arg, weir_str name, weir_str value)
 static void order_is_that_of_bytes(void **state)
 {
     (void)state;
-    struct entries *entries = entries_new();
+    struct entries *entries = entries_new(&slab);
     static char bytes[2000][20];
     static weir_str names[2000];
     uint32_t count = 0;
@@ -259,7 +297,7 @@ static void order_is_that_of_bytes(void **state)
         for (uint64_t j = 0; j < name.size; j++)
             bytes[count][j] = (char)(sample_random(i, j) % 7 == 0 ? 0xff : 0);
         bool is_new;
-        entries_put(entries, name, 0, &is_new);
+        entries_put(entries, &slab, name, 0, &is_new);
         if (is_new)
             names[count++] = name;
     }
@@ -268,7 +306,7 @@ static void order_is_that_of_bytes(void **state)
     weir_str *next = names;
     entries_each(entries, WEIR_STR(""), collect, &next);
     assert_ptr_equal(next, names + count);
-    entries_free(entries);
+    entries_free(entries, &slab);
 }
 
 int main(void)
@@ -276,11 +314,15 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(any_order_of_adding_and_removing),
         cmocka_unit_test(entries_do_not_move),
+        cmocka_unit_test(moving_keeps_everything),
         cmocka_unit_test(values_grow_and_shrink),
         cmocka_unit_test(sweeping_removes_what_is_dead),
         cmocka_unit_test(changes_in_a_long_row_are_found_without_walking_it),
         cmocka_unit_test(next_walks_in_order),
         cmocka_unit_test(order_is_that_of_bytes),
     };
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    int failed = cmocka_run_group_tests(tests, NULL, NULL);
+    ASSERT(failed > 0 || slab_used(&slab) == 0); /* entries_free has given all back */
+    slab_release(&slab);
+    return failed;
 }

@@ -1,0 +1,118 @@
+/* cache_filter.c -- the cache's knowledge of which rows its store may have.
+ *
+ * Every row that is frozen is noted, before its flight can reach the store. So a row that is not in memory
+ * and was not noted is new: it is complete from the start, and nothing of it is ever read.
+ *
+ * After a restore the store has rows that nobody has noted. A worker goes through its keys and notes them,
+ * while the job runs; until it is through, the filter is not asked (`is_filter_sure`). The same when a filter
+ * has grown to its limit: another one is built, without what has expired meanwhile, from the rows in memory
+ * and those in the store. If it is full at once it is given up, and from then on the store is asked.
+ *
+ * Prefixes: cache_ */
+#include "state/cache.h"
+
+#include "base/log.h"
+#include "base/memory.h"
+#include "base/worker.h"
+
+#define CAPACITY_MIN UINT64_C(4096)
+#define LIMIT(share) ((share) / 8) /* bytes, of the cache's share of memory */
+
+static bool note_stored(void *arg, const struct row_key *key)
+{
+    struct cache *cache = arg;
+    row_filter_add(cache->building, rows_hash(key));
+    return !atomic_load_explicit(&cache->is_closing, memory_order_relaxed);
+}
+
+/* Thread: worker, or the task when there is none. */
+static void build(void *arg)
+{
+    struct cache *cache = arg;
+    weir_error *error = cache->verbs->rows(cache->store, note_stored, cache);
+    bool is_full = row_filter_is_full(cache->building);
+    atomic_store_explicit(is_full || error != NULL ? &cache->is_filter_useless
+                                                   : &cache->is_filter_sure,
+        true, memory_order_release);
+    if (error == NULL)
+        return;
+    log_warn("state", "new keys are looked up in the store, which is slower: %s",
+        weir_error_message(error));
+    weir_error_free(error);
+}
+
+static void give_up(struct cache *cache)
+{
+    row_filter_free(cache->filter);
+    cache->filter = NULL;
+}
+
+static void note_memory(struct cache *cache)
+{
+    for (uint64_t i = 0; i < cache->rows.slot_count; i++)
+        if (cache->rows.slots[i].row != NULL)
+            row_filter_add(cache->filter, cache->rows.slots[i].hash);
+}
+
+/* No build is running. What is frozen from here on is noted in the new filter, too; what was frozen before
+ * is in memory or in the store. */
+static void start_build(struct cache *cache)
+{
+    uint64_t rows = cache->verbs->row_count(cache->store);
+    uint64_t most = LIMIT(cache->share) / 2 * 8 / ROW_FILTER_BITS;
+    atomic_store(&cache->is_filter_sure, false);
+    give_up(cache);
+    rows = rows > CAPACITY_MIN ? rows : CAPACITY_MIN;
+    cache->filter = row_filter_new(rows < most ? rows : most, NULL);
+    cache->building = cache->filter;
+    note_memory(cache);
+    if (cache->workers == NULL)
+        build(cache);
+    else if (!workers_submit(cache->workers, &cache->filter, build, cache))
+        give_up(cache);
+}
+
+void cache_filter_init(struct cache *cache, bool is_restored)
+{
+    if (is_restored) {
+        start_build(cache);
+        return;
+    }
+    cache->filter = row_filter_new(CAPACITY_MIN, NULL);
+    atomic_store(&cache->is_filter_sure, true);
+}
+
+void cache_filter_release(struct cache *cache)
+{
+    atomic_store(&cache->is_closing, true);
+    if (cache->workers != NULL)
+        workers_drain(cache->workers, &cache->filter);
+    give_up(cache);
+}
+
+static void grow(struct cache *cache)
+{
+    uint64_t capacity = 2 * row_filter_capacity(cache->filter);
+    uint64_t size = row_filter_size(cache->filter) + row_filter_size_for(capacity);
+    if (size <= LIMIT(cache->share))
+        cache->filter = row_filter_new(capacity, cache->filter);
+    else if (atomic_load_explicit(&cache->is_filter_sure, memory_order_acquire))
+        start_build(cache);
+}
+
+void cache_filter_note(struct cache *cache, const struct row_key *key)
+{
+    if (cache->filter == NULL || !row_filter_add(cache->filter, rows_hash(key)))
+        return;
+    if (atomic_load_explicit(&cache->is_filter_useless, memory_order_acquire))
+        give_up(cache);
+    else if (row_filter_is_full(cache->filter))
+        grow(cache);
+}
+
+bool cache_filter_is_new(const struct cache *cache, const struct row_key *key)
+{
+    return cache->filter != NULL &&
+           atomic_load_explicit(&cache->is_filter_sure, memory_order_acquire) &&
+           !row_filter_may_have(cache->filter, rows_hash(key));
+}

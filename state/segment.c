@@ -1,0 +1,311 @@
+/* segment.c -- see segment.h for the format. */
+#include "state/segment.h"
+
+#include "base/assert.h"
+#include "base/memory.h"
+#include "base/os.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#define NAME_START "segment-"
+
+/* As on disk. Thread: its owner. */
+struct list_header {
+    uint64_t magic, size, row_count, cell_count, cleared_count;
+};
+_Static_assert(sizeof(struct list_header) == 40, "as in the table");
+
+/* -- writing -------------------------------------------------------------------------------- */
+
+void segment_log_init(struct segment_log *log, const struct backend_options *options)
+{
+    *log = (struct segment_log){ .directory = mem_strdup(options->directory),
+        .checkpoint_dir =
+            options->checkpoint_dir == NULL ? NULL : mem_strdup(options->checkpoint_dir),
+        .attempt = options->attempt };
+}
+
+static void forget_stored(struct segment *segment)
+{
+    mem_free((char *)(uintptr_t)segment->stored.path);
+    segment->stored = (struct state_file){ 0 };
+    segment->is_stored = false;
+}
+
+static void segment_release(struct segment *segment)
+{
+    forget_stored(segment);
+    mem_free(segment->name);
+    mem_free(segment->path);
+}
+
+void segment_log_release(struct segment_log *log)
+{
+    os_close(log->open);
+    for (uint32_t i = 0; i < log->count; i++)
+        segment_release(&log->segments[i]);
+    mem_free(log->segments);
+    mem_free(log->directory);
+    mem_free(log->checkpoint_dir);
+    *log = (struct segment_log){ 0 };
+}
+
+static char *path_of(const struct segment_log *log, uint64_t segment)
+{
+    return mem_printf("%s/" NAME_START "%010" PRIu64, log->directory, segment);
+}
+
+static weir_error *open_segment(struct segment_log *log)
+{
+    char *path = path_of(log, ++log->opened);
+    char *name = mem_strdup(strrchr(path, '/') + 1);
+    weir_error *error = os_open(path, OS_CREATE, &log->open);
+    if (error != NULL) {
+        mem_free(name);
+        mem_free(path);
+        return error;
+    }
+    if (log->count == log->capacity) {
+        log->capacity = log->capacity == 0 ? 8 : log->capacity * 2;
+        log->segments = mem_realloc(log->segments, log->capacity * sizeof(*log->segments));
+    }
+    log->segments[log->count++] = (struct segment){ .name = name, .path = path };
+    return NULL;
+}
+
+static weir_error *append(struct segment_log *log, const struct changes *changes,
+    struct segment_place *place)
+{
+    struct list_header header = { .magic = SEGMENT_MAGIC,
+        .size = changes->size,
+        .row_count = changes->row_count,
+        .cell_count = changes->cell_count,
+        .cleared_count = changes->cleared_count };
+    ASSERT(changes->size <= SEGMENT_LIST_MAX);
+    if (log->open == NULL)
+        WEIR_TRY(open_segment(log));
+    WEIR_TRY(os_write(log->open, &header, sizeof(header)));
+    WEIR_TRY(os_write(log->open, changes->bytes, changes->size));
+    struct segment *segment = &log->segments[log->count - 1];
+    *place =
+        (struct segment_place){ .segment = log->opened, .offset = segment->size + sizeof(header) };
+    segment->size += sizeof(header) + changes->size;
+    log->size += sizeof(header) + changes->size;
+    return NULL;
+}
+
+weir_error *segment_log_append(struct segment_log *log, uint64_t number,
+    const struct changes *changes, struct segment_place *place)
+{
+    ASSERT(log->count == 0 || log->segments[log->count - 1].last < number);
+    if (changes->row_count == 0)
+        return NULL;
+    weir_error *error = append(log, changes, place);
+    if (error != NULL) {
+        log->is_broken = true;
+        return error;
+    }
+    log->segments[log->count - 1].last = number;
+    return NULL;
+}
+
+weir_error *segment_log_sync(struct segment_log *log)
+{
+    return log->open == NULL ? NULL : os_sync(log->open);
+}
+
+weir_error *segment_log_read(const struct segment_log *log, struct segment_place place,
+    struct changes *changes)
+{
+    struct os_file *file;
+    size_t got = 0;
+    char *path = path_of(log, place.segment);
+    weir_error *error = os_open(path, OS_READ, &file);
+    mem_free(path);
+    WEIR_TRY(error);
+    changes->bytes = mem_alloc(changes->size);
+    changes->capacity = changes->size;
+    error = os_read_at(file, place.offset, changes->bytes, changes->size, &got);
+    os_close(file);
+    if (error == NULL && got != changes->size)
+        error = weir_errorf(WEIR_E_CORRUPT, "segment %" PRIu64 " in '%s' is too short",
+            place.segment, log->directory);
+    return error;
+}
+
+void segment_log_seal(struct segment_log *log)
+{
+    os_close(log->open);
+    log->open = NULL;
+}
+
+/* -- storing -------------------------------------------------------------------------------- */
+
+static weir_error *store_one(const struct segment_log *log, struct segment *segment,
+    struct arena *arena)
+{
+    if (segment->is_stored && state_file_exists(log->checkpoint_dir, &segment->stored))
+        return NULL;
+    struct state_file file;
+    forget_stored(segment);
+    WEIR_TRY(state_file_add(segment->path, log->checkpoint_dir, log->attempt, segment->name, arena,
+        &file));
+    segment->stored = file;
+    segment->stored.name = segment->name;
+    segment->stored.path = mem_strdup(file.path);
+    segment->is_stored = true;
+    return NULL;
+}
+
+weir_error *segment_log_store(struct segment_log *log, uint64_t number, struct arena *arena,
+    struct state_file *files, uint32_t *count)
+{
+    ASSERT(!log->is_broken && log->checkpoint_dir != NULL);
+    if (log->count == 0)
+        return NULL;
+    WEIR_TRY(state_file_begin(log->checkpoint_dir));
+    for (uint32_t i = 0; i < log->count && log->segments[i].last <= number; i++) {
+        WEIR_TRY(store_one(log, &log->segments[i], arena));
+        struct state_file *file = &files[(*count)++];
+        *file = log->segments[i].stored;
+        file->name = arena_strdup(arena, file->name);
+        file->path = arena_strdup(arena, file->path);
+    }
+    return state_file_end(log->checkpoint_dir);
+}
+
+void segment_log_drop(struct segment_log *log, uint64_t number)
+{
+    uint32_t dropped = 0;
+    if (number == UINT64_MAX) {
+        segment_log_seal(log);
+        log->is_broken = false;
+    }
+    while (dropped < log->count && log->segments[dropped].last <= number &&
+           (dropped + 1 < log->count || log->open == NULL)) {
+        struct segment *segment = &log->segments[dropped++];
+        weir_error_free(os_remove(segment->path)); /* rubbish at worst, in a work directory */
+        log->size -= segment->size;
+        segment_release(segment);
+    }
+    log->count -= dropped;
+    if (dropped > 0 && log->count > 0)
+        memmove(log->segments, log->segments + dropped, log->count * sizeof(*log->segments));
+}
+
+/* -- reading -------------------------------------------------------------------------------- */
+
+bool segment_is_name(const char *name)
+{
+    return strncmp(name, NAME_START, strlen(NAME_START)) == 0;
+}
+
+/* Thread: its owner. */
+struct replay {
+    const char *path;
+    struct os_file *file;
+    uint64_t left; /* bytes not read yet */
+    struct group_range groups;
+    segment_apply_fn *apply;
+    void *arg;
+};
+
+static weir_error *not_sound(const struct replay *replay, const char *what)
+{
+    return weir_errorf(WEIR_E_CORRUPT,
+        "the segment '%s' of keyed state %s: restore another checkpoint", replay->path, what);
+}
+
+static weir_error *check_header(const struct replay *replay, const struct list_header *header)
+{
+    if (header->magic != SEGMENT_MAGIC)
+        return not_sound(replay, "does not start like one");
+    if (header->size > replay->left || header->row_count > header->size ||
+        header->cell_count > header->size || header->cleared_count > header->row_count)
+        return not_sound(replay, "has impossible counts");
+    return NULL;
+}
+
+/* Copies the rows of the wanted groups. */
+static void clip(const struct changes *all, struct group_range groups, struct changes *clipped)
+{
+    const struct change_row *row = NULL;
+    while ((row = changes_next(all, row)) != NULL) {
+        struct row_key key = change_row_key(row);
+        if (!group_range_has(groups, key.group))
+            continue;
+        weir_str name, value;
+        const struct change_cell *cell = NULL;
+        changes_begin(clipped, &key, row->is_cleared);
+        while ((cell = change_cell_next(row, cell, &name, &value)) != NULL)
+            changes_add(clipped, name, value);
+        changes_end(clipped);
+    }
+}
+
+static weir_error *apply(const struct replay *replay, const struct changes *all)
+{
+    bool is_whole = true;
+    const struct change_row *row = NULL;
+    while (is_whole && (row = changes_next(all, row)) != NULL)
+        is_whole = group_range_has(replay->groups, row->group);
+    if (is_whole)
+        return replay->apply(replay->arg, all);
+    struct changes clipped = { 0 };
+    clip(all, replay->groups, &clipped);
+    weir_error *error = clipped.row_count == 0 ? NULL : replay->apply(replay->arg, &clipped);
+    changes_release(&clipped);
+    return error;
+}
+
+static weir_error *replay_list(const struct replay *replay, const struct list_header *header)
+{
+    struct changes changes = { .bytes = mem_alloc(header->size),
+        .size = header->size,
+        .capacity = header->size,
+        .row_count = header->row_count,
+        .cell_count = header->cell_count,
+        .cleared_count = header->cleared_count };
+    size_t got;
+    weir_error *error = os_read(replay->file, changes.bytes, header->size, &got);
+    if (error == NULL && got != header->size)
+        error = not_sound(replay, "ends in the middle of a list");
+    if (error == NULL && !changes_are_sound(&changes))
+        error = not_sound(replay, "has a list that does not add up");
+    if (error == NULL)
+        error = apply(replay, &changes);
+    changes_release(&changes);
+    return error;
+}
+
+static weir_error *replay_all(struct replay *replay)
+{
+    for (;;) {
+        struct list_header header;
+        size_t got;
+        WEIR_TRY(os_read(replay->file, &header, sizeof(header), &got));
+        if (got == 0)
+            return NULL;
+        if (got != sizeof(header) || replay->left < got)
+            return not_sound(replay, "ends in the middle of a header");
+        replay->left -= sizeof(header);
+        WEIR_TRY(check_header(replay, &header));
+        replay->left -= header.size;
+        WEIR_TRY(replay_list(replay, &header));
+    }
+}
+
+weir_error *segment_replay(const char *path, struct group_range groups, segment_apply_fn *apply_fn,
+    void *arg)
+{
+    struct replay replay = { .path = path, .groups = groups, .apply = apply_fn, .arg = arg };
+    struct os_stat stat;
+    WEIR_TRY(os_stat(path, &stat));
+    replay.left = stat.size;
+    WEIR_TRY(os_open(path, OS_READ, &replay.file));
+    weir_error *error = replay_all(&replay);
+    os_close(replay.file);
+    return error;
+}

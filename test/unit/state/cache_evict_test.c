@@ -1,0 +1,96 @@
+/* Eviction from inside: what the table looks like behind the hand, and that the budget holds. */
+#include "state/cache.h"
+
+#include "test/support/shelf.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#define BATCH 100u
+
+static const struct backend_expiry nothing_expires;
+
+/* Puts a value of this size into each of these rows, in batches. */
+static void put_rows(struct backend *backend, uint32_t first, uint32_t count, size_t size)
+{
+    static const char bytes[4096];
+    for (uint32_t i = first; i < first + count; i++) {
+        char key[16];
+        snprintf(key, sizeof(key), "%u", i);
+        struct row_key row = shelf_row(0, key);
+        shelf_put(backend, &row, WEIR_STR(""), (weir_str){ .data = bytes, .size = size });
+        if (i % BATCH == 0)
+            backend->backend_class->expire(backend, &nothing_expires);
+    }
+}
+
+static uint64_t longest_run(const struct rows *rows)
+{
+    uint64_t longest = 0, run = 0;
+    for (uint64_t i = 0; i < rows->slot_count; i++) {
+        run = rows->slots[i].row == NULL ? 0 : run + 1;
+        longest = run > longest ? run : longest;
+    }
+    return longest;
+}
+
+/* A table as full as it gets while every row is new, so nothing is warm: a hand that goes from left to
+ * right has runs of several thousand slots in front of it. */
+static void rows_leave_evenly_all_over_the_table(void **state)
+{
+    (void)state;
+    struct shelf shelf;
+    shelf_init(&shelf);
+    shelf.memory_size = 1840 << 10; /* about 11,800 rows of 72 bytes in 16,384 slots */
+    struct backend *backend = shelf_open(&shelf, &backend_cache, shelf_all_groups(), NULL, 0);
+    const struct cache *cache = (struct cache *)(void *)backend;
+    uint64_t longest = 0, most = 0;
+    for (uint32_t i = 0; i < 60; i++) {
+        put_rows(backend, i * 1000, 1000, 32);
+        uint64_t run = longest_run(&cache->rows);
+        longest = run > longest ? run : longest;
+        most = cache->rows.row_count > most ? cache->rows.row_count : most;
+    }
+    assert_int_equal(cache->rows.slot_count, 16384);
+    assert_true(most > 11000); /* else this test says nothing */
+    assert_true(longest < 1000);
+    shelf_close(backend);
+    shelf_release(&shelf);
+}
+
+/* Values of one size all over the slab, then of another. */
+static void memory_stays_within_the_budget_although_sizes_change(void **state)
+{
+    (void)state;
+    struct shelf shelf;
+    shelf_init(&shelf);
+    shelf.memory_size = 8 << 20;
+    struct backend *backend = shelf_open(&shelf, &backend_cache, shelf_all_groups(), NULL, 0);
+    const struct cache *cache = (struct cache *)(void *)backend;
+    const size_t sizes[] = { 24, 200, 80, 500, 40, 3000, 130, 1000, 24 };
+    uint32_t first = 0;
+    for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
+        for (uint32_t j = 0; j < 40; j++) {
+            uint32_t count = (uint32_t)((512 << 10) / (sizes[i] + 48)) / 2;
+            put_rows(backend, first, count, sizes[i]);
+            first += count;
+            assert_true(rows_size(&cache->rows) <= cache->budget + cache->budget / 8);
+        }
+        assert_true(cache_size(cache) > cache->budget * 3 / 4); /* most of it is of use */
+    }
+    shelf_close(backend);
+    shelf_release(&shelf);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(rows_leave_evenly_all_over_the_table),
+        cmocka_unit_test(memory_stays_within_the_budget_although_sizes_change),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,216 @@
+/* What is appended to a log comes back from its segments, in order, and a damaged one is refused. */
+#include "state/segment.h"
+
+#include "base/memory.h"
+#include "base/os.h"
+#include "test/support/shelf.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+struct fixture {
+    struct shelf shelf;
+    struct segment_log log;
+    char text[256]; /* what was replayed: "key=value " for each row */
+};
+
+static void begin(struct fixture *it)
+{
+    *it = (struct fixture){ 0 };
+    shelf_init(&it->shelf);
+    struct backend_options options = shelf_options(&it->shelf, shelf_all_groups());
+    shelf_ok(os_make_dirs(options.directory));
+    segment_log_init(&it->log, &options);
+}
+
+static void end(struct fixture *it)
+{
+    segment_log_release(&it->log);
+    shelf_release(&it->shelf);
+}
+
+static void fill(struct changes *changes, const char *key, uint32_t group, const char *value)
+{
+    struct row_key row = shelf_row(1, key);
+    row.group = group;
+    changes_begin(changes, &row, false);
+    changes_add(changes, WEIR_STR(""), weir_str_of(value));
+    assert_true(changes_end(changes));
+}
+
+static struct segment_place append(struct fixture *it, uint64_t number, const char *key,
+    uint32_t group, const char *value)
+{
+    struct changes changes = { 0 };
+    struct segment_place place;
+    fill(&changes, key, group, value);
+    shelf_ok(segment_log_append(&it->log, number, &changes, &place));
+    changes_release(&changes);
+    return place;
+}
+
+static weir_error *note(void *arg, const struct changes *changes)
+{
+    struct fixture *it = arg;
+    const struct change_row *row = NULL;
+    while ((row = changes_next(changes, row)) != NULL) {
+        weir_str name, value, key = change_row_key(row).key;
+        assert_non_null(change_cell_next(row, NULL, &name, &value));
+        size_t size = strlen(it->text);
+        snprintf(it->text + size, sizeof(it->text) - size, "%.*s=%.*s ", (int)key.size, key.data,
+            (int)value.size, value.data);
+    }
+    return NULL;
+}
+
+/* Replays all segments that a snapshot up to `number` lists. */
+static uint32_t replay(struct fixture *it, uint64_t number, struct group_range groups)
+{
+    struct arena arena;
+    struct state_file files[8];
+    uint32_t count = 0;
+    arena_init(&arena, 4096, 1 << 20);
+    it->text[0] = '\0';
+    shelf_ok(segment_log_store(&it->log, number, &arena, files, &count));
+    for (uint32_t i = 0; i < count; i++) {
+        assert_true(segment_is_name(files[i].name));
+        char *path = shelf_path(&it->shelf, &files[i]);
+        shelf_ok(segment_replay(path, groups, note, it));
+        mem_free(path);
+    }
+    arena_release(&arena);
+    return count;
+}
+
+static void lists_come_back_in_order(void **state)
+{
+    (void)state;
+    struct fixture it;
+    begin(&it);
+    append(&it, 1, "a", 1, "1");
+    append(&it, 2, "b", 2, "2");
+    segment_log_seal(&it.log);
+    append(&it, 3, "a", 1, "3");
+    segment_log_seal(&it.log);
+    append(&it, 4, "later", 1, "4");
+    assert_int_equal(replay(&it, 3, shelf_all_groups()), 2);
+    assert_string_equal(it.text, "a=1 b=2 a=3 ");
+    end(&it);
+}
+
+static void other_groups_are_left_out(void **state)
+{
+    (void)state;
+    struct fixture it;
+    begin(&it);
+    append(&it, 1, "a", 1, "1");
+    append(&it, 2, "b", 2, "2");
+    segment_log_seal(&it.log);
+    replay(&it, 2, (struct group_range){ 2, 3 });
+    assert_string_equal(it.text, "b=2 ");
+    end(&it);
+}
+
+static void what_the_base_has_is_dropped(void **state)
+{
+    (void)state;
+    struct fixture it;
+    begin(&it);
+    append(&it, 1, "a", 1, "1");
+    segment_log_seal(&it.log);
+    append(&it, 2, "b", 2, "2");
+    append(&it, 3, "c", 2, "3");
+    segment_log_seal(&it.log);
+    segment_log_drop(&it.log, 2); /* the second segment has a later list, too */
+    assert_int_equal(replay(&it, 3, shelf_all_groups()), 1);
+    assert_string_equal(it.text, "b=2 c=3 ");
+    segment_log_drop(&it.log, 3);
+    assert_int_equal(replay(&it, 3, shelf_all_groups()), 0);
+    assert_int_equal(it.log.size, 0);
+    end(&it);
+}
+
+static void a_segment_is_stored_once(void **state)
+{
+    (void)state;
+    struct fixture it;
+    begin(&it);
+    append(&it, 1, "a", 1, "1");
+    segment_log_seal(&it.log);
+    replay(&it, 1, shelf_all_groups());
+    assert_int_equal(shelf_stored_count(&it.shelf), 1);
+    append(&it, 2, "b", 1, "2");
+    segment_log_seal(&it.log);
+    replay(&it, 2, shelf_all_groups());
+    assert_int_equal(shelf_stored_count(&it.shelf), 2);
+    end(&it);
+}
+
+static void a_list_can_be_read_back(void **state)
+{
+    (void)state;
+    struct fixture it;
+    begin(&it);
+    append(&it, 1, "a", 1, "1");
+    struct segment_place place = append(&it, 2, "b", 1, "2");
+    struct changes changes = { 0 };
+    fill(&changes, "b", 1, "?");
+    changes_unload(&changes);
+    shelf_ok(segment_log_read(&it.log, place, &changes));
+    shelf_ok(note(&it, &changes));
+    assert_string_equal(it.text, "b=2 ");
+    changes_release(&changes);
+    end(&it);
+}
+
+/* Every byte of the file in turn. Some damage only changes a value: the checksum of the file tells that. */
+static void a_damaged_segment_is_refused_or_harmless(void **state)
+{
+    (void)state;
+    struct fixture it;
+    begin(&it);
+    append(&it, 1, "key", 1, "value");
+    segment_log_seal(&it.log);
+    char *bytes;
+    size_t size;
+    uint32_t refused = 0;
+    shelf_ok(os_read_file(it.log.segments[0].path, 1 << 20, &bytes, &size));
+    char *path = mem_printf("%s/damaged", it.shelf.root);
+    for (size_t at = 0; at < size; at++) {
+        bytes[at] ^= 0x41;
+        shelf_ok(os_write_file(path, bytes, size));
+        weir_error *error = segment_replay(path, shelf_all_groups(), note, &it);
+        it.text[0] = '\0';
+        if (error != NULL) {
+            assert_int_equal(weir_error_code(error), WEIR_E_CORRUPT);
+            refused++;
+        }
+        weir_error_free(error);
+        bytes[at] ^= 0x41;
+        shelf_ok(os_write_file(path, bytes, at));
+        error = segment_replay(path, shelf_all_groups(), note, &it);
+        assert_true((error == NULL) == (at == 0));
+        weir_error_free(error);
+    }
+    assert_true(refused > 40);
+    mem_free(path);
+    mem_free(bytes);
+    end(&it);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(lists_come_back_in_order),
+        cmocka_unit_test(other_groups_are_left_out),
+        cmocka_unit_test(what_the_base_has_is_dropped),
+        cmocka_unit_test(a_segment_is_stored_once),
+        cmocka_unit_test(a_list_can_be_read_back),
+        cmocka_unit_test(a_damaged_segment_is_refused_or_harmless),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
