@@ -21,7 +21,7 @@ parallel = $(if $(findstring jobserver,$(MAKEFLAGS)),,-j$(JOBS))
 engine = +$(MAKE) --no-print-directory $(parallel) -f tools/build.mk
 run_tests = python3 tools/run_tests.py
 
-.PHONY: all release debug faults asan tsan demo deps test test-long unit unit-tsan property sim fuzz oracle e2e \
+.PHONY: all release debug faults asan tsan demo deps test test-long unit unit-tsan sim fuzz oracle e2e \
 	outoftree tools-test tidy analyze bench install format clean help FORCE
 
 all: release ## build everything, optimised, into build/ and build/bin/
@@ -29,17 +29,17 @@ all: release ## build everything, optimised, into build/ and build/bin/
 release: ## the same as all
 	@$(engine) VARIANT=release all compile_commands.json
 
-debug: ## build without optimisation into build/debug/
-	@$(engine) VARIANT=debug all
+debug: ## build without optimisation into build/debug/, with the programs of tests and benchmarks
+	@$(engine) VARIANT=debug programs
 
 faults: ## build optimised, with the fault points of base/fault.h, into build/faults/
-	@$(engine) VARIANT=faults all
+	@$(engine) VARIANT=faults programs
 
 asan: ## build with address and undefined-behaviour sanitizers into build/asan/
-	@$(engine) VARIANT=asan all
+	@$(engine) VARIANT=asan programs
 
 tsan: ## build with the thread sanitizer into build/tsan/
-	@$(engine) VARIANT=tsan all
+	@$(engine) VARIANT=tsan programs
 
 demo: ## install what the build needs, build, and run the demonstration
 	@tools/deps.sh build
@@ -50,7 +50,7 @@ deps: ## install the Debian 12 packages that building and testing need (nothing 
 	@tools/deps.sh build test
 
 # Each suite is also a target of its own; --keep-going in spirit: a failed suite does not stop the next.
-SUITES := tidy tools-test unit unit-tsan property sim oracle fuzz outoftree e2e
+SUITES := tidy tools-test unit unit-tsan sim oracle fuzz outoftree e2e
 
 test: deps ## every test below; the last line is "N passed, N failed, N skipped"
 	@$(run_tests) suites $(SUITES)
@@ -64,9 +64,6 @@ unit: ## unit tests under ASan and UBSan; T=base/queue runs only the paths that 
 unit-tsan: ## unit tests of what crosses threads, under TSan
 	@$(engine) VARIANT=tsan run-unit-tsan
 
-property: ## properties checked over generated inputs
-	@$(engine) VARIANT=asan run-property
-
 sim: ## the simulated cluster, from seeds
 	@$(engine) VARIANT=asan run-sim
 
@@ -77,8 +74,8 @@ oracle: ## tests of the reference model that judges the others
 	@$(run_tests) run oracle --timeout 600 --unittest test/oracle
 
 e2e: ## real processes, real broker; may take long
-	@$(engine) VARIANT=release all
-	@$(engine) VARIANT=faults all
+	@$(engine) VARIANT=release programs
+	@$(engine) VARIANT=faults programs
 	@$(run_tests) run e2e --timeout 1800 --jobs 1 --unittest test/e2e
 
 outoftree: ## install into build/stage and build the examples against it
@@ -97,7 +94,7 @@ analyze: ## the static analyzer of clang-tidy, slow; T=state looks only at paths
 	@bash tools/analyze.sh
 
 bench: ## run build/bin/bench_*, collect bench/RESULTS.tsv
-	@$(engine) VARIANT=release all
+	@$(engine) VARIANT=release programs
 	@bash tools/bench.sh
 
 install: ## headers, libraries, weir.pc and licence into DESTDIR and PREFIX (/usr/local)

@@ -4,9 +4,9 @@
 # those of the others to build/<variant>/:
 #   bin/         jobs/<name>/*.c -> <name>, examples/<x>.c -> <x>, bench/<x>.c -> bench_<x>, cli/*.c -> weir
 #   libweir.a    every .c of LIB_DIRS (and their direct sub-folders); libweir.so, weir.pc: release only
-#   libtest.a    helpers shared by tests: test/support/*.c and what is no program in test/sim, test/property
+#   libtest.a    helpers shared by tests: test/support/*.c and what is no program in test/sim
 #   unit/        test/unit/**/<x>_test.c, one cmocka program each
-#   sim/ property/  test/{sim,property}/<x>_test.c         e2e/  test/e2e/tools/<x>.c
+#   sim/         test/sim/<x>_test.c                       e2e/  test/e2e/tools/<x>.c
 #   fuzz/        test/fuzz/<x>_fuzz.c (variant fuzz only)
 #
 # No LTO: it would make libweir.a a compiler-specific file that clang users cannot link against gcc's.
@@ -76,11 +76,10 @@ UNIT_SRC := $(call find,test/unit,*_test.c)
 FUZZ_SRC := $(wildcard test/fuzz/*_fuzz.c)
 E2E_SRC := $(wildcard test/e2e/tools/*.c)
 SIM_SRC := $(wildcard test/sim/*_test.c)
-PROPERTY_SRC := $(wildcard test/property/*_test.c)
 SUPPORT_SRC := $(wildcard test/support/*.c) \
-	$(filter-out $(SIM_SRC) $(PROPERTY_SRC),$(wildcard test/sim/*.c test/property/*.c))
+	$(filter-out $(SIM_SRC),$(wildcard test/sim/*.c))
 ALL_SRC := $(LIB_SRC) $(wildcard jobs/*/*.c) $(EXAMPLE_SRC) $(BENCH_SRC) $(CLI_SRC) $(UNIT_SRC) $(FUZZ_SRC) \
-	$(E2E_SRC) $(SIM_SRC) $(PROPERTY_SRC) $(SUPPORT_SRC)
+	$(E2E_SRC) $(SIM_SRC) $(SUPPORT_SRC)
 
 LIBWEIR := $(OUT)/libweir.a
 LIBTEST := $(OUT)/libtest.a
@@ -90,13 +89,15 @@ BENCH_BIN := $(patsubst bench/%.c,$(BIN)/bench_%,$(BENCH_SRC))
 CLI_BIN := $(if $(CLI_SRC),$(BIN)/weir)
 UNIT_BIN := $(patsubst test/%.c,$(OUT)/%,$(UNIT_SRC))
 SIM_BIN := $(patsubst test/%.c,$(OUT)/%,$(SIM_SRC))
-PROPERTY_BIN := $(patsubst test/%.c,$(OUT)/%,$(PROPERTY_SRC))
 E2E_BIN := $(patsubst test/e2e/tools/%.c,$(OUT)/e2e/%,$(E2E_SRC))
 FUZZ_BIN := $(patsubst test/%.c,$(OUT)/%,$(FUZZ_SRC))
 SHARED := $(if $(filter release,$(VARIANT)),$(if $(LIB_SRC),$(OUT)/$(SONAME) $(OUT)/libweir.so) $(OUT)/weir.pc)
 
-.PHONY: all install run-unit run-unit-tsan run-property run-sim run-fuzz FORCE
-all: $(LIBWEIR) $(SHARED) $(JOB_BIN) $(EXAMPLE_BIN) $(BENCH_BIN) $(CLI_BIN) $(E2E_BIN)
+.PHONY: all programs install run-unit run-unit-tsan run-sim run-fuzz FORCE
+# What users need, with the packages that they need; the rest needs those of the tests, too.
+all: $(LIBWEIR) $(SHARED) $(JOB_BIN) $(EXAMPLE_BIN) $(CLI_BIN)
+
+programs: all $(BENCH_BIN) $(E2E_BIN)
 
 # ---- compile and link ------------------------------------------------------------------------------------
 
@@ -156,7 +157,7 @@ $(foreach s,$(EXAMPLE_SRC),$(eval $(call program,$(s:examples/%.c=$(BIN)/%),$(ca
 $(foreach s,$(BENCH_SRC),$(eval $(call program,$(s:bench/%.c=$(BIN)/bench_%),\
 	$(call one,$s) $(call under_test,$s),$(LIBTEST))))
 $(if $(CLI_SRC),$(eval $(call program,$(BIN)/weir,$(call objs,$(CLI_SRC)))))
-$(foreach s,$(UNIT_SRC) $(SIM_SRC) $(PROPERTY_SRC),$(eval $(call program,$(s:test/%.c=$(OUT)/%),\
+$(foreach s,$(UNIT_SRC) $(SIM_SRC),$(eval $(call program,$(s:test/%.c=$(OUT)/%),\
 	$(call one,$s) $(call under_test,$s),$(LIBTEST),-lcmocka)))
 $(foreach s,$(E2E_SRC),$(eval $(call program,$(s:test/e2e/tools/%.c=$(OUT)/e2e/%),$(call one,$s),$(LIBTEST))))
 $(foreach s,$(FUZZ_SRC),$(eval $(call program,$(s:test/%.c=$(OUT)/%),\
@@ -222,8 +223,6 @@ run-unit: $(call chosen,$(UNIT_BIN))
 	@$(run) unit --timeout 120 $^
 run-unit-tsan: $(sort $(call chosen,$(THREADED)))
 	@$(run) unit-tsan --timeout 300 $^
-run-property: $(call chosen,$(PROPERTY_BIN))
-	@$(run) property --timeout 600 $^
 run-sim: $(call chosen,$(SIM_BIN))
 	@$(run) sim --timeout 1200 $^
 run-fuzz: $(call chosen,$(FUZZ_BIN))

@@ -69,7 +69,7 @@ def environment(scratch):
     env = dict(os.environ, TMPDIR=scratch, PYTHONDONTWRITEBYTECODE="1")
     env.setdefault("ASAN_OPTIONS", "detect_stack_use_after_return=1:strict_string_checks=1")
     env.setdefault("UBSAN_OPTIONS", "print_stacktrace=1")
-    env.setdefault("TSAN_OPTIONS", "halt_on_error=1:second_deadlock_stack=1")
+    env.setdefault("TSAN_OPTIONS", "halt_on_error=1:second_deadlock_stack=1:ignore_noninstrumented_modules=1")
     for option, path in (("LSAN_OPTIONS", "tools/lsan.supp"), ("TSAN_OPTIONS", "tools/tsan.supp")):
         if os.path.exists(path):
             env[option] = f"{env.get(option, '')}:suppressions={os.path.abspath(path)}".lstrip(":")

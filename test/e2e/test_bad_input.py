@@ -387,7 +387,7 @@ class DamagedCheckpoint(ProgramTest):
         program.check_steady(place / "out", self.COUNT)
 
     def test_each_file_that_only_the_newest_has_makes_the_job_fall_back_loudly(self):
-        self.assertGreaterEqual(len(self.own), 2)
+        self.assertGreaterEqual(len(self.own), 1)
         for name in [f"chk-{self.newest}/_metadata", *self.own]:
             with self.subTest(name):
                 place, job = self.copy()
