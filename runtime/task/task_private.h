@@ -22,7 +22,7 @@ struct task {
     struct watermarks inputs;
     struct barrier barrier;
     _Atomic uint64_t dead_checkpoint; /* it and all below: worker threads need not write them */
-    uint32_t ended_count; /* channels */
+    uint32_t ended_count;             /* channels */
     struct mailbox *mailbox;
     struct waker *waker;
     struct task_metrics metrics;
