@@ -7,24 +7,38 @@
 #include <poll.h>
 #include <sched.h>
 #include <signal.h>
+#include <stdio.h>
+#include <stdio_ext.h>
 #include <string.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
-weir_error *os_stdout_write(const void *bytes, size_t size)
+/* 0, or the error number. */
+static int write_all(const char *bytes, size_t size)
 {
     for (size_t done = 0; done < size;) {
-        ssize_t count = write(STDOUT_FILENO, (const char *)bytes + done, size - done);
+        ssize_t count = write(STDOUT_FILENO, bytes + done, size - done);
         if (count >= 0)
             done += (size_t)count;
-        else if (errno == EPIPE) /* not WEIR_E_IO: to try again would not bring the reader back */
-            return weir_errorf(WEIR_E_CONNECTOR,
-                "cannot write to standard output: nobody reads it any more");
         else if (errno != EINTR)
-            return weir_errorf(WEIR_E_IO, "cannot write to standard output: %s",
-                strerrordesc_np(errno));
+            return errno;
     }
-    return NULL;
+    return 0;
+}
+
+weir_error *os_stdout_write(const void *bytes, size_t size)
+{
+    flockfile(stdout);
+    int error = fflush(stdout) == 0 ? write_all(bytes, size) : errno;
+    if (error != 0)
+        __fpurge(stdout); /* or exit tries again, when SIGPIPE may kill */
+    funlockfile(stdout);
+    if (error == 0)
+        return NULL;
+    if (error == EPIPE) /* not WEIR_E_IO: to try again would not bring the reader back */
+        return weir_errorf(WEIR_E_CONNECTOR,
+            "cannot write to standard output: nobody reads it any more");
+    return weir_errorf(WEIR_E_IO, "cannot write to standard output: %s", strerrordesc_np(error));
 }
 
 _Noreturn void os_exit(int status)

@@ -10,7 +10,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* All of it, to standard output: what a person asked to see. */
+/* All of it, to standard output: what a person asked to see. Behind what the program has printed before,
+ * and not mixed with what other threads print meanwhile. WEIR_E_CONNECTOR: nobody reads it any more, and
+ * never will; SIGPIPE is ignored by then (os_signal.h), or it ends the process. */
 weir_error *os_stdout_write(const void *bytes, size_t size) WEIR_MUST_USE;
 
 _Noreturn void os_exit(int status); /* at once: no handlers, nothing flushed */

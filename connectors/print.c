@@ -2,15 +2,13 @@
  *
  * The lines of a batch are collected and written at its end in one call, so subtasks of one process
  * never mix within a line. At least once: what was printed after the last checkpoint is printed
- * again after a restart. Writing blocks the task when nobody reads the pipe: that is the one sink
- * that may, and another reason not to use it for real output. */
+ * again after a restart. Writing blocks the task while nobody reads from the pipe: that is the one
+ * sink that may, and another reason not to use it for real output. When the reader is gone (`| head`)
+ * the job fails for good: a restart would not bring it back. */
 #include "base/assert.h"
+#include "base/os_process.h"
 
 #include <weir/connector.h>
-
-#include <errno.h>
-#include <stdio.h>
-#include <string.h>
 
 #define LINE_SIZE_MAX  (16u << 20) /* bytes; longer ones are dead letters */
 #define BATCH_SIZE_MAX (64u << 20) /* bytes of lines before they are written */
@@ -40,14 +38,7 @@ static weir_error *flush_lines(struct print *print)
 {
     weir_str lines = weir_buffer_view(print->lines);
     ASSERT(!weir_buffer_overflowed(print->lines));
-    bool is_written = fwrite(lines.data, 1, lines.size, stdout) == lines.size;
-    bool is_failed = !is_written || fflush(stdout) != 0;
-    if (is_failed && errno == EPIPE) /* not WEIR_E_IO: a restart would not bring the reader back */
-        return weir_errorf(WEIR_E_CONNECTOR,
-            "cannot write to standard output: nobody reads it any more");
-    if (is_failed)
-        return weir_errorf(WEIR_E_IO, "cannot write to standard output: %s",
-            strerrordesc_np(errno));
+    WEIR_TRY(os_stdout_write(lines.data, lines.size));
     weir_buffer_reset(print->lines);
     return NULL;
 }

@@ -35,6 +35,7 @@ struct program {
     struct options options;
     weir_job *job;
     const struct plan *plan;
+    bool has_watched; /* signals are not yet what they were before */
 };
 
 /* -- arguments ------------------------------------------------------------------------------------ */
@@ -261,7 +262,7 @@ static weir_error *run(struct program *program)
     weir_error *error = run_watched(program, local);
     os_signals_unwatch();
     local_close(local);
-    os_signals_restore();
+    program->has_watched = true;
     return error;
 }
 
@@ -310,6 +311,8 @@ int weir_main_program(int argc, char **argv, const struct weir_program *it)
     struct program program = { .program = it, .config = config_new() };
     name_job(&program, argc > 0 ? argv[0] : "job");
     int status = say(&program, do_all(&program, argc, argv));
+    if (program.has_watched) /* not before: nobody may read what is said, and SIGPIPE would kill */
+        os_signals_restore();
     job_free(program.job);
     config_free(program.config);
     return status;

@@ -226,18 +226,25 @@ class Terminal(ProgramTest):
         self.assertEqual(process.wait(program.LIMIT_S), 0)
         program.check_steady(self.output, 300)
 
-    def test_a_job_that_prints_ends_when_nobody_reads_it(self):
+    def wordcount_whose_reader_leaves(self, stderr):
         words = self.directory / "words.txt"
         words.write_text("word\n" * 200_000)
+        process = broker.spawn(program.argv_of("wordcount", "--input", words), stdin=subprocess.DEVNULL,
+                               stdout=subprocess.PIPE, stderr=stderr)
+        process.stdout.readline()
+        process.stdout.close()
+        return process.wait(program.LIMIT_S)
+
+    def test_a_job_that_prints_ends_when_nobody_reads_it(self):
         with open(self.directory / "log", "w+b") as log:
-            process = broker.spawn(program.argv_of("wordcount", "--input", words), stdin=subprocess.DEVNULL,
-                                   stdout=subprocess.PIPE, stderr=log)
-            process.stdout.readline()
-            process.stdout.close()
-            status = process.wait(program.LIMIT_S)
+            status = self.wordcount_whose_reader_leaves(log)
             log.seek(0)
             result = program.Result("wordcount", status, "", log.read().decode())
         self.assert_refused(result, program.EXIT["connector"], "standard output", "nobody reads it")
+
+    def test_its_status_tells_so_even_when_nobody_reads_its_last_words_either(self):
+        status = self.wordcount_whose_reader_leaves(subprocess.STDOUT)  # 2>&1 | head -1
+        self.assertEqual(status, program.EXIT["connector"])
 
     def test_log_lines_can_be_json(self):
         result = program.run("steady", "--count", "100", "--output", self.output, "--log-format", "json")

@@ -1,4 +1,5 @@
 /* print_test.c -- a JSON line per record arrives on standard output by the end of each write. */
+#include "base/os_process.h"
 #include "test/support/sample.h"
 #include "test/support/stub_ctx.h"
 
@@ -7,6 +8,7 @@
 #include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdio_ext.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -92,10 +94,10 @@ static void a_full_device_is_an_error(void **state)
     stub_ctx_free(ctx);
 }
 
-/* It is not retriable: who restarts does not bring the reader back. */
-static void a_pipe_that_nobody_reads_is_an_error(void **state)
+/* `| head -1`. A restart does not bring the reader back; and what was not written must not be left for
+ * exit, at which SIGPIPE is what it was before. */
+static void a_pipe_that_nobody_reads_fails_for_good_and_leaves_nothing(void **state)
 {
-    (void)state;
     struct weir_sink sink = weir_print();
     weir_ctx *ctx = stub_ctx_new(0, 1);
     ctx->in_type = &click_type;
@@ -103,22 +105,41 @@ static void a_pipe_that_nobody_reads_is_an_error(void **state)
     assert_null(sink.sink_class->open(ctx, NULL, instance));
     struct click click = { 7, WEIR_STR("/home") };
     struct weir_row row = { .record = &click };
-    int ends[2];
-    assert_int_equal(pipe(ends), 0);
-    close(ends[0]);
+    int pipe_fds[2];
+    assert_int_equal(pipe(pipe_fds), 0);
+    close(pipe_fds[0]);
     void (*before)(int) = signal(SIGPIPE, SIG_IGN);
-    stdout_to(ends[1]);
+    stdout_to(pipe_fds[1]);
     weir_error *error = sink.sink_class->write(ctx, instance, &row, 1);
+    size_t left = __fpending(stdout);
     stdout_restore();
     signal(SIGPIPE, before);
-    close(ends[1]);
+    close(pipe_fds[1]);
     assert_non_null(error);
     assert_int_equal(weir_error_code(error), WEIR_E_CONNECTOR);
-    assert_non_null(strstr(weir_error_message(error), "nobody reads it"));
+    assert_false(weir_error_is_retriable(error));
+    assert_non_null(strstr(weir_error_message(error), "standard output: nobody reads it"));
+    assert_int_equal(left, 0);
     weir_error_free(error);
     sink.sink_class->close(ctx, instance);
     mem_free(instance);
     stub_ctx_free(ctx);
+}
+
+static void lines_come_behind_what_the_job_itself_has_printed(void **state)
+{
+    int pipe_fds[2];
+    char text[100] = "";
+    assert_int_equal(pipe(pipe_fds), 0);
+    stdout_to(pipe_fds[1]);
+    printf("first, ");
+    weir_error *error = os_stdout_write("second", 6);
+    stdout_restore();
+    close(pipe_fds[1]);
+    assert_null(error);
+    assert_int_equal(read(pipe_fds[0], text, sizeof(text) - 1), 13);
+    close(pipe_fds[0]);
+    assert_string_equal(text, "first, second");
 }
 
 int main(void)
@@ -126,7 +147,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(lines_are_written_at_the_end_of_each_write),
         cmocka_unit_test(a_full_device_is_an_error),
-        cmocka_unit_test(a_pipe_that_nobody_reads_is_an_error),
+        cmocka_unit_test(a_pipe_that_nobody_reads_fails_for_good_and_leaves_nothing),
+        cmocka_unit_test(lines_come_behind_what_the_job_itself_has_printed),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
