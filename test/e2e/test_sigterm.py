@@ -133,7 +133,7 @@ class Quit(ProgramTest):
 class StopUserprofile(ProgramTest):
     def test_a_job_reading_files_is_stopped_and_resumed_to_the_exact_profiles(self):
         history, metrics = self.directory / "in", self.directory / "metrics.json"
-        program.generate_events(history, 30_000, files=4)
+        program.generate_events(history, 120_000, files=4)
         stops = 0
         for i in range(40):
             running = self.start("userprofile", "run", "--history", history, "--output", self.output,

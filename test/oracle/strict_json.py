@@ -29,9 +29,11 @@ class BadJson(Exception):
     """The text is not exactly one JSON object."""
 
 
+# Only single characters are repeated possessively: up to 3.11.2, which Debian 12 has, Python does not go back
+# to where an iteration of a possessive group began when that fails, and takes "1." for a number.
 _SPACE = rb"[ \t\n\r]*+"
-_TEXT = (rb'"([^"\\\x00-\x1f]*+(?:\\(?:["\\/bfnrt]|u[0-9a-fA-F]{4})[^"\\\x00-\x1f]*+)*+)"')
-_DIGITS = rb"(-?(?:0|[1-9][0-9]*+)(?:\.[0-9]++)?+(?:[eE][+-]?[0-9]++)?+)"
+_TEXT = (rb'"([^"\\\x00-\x1f]*+(?:\\(?:["\\/bfnrt]|u[0-9a-fA-F]{4})[^"\\\x00-\x1f]*+)*)"')
+_DIGITS = rb"(-?(?:0|[1-9][0-9]*+)(?:\.[0-9]++)?(?:[eE][+-]?[0-9]++)?)"
 _SCALAR = _TEXT + b"|" + _DIGITS + b"|(true|false|null)"
 _OPENING = rb"([{\[])"
 
