@@ -23,8 +23,6 @@
  *
  * Why it is right:
  *
- *   -  A snapshot must have nothing of later than its barrier: a segment ends behind each barrier's flight,
- *      and no base is taken that is ahead of a snapshot that is not written yet.
  *   a  A row of a queued flight is not evicted, because a read of it from the store would find what was
  *      there before the flight.
  *   b  While a flight is queued no dirty row is evicted, because its flight would have to overtake.
@@ -37,6 +35,8 @@
  *      it as its base, and starts the log anew.
  *   f  `written` is stored with release after the last access to the store and loaded with acquire by the
  *      task before it trusts the store again.
+ *   g  A snapshot must have nothing from behind its barrier: a segment ends behind each barrier's flight, and
+ *      no base is taken that is ahead of a snapshot that is not written yet.
  *
  * Prefixes: cache_ */
 #include "state/cache.h"
