@@ -132,6 +132,8 @@ weir_error *segment_log_read(const struct segment_log *log, struct segment_place
     if (error == NULL && got != changes->size)
         error = weir_errorf(WEIR_E_CORRUPT, "segment %" PRIu64 " in '%s' is too short",
             place.segment, log->directory);
+    if (error != NULL)
+        changes_unload(changes); /* half a list must not pass for one that has been read */
     return error;
 }
 

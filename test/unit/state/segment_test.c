@@ -167,6 +167,24 @@ static void a_list_can_be_read_back(void **state)
     end(&it);
 }
 
+/* Else half a list would pass for one that is in memory. */
+static void a_list_that_cannot_be_read_whole_is_not_there_in_part(void **state)
+{
+    (void)state;
+    struct fixture it;
+    begin(&it);
+    struct segment_place place = append(&it, 1, "a", 1, "1");
+    struct changes changes = { 0 };
+    fill(&changes, "a", 1, "?");
+    changes_unload(&changes);
+    shelf_ok(os_write_file(it.log.segments[0].path, "short", 5));
+    shelf_fails(segment_log_read(&it.log, place, &changes), WEIR_E_CORRUPT, "too short");
+    assert_null(changes.bytes);
+    assert_int_equal(changes.capacity, 0);
+    changes_release(&changes);
+    end(&it);
+}
+
 /* Every byte of the file in turn. Some damage only changes a value: the checksum of the file tells that. */
 static void a_damaged_segment_is_refused_or_harmless(void **state)
 {
@@ -210,6 +228,7 @@ int main(void)
         cmocka_unit_test(what_the_base_has_is_dropped),
         cmocka_unit_test(a_segment_is_stored_once),
         cmocka_unit_test(a_list_can_be_read_back),
+        cmocka_unit_test(a_list_that_cannot_be_read_whole_is_not_there_in_part),
         cmocka_unit_test(a_damaged_segment_is_refused_or_harmless),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
