@@ -6,6 +6,7 @@
 #include "base/memory.h"
 
 #include "base/assert.h"
+#include "base/poison.h"
 
 #include <stdalign.h>
 #include <stdarg.h>
@@ -14,23 +15,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-
-#if defined(__has_feature)
-#if __has_feature(address_sanitizer)
-#define HAS_ASAN 1
-#endif
-#endif
-#if defined(__SANITIZE_ADDRESS__) && !defined(HAS_ASAN)
-#define HAS_ASAN 1
-#endif
-#ifdef HAS_ASAN
-#include <sanitizer/asan_interface.h>
-#define POISON(bytes_, size_)   ASAN_POISON_MEMORY_REGION((bytes_), (size_))
-#define UNPOISON(bytes_, size_) ASAN_UNPOISON_MEMORY_REGION((bytes_), (size_))
-#else
-#define POISON(bytes_, size_)   ((void)(bytes_), (void)(size_))
-#define UNPOISON(bytes_, size_) ((void)(bytes_), (void)(size_))
-#endif
 
 #define PIECE_ALIGNMENT ((size_t)16)
 #define BLOCK_SIZE_MAX  ((size_t)1 << 20)

@@ -7,27 +7,9 @@
 
 #include "base/assert.h"
 #include "base/memory.h"
+#include "base/poison.h"
 
 #include <string.h>
-
-#if defined(__has_feature)
-#if __has_feature(address_sanitizer)
-#define HAS_ASAN 1
-#endif
-#endif
-#if defined(__SANITIZE_ADDRESS__) && !defined(HAS_ASAN)
-#define HAS_ASAN 1
-#endif
-#ifdef HAS_ASAN
-#include <sanitizer/asan_interface.h>
-#define POISON(bytes_, size_)   ASAN_POISON_MEMORY_REGION((bytes_), (size_))
-#define UNPOISON(bytes_, size_) ASAN_UNPOISON_MEMORY_REGION((bytes_), (size_))
-#define IS_POISONED(bytes_)     (__asan_address_is_poisoned(bytes_) != 0)
-#else
-#define POISON(bytes_, size_)   ((void)(bytes_), (void)(size_))
-#define UNPOISON(bytes_, size_) ((void)(bytes_), (void)(size_))
-#define IS_POISONED(bytes_)     ((void)(bytes_), false)
-#endif
 
 #define PAGE_COUNT      (SLAB_CHUNK_SIZE / SLAB_PAGE_SIZE)
 #define SPARE_PAGES_MAX 4u /* with memory, of the empty chunk that is kept */
