@@ -37,14 +37,34 @@ static void stdout_restore(void)
     close(saved_stdout);
 }
 
+/* An open sink for clicks. */
+struct printer {
+    struct weir_sink sink;
+    weir_ctx *ctx;
+    void *instance;
+};
+
+static void printer_open(struct printer *it)
+{
+    it->sink = weir_print();
+    it->ctx = stub_ctx_new(0, 1);
+    it->ctx->in_type = &click_type;
+    it->instance = mem_alloc(it->sink.sink_class->instance_size);
+    assert_null(it->sink.sink_class->open(it->ctx, NULL, it->instance));
+}
+
+static void printer_close(struct printer *it)
+{
+    it->sink.sink_class->close(it->ctx, it->instance);
+    mem_free(it->instance);
+    stub_ctx_free(it->ctx);
+}
+
 static void lines_are_written_at_the_end_of_each_write(void **state)
 {
-    struct weir_sink sink = weir_print();
-    weir_ctx *ctx = stub_ctx_new(0, 1);
-    ctx->in_type = &click_type;
-    void *instance = mem_alloc(sink.sink_class->instance_size);
-    assert_null(sink.sink_class->in_type(NULL));
-    assert_null(sink.sink_class->open(ctx, NULL, instance));
+    struct printer it;
+    printer_open(&it);
+    assert_null(it.sink.sink_class->in_type(NULL));
     struct click clicks[] = { { 7, WEIR_STR("/home") }, { 8, { NULL, 0 } },
         { 9, WEIR_STR("a\nb") } };
     struct weir_row rows[] = { { .record = &clicks[0] }, { .record = &clicks[1] },
@@ -53,7 +73,7 @@ static void lines_are_written_at_the_end_of_each_write(void **state)
     int pipe_fds[2];
     assert_int_equal(pipe(pipe_fds), 0);
     stdout_to(pipe_fds[1]);
-    weir_error *error = sink.sink_class->write(ctx, instance, rows, 3);
+    weir_error *error = it.sink.sink_class->write(it.ctx, it.instance, rows, 3);
     stdout_restore();
     close(pipe_fds[1]);
     assert_null(error);
@@ -65,44 +85,34 @@ static void lines_are_written_at_the_end_of_each_write(void **state)
     assert_string_equal(text, "{\"user_id\":7,\"page\":\"/home\"}\n"
                               "{\"user_id\":8,\"page\":null}\n"
                               "{\"user_id\":9,\"page\":\"a\\nb\"}\n");
-    sink.sink_class->close(ctx, instance);
-    mem_free(instance);
-    stub_ctx_free(ctx);
+    printer_close(&it);
 }
 
 static void a_full_device_is_an_error(void **state)
 {
-    struct weir_sink sink = weir_print();
-    weir_ctx *ctx = stub_ctx_new(0, 1);
-    ctx->in_type = &click_type;
-    void *instance = mem_alloc(sink.sink_class->instance_size);
-    assert_null(sink.sink_class->open(ctx, NULL, instance));
+    struct printer it;
+    printer_open(&it);
     struct click click = { 7, WEIR_STR("/home") };
     struct weir_row row = { .record = &click };
     int full = open("/dev/full", O_WRONLY);
     assert_true(full >= 0);
     stdout_to(full);
-    weir_error *error = sink.sink_class->write(ctx, instance, &row, 1);
+    weir_error *error = it.sink.sink_class->write(it.ctx, it.instance, &row, 1);
     stdout_restore();
     close(full);
     assert_non_null(error);
     assert_int_equal(weir_error_code(error), WEIR_E_IO);
     assert_non_null(strstr(weir_error_message(error), "standard output"));
     weir_error_free(error);
-    sink.sink_class->close(ctx, instance);
-    mem_free(instance);
-    stub_ctx_free(ctx);
+    printer_close(&it);
 }
 
 /* `| head -1`. A restart does not bring the reader back; and what was not written must not be left for
  * exit, at which SIGPIPE is what it was before. */
 static void a_pipe_that_nobody_reads_fails_for_good_and_leaves_nothing(void **state)
 {
-    struct weir_sink sink = weir_print();
-    weir_ctx *ctx = stub_ctx_new(0, 1);
-    ctx->in_type = &click_type;
-    void *instance = mem_alloc(sink.sink_class->instance_size);
-    assert_null(sink.sink_class->open(ctx, NULL, instance));
+    struct printer it;
+    printer_open(&it);
     struct click click = { 7, WEIR_STR("/home") };
     struct weir_row row = { .record = &click };
     int pipe_fds[2];
@@ -110,7 +120,7 @@ static void a_pipe_that_nobody_reads_fails_for_good_and_leaves_nothing(void **st
     close(pipe_fds[0]);
     void (*before)(int) = signal(SIGPIPE, SIG_IGN);
     stdout_to(pipe_fds[1]);
-    weir_error *error = sink.sink_class->write(ctx, instance, &row, 1);
+    weir_error *error = it.sink.sink_class->write(it.ctx, it.instance, &row, 1);
     size_t left = __fpending(stdout);
     stdout_restore();
     signal(SIGPIPE, before);
@@ -121,9 +131,7 @@ static void a_pipe_that_nobody_reads_fails_for_good_and_leaves_nothing(void **st
     assert_non_null(strstr(weir_error_message(error), "standard output: nobody reads it"));
     assert_int_equal(left, 0);
     weir_error_free(error);
-    sink.sink_class->close(ctx, instance);
-    mem_free(instance);
-    stub_ctx_free(ctx);
+    printer_close(&it);
 }
 
 static void lines_come_behind_what_the_job_itself_has_printed(void **state)
