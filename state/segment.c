@@ -31,7 +31,6 @@ static void forget_stored(struct segment *segment)
 {
     mem_free((char *)(uintptr_t)segment->stored.path);
     segment->stored = (struct state_file){ 0 };
-    segment->is_stored = false;
 }
 
 static void segment_release(struct segment *segment)
@@ -148,7 +147,7 @@ void segment_log_seal(struct segment_log *log)
 static weir_error *store_one(const struct segment_log *log, struct segment *segment,
     struct arena *arena)
 {
-    if (segment->is_stored && state_file_exists(log->checkpoint_dir, &segment->stored))
+    if (segment->stored.path != NULL && state_file_exists(log->checkpoint_dir, &segment->stored))
         return NULL;
     struct state_file file;
     forget_stored(segment);
@@ -157,7 +156,6 @@ static weir_error *store_one(const struct segment_log *log, struct segment *segm
     segment->stored = file;
     segment->stored.name = segment->name;
     segment->stored.path = mem_strdup(file.path);
-    segment->is_stored = true;
     return NULL;
 }
 

@@ -35,10 +35,9 @@ struct os_file;
 /* Thread: its owner. */
 struct segment {
     char *name, *path;
-    uint64_t last; /* number of the last list in it */
-    uint64_t size; /* bytes */
-    bool is_stored;
-    struct state_file stored; /* its strings are the segment's */
+    uint64_t last;            /* number of the last list in it */
+    uint64_t size;            /* bytes */
+    struct state_file stored; /* path NULL: it is not; its strings are the segment's */
 };
 
 /* Thread: its owner. */
