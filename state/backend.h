@@ -87,6 +87,8 @@ typedef bool backend_entry_fn(void *arg, weir_str entry, weir_str value);
 typedef bool backend_key_fn(void *arg, const struct row_key *row);
 typedef bool backend_row_fn(void *arg, const struct row_key *row, weir_str entry, weir_str value);
 
+#define BACKEND_PREFETCH_MAX 64u
+
 struct backend_class {
     const char *name;
     const char *format; /* kept in the checkpoint: a restore needs the same */
@@ -113,7 +115,8 @@ struct backend_class {
         size_t size, void **bytes, bool *is_new);
     /* Every entry of a state, all groups, row by row, in no particular order of rows. */
     weir_error *(*scan)(struct backend *backend, uint32_t state, backend_row_fn *each, void *arg);
-    /* Hint: these rows will be used next. Only hash, group and state are set. May be NULL. */
+    /* Hint: these rows, at most BACKEND_PREFETCH_MAX, will be used next. Only hash, group and state are set. May
+     * be NULL. */
     void (*prefetch)(struct backend *backend, const struct row_key *rows, uint32_t row_count);
     /* Writes what a cache in front has collected, sorted; a later list is newer. After an error anything
      * may have been written. Thread: any, one at a time, and neither with another write nor with a snapshot.

@@ -379,7 +379,7 @@ static weir_error *clear(struct backend *backend, const struct row_key *key)
     }
     rows_free_entries(&cache->rows, slot->row);
     forget_cell(cache, slot->row, WEIR_STR(""));
-    slot->row->flags = (uint8_t)(ROW_COMPLETE | ROW_CLEARED | (slot->row->flags & ROW_NOTED));
+    slot->row->flags = ROW_COMPLETE | ROW_CLEARED;
     mark_dirty(cache, slot->row);
     return NULL;
 }

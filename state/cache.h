@@ -14,7 +14,6 @@
  *      COMPLETE  a cell that is not here does not exist: each and misses need no store
  *      CLEARED   whatever the store has of it is to be deleted before its cells are written
  *      LARGE     too long to be loaded whole
- *      NOTED     the filter has it
  *
  *      dirty row -- freeze --> flight (changes, copied) -- log --> segment   the checkpoint has it
  *                  task                             \ worker
@@ -39,8 +38,7 @@ enum cell_flags { CELL_DIRTY = 1, CELL_STORED = 2, CELL_GONE = 4 };
 #define ROW_COMPLETE   1u
 #define ROW_CLEARED    2u
 #define ROW_LARGE      4u
-#define ROW_NOTED      8u
-#define ROW_MISS_SHIFT 4u /* above it: single cells read from the store, at most 15 */
+#define ROW_MISS_SHIFT 3u /* above it: single cells read from the store, at most 31 */
 
 #define HEAT_MAX    3u
 #define HEAT_BITS   2u
@@ -156,8 +154,8 @@ void cache_snapshot_free(struct backend_snapshot *snapshot);
 
 void cache_filter_init(struct cache *cache, bool is_restored);
 void cache_filter_release(struct cache *cache);
-/* The row is on its way to the store. */
-void cache_filter_note(struct cache *cache, const struct row_key *key);
+/* The row in this slot leaves the memory, and the store may have something of it. */
+void cache_filter_note(struct cache *cache, const struct slot *slot);
 /* For a row that is not in memory. True: the store has nothing of it. */
 bool cache_filter_is_new(const struct cache *cache, const struct row_key *key);
 

@@ -92,6 +92,13 @@ static bool is_cold(const struct cache *cache, struct row *row)
     return row->entries != NULL && row_size(row) > cache->budget / ROW_SHARE;
 }
 
+/* Another row may be in the slot then. */
+static void drop(struct cache *cache, struct slot *slot)
+{
+    cache_filter_note(cache, slot);
+    rows_delete(&cache->rows, slot);
+}
+
 /* Looks at the slot under the hand; true: the hand moves on. */
 static bool look(struct eviction *it, struct slot *slot)
 {
@@ -102,7 +109,7 @@ static bool look(struct eviction *it, struct slot *slot)
     if (row->dirty != 0 && (!it->may_write || !clean(it, slot)))
         return true;
     it->freed += SPACE(row_size(row));
-    rows_delete(&cache->rows, slot); /* another row may be here now */
+    drop(cache, slot);
     return false;
 }
 
@@ -133,8 +140,7 @@ static void write_victims(struct eviction *it)
     bool is_written = cache_settle(cache, true, &error);
     cache->failed = weir_error_join(cache->failed, error);
     for (size_t i = 0; i < it->victim_count && is_written; i++)
-        rows_delete(&cache->rows,
-            rows_slot_of(&cache->rows, it->victims[i].hash, it->victims[i].row));
+        drop(cache, rows_slot_of(&cache->rows, it->victims[i].hash, it->victims[i].row));
 }
 
 static void move_rows(struct cache *cache)

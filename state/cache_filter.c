@@ -1,12 +1,13 @@
-/* cache_filter.c -- the cache's knowledge of which rows its store may have.
+/* cache_filter.c -- the cache's knowledge of which rows are only in its store.
  *
- * Every row that is frozen is noted, before its flight can reach the store. So a row that is not in memory
- * and was not noted is new: it is complete from the start, and nothing of it is ever read.
+ * Every row that leaves the memory is noted. So a row that is not in memory and was not noted is new: it is
+ * complete from the start, and nothing of it is ever read. As long as nothing has been evicted the filter is
+ * empty, and costs nothing.
  *
  * After a restore the store has rows that nobody has noted. A worker goes through its keys and notes them,
  * while the job runs; until it is through, the filter is not asked (`is_filter_sure`). The same when a filter
- * has grown to its limit: another one is built, without what has expired meanwhile, from the rows in memory
- * and those in the store. If it is full at once it is given up, and from then on the store is asked.
+ * has grown to its limit: another one is built, without what has expired meanwhile. If it is full at once it
+ * is given up, and from then on the store is asked.
  *
  * Prefixes: cache_ */
 #include "state/cache.h"
@@ -47,15 +48,8 @@ static void give_up(struct cache *cache)
     cache->filter = NULL;
 }
 
-static void note_memory(struct cache *cache)
-{
-    for (uint64_t i = 0; i < cache->rows.slot_count; i++)
-        if (cache->rows.slots[i].row != NULL)
-            row_filter_add(cache->filter, cache->rows.slots[i].hash);
-}
-
-/* No build is running. What is frozen from here on is noted in the new filter, too; what was frozen before
- * is in memory or in the store. */
+/* No build is running. What leaves the memory from here on is noted in the new filter; what has left it
+ * before is in the store. */
 static void start_build(struct cache *cache)
 {
     uint64_t rows = cache->verbs->row_count(cache->store);
@@ -65,7 +59,6 @@ static void start_build(struct cache *cache)
     rows = rows > CAPACITY_MIN ? rows : CAPACITY_MIN;
     cache->filter = row_filter_new(rows < most ? rows : most, NULL);
     cache->building = cache->filter;
-    note_memory(cache);
     if (cache->workers == NULL)
         build(cache);
     else if (!workers_submit(cache->workers, &cache->filter, build, cache))
@@ -100,9 +93,17 @@ static void grow(struct cache *cache)
         start_build(cache);
 }
 
-void cache_filter_note(struct cache *cache, const struct row_key *key)
+/* Of a complete row without a cell the store has nothing. */
+static bool is_nothing(const struct row *row)
 {
-    if (cache->filter == NULL || !row_filter_add(cache->filter, rows_hash(key)))
+    return (row->flags & ROW_COMPLETE) != 0 && row->entries == NULL && row->value_flags == 0 &&
+           row->value_size == ROW_VALUE_NONE;
+}
+
+void cache_filter_note(struct cache *cache, const struct slot *slot)
+{
+    if (cache->filter == NULL || is_nothing(slot->row) ||
+        !row_filter_add(cache->filter, slot->hash))
         return;
     if (atomic_load_explicit(&cache->is_filter_useless, memory_order_acquire))
         give_up(cache);

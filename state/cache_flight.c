@@ -124,9 +124,6 @@ bool cache_freeze_row(struct cache *cache, struct flight *flight, struct row *ro
     row->flags &= (uint8_t)~ROW_CLEARED;
     if (!changes_end(&flight->changes))
         return false;
-    if ((row->flags & ROW_NOTED) == 0)
-        cache_filter_note(cache, key);
-    row->flags |= ROW_NOTED;
     row->frozen = (uint16_t)flight->number;
     return true;
 }

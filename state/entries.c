@@ -12,8 +12,9 @@
 
 #include <endian.h>
 
-#define LEAF_MIN 2u
-#define LEAF_MAX 64u
+#define LEAF_MIN     2u
+#define LEAF_MAX     64u
+#define PREFETCH_MAX 8u /* of a row with more entries few will be asked for */
 
 /* Prefixes: entries_, entry_ */
 
@@ -323,12 +324,21 @@ void entries_free(struct entries *entries, struct slab *slab)
 }
 
 /* Two cache lines: a small row's leaf. */
-void entries_prefetch(const struct entries *entries)
+bool entries_prefetch(const struct entries *entries)
 {
     if (entries->leaf_capacity != 1)
-        return;
+        return false;
     __builtin_prefetch(entries->only);
     __builtin_prefetch((const char *)entries->only + 64);
+    return true;
+}
+
+void entries_prefetch_each(const struct entries *entries)
+{
+    if (entries->leaf_capacity != 1 || entries->only->count > PREFETCH_MAX)
+        return;
+    for (uint32_t i = 0; i < entries->only->count; i++)
+        __builtin_prefetch(entries->only->items[i].entry);
 }
 
 uint64_t entries_count(const struct entries *entries)

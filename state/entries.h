@@ -44,8 +44,10 @@ struct entry {
 struct entries; /* Thread: its owner */
 struct entries *entries_new(struct slab *slab);
 void entries_free(struct entries *entries, struct slab *slab); /* NULL is fine */
-/* Hint: some of them will be looked for. */
-void entries_prefetch(const struct entries *entries);
+/* Hint: some of them will be looked for. First what leads to them; true: and then entries_prefetch_each, when
+ * that has had time to arrive. */
+bool entries_prefetch(const struct entries *entries);
+void entries_prefetch_each(const struct entries *entries);
 uint64_t entries_count(const struct entries *entries);
 uint64_t entries_size(const struct entries *entries); /* bytes of the slab, all of it */
 

@@ -574,19 +574,18 @@ void keyed_select(struct keyed *keyed, weir_str key, uint64_t hash)
 }
 
 /* For the first states: those that every record touches stand there. */
-void keyed_prefetch(struct keyed *keyed, const struct weir_row *rows, uint32_t row_count)
+void keyed_prefetch(struct keyed *keyed, const uint64_t *hashes, uint32_t count)
 {
     struct row_key keys[KEYED_PREFETCH_MAX];
-    if (keyed->verbs->prefetch == NULL)
+    ASSERT(count <= KEYED_PREFETCH_MAX);
+    if (keyed->verbs->prefetch == NULL || count == 0)
         return;
-    if (row_count > KEYED_PREFETCH_MAX)
-        row_count = KEYED_PREFETCH_MAX;
     for (uint32_t state = 0; state < keyed->state_count && state < PREFETCH_STATES; state++) {
-        for (uint32_t i = 0; i < row_count; i++)
-            keys[i] = (struct row_key){ .hash = rows[i].key_hash,
-                .group = key_group_of(rows[i].key_hash, keyed->max_parallelism),
+        for (uint32_t i = 0; i < count; i++)
+            keys[i] = (struct row_key){ .hash = hashes[i],
+                .group = key_group_of(hashes[i], keyed->max_parallelism),
                 .state = state };
-        keyed->verbs->prefetch(keyed->backend, keys, row_count);
+        keyed->verbs->prefetch(keyed->backend, keys, count);
     }
 }
 

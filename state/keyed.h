@@ -32,9 +32,9 @@ void keyed_free(struct keyed *keyed); /* closes the backend */
 struct backend *keyed_backend(struct keyed *keyed);
 
 void keyed_select(struct keyed *keyed, weir_str key, uint64_t hash); /* copies */
-/* Hint: the keys of these rows, up to KEYED_PREFETCH_MAX of them, will be selected next. Pointers end. */
-#define KEYED_PREFETCH_MAX 64u
-void keyed_prefetch(struct keyed *keyed, const struct weir_row *rows, uint32_t row_count);
+/* Hint: keys of these hashes, at most KEYED_PREFETCH_MAX, will be selected next. Pointers end. */
+#define KEYED_PREFETCH_MAX BACKEND_PREFETCH_MAX
+void keyed_prefetch(struct keyed *keyed, const uint64_t *hashes, uint32_t count);
 void keyed_unselect(struct keyed *keyed);
 weir_str keyed_key(const struct keyed *keyed);
 uint64_t keyed_hash(const struct keyed *keyed);

@@ -193,27 +193,29 @@ void rows_shrink(struct rows *rows)
 }
 
 /* Several passes: while what the later rows need arrives, that of the first ones is there. Each follows one
- * pointer more: slot, row, entries, leaf. */
+ * pointer more: slot, row, entries, leaf, entry. A slot that is its row's home is enough of a guess. */
 void rows_prefetch(const struct rows *rows, const struct row_key *keys, uint32_t key_count)
 {
+    ASSERT(key_count <= BACKEND_PREFETCH_MAX);
     uint64_t mask = rows->slot_count - 1;
     for (uint32_t i = 0; i < key_count; i++)
         __builtin_prefetch(&rows->slots[rows_hash(&keys[i]) & mask]);
     for (uint32_t i = 0; i < key_count; i++)
         __builtin_prefetch(rows->slots[rows_hash(&keys[i]) & mask].row);
-    uint32_t with_entries = 0;
+    const struct entries *lists[BACKEND_PREFETCH_MAX];
+    uint32_t list_count = 0, leaf_count = 0;
     for (uint32_t i = 0; i < key_count; i++) {
         const struct row *row = rows->slots[rows_hash(&keys[i]) & mask].row;
         if (row == NULL || row->entries == NULL)
             continue;
         __builtin_prefetch(row->entries);
-        with_entries++;
+        lists[list_count++] = row->entries;
     }
-    for (uint32_t i = 0; i < key_count && with_entries > 0; i++) {
-        const struct row *row = rows->slots[rows_hash(&keys[i]) & mask].row;
-        if (row != NULL && row->entries != NULL)
-            entries_prefetch(row->entries);
-    }
+    for (uint32_t i = 0; i < list_count; i++)
+        if (entries_prefetch(lists[i]))
+            lists[leaf_count++] = lists[i];
+    for (uint32_t i = 0; i < leaf_count; i++)
+        entries_prefetch_each(lists[i]);
 }
 
 /* -- entries -------------------------------------------------------------------------------- */

@@ -75,6 +75,7 @@ struct slot *rows_add(struct rows *rows, const struct row_key *key, size_t value
 void rows_delete(struct rows *rows, struct slot *slot);
 /* Halves a table that is nearly empty: slots move. */
 void rows_shrink(struct rows *rows);
+/* Hint: these rows will be looked for, and their entries. */
 void rows_prefetch(const struct rows *rows, const struct row_key *keys, uint32_t key_count);
 
 /* Gives the row in this slot room for a value of `size` bytes; the row may move. */

@@ -196,6 +196,15 @@ void context_select(struct weir_ctx *ctx, const struct weir_row *row)
     keyed_set_timestamp(ctx->keyed, row->timestamp_ms);
 }
 
+static void prefetch_rows(struct weir_ctx *ctx, const struct weir_row *rows, uint32_t row_count)
+{
+    uint64_t hashes[KEYED_PREFETCH_MAX];
+    uint32_t count = row_count < KEYED_PREFETCH_MAX ? row_count : KEYED_PREFETCH_MAX;
+    for (uint32_t i = 0; i < count; i++)
+        hashes[i] = rows[i].key_hash;
+    keyed_prefetch(ctx->keyed, hashes, count);
+}
+
 static void operator_rows(struct weir_ctx *ctx, const struct weir_row *rows, uint32_t row_count)
 {
     const struct weir_operator *op = ctx->op->op;
@@ -206,7 +215,7 @@ static void operator_rows(struct weir_ctx *ctx, const struct weir_row *rows, uin
     }
     for (uint32_t i = 0; i < row_count && ctx->error == NULL; i++) {
         if (ctx->keyed != NULL && i % KEYED_PREFETCH_MAX == 0)
-            keyed_prefetch(ctx->keyed, rows + i, row_count - i);
+            prefetch_rows(ctx, rows + i, row_count - i);
         context_select(ctx, &rows[i]);
         if (__builtin_expect(ctx->error == NULL, 1))
             after_callback(ctx, rows[i].record, op->on_record(ctx, rows[i].record));
@@ -248,9 +257,11 @@ uint32_t context_fire(struct weir_ctx *ctx, enum weir_time time, int64_t until_m
     int64_t at_ms;
     weir_str key;
     uint64_t key_hash;
-    uint32_t count = 0;
-    while (count < count_max && ctx->error == NULL &&
-           timers_pop(ctx->timers, time, until_ms, &at_ms, &key, &key_hash)) {
+    uint32_t count = 0, ahead = 0;
+    while (count < count_max && ctx->error == NULL) {
+        ahead = ahead > 0 ? ahead - 1 : timers_prefetch(ctx->timers, time, until_ms);
+        if (!timers_pop(ctx->timers, time, until_ms, &at_ms, &key, &key_hash))
+            break;
         fire_one(ctx, time, at_ms, key, key_hash);
         count++;
     }

@@ -1,51 +1,50 @@
 /* timer.c -- see timer.h.
  *
  * A timer is in three places at once: the set (to make setting twice one timer, and to find it for
- * cancel), the heap of its kind, and, until the next flush, the list of fresh ones. One that the
+ * cancel), the queue of its kind, and, until the next flush, the list of fresh ones. One that the
  * backend knows and that has fired or was cancelled waits in the list of gone ones instead. Lists are
- * intrusive and heaps keep the index of each timer, so every removal is exact: nothing dead is kept. */
+ * intrusive and a timer knows its place in the queue, so every removal is exact: nothing dead is kept. */
 #include "runtime/task/timer.h"
 
 #include "base/assert.h"
 #include "base/hash.h"
 #include "base/memory.h"
+#include "runtime/task/timer_queue.h"
 
 #define TIMERS_MAX       (64u << 20)
-#define SIZE_CLASS       64u /* bytes: timers are rounded up to it ... */
-#define SIZE_CLASS_COUNT 16u /* ... and recycled up to 1 KiB; larger keys are allocated alone */
+#define SIZE_CLASS       16u /* bytes: timers are rounded up to it ... */
+#define SIZE_CLASS_COUNT 64u /* ... and recycled up to 1 KiB; larger keys are allocated alone */
 #define SLAB_SIZE        (64u << 10)
-#define NOT_IN_HEAP      UINT32_MAX
 #define ENTRY_SIZE       9 /* kind, big-endian time with the sign bit flipped: byte order is time order */
 
 /* Thread: task. */
 struct timer {
     struct timer *next, *previous; /* in the fresh or gone list */
     int64_t at_ms;
-    uint64_t key_hash, sequence;
-    uint32_t heap_index;
+    uint64_t key_hash;
+    struct timer_place place; /* in its queue; none when it was set after timers_close */
     uint32_t key_size;
-    enum weir_time time;
+    uint8_t time;   /* enum weir_time */
     bool is_stored; /* the backend has it */
     char key[];
 };
 
-/* Thread: task. */
-struct heap {
-    struct timer **items;
-    uint32_t count, capacity;
+/* Most of those that are not looked for are told by the hash, without a look at them. Thread: task. */
+struct slot {
+    uint64_t hash;
+    struct timer *timer; /* NULL: free */
 };
 
 /* Thread: task. */
 struct timers {
     struct keyed *keyed;
     uint32_t max_parallelism;
-    struct timer **table; /* open addressing, linear probing; power of two */
+    struct slot *table; /* open addressing, linear probing; power of two */
     uint32_t table_size, count;
-    struct heap heaps[2]; /* by enum weir_time */
+    struct timer_queue queues[2]; /* by enum weir_time */
     struct timer *fresh, *gone;
     struct timer *popped; /* its key is out; recycled at the next call */
     bool is_closed;
-    uint64_t next_sequence;
     struct timer *recycled[SIZE_CLASS_COUNT + 1];
     char **slabs;
     uint32_t slab_count, slab_used;
@@ -114,86 +113,24 @@ static void list_remove(struct timer **list, struct timer *timer)
         timer->next->previous = timer->previous;
 }
 
-/* -- the heap ----------------------------------------------------------------------------------- */
-
-static bool is_before(const struct timer *a, const struct timer *b)
-{
-    return a->at_ms != b->at_ms ? a->at_ms < b->at_ms : a->sequence < b->sequence;
-}
-
-static void heap_place(struct heap *heap, uint32_t index, struct timer *timer)
-{
-    heap->items[index] = timer;
-    timer->heap_index = index;
-}
-
-static void heap_up(struct heap *heap, uint32_t index, struct timer *timer)
-{
-    while (index > 0 && is_before(timer, heap->items[(index - 1) / 2])) {
-        heap_place(heap, index, heap->items[(index - 1) / 2]);
-        index = (index - 1) / 2;
-    }
-    heap_place(heap, index, timer);
-}
-
-static void heap_down(struct heap *heap, uint32_t index, struct timer *timer)
-{
-    for (;;) {
-        uint32_t child = 2 * index + 1;
-        if (child >= heap->count)
-            break;
-        if (child + 1 < heap->count && is_before(heap->items[child + 1], heap->items[child]))
-            child++;
-        if (!is_before(heap->items[child], timer))
-            break;
-        heap_place(heap, index, heap->items[child]);
-        index = child;
-    }
-    heap_place(heap, index, timer);
-}
-
-static void heap_add(struct heap *heap, struct timer *timer)
-{
-    if (heap->count == heap->capacity) {
-        heap->capacity = heap->capacity == 0 ? 64 : heap->capacity * 2;
-        heap->items = mem_realloc(heap->items, heap->capacity * sizeof(struct timer *));
-    }
-    heap->count++;
-    heap_up(heap, heap->count - 1, timer);
-}
-
-static void heap_remove(struct heap *heap, struct timer *timer)
-{
-    uint32_t index = timer->heap_index;
-    ASSERT(index < heap->count && heap->items[index] == timer);
-    struct timer *last = heap->items[--heap->count];
-    if (last == timer)
-        return;
-    if (is_before(last, timer))
-        heap_up(heap, index, last);
-    else
-        heap_down(heap, index, last);
-}
-
 /* -- the set ------------------------------------------------------------------------------------ */
 
-static uint32_t slot_of(const struct timers *timers, enum weir_time time, int64_t at_ms,
-    uint64_t key_hash)
+static uint64_t hash_of(enum weir_time time, int64_t at_ms, uint64_t key_hash)
 {
-    uint64_t hash = hash_mix(key_hash + (uint64_t)at_ms * 2 + (uint64_t)time);
-    return (uint32_t)(hash & (timers->table_size - 1));
+    return hash_mix(key_hash + (uint64_t)at_ms * 2 + (uint64_t)time);
 }
 
-/* The slot that holds the timer, or the empty one where it would go. */
+/* The slot that holds the timer, or the free one where it would go. */
 static uint32_t find(const struct timers *timers, enum weir_time time, int64_t at_ms, weir_str key,
     uint64_t key_hash)
 {
-    uint32_t slot = slot_of(timers, time, at_ms, key_hash);
-    for (;; slot = (slot + 1) & (timers->table_size - 1)) {
-        const struct timer *timer = timers->table[slot];
+    uint64_t hash = hash_of(time, at_ms, key_hash);
+    uint32_t mask = timers->table_size - 1;
+    for (uint32_t slot = (uint32_t)hash & mask;; slot = (slot + 1) & mask) {
+        const struct timer *timer = timers->table[slot].timer;
         if (timer == NULL)
             return slot;
-        if (timer->at_ms == at_ms && timer->time == time && timer->key_hash == key_hash &&
+        if (timers->table[slot].hash == hash && timer->at_ms == at_ms && timer->time == time &&
             timer->key_size == key.size && memcmp(timer->key, key.data, key.size) == 0)
             return slot;
     }
@@ -201,16 +138,17 @@ static uint32_t find(const struct timers *timers, enum weir_time time, int64_t a
 
 static void table_grow(struct timers *timers)
 {
-    struct timer **old = timers->table;
+    struct slot *old = timers->table;
     uint32_t old_size = timers->table_size;
     timers->table_size = old_size == 0 ? 64 : old_size * 2;
-    timers->table = mem_alloc_array(timers->table_size, sizeof(struct timer *));
+    timers->table = mem_alloc_array(timers->table_size, sizeof(*timers->table));
+    uint32_t mask = timers->table_size - 1;
     for (uint32_t i = 0; i < old_size; i++) {
-        if (old[i] == NULL)
+        if (old[i].timer == NULL)
             continue;
-        uint32_t slot = slot_of(timers, old[i]->time, old[i]->at_ms, old[i]->key_hash);
-        while (timers->table[slot] != NULL)
-            slot = (slot + 1) & (timers->table_size - 1);
+        uint32_t slot = (uint32_t)old[i].hash & mask;
+        while (timers->table[slot].timer != NULL)
+            slot = (slot + 1) & mask;
         timers->table[slot] = old[i];
     }
     mem_free(old);
@@ -220,15 +158,15 @@ static void table_grow(struct timers *timers)
 static void table_remove(struct timers *timers, uint32_t slot)
 {
     uint32_t mask = timers->table_size - 1;
-    for (uint32_t next = (slot + 1) & mask; timers->table[next] != NULL; next = (next + 1) & mask) {
-        const struct timer *timer = timers->table[next];
-        uint32_t home = slot_of(timers, timer->time, timer->at_ms, timer->key_hash);
+    for (uint32_t next = (slot + 1) & mask; timers->table[next].timer != NULL;
+         next = (next + 1) & mask) {
+        uint32_t home = (uint32_t)timers->table[next].hash & mask;
         if (((next - home) & mask) >= ((next - slot) & mask)) {
             timers->table[slot] = timers->table[next];
             slot = next;
         }
     }
-    timers->table[slot] = NULL;
+    timers->table[slot] = (struct slot){ 0 };
 }
 
 /* -- setting, cancelling, firing ------------------------------------------------------------------ */
@@ -247,23 +185,21 @@ static struct timer *add(struct timers *timers, enum weir_time time, int64_t at_
     if (timers->count * 4 >= timers->table_size * 3)
         table_grow(timers);
     uint32_t slot = find(timers, time, at_ms, key, key_hash);
-    if (timers->table[slot] != NULL)
+    if (timers->table[slot].timer != NULL)
         return NULL;
     struct timer *timer = timer_new(timers, key.size);
     timer->at_ms = at_ms;
     timer->key_hash = key_hash;
-    timer->sequence = timers->next_sequence++;
     timer->key_size = (uint32_t)key.size;
-    timer->time = time;
+    timer->time = (uint8_t)time;
     timer->is_stored = false;
     if (key.size > 0)
         memcpy(timer->key, key.data, key.size);
-    timers->table[slot] = timer;
+    timers->table[slot] = (struct slot){ .hash = hash_of(time, at_ms, key_hash), .timer = timer };
     timers->count++;
-    if (timers->is_closed)
-        timer->heap_index = NOT_IN_HEAP;
-    else
-        heap_add(&timers->heaps[time], timer);
+    timer->place = (struct timer_place){ 0 };
+    if (!timers->is_closed)
+        timer->place = timer_queue_add(&timers->queues[time], at_ms, timer);
     return timer;
 }
 
@@ -275,16 +211,16 @@ void timers_set(struct timers *timers, enum weir_time time, int64_t at_ms, weir_
         list_add(&timers->fresh, timer);
 }
 
-/* Out of the set and the heap; a stored one waits in `gone` for the flush, a fresh one is over. */
+/* Out of the set and the queue; a stored one waits in `gone` for the flush, a fresh one is over. */
 static void take_out(struct timers *timers, struct timer *timer)
 {
     weir_str key = { .data = timer->key, .size = timer->key_size };
     uint32_t slot = find(timers, timer->time, timer->at_ms, key, timer->key_hash);
-    ASSERT(timers->table[slot] == timer);
+    ASSERT(timers->table[slot].timer == timer);
     table_remove(timers, slot);
     timers->count--;
-    if (timer->heap_index != NOT_IN_HEAP)
-        heap_remove(&timers->heaps[timer->time], timer);
+    if (timer->place.instant != NULL)
+        timer_queue_remove(&timers->queues[timer->time], timer->place);
     if (timer->is_stored)
         list_add(&timers->gone, timer);
     else
@@ -296,7 +232,7 @@ void timers_cancel(struct timers *timers, enum weir_time time, int64_t at_ms, we
 {
     if (timers->count == 0)
         return;
-    struct timer *timer = timers->table[find(timers, time, at_ms, key, key_hash)];
+    struct timer *timer = timers->table[find(timers, time, at_ms, key, key_hash)].timer;
     if (timer == NULL)
         return;
     take_out(timers, timer);
@@ -306,24 +242,39 @@ void timers_cancel(struct timers *timers, enum weir_time time, int64_t at_ms, we
 
 int64_t timers_next_ms(struct timers *timers, enum weir_time time)
 {
-    const struct heap *heap = &timers->heaps[time];
-    return heap->count == 0 ? INT64_MAX : heap->items[0]->at_ms;
+    return timer_queue_next_ms(&timers->queues[time]);
 }
 
 bool timers_pop(struct timers *timers, enum weir_time time, int64_t until_ms, int64_t *at_ms,
     weir_str *key, uint64_t *key_hash)
 {
     forget_popped(timers);
-    const struct heap *heap = &timers->heaps[time];
-    if (heap->count == 0 || heap->items[0]->at_ms > until_ms)
+    void *first;
+    if (timer_queue_next_ms(&timers->queues[time]) > until_ms ||
+        timer_queue_peek(&timers->queues[time], &first, 1) == 0)
         return false;
-    struct timer *timer = heap->items[0];
+    struct timer *timer = first;
     take_out(timers, timer);
     timers->popped = timer;
     *at_ms = timer->at_ms;
     *key = (weir_str){ .data = timer->key, .size = timer->key_size };
     *key_hash = timer->key_hash;
     return true;
+}
+
+uint32_t timers_prefetch(const struct timers *timers, enum weir_time time, int64_t until_ms)
+{
+    void *due[KEYED_PREFETCH_MAX];
+    uint64_t hashes[KEYED_PREFETCH_MAX];
+    if (timer_queue_next_ms(&timers->queues[time]) > until_ms)
+        return 0;
+    uint32_t count = timer_queue_peek(&timers->queues[time], due, KEYED_PREFETCH_MAX);
+    for (uint32_t i = 0; i < count; i++)
+        __builtin_prefetch(due[i]);
+    for (uint32_t i = 0; i < count; i++)
+        hashes[i] = ((const struct timer *)due[i])->key_hash;
+    keyed_prefetch(timers->keyed, hashes, count);
+    return count;
 }
 
 void timers_close(struct timers *timers)
@@ -433,8 +384,8 @@ void timers_free(struct timers *timers)
         return;
     forget_popped(timers);
     for (uint32_t i = 0; i < timers->table_size; i++) {
-        if (timers->table[i] != NULL)
-            free_large(timers, timers->table[i]);
+        if (timers->table[i].timer != NULL)
+            free_large(timers, timers->table[i].timer);
     }
     while (timers->gone != NULL) {
         struct timer *timer = timers->gone;
@@ -444,8 +395,8 @@ void timers_free(struct timers *timers)
     for (uint32_t i = 0; i < timers->slab_count; i++)
         mem_free(timers->slabs[i]);
     mem_free(timers->slabs);
-    mem_free(timers->heaps[0].items);
-    mem_free(timers->heaps[1].items);
+    timer_queue_release(&timers->queues[0]);
+    timer_queue_release(&timers->queues[1]);
     mem_free(timers->table);
     mem_free(timers);
 }

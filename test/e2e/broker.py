@@ -125,7 +125,8 @@ _SPAWNER = _Spawner()
 def spawn(argv, **kwargs):
     """subprocess.Popen whose child is killed when this process dies, however it dies.
 
-    The child has its own session: Ctrl-C reaches the test only, which then cleans up in order.
+    The child has its own session: Ctrl-C reaches the test only, which then cleans up in order. And it does not
+    ignore SIGINT, even if the tests run in the background of a shell, which makes its jobs do so.
     """
     parent = os.getpid()
 
@@ -133,6 +134,7 @@ def spawn(argv, **kwargs):
         _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
         if os.getppid() != parent:  # the parent was gone before the line above
             os._exit(1)
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
 
     argv = [os.fspath(arg) for arg in argv]
     return _SPAWNER.spawn(argv, dict(kwargs, preexec_fn=die_with_parent, start_new_session=True))

@@ -74,13 +74,15 @@ static void memory_stays_within_the_budget_although_sizes_change(void **state)
     const size_t sizes[] = { 24, 200, 80, 500, 40, 3000, 130, 1000, 24 };
     uint32_t first = 0;
     for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
+        uint64_t most = 0;
         for (uint32_t j = 0; j < 40; j++) {
             uint32_t count = (uint32_t)((512 << 10) / (sizes[i] + 48)) / 2;
             put_rows(backend, first, count, sizes[i]);
             first += count;
             assert_true(rows_size(&cache->rows) <= cache->budget + cache->budget / 8);
+            most = cache_size(cache) > most ? cache_size(cache) : most;
         }
-        assert_true(cache_size(cache) > cache->budget * 3 / 4); /* most of it is of use */
+        assert_true(most > cache->budget * 3 / 4); /* most of it is of use */
     }
     shelf_close(backend);
     shelf_release(&shelf);

@@ -577,11 +577,11 @@ static void prefetching_is_only_a_hint(void **state)
 {
     struct keyed_fixture it;
     keyed_fixture_begin(&it, state);
-    struct weir_row rows[100];
-    for (uint32_t i = 0; i < 100; i++)
-        rows[i] = (struct weir_row){ .key_hash = hash_mix(i) };
-    keyed_prefetch(it.keyed, rows, 0);
-    keyed_prefetch(it.keyed, rows, 100);
+    uint64_t hashes[KEYED_PREFETCH_MAX];
+    for (uint32_t i = 0; i < KEYED_PREFETCH_MAX; i++)
+        hashes[i] = hash_mix(i);
+    keyed_prefetch(it.keyed, hashes, 0);
+    keyed_prefetch(it.keyed, hashes, KEYED_PREFETCH_MAX);
     keyed_fixture_key_is(&it, "a");
     assert_null(keyed_read(it.keyed, FIXED, str("")));
     keyed_fixture_commit(&it);
