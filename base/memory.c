@@ -162,6 +162,12 @@ void mem_discard(void *memory, size_t size)
     ASSERT(madvise(memory, size, MADV_DONTNEED) == 0);
 }
 
+/* A system without huge pages, or with none left, goes on with small ones. */
+void mem_make_huge(void *memory, size_t size)
+{
+    madvise(memory, size, MADV_HUGEPAGE);
+}
+
 uint64_t mem_count(void)
 {
     return allocation_count;

@@ -419,7 +419,8 @@ static weir_error *edit(struct backend *backend, const struct row_key *key, weir
  * entries do not. Thread: task. */
 struct merge {
     const struct entries *entries; /* NULL: none */
-    struct entry *next;            /* the next one in memory; NULL: none is left */
+    struct entries_cursor cursor;
+    struct entry *next; /* the next one in memory; NULL: none is left */
     weir_str prefix;
     bool has_value_cell, has_stopped;
     char *copy; /* of a value in the store, because those in memory are aligned */
@@ -427,12 +428,6 @@ struct merge {
     backend_entry_fn *each;
     void *arg;
 };
-
-static bool starts_with(weir_str name, weir_str prefix)
-{
-    return prefix.size == 0 ||
-           (name.size >= prefix.size && memcmp(name.data, prefix.data, prefix.size) == 0);
-}
 
 static void give(struct merge *merge, weir_str entry, weir_str value)
 {
@@ -453,11 +448,10 @@ static void give_stored(struct merge *merge, weir_str entry, weir_str value)
 /* The next cell in memory, unless it is gone. */
 static void give_next(struct merge *merge)
 {
-    struct entry *entry = merge->next;
+    const struct entry *entry = merge->next;
     if ((entry->flags & CELL_GONE) == 0)
         give(merge, entry_name(entry), entry_value(entry));
-    entry = entries_next(merge->entries, entry_name(entry), false);
-    merge->next = entry != NULL && starts_with(entry_name(entry), merge->prefix) ? entry : NULL;
+    merge->next = entries_next(merge->entries, merge->prefix, &merge->cursor);
 }
 
 static bool merge_entry(void *arg, weir_str entry, weir_str value)
@@ -487,9 +481,7 @@ static weir_error *each_of_row(const struct cache *cache, const struct row *row,
 {
     merge->entries = row->entries;
     if (row->entries != NULL)
-        merge->next = entries_next(row->entries, merge->prefix, true);
-    if (merge->next != NULL && !starts_with(entry_name(merge->next), merge->prefix))
-        merge->next = NULL;
+        merge->next = entries_first(row->entries, merge->prefix, &merge->cursor);
     merge->has_value_cell = has_value_cell(row);
     bool is_complete = (row->flags & ROW_COMPLETE) != 0;
     weir_error *error = NULL;

@@ -373,16 +373,37 @@ void entries_mark_all(struct entries *entries)
         leaf_at(entries, i)->is_marked = true;
 }
 
-struct entry *entries_next(const struct entries *entries, weir_str name, bool or_equal)
+static bool starts_with(weir_str name, weir_str prefix)
 {
-    struct place place = find(entries, head_of(name), name);
-    if (place.is_found && !or_equal)
-        place.item++;
-    if (place.leaf < entries->leaf_count && place.item == leaf_at(entries, place.leaf)->count)
-        place = (struct place){ .leaf = place.leaf + 1 };
-    if (place.leaf >= entries->leaf_count)
+    return name.size >= prefix.size && memcmp(name.data, prefix.data, prefix.size) == 0;
+}
+
+static struct entry *entry_under(const struct entries *entries, weir_str prefix,
+    struct entries_cursor *cursor)
+{
+    if (cursor->leaf < entries->leaf_count && cursor->item == leaf_at(entries, cursor->leaf)->count)
+        *cursor = (struct entries_cursor){ .leaf = cursor->leaf + 1 };
+    if (cursor->leaf >= entries->leaf_count)
         return NULL;
-    return leaf_at(entries, place.leaf)->items[place.item].entry;
+    struct entry *entry = leaf_at(entries, cursor->leaf)->items[cursor->item].entry;
+    return prefix.size == 0 || starts_with(entry_name(entry), prefix) ? entry : NULL;
+}
+
+struct entry *entries_first(const struct entries *entries, weir_str prefix,
+    struct entries_cursor *cursor)
+{
+    struct place place = { 0 };
+    if (prefix.size > 0)
+        place = find(entries, head_of(prefix), prefix);
+    *cursor = (struct entries_cursor){ .leaf = place.leaf, .item = place.item };
+    return entry_under(entries, prefix, cursor);
+}
+
+struct entry *entries_next(const struct entries *entries, weir_str prefix,
+    struct entries_cursor *cursor)
+{
+    cursor->item++;
+    return entry_under(entries, prefix, cursor);
 }
 
 /* A leaf with room at the place. */
@@ -451,25 +472,13 @@ bool entries_remove(struct entries *entries, struct slab *slab, weir_str name)
     return true;
 }
 
-static bool starts_with(weir_str name, weir_str prefix)
-{
-    return prefix.size == 0 ||
-           (name.size >= prefix.size && memcmp(name.data, prefix.data, prefix.size) == 0);
-}
-
 bool entries_each(const struct entries *entries, weir_str prefix, backend_entry_fn *each, void *arg)
 {
-    struct place place = find(entries, head_of(prefix), prefix);
-    for (uint32_t i = place.leaf; i < entries->leaf_count; i++) {
-        const struct leaf *leaf = leaf_at(entries, i);
-        for (uint32_t j = i == place.leaf ? place.item : 0; j < leaf->count; j++) {
-            const struct entry *entry = leaf->items[j].entry;
-            if (!starts_with(entry_name(entry), prefix))
-                return true;
-            if (!each(arg, entry_name(entry), entry_value(entry)))
-                return false;
-        }
-    }
+    struct entries_cursor cursor;
+    const struct entry *entry = entries_first(entries, prefix, &cursor);
+    for (; entry != NULL; entry = entries_next(entries, prefix, &cursor))
+        if (!each(arg, entry_name(entry), entry_value(entry)))
+            return false;
     return true;
 }
 

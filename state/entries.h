@@ -58,8 +58,15 @@ struct entry *entries_find(const struct entries *entries, weir_str name); /* NUL
 /* The same, and its leaf is marked. */
 struct entry *entries_mark(struct entries *entries, weir_str name);
 void entries_mark_all(struct entries *entries);
-/* The first one behind this name, or at it when `or_equal`; NULL: none. */
-struct entry *entries_next(const struct entries *entries, weir_str name, bool or_equal);
+/* One by one those whose names start with prefix, in order; NULL: no more. Nothing may be put or removed
+ * meanwhile. */
+struct entries_cursor {
+    uint32_t leaf, item;
+};
+struct entry *entries_first(const struct entries *entries, weir_str prefix,
+    struct entries_cursor *cursor);
+struct entry *entries_next(const struct entries *entries, weir_str prefix,
+    struct entries_cursor *cursor);
 /* The entry of this name with a value of `size` bytes: of a new one they are zero, of one that was
  * there the first ones are kept. Marks its leaf. */
 struct entry *entries_put(struct entries *entries, struct slab *slab, weir_str name, size_t size,

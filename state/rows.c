@@ -107,10 +107,30 @@ struct row_key row_key_of(const struct slot *slot)
         .state = row->state };
 }
 
+/* A large table is looked at here and there. */
+static struct slot *slots_new(uint64_t slot_count)
+{
+    size_t size = slot_count * sizeof(struct slot);
+    if (size < MEM_HUGE_SIZE)
+        return mem_alloc(size);
+    struct slot *slots = mem_map(MEM_HUGE_SIZE, size);
+    mem_make_huge(slots, size);
+    return slots;
+}
+
+static void slots_free(struct slot *slots, uint64_t slot_count)
+{
+    size_t size = slot_count * sizeof(struct slot);
+    if (size < MEM_HUGE_SIZE)
+        mem_free(slots);
+    else
+        mem_unmap(slots, size);
+}
+
 static void rehash(struct rows *rows, uint64_t slot_count)
 {
     ASSERT((slot_count & (slot_count - 1)) == 0 && slot_count > rows->row_count);
-    struct slot *slots = mem_alloc_array(slot_count, sizeof(*slots));
+    struct slot *slots = slots_new(slot_count);
     for (uint64_t i = 0; i < rows->slot_count; i++) {
         if (rows->slots[i].row == NULL)
             continue;
@@ -119,7 +139,7 @@ static void rehash(struct rows *rows, uint64_t slot_count)
             index = (index + 1) & (slot_count - 1);
         slots[index] = rows->slots[i];
     }
-    mem_free(rows->slots);
+    slots_free(rows->slots, rows->slot_count);
     rows->slots = slots;
     rows->slot_count = slot_count;
 }
@@ -252,7 +272,7 @@ void rows_init(struct rows *rows)
 void rows_release(struct rows *rows)
 {
     slab_release(&rows->slab);
-    mem_free(rows->slots);
+    slots_free(rows->slots, rows->slot_count);
     *rows = (struct rows){ 0 };
 }
 

@@ -41,6 +41,7 @@ struct slab_chunk {
     uint32_t used_count;
     uint32_t touched_count;  /* pages from here on were never used */
     uint32_t resident_count; /* with memory, in use or not */
+    bool is_huge;            /* all had memory from the start */
     struct slab_page pages[PAGE_COUNT];
 };
 #define HEADER_SIZE ((sizeof(struct slab_chunk) + 63) & ~(size_t)63)
@@ -111,10 +112,15 @@ static void unlink_chunk(struct slab_chunk **list, struct slab_chunk *chunk)
 static struct slab_chunk *add_chunk(struct slab *slab)
 {
     struct slab_chunk *chunk = mem_map(SLAB_CHUNK_SIZE, SLAB_CHUNK_SIZE);
+    bool is_huge = slab->size >= FREE_SHARE * SLAB_CHUNK_SIZE;
+    if (is_huge)
+        mem_make_huge(chunk, SLAB_CHUNK_SIZE);
     POISON((char *)chunk + HEADER_SIZE, SLAB_CHUNK_SIZE - HEADER_SIZE);
     chunk->free_pages = &chunk->pages[0];
-    chunk->touched_count = chunk->resident_count = 1;
-    slab->size += SLAB_PAGE_SIZE;
+    chunk->touched_count = 1;
+    chunk->is_huge = is_huge;
+    chunk->resident_count = is_huge ? PAGE_COUNT : 1;
+    slab->size += chunk->resident_count * SLAB_PAGE_SIZE;
     link_chunk(&slab->open, chunk);
     return chunk;
 }
@@ -189,6 +195,8 @@ static struct slab_page *pick_page(struct slab *slab, struct slab_chunk *chunk)
 {
     if (chunk->free_pages != NULL)
         return pop_page(&chunk->free_pages);
+    if (chunk->is_huge && chunk->touched_count < PAGE_COUNT)
+        return &chunk->pages[chunk->touched_count++];
     slab->size += SLAB_PAGE_SIZE;
     chunk->resident_count++;
     if (chunk->bare_pages != NULL)

@@ -1,8 +1,8 @@
 /* slab.h -- memory for the many small blocks of one table: rows, entries, leaves.
  *
- *      slab     chunk -> chunk -> ...            1 MiB from the system, aligned to its size
+ *      slab     chunk -> chunk -> ...            2 MiB from the system, aligned to its size
  *                 |
- *      chunk    [ header, rest | page | page ... ]   64 pages of 16 KiB
+ *      chunk    [ header, rest | page | page ... ]   128 pages of 16 KiB
  *                                 |
  *      page     [ block | block | - | block ... ]    blocks of one size class, a list of the free ones
  *
@@ -27,6 +27,9 @@
  *      size      what the system has given: pages in use and pages kept. Those are at most an eighth of the
  *                most that were in use, 64 KiB, and the first page of each chunk, which has its header
  *
+ * The first chunks have memory only where it is touched, so a small table is small. From 16 MiB on, where one
+ * chunk is an eighth, they are huge pages.
+ *
  * Blocks that are freed here and there leave pages that are nearly empty and are of use to their own
  * class only. An owner with a budget cannot free more until pages run empty: of pages with 100 blocks
  * hardly any does before all is gone. It moves blocks instead, at a moment when it may:
@@ -50,7 +53,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define SLAB_CHUNK_SIZE  ((size_t)1 << 20)
+#define SLAB_CHUNK_SIZE  ((size_t)2 << 20)
 #define SLAB_PAGE_SIZE   ((size_t)16 << 10)
 #define SLAB_BLOCK_MAX   4096u /* a larger one is an allocation of its own */
 #define SLAB_CLASS_COUNT 48u

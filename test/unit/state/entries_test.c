@@ -236,7 +236,8 @@ static void changes_in_a_long_row_are_found_without_walking_it(void **state)
         put(entries, i);
     assert_int_equal(count_marked(entries), COUNT);
     assert_int_equal(count_marked(entries), 0);
-    struct entry *first = entries_next(entries, WEIR_STR(""), true);
+    struct entries_cursor cursor;
+    struct entry *first = entries_first(entries, WEIR_STR(""), &cursor);
     assert_ptr_equal(entries_mark(entries, entry_name(first)), first);
     uint32_t count = count_marked(entries);
     assert_true(count > 0 && count <= 64);
@@ -250,22 +251,43 @@ static void changes_in_a_long_row_are_found_without_walking_it(void **state)
     entries_free(entries, &slab);
 }
 
-static void next_walks_in_order(void **state)
+/* How many names start with it, and that they come in order. */
+static uint32_t count_walked(const struct entries *entries, weir_str prefix)
+{
+    struct entries_cursor cursor;
+    uint32_t count = 0;
+    weir_str last = WEIR_STR("");
+    const struct entry *entry = entries_first(entries, prefix, &cursor);
+    for (; entry != NULL; entry = entries_next(entries, prefix, &cursor), count++) {
+        weir_str name = entry_name(entry);
+        assert_true(count == 0 || weir_str_compare(last, name) < 0);
+        assert_true(name.size >= prefix.size && memcmp(name.data, prefix.data, prefix.size) == 0);
+        last = name;
+    }
+    return count;
+}
+
+static void a_cursor_walks_in_order(void **state)
 {
     (void)state;
     struct entries *entries = entries_new(&slab);
-    assert_null(entries_next(entries, WEIR_STR(""), true));
+    assert_int_equal(count_walked(entries, WEIR_STR("")), 0);
+    assert_int_equal(count_walked(entries, WEIR_STR("a")), 0);
     for (uint32_t i = 0; i < COUNT; i++)
         put(entries, (uint32_t)((uint64_t)i * 1237 % COUNT));
+    assert_int_equal(count_walked(entries, WEIR_STR("")), COUNT);
+    assert_int_equal(count_walked(entries, WEIR_STR("none of them")), 0);
+    struct entries_cursor cursor;
+    weir_str all = entry_name(entries_first(entries, WEIR_STR(""), &cursor));
     uint32_t count = 0;
-    struct entry *entry = entries_next(entries, WEIR_STR(""), true);
-    for (; entry != NULL; count++) {
-        assert_ptr_equal(entries_next(entries, entry_name(entry), true), entry);
-        struct entry *next = entries_next(entries, entry_name(entry), false);
-        assert_true(next == NULL || weir_str_compare(entry_name(entry), entry_name(next)) < 0);
-        entry = next;
+    for (uint32_t i = 0; i < 256; i++) { /* every name has one byte behind the first one's others */
+        char bytes[64];
+        memcpy(bytes, all.data, all.size);
+        bytes[all.size - 1] = (char)i;
+        count += count_walked(entries, (weir_str){ .data = bytes, .size = all.size });
     }
-    assert_int_equal(count, COUNT);
+    all.size--;
+    assert_int_equal(count, count_walked(entries, all));
     entries_free(entries, &slab);
 }
 
@@ -318,7 +340,7 @@ int main(void)
         cmocka_unit_test(values_grow_and_shrink),
         cmocka_unit_test(sweeping_removes_what_is_dead),
         cmocka_unit_test(changes_in_a_long_row_are_found_without_walking_it),
-        cmocka_unit_test(next_walks_in_order),
+        cmocka_unit_test(a_cursor_walks_in_order),
         cmocka_unit_test(order_is_that_of_bytes),
     };
     int failed = cmocka_run_group_tests(tests, NULL, NULL);
