@@ -33,13 +33,15 @@
 #define CLOSE_COMMIT_MS       1000 /* to wait for the last of them */
 #define BEHIND_ROUNDS         10
 #define BEHIND_PAUSE_MS       500
+#define DENIED_MAX            20 /* times in a row that a broker may deny an offset that exists */
 
 /* Thread: task. */
 struct partition_state {
     uint32_t number;
     uint32_t split;
-    int64_t next; /* offset of the next record */
-    int64_t end;  /* bounded: stop here; -1: not bounded */
+    int64_t next;          /* offset of the next record */
+    int64_t end;           /* bounded: stop here; -1: not bounded */
+    uint32_t denied_count; /* since the last record */
     bool is_done;
 };
 
@@ -206,12 +208,12 @@ static uint32_t *numbers_of(uint32_t first, uint32_t partition_count, uint32_t s
     return numbers;
 }
 
-/* Hands the partitions from `from` on to the client. */
-static weir_error *assign(struct kafka_source *source, uint32_t from)
+/* Hands the partitions from `first` up to `end` on to the client. */
+static weir_error *assign(struct kafka_source *source, uint32_t first, uint32_t end)
 {
     rd_kafka_topic_partition_list_t *list =
-        rd_kafka_topic_partition_list_new((int)(source->count - from + 1));
-    for (uint32_t i = from; i < source->count; i++) {
+        rd_kafka_topic_partition_list_new((int)(end - first + 1));
+    for (uint32_t i = first; i < end; i++) {
         if (!source->partitions[i].is_done)
             rd_kafka_topic_partition_list_add(list, source->options->topic,
                 (int32_t)source->partitions[i].number)
@@ -241,8 +243,8 @@ static weir_error *start_of(const struct kafka_source *source, const struct posi
     return NULL;
 }
 
-/* A position behind the end may also be the answer of a broker that is behind itself: asked again. */
-static weir_error *ends_of(const struct kafka_source *source, const struct positions *positions,
+/* A position (-1: none) behind the end may also be the answer of a broker that is behind itself: asked again. */
+static weir_error *ends_of(const struct kafka_source *source, const int64_t *next,
     const uint32_t *numbers, uint32_t count, struct kafka_ends *ends)
 {
     for (uint32_t round = 0;; round++) {
@@ -250,7 +252,7 @@ static weir_error *ends_of(const struct kafka_source *source, const struct posit
         WEIR_TRY(kafka_ends(source->handle, source->options->brokers, source->options->topic,
             numbers, count, ends));
         for (uint32_t i = 0; i < count; i++)
-            is_behind = is_behind || positions->next[numbers[i]] > ends[i].high;
+            is_behind = is_behind || next[i] > ends[i].high;
         if (!is_behind || round == BEHIND_ROUNDS)
             return NULL;
         kafka_pause(BEHIND_PAUSE_MS);
@@ -261,15 +263,18 @@ static weir_error *open_partitions(weir_ctx *ctx, struct kafka_source *source,
     const struct positions *positions, const uint32_t *numbers, uint32_t count)
 {
     struct kafka_ends *ends = mem_alloc_array(count + 1, sizeof(*ends));
-    weir_error *error = ends_of(source, positions, numbers, count, ends);
+    int64_t *next = mem_alloc_array(count + 1, sizeof(*next));
+    for (uint32_t i = 0; i < count; i++)
+        next[i] = positions->next[numbers[i]];
+    weir_error *error = ends_of(source, next, numbers, count, ends);
     for (uint32_t i = 0; i < count && error == NULL; i++) {
-        int64_t next;
-        error = start_of(source, positions, numbers[i], ends[i], &next);
+        error = start_of(source, positions, numbers[i], ends[i], &next[i]);
         if (error == NULL)
-            add_partition(ctx, source, numbers[i], next, ends[i]);
+            add_partition(ctx, source, numbers[i], next[i], ends[i]);
     }
+    mem_free(next);
     mem_free(ends);
-    return error == NULL ? assign(source, 0) : error;
+    return error == NULL ? assign(source, 0, source->count) : error;
 }
 
 static weir_error *too_many(const struct kafka_source *source, uint32_t count)
@@ -350,7 +355,7 @@ static weir_error *discovery_done(weir_ctx *ctx, void *arg)
             add_partition(ctx, source, it->numbers[i], it->ends[i].low, it->ends[i]);
     }
     discovery_release(it);
-    return assign(source, first);
+    return assign(source, first, source->count);
 }
 
 static int64_t discovery_interval_ms(const struct kafka_source *source)
@@ -423,12 +428,8 @@ static weir_error *open_source(weir_ctx *ctx, const void *options, void *instanc
     return error;
 }
 
-static weir_error *finish_partition(weir_ctx *ctx, struct kafka_source *source,
-    struct partition_state *it)
+static weir_error *unassign(const struct kafka_source *source, const struct partition_state *it)
 {
-    it->is_done = true;
-    source->done_count++;
-    weir_split_finish(ctx, it->split);
     rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(1);
     rd_kafka_topic_partition_list_add(list, source->options->topic, (int32_t)it->number);
     rd_kafka_error_t *error = rd_kafka_incremental_unassign(source->handle, list);
@@ -439,6 +440,32 @@ static weir_error *finish_partition(weir_ctx *ctx, struct kafka_source *source,
         kafka_error(source->options->brokers, "release a partition", rd_kafka_error_code(error));
     rd_kafka_error_destroy(error);
     return result;
+}
+
+static weir_error *finish_partition(weir_ctx *ctx, struct kafka_source *source,
+    struct partition_state *it)
+{
+    it->is_done = true;
+    source->done_count++;
+    weir_split_finish(ctx, it->split);
+    return unassign(source, it);
+}
+
+/* Records were deleted, or the broker was frozen, is not the leader any more and does not know it yet: it
+ * denies what came after it. The client has given the partition up in either case. */
+static weir_error *on_denied(struct kafka_source *source, struct partition_state *it)
+{
+    struct kafka_ends ends;
+    WEIR_TRY(ends_of(source, &it->next, &it->number, 1, &ends));
+    if (it->next < ends.low || it->next > ends.high || ++it->denied_count > DENIED_MAX)
+        return out_of_range(source, it->number, it->next, ends);
+    log_warn("kafka",
+        "topic '%s', partition %u: a broker denies offset %" PRId64
+        ", which exists: it is asked again",
+        source->options->topic, it->number, it->next);
+    WEIR_TRY(unassign(source, it));
+    uint32_t index = (uint32_t)(it - source->partitions);
+    return assign(source, index, index + 1);
 }
 
 static struct partition_state *state_of(struct kafka_source *source,
@@ -463,13 +490,8 @@ static weir_error *take_error(weir_ctx *ctx, struct kafka_source *source,
         return it->end >= 0 && it->next >= it->end ? finish_partition(ctx, source, it) : NULL;
     }
     if (message->err == RD_KAFKA_RESP_ERR__AUTO_OFFSET_RESET ||
-        message->err == RD_KAFKA_RESP_ERR_OFFSET_OUT_OF_RANGE) {
-        struct kafka_ends ends = { -1, -1 };
-        uint32_t number = it == NULL ? 0 : it->number;
-        weir_error_free(kafka_ends(source->handle, source->options->brokers, source->options->topic,
-            &number, 1, &ends));
-        return out_of_range(source, number, it == NULL ? -1 : it->next, ends);
-    }
+        message->err == RD_KAFKA_RESP_ERR_OFFSET_OUT_OF_RANGE)
+        return it == NULL || it->is_done ? NULL : on_denied(source, it);
     weir_error *error = kafka_error(source->options->brokers, "read records", message->err);
     if (!weir_error_is_retriable(error))
         return weir_error_wrap(error, "topic '%s'", source->options->topic);
@@ -488,6 +510,7 @@ static weir_error *take_message(weir_ctx *ctx, struct kafka_source *source,
     if (it == NULL || it->is_done)
         return NULL;
     ASSERT(message->offset >= it->next); /* in order, from where we asked */
+    it->denied_count = 0;
     if (it->end < 0 || message->offset < it->end) {
         struct weir_message record = { .topic = weir_str_of(source->options->topic),
             .partition = message->partition,

@@ -2,9 +2,11 @@
 
 What   Proxy(port) listens on a free port of 127.0.0.1 and passes everything on to the broker's. Told
        so, it loses the reply to an EndTxn request (a commit whose outcome its sender cannot know), or
-       holds an EndTxn request back while its connection dies (a commit that arrives much later).
+       holds an EndTxn request back while its connection dies (a commit that arrives much later), or lets
+       fetches be answered as by a broker that is not the leader any more and has less.
 How    Both directions are streams of frames: size (4 bytes), then for a request api_key (2),
-       api_version (2), correlation_id (4), for a reply correlation_id (4). Nothing else is looked at.
+       api_version (2), correlation_id (4), for a reply correlation_id (4). Of replies to Fetch (versions 7
+       to 11) the code of the first partition is replaced. Nothing else is looked at.
        The broker must advertise the proxy's address: see `settings`.
 Limits One thread a direction and connection: for a few clients. Not for measuring.
 """
@@ -14,7 +16,9 @@ import struct
 import threading
 import time
 
+FETCH = 1
 END_TXN = 26
+OFFSET_OUT_OF_RANGE = 1
 
 
 class Proxy:
@@ -27,9 +31,11 @@ class Proxy:
         self.settings = {"advertised.listeners": f"PLAINTEXT://{self.address}"}
         self.lost_replies = 0
         self.late_commits = 0
+        self.denied_fetches = 0
         self._target = None
         self._lock = threading.Lock()
         self._lose_replies = 0  # how many more
+        self._deny_fetches = 0  # how many more
         self._hold = []  # seconds for which to hold the next commits back; None: not at all
         threading.Thread(target=self._accept, daemon=True).start()
 
@@ -53,10 +59,15 @@ class Proxy:
         with self._lock:
             self._hold = [None] * (number - 1) + [seconds]
 
+    def deny_fetches(self, count):
+        """The next `count` replies to fetches say that the offset of their first partition does not exist."""
+        with self._lock:
+            self._deny_fetches += count
+
     def idle(self):
         """Whether all that was asked for has happened."""
         with self._lock:
-            return self._lose_replies == 0 and not self._hold
+            return self._lose_replies == 0 and self._deny_fetches == 0 and not self._hold
 
     def _accept(self):
         while True:
@@ -84,6 +95,19 @@ class Proxy:
             self.lost_replies += 1
             return True
 
+    def _deny(self, frame):
+        """The reply, with another code if that was asked for and there is a partition in it."""
+        topics = struct.unpack_from(">i", frame, 18)[0]  # size, correlation_id, throttle_ms, error, session
+        if topics == 0:
+            return frame
+        with self._lock:
+            if self._deny_fetches == 0:
+                return frame
+            self._deny_fetches -= 1
+            self.denied_fetches += 1
+        at = 24 + struct.unpack_from(">h", frame, 22)[0] + 8  # behind name, count and number of the partition
+        return frame[:at] + struct.pack(">h", OFFSET_OUT_OF_RANGE) + frame[at + 2:]
+
     def _take_hold(self):
         with self._lock:
             if not self._hold:
@@ -99,12 +123,15 @@ class _Link:
     def __init__(self, proxy, client, server):
         self.proxy, self.client, self.server = proxy, client, server
         self.losing = set()  # correlation ids whose reply is to be lost
+        self.fetching = set()  # correlation ids of fetches
 
     def requests(self):
         try:
             while True:
                 frame = _read_frame(self.client)
                 api_key, _, correlation_id = struct.unpack_from(">hhi", frame, 4)
+                if api_key == FETCH:
+                    self.fetching.add(correlation_id)
                 if api_key == END_TXN:
                     seconds = self.proxy._take_hold()
                     if seconds is not None:
@@ -126,8 +153,12 @@ class _Link:
         try:
             while True:
                 frame = _read_frame(self.server)
-                if struct.unpack_from(">i", frame, 4)[0] in self.losing:
+                correlation_id = struct.unpack_from(">i", frame, 4)[0]
+                if correlation_id in self.losing:
                     return self._close()
+                if correlation_id in self.fetching:
+                    self.fetching.discard(correlation_id)
+                    frame = self.proxy._deny(frame)
                 self.client.sendall(frame)
         except OSError:
             self._close()

@@ -16,6 +16,7 @@ import time
 import unittest
 
 import broker
+import kafka_proxy
 import kafka_tools
 import publisher
 
@@ -217,6 +218,31 @@ class Reading(unittest.TestCase):
             KAFKA.feed(copy.topic, numbers(100, 200))
             self.assertEqual(values(copy.wait_for(200)), list(range(200)))
             copy.stop(run)
+
+
+class Denied(unittest.TestCase):
+    """A broker that was frozen comes back, still takes itself for the leader, and has less than others."""
+
+    def test_an_offset_that_exists_is_asked_for_again(self):
+        with kafka_proxy.Proxy() as proxy, \
+                broker.Broker("test-source-denied", settings=proxy.settings) as one:
+            proxy.connect_to(int(one.bootstrap.split(":")[1]))
+            kafka = kafka_tools.Kafka(proxy.address)
+            kafka.create_topic("denied", partitions=3)
+            with Copy("denied", partitions=0, brokers=proxy.address) as copy:
+                run = copy.start()
+                for round_ in range(5):
+                    proxy.deny_fetches(3)
+                    kafka.feed("denied", numbers(round_ * 100, round_ * 100 + 100))
+                    copy.wait_for(round_ * 100 + 100)
+                    while not proxy.idle():
+                        self.assertIsNone(run.process.poll(), run.said())
+                        time.sleep(0.02)
+                copy.stop(run)
+                self.assertEqual(values(copy.lines()), list(range(500)))
+                self.assertIn("which exists: it is asked again", run.said())
+                self.assertIn(" 0 restarts", run.said())
+                self.assertEqual(proxy.denied_fetches, 15)
 
 
 class Partitions(unittest.TestCase):

@@ -18,7 +18,8 @@
  *                 open now. Commit markers come some ms after the producer's "commit OK", so use
  *                 this one to read what was just committed.
  * --timeout (default 60 s) bounds the way to the target; missing it is exit status 1. The reader
- * lives through broker restarts; offsets that no longer exist and a deleted topic are errors.
+ * lives through broker restarts; offsets that no longer exist and a deleted topic are errors. A broker that
+ * was frozen and still takes itself for the leader denies offsets, too: it is asked again for some seconds.
  *
  * How it knows that it is there: a record at target - 1 or beyond, or an end-of-partition event at
  * or beyond the target. Offsets alone would not do: the last one may be a marker or aborted.
@@ -28,7 +29,13 @@
 #include <fcntl.h>
 #include <getopt.h>
 
-enum { BUFFER_SIZE = 32 << 20, FLUSH_SIZE = 1 << 20, GONE_AFTER_S = 5 };
+enum {
+    BUFFER_SIZE = 32 << 20,
+    FLUSH_SIZE = 1 << 20,
+    GONE_AFTER_S = 5,
+    DENIED_MAX_S = 10,
+    AGAIN_MS = 200
+};
 
 struct options {
     const char *brokers, *topic, *output, *isolation;
@@ -37,8 +44,10 @@ struct options {
 };
 
 struct partition {
-    int64_t next;   /* every visible record before this offset is in the buffer or the file */
-    int64_t target; /* -1: none yet */
+    int64_t next;      /* every visible record before this offset is in the buffer or the file */
+    int64_t target;    /* -1: none yet */
+    int64_t denied_us; /* since when a broker says that `next` is out of range; 0: it does not */
+    int64_t again_us;  /* when to ask again */
 };
 
 /* Thread: main only. */
@@ -178,6 +187,37 @@ static void assign(struct tail *tail, int from, int to)
     tail->partition_count = to;
 }
 
+/* Asks for partitions that were denied once more, each from where it is. */
+static void ask_again(struct tail *tail)
+{
+    for (int i = 0; i < tail->partition_count; i++) {
+        struct partition *partition = &tail->partitions[i];
+        if (partition->again_us == 0 || clock_us() < partition->again_us)
+            continue;
+        partition->again_us = 0;
+        rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(1);
+        rd_kafka_topic_partition_list_add(list, tail->options.topic, i)->offset = partition->next;
+        rd_kafka_error_destroy(rd_kafka_incremental_unassign(tail->rk, list));
+        rd_kafka_error_t *error = rd_kafka_incremental_assign(tail->rk, list);
+        if (error)
+            die("cannot assign partition %d again: %s", i, rd_kafka_error_string(error));
+        rd_kafka_topic_partition_list_destroy(list);
+    }
+}
+
+static void note_denial(struct tail *tail, const rd_kafka_message_t *message)
+{
+    struct partition *partition = &tail->partitions[message->partition];
+    int64_t now = clock_us();
+    if (partition->denied_us == 0)
+        partition->denied_us = now;
+    if (now - partition->denied_us > DENIED_MAX_S * INT64_C(1000000)) {
+        flush_lines(tail);
+        die("partition %d: %s", message->partition, rd_kafka_message_errstr(message));
+    }
+    partition->again_us = now + AGAIN_MS * 1000;
+}
+
 /* Looks for new partitions. False: no broker answered within 2 s. */
 static bool refresh(struct tail *tail)
 {
@@ -253,7 +293,11 @@ static void take(struct tail *tail, const rd_kafka_message_t *message)
 {
     rd_kafka_resp_err_t error = message->err;
     if (error == RD_KAFKA_RESP_ERR__AUTO_OFFSET_RESET ||
-        error == RD_KAFKA_RESP_ERR_OFFSET_OUT_OF_RANGE || error == RD_KAFKA_RESP_ERR__FATAL) {
+        error == RD_KAFKA_RESP_ERR_OFFSET_OUT_OF_RANGE) {
+        note_denial(tail, message);
+        return;
+    }
+    if (error == RD_KAFKA_RESP_ERR__FATAL) {
         flush_lines(tail);
         die("partition %d: %s", message->partition, rd_kafka_message_errstr(message));
     }
@@ -262,6 +306,7 @@ static void take(struct tail *tail, const rd_kafka_message_t *message)
     struct partition *partition = &tail->partitions[message->partition];
     if (!error && message->offset < partition->next)
         die("partition %d: offset %lld again", message->partition, (long long)message->offset);
+    partition->denied_us = partition->again_us = 0;
     int64_t next = message->offset + (error ? 0 : 1);
     if (next > partition->next)
         partition->next = next;
@@ -295,6 +340,7 @@ static void run(struct tail *tail)
             try_set_targets(tail);
         else if (clock_us() >= tail->next_refresh_us)
             refresh(tail);
+        ask_again(tail);
         step(tail);
     }
 }
