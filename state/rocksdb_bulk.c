@@ -25,6 +25,7 @@
 #define SORTED_MIN UINT64_C(50000) /* entries */
 #endif
 #define BATCH_SIZE        ((size_t)256 << 10)
+#define PREFETCH_AHEAD    8u
 #define SHORT_KEY_SIZE    255u
 #define KEY_SIZE_IN_PLACE 20u /* head has 4, the others 8 */
 
@@ -246,9 +247,20 @@ static weir_error *clear_rows(struct rocks *rocks, const struct changes *changes
     return NULL;
 }
 
+/* In key order the rows lie here and there: three cache lines, most of most of them. */
+static void prefetch_row(const struct place *place)
+{
+    const char *at = (const char *)place->row;
+    __builtin_prefetch(at);
+    __builtin_prefetch(at + 64);
+    __builtin_prefetch(at + 128);
+}
+
 static weir_error *write_places(struct bulk *bulk, const struct place *places, uint64_t count)
 {
     for (uint64_t i = 0, next; i < count; i = next) {
+        if (i + PREFETCH_AHEAD < count)
+            prefetch_row(&places[i + PREFETCH_AHEAD]);
         next = i + 1;
         while (next < count && compare_keys(&places[i], &places[next]) == 0)
             next++;
