@@ -10,7 +10,8 @@
 
 #include "test/support/expect.h"
 
-#define STEPS_MAX 1000
+#define STEPS_MAX       1000
+#define CREDITS_DEFAULT 8 /* tests let a few outputs wait */
 
 /* -- the host ------------------------------------------------------------------------------------- */
 
@@ -140,7 +141,7 @@ static void make_inputs(struct rig *rig)
 static struct partition **make_outputs(struct rig *rig)
 {
     const struct plan_vertex *vertex = &rig->plan->vertices[rig->vertex];
-    uint32_t credits = rig->options.credits == 0 ? CHANNEL_CREDITS_DEFAULT : rig->options.credits;
+    uint32_t credits = rig->options.credits == 0 ? CREDITS_DEFAULT : rig->options.credits;
     struct partition **partitions =
         mem_alloc_array(vertex->out_edge_count + 1, sizeof(*partitions));
     rig->output_count = vertex->out_edge_count;
