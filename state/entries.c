@@ -14,7 +14,7 @@
 
 #define LEAF_MIN     2u
 #define LEAF_MAX     64u
-#define PREFETCH_MAX 8u /* of a row with more entries few will be asked for */
+#define PREFETCH_MAX 16u /* of a row with more entries few will be asked for */
 
 /* Prefixes: entries_, entry_ */
 
@@ -330,6 +330,7 @@ bool entries_prefetch(const struct entries *entries)
         return false;
     __builtin_prefetch(entries->only);
     __builtin_prefetch((const char *)entries->only + 64);
+    __builtin_prefetch((const char *)entries->only + 128);
     return true;
 }
 

@@ -1,24 +1,25 @@
 /* fragment.c -- see fragment.h. A pack is entries, one behind the other, numbers in the byte order
  * of the machine:
  *
- *      OFFSET  SIZE   of a tally                   OFFSET  SIZE   of a tag
- *      0       1      PACK_TALLY                   0       1      PACK_TAG
- *      1       1      part                         1       1      0
+ *      OFFSET  SIZE   of a number                  OFFSET  SIZE   of a tag
+ *      0       2      PACK_NUMBER                  0       2      PACK_TAG
  *      2       2      size of the name, n          2       2      size of the name, n
  *      4       2      0                            4       2      size of the event_id, e
  *      6       2      0                            6       2      size of the value, v
- *      8       48     struct tally                 8       8      ts
- *      56      n      name                         16      n+e+v  name, event_id, value
+ *      8       8      value                        8       8      ts
+ *      16      n      name                         16      n+e+v  name, event_id, value
  *
- * Prefixes: fragment_, tally_, latest_ */
+ * Prefixes: fragment_, number_, latest_ */
 #include "jobs/userprofile/fragment.h"
 
 /* -- names of entries ------------------------------------------------------------------------ */
 
+#define PREFIX_MAX 9u /* of a tag's name: "category." */
+
 /* Names of one member's entries, one at a time. */
 struct key {
     size_t prefix_size;
-    char bytes[IDENTITY_SIZE_MAX + 2 + TEXT_SIZE_MAX];
+    char bytes[IDENTITY_SIZE_MAX + 1 + PREFIX_MAX + TEXT_SIZE_MAX];
 };
 
 static void key_init(struct key *key, weir_str member)
@@ -34,60 +35,54 @@ static weir_str key_prefix(const struct key *key)
     return (weir_str){ .data = key->bytes, .size = key->prefix_size };
 }
 
-static weir_str key_of(struct key *key, char part, weir_str name)
+/* The tag has a name of two parts. */
+static weir_str key_of(struct key *key, weir_str prefix, weir_str name)
 {
     char *at = key->bytes + key->prefix_size;
-    if (part != 0)
-        *at++ = part;
+    if (prefix.size > 0)
+        memcpy(at, prefix.data, prefix.size);
     if (name.size > 0)
-        memcpy(at, name.data, name.size);
-    return (weir_str){ .data = key->bytes, .size = (uint64_t)(at - key->bytes) + name.size };
+        memcpy(at + prefix.size, name.data, name.size);
+    return (weir_str){ .data = key->bytes, .size = key->prefix_size + prefix.size + name.size };
 }
 
-struct fragment_entry fragment_tag_entry(weir_str key)
+struct fragment_entry fragment_entry(weir_str key)
 {
     const char *end = memchr(key.data, '\0', key.size);
     uint64_t size = (uint64_t)(end - key.data);
     return (struct fragment_entry){ .member = { .data = key.data, .size = size },
-        .name = { .data = end + 1, .size = key.size - size - 1 } };
-}
-
-struct fragment_entry fragment_tally_entry(weir_str key)
-{
-    struct fragment_entry entry = fragment_tag_entry(key);
-    if (entry.name.size > 0) {
-        entry.part = *entry.name.data++;
-        entry.name.size--;
-    }
-    return entry;
+        .tag = { .data = end + 1, .size = key.size - size - 1 } };
 }
 
 /* -- merges ---------------------------------------------------------------------------------- */
 
-static int64_t add_wrapping(int64_t a, int64_t b)
+enum merging { MERGE_SUM, MERGE_LEAST, MERGE_GREATEST };
+
+static enum merging merging_of(weir_str tag)
 {
-    return (int64_t)((uint64_t)a + (uint64_t)b);
+    if (weir_str_equal(tag, WEIR_STR("first_seen")))
+        return MERGE_LEAST;
+    if (weir_str_equal(tag, WEIR_STR("last_seen")) || weir_str_equal(tag, WEIR_STR("amount.max")))
+        return MERGE_GREATEST;
+    return MERGE_SUM;
 }
 
-void tally_merge(struct tally *total, const struct tally *other)
+static int64_t merge_as(enum merging merging, int64_t left, int64_t right)
 {
-    total->flags |= other->flags;
-    if (other->count == 0)
-        return;
-    if (total->count == 0) {
-        int64_t flags = total->flags;
-        *total = *other;
-        total->flags = flags;
-        return;
+    switch (merging) {
+    case MERGE_LEAST:
+        return left < right ? left : right;
+    case MERGE_GREATEST:
+        return left > right ? left : right;
+    case MERGE_SUM:
+        break;
     }
-    total->count += other->count;
-    if (other->first_seen < total->first_seen)
-        total->first_seen = other->first_seen;
-    if (other->last_seen > total->last_seen)
-        total->last_seen = other->last_seen;
-    total->amount_sum = add_wrapping(total->amount_sum, other->amount_sum);
-    if (other->amount_max > total->amount_max)
-        total->amount_max = other->amount_max;
+    return (int64_t)((uint64_t)left + (uint64_t)right); /* modulo 2^64 */
+}
+
+int64_t number_merge(weir_str tag, int64_t left, int64_t right)
+{
+    return merge_as(merging_of(tag), left, right);
 }
 
 /* An equal stamp is the same event, in which the later of two tags of one name counts. */
@@ -100,41 +95,62 @@ void latest_merge(struct latest *newest, const struct latest *other)
 
 /* -- one event ------------------------------------------------------------------------------- */
 
-struct tally *fragment_total(weir_ctx *ctx, const struct fragment_states *states, weir_str member)
+/* A new entry is zero, which is nothing to a sum, but might be the least or greatest value. */
+static void add_number(weir_ctx *ctx, const struct fragment_states *states, weir_str key,
+    enum merging merging, int64_t value)
+{
+    if (merging != MERGE_SUM) {
+        const struct number *old = weir_map_read(ctx, states->numbers, key, number);
+        if (old != NULL && merge_as(merging, old->value, value) == old->value)
+            return;
+        weir_map_edit(ctx, states->numbers, key, number)->value = value;
+        return;
+    }
+    struct number *sum = weir_map_edit(ctx, states->numbers, key, number);
+    sum->value = merge_as(merging, sum->value, value);
+}
+
+void fragment_flag(weir_ctx *ctx, const struct fragment_states *states, weir_str member,
+    int64_t flags)
 {
     struct key key;
     key_init(&key, member);
-    return weir_map_edit(ctx, states->tallies, key_prefix(&key), tally);
+    weir_map_edit(ctx, states->numbers, key_prefix(&key), number)->value |= flags;
 }
 
-static void count(weir_ctx *ctx, const struct fragment_states *states, struct key *key, char part,
-    weir_str name)
+void fragment_unflag(weir_ctx *ctx, const struct fragment_states *states, weir_str member,
+    int64_t flags)
 {
-    struct tally *tally = weir_map_edit(ctx, states->tallies, key_of(key, part, name), tally);
-    tally->count += 1;
+    struct key key;
+    key_init(&key, member);
+    weir_map_edit(ctx, states->numbers, key_prefix(&key), number)->value &= ~flags;
 }
 
 void fragment_add(weir_ctx *ctx, const struct fragment_states *states, weir_str member,
-    const struct contribution *body, int64_t flags)
+    const struct contribution *body)
 {
+    const weir_str none = { .data = "", .size = 0 };
     struct key key;
     key_init(&key, member);
-    struct tally one = { .count = 1,
-        .first_seen = body->ts,
-        .last_seen = body->ts,
-        .amount_sum = body->amount,
-        .amount_max = body->has_amount ? body->amount : FRAGMENT_NO_AMOUNT,
-        .flags = flags };
-    tally_merge(weir_map_edit(ctx, states->tallies, key_prefix(&key), tally), &one);
-    count(ctx, states, &key, FRAGMENT_TYPE, body->type);
+    if (body->has_amount) {
+        add_number(ctx, states, key_of(&key, WEIR_STR("amount.max"), none), MERGE_GREATEST,
+            body->amount);
+        add_number(ctx, states, key_of(&key, WEIR_STR("amount.sum"), none), MERGE_SUM,
+            body->amount);
+    }
     if (body->category.data != NULL)
-        count(ctx, states, &key, FRAGMENT_CATEGORY, body->category);
+        add_number(ctx, states, key_of(&key, WEIR_STR(FRAGMENT_CATEGORY), body->category),
+            MERGE_SUM, 1);
+    add_number(ctx, states, key_of(&key, WEIR_STR(FRAGMENT_COUNT), none), MERGE_SUM, 1);
+    add_number(ctx, states, key_of(&key, WEIR_STR(FRAGMENT_TYPE), body->type), MERGE_SUM, 1);
+    add_number(ctx, states, key_of(&key, WEIR_STR("first_seen"), none), MERGE_LEAST, body->ts);
+    add_number(ctx, states, key_of(&key, WEIR_STR("last_seen"), none), MERGE_GREATEST, body->ts);
     weir_str tags = body->tags;
     struct tag tag;
     while (tag_next(&tags, &tag)) {
-        struct latest *newest = weir_map_edit(ctx, states->tags, key_of(&key, 0, tag.name), latest);
+        weir_str name = key_of(&key, none, tag.name);
         struct latest value = { .ts = body->ts, .event_id = body->event_id, .value = tag.value };
-        latest_merge(newest, &value);
+        latest_merge(weir_map_edit(ctx, states->tags, name, latest), &value);
     }
 }
 
@@ -170,17 +186,16 @@ void fragment_remove(weir_ctx *ctx, const struct fragment_states *states, weir_s
 {
     struct key key;
     key_init(&key, member);
-    remove_all(ctx, states->tallies, key_prefix(&key));
+    remove_all(ctx, states->numbers, key_prefix(&key));
     remove_all(ctx, states->tags, key_prefix(&key));
 }
 
 /* -- packs ----------------------------------------------------------------------------------- */
 
-enum { PACK_TALLY, PACK_TAG };
+enum { PACK_NUMBER, PACK_TAG };
 
 struct pack_header {
-    uint8_t kind, part;
-    uint16_t name_size, event_id_size, value_size;
+    uint16_t kind, name_size, event_id_size, value_size;
 };
 _Static_assert(sizeof(struct pack_header) == 8, "as in the table above");
 
@@ -216,18 +231,18 @@ static void pack_start(weir_ctx *ctx, struct packer *packer, size_t size,
     pack_put(packer, header, sizeof(*header));
 }
 
-static bool pack_tally(weir_ctx *ctx, weir_str key, const void *value, void *arg)
+/* Flags stay: they are the sender's. */
+static bool pack_number(weir_ctx *ctx, weir_str key, const void *value, void *arg)
 {
     struct packer *packer = arg;
-    struct fragment_entry entry = fragment_tally_entry(key);
-    struct tally tally = *(const struct tally *)value;
-    tally.flags = 0; /* they are the sender's */
-    struct pack_header header = { .kind = PACK_TALLY,
-        .part = (uint8_t)entry.part,
-        .name_size = (uint16_t)entry.name.size };
-    pack_start(ctx, packer, sizeof(header) + sizeof(tally) + entry.name.size, &header);
-    pack_put(packer, &tally, sizeof(tally));
-    pack_put(packer, entry.name.data, entry.name.size);
+    const struct number *number = value;
+    weir_str name = fragment_entry(key).tag;
+    if (name.size == 0)
+        return true;
+    struct pack_header header = { .kind = PACK_NUMBER, .name_size = (uint16_t)name.size };
+    pack_start(ctx, packer, sizeof(header) + sizeof(number->value) + name.size, &header);
+    pack_put(packer, &number->value, sizeof(number->value));
+    pack_put(packer, name.data, name.size);
     return true;
 }
 
@@ -235,7 +250,7 @@ static bool pack_tag(weir_ctx *ctx, weir_str key, const void *value, void *arg)
 {
     struct packer *packer = arg;
     const struct latest *tag = value;
-    weir_str name = fragment_tag_entry(key).name;
+    weir_str name = fragment_entry(key).tag;
     struct pack_header header = { .kind = PACK_TAG,
         .name_size = (uint16_t)name.size,
         .event_id_size = (uint16_t)tag->event_id.size,
@@ -255,7 +270,7 @@ void fragment_pack(weir_ctx *ctx, const struct fragment_states *states, char *ro
 {
     struct packer packer = { .room = room, .is_first = true, .take = take, .arg = arg };
     weir_str all = { .data = "", .size = 0 };
-    weir_map_each(ctx, states->tallies, all, pack_tally, &packer);
+    weir_map_each(ctx, states->numbers, all, pack_number, &packer);
     weir_map_each(ctx, states->tags, all, pack_tag, &packer);
     if (packer.is_first || packer.size > 0)
         pack_flush(ctx, &packer);
@@ -277,18 +292,17 @@ static void unpack_tag(weir_ctx *ctx, const struct fragment_states *states, stru
     weir_str name = unpack_str(at, header->name_size);
     tag.event_id = unpack_str(at, header->event_id_size);
     tag.value = unpack_str(at, header->value_size);
-    latest_merge(weir_map_edit(ctx, states->tags, key_of(key, 0, name), latest), &tag);
+    latest_merge(weir_map_edit(ctx, states->tags, key_of(key, WEIR_STR(""), name), latest), &tag);
 }
 
-static void unpack_tally(weir_ctx *ctx, const struct fragment_states *states, struct key *key,
+static void unpack_number(weir_ctx *ctx, const struct fragment_states *states, struct key *key,
     const struct pack_header *header, const char **at)
 {
-    struct tally tally;
-    memcpy(&tally, *at, sizeof(tally));
-    *at += sizeof(tally);
+    int64_t value;
+    memcpy(&value, *at, sizeof(value));
+    *at += sizeof(value);
     weir_str name = unpack_str(at, header->name_size);
-    weir_str entry = key_of(key, (char)header->part, name);
-    tally_merge(weir_map_edit(ctx, states->tallies, entry, tally), &tally);
+    add_number(ctx, states, key_of(key, WEIR_STR(""), name), merging_of(name), value);
 }
 
 void fragment_unpack(weir_ctx *ctx, const struct fragment_states *states, weir_str member,
@@ -304,6 +318,6 @@ void fragment_unpack(weir_ctx *ctx, const struct fragment_states *states, weir_s
         if (header.kind == PACK_TAG)
             unpack_tag(ctx, states, &key, &header, &at);
         else
-            unpack_tally(ctx, states, &key, &header, &at);
+            unpack_number(ctx, states, &key, &header, &at);
     }
 }

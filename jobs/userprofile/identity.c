@@ -7,9 +7,9 @@
 
 #include <stdio.h>
 
-enum { LINK, CLAIMANTS, TALLIES, TAGS };
+enum { LINK, CLAIMANTS, NUMBERS, TAGS };
 
-static const struct fragment_states fragment = { .tallies = TALLIES, .tags = TAGS };
+static const struct fragment_states fragment = { .numbers = NUMBERS, .tags = TAGS };
 static const weir_str self = { .data = "", .size = 0 };
 
 struct link {
@@ -133,7 +133,7 @@ static void on_contribution(weir_ctx *ctx, struct link *link, const struct claim
 {
     const struct identity *identity = weir_config(ctx);
     link->has_fragment = true;
-    fragment_add(ctx, &fragment, self, &claim->body, 0);
+    fragment_add(ctx, &fragment, self, &claim->body);
     bool is_owned = link->user.data != NULL;
     struct change change = { .yid = is_owned ? link->user : claim->id,
         .member = is_owned ? claim->id : self,
@@ -158,17 +158,16 @@ static weir_error *on_claim(weir_ctx *ctx, const void *record)
 
 /* -- fragments ------------------------------------------------------------------------------- */
 
-static bool merge_each_tally(weir_ctx *ctx, weir_str key, const void *value, void *arg)
+static bool merge_each_number(weir_ctx *ctx, weir_str key, const void *value, void *arg)
 {
     (void)ctx;
-    struct fragment_entry entry = fragment_tally_entry(key);
-    return merge_tally(arg, &entry, value);
+    return merge_number(arg, fragment_entry(key).tag, ((const struct number *)value)->value);
 }
 
 static bool merge_each_tag(weir_ctx *ctx, weir_str key, const void *value, void *arg)
 {
     (void)ctx;
-    return merge_tag(arg, fragment_tag_entry(key).name, value);
+    return merge_tag(arg, fragment_entry(key).tag, value);
 }
 
 static weir_error *on_timer(weir_ctx *ctx, enum weir_time time, int64_t at_ms)
@@ -177,7 +176,7 @@ static weir_error *on_timer(weir_ctx *ctx, enum weir_time time, int64_t at_ms)
     (void)at_ms;
     struct instance *instance = weir_instance(ctx);
     merge_reset(&instance->merge);
-    weir_map_each(ctx, TALLIES, self, merge_each_tally, &instance->merge);
+    weir_map_each(ctx, NUMBERS, self, merge_each_number, &instance->merge);
     weir_map_each(ctx, TAGS, self, merge_each_tag, &instance->merge);
     merge_finish(&instance->merge);
     weir_str anchor = weir_key_bytes(ctx);
@@ -225,8 +224,8 @@ void identity_init(struct identity *identity, int64_t fanout_limit, int64_t emit
         (struct weir_state){ .name = identity->link_name, .kind = WEIR_VALUE, .type = &link_type };
     identity->states[CLAIMANTS] =
         (struct weir_state){ .name = "claimants", .kind = WEIR_MAP, .type = &claimant_type };
-    identity->states[TALLIES] =
-        (struct weir_state){ .name = "tallies", .kind = WEIR_MAP, .type = &tally_type };
+    identity->states[NUMBERS] =
+        (struct weir_state){ .name = "numbers", .kind = WEIR_MAP, .type = &number_type };
     identity->states[TAGS] =
         (struct weir_state){ .name = "tags", .kind = WEIR_MAP, .type = &latest_type };
     identity->operator_ = (struct weir_operator){ .uid = "identity",

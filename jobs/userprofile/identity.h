@@ -5,7 +5,7 @@
  *
  *      link         the newest evidence: its user is the owner; how many users claim the id
  *      claimants    map: the users that claim it, while there is more than one and not too many
- *      tallies      \ the fragment of the events that the id is the anchor of (fragment.h)
+ *      numbers      \ the fragment of the events that the id is the anchor of (fragment.h)
  *      tags         /
  *
  * One evidence edits one entry, the link; a second user's adds one claimant. Moving a fragment

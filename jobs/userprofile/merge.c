@@ -5,11 +5,10 @@
 
 #define BLOCK_SIZE  ((size_t)16 << 10)
 #define COMPACT_MIN 256u
-#define ENTRY_COST  9u /* bytes in the output beside the name, at least: "tag.":1, */
+#define NUMBER_COST 5u /* bytes in the output beside the name, at least: "":1, */
+#define TAG_COST    9u /* "tag.":1, */
 #define MEMBER_COST 3u
 #define KEPT_MAX    4096u /* entries or members whose room is kept for the next person */
-
-_Static_assert(FRAGMENT_CATEGORY < FRAGMENT_TYPE && FRAGMENT_TYPE < MERGE_TAG, "output order");
 
 /* -- bytes ----------------------------------------------------------------------------------- */
 
@@ -44,7 +43,7 @@ static weir_str copy(struct merge *merge, weir_str text)
 static void copy_entry(struct merge *merge, struct merged *entry)
 {
     entry->name = copy(merge, entry->name);
-    if (entry->part != MERGE_TAG)
+    if (!entry->is_tag)
         return;
     entry->newest.event_id = copy(merge, entry->newest.event_id);
     entry->newest.value = copy(merge, entry->newest.value);
@@ -93,20 +92,21 @@ void merge_reset(struct merge *merge)
 static int compare(const void *left, const void *right)
 {
     const struct merged *a = left, *b = right;
-    return a->part != b->part ? a->part - b->part : weir_str_compare(a->name, b->name);
+    return a->is_tag != b->is_tag ? a->is_tag - b->is_tag : weir_str_compare(a->name, b->name);
 }
 
 /* Two entries of one name into the first. */
 static void fold(struct merged *into, const struct merged *other)
 {
-    into->count += other->count;
-    if (into->part == MERGE_TAG)
+    if (into->is_tag)
         latest_merge(&into->newest, &other->newest);
+    else
+        into->number = number_merge(into->name, into->number, other->number);
 }
 
 static uint64_t cost_of(const struct merged *entry)
 {
-    return entry->name.size + ENTRY_COST;
+    return entry->name.size + (entry->is_tag ? TAG_COST : NUMBER_COST);
 }
 
 /* Sorts, merges entries of one name, and gives back the bytes of those that are gone. */
@@ -164,19 +164,15 @@ static bool add(struct merge *merge, struct merged *entry)
 
 /* -- what goes in ---------------------------------------------------------------------------- */
 
-bool merge_tally(struct merge *merge, const struct fragment_entry *entry, const struct tally *tally)
+bool merge_number(struct merge *merge, weir_str name, int64_t number)
 {
-    if (entry->part == 0) {
-        tally_merge(&merge->total, tally);
-        return !merge->is_over;
-    }
-    struct merged merged = { .name = entry->name, .part = entry->part, .count = tally->count };
+    struct merged merged = { .name = name, .number = number };
     return add(merge, &merged);
 }
 
 bool merge_tag(struct merge *merge, weir_str name, const struct latest *newest)
 {
-    struct merged merged = { .name = name, .part = MERGE_TAG, .newest = *newest };
+    struct merged merged = { .name = name, .is_tag = true, .newest = *newest };
     return add(merge, &merged);
 }
 

@@ -2,7 +2,7 @@
  *
  * State is walked over once, entry by entry, and each goes into a merge:
  *
- *      merge_reset -> merge_tally, merge_tag, merge_member ... -> merge_finish -> read
+ *      merge_reset -> merge_number, merge_tag, merge_member ... -> merge_finish -> read
  *
  * The maps are in byte order (fragment.h) and so are the tags of the output, so the entries of a
  * single member are in their final places as they come: nothing is searched for or sorted. With
@@ -22,17 +22,16 @@
 
 #define MERGE_SIZE_MAX 1000000u /* bytes of a record in the output */
 
-/* One tag that is not in the total. */
+/* Numbers come before tags: the output calls a tag `tag.<name>`, and no number's name is behind that. */
 struct merged {
-    weir_str name;
-    char part;            /* FRAGMENT_CATEGORY, FRAGMENT_TYPE, MERGE_TAG: this order */
-    int64_t count;        /* of a category or type */
+    weir_str name; /* of a tag without the `tag.` */
+    bool is_tag;
+    int64_t number;       /* of a number */
     struct latest newest; /* of a tag */
 };
-#define MERGE_TAG 'u'
 
 struct merge {
-    struct tally total;
+    int64_t flags;
     struct merged *entries;
     uint32_t entry_count, entry_capacity, compact_at;
     bool is_sorted; /* entries are strictly ascending */
@@ -46,10 +45,8 @@ struct merge {
 void merge_reset(struct merge *merge);
 void merge_release(struct merge *merge);
 
-/* Each copies what it gets; false: is_over, more is of no use. `entry` is of a tally, `name` of a
- * tag. */
-bool merge_tally(struct merge *merge, const struct fragment_entry *entry,
-    const struct tally *tally);
+/* Each copies what it gets; false: is_over, more is of no use. */
+bool merge_number(struct merge *merge, weir_str name, int64_t number);
 bool merge_tag(struct merge *merge, weir_str name, const struct latest *newest);
 bool merge_member(struct merge *merge, weir_str member); /* in byte order */
 

@@ -5,26 +5,15 @@
 
 /* -- tags ------------------------------------------------------------------------------------ */
 
-/* Starts a member of tags; `fixed` has its opening quote and, where the name has a second part, its
- * dot. */
-static void start(struct text *text, weir_str fixed)
+static bool starts_with(weir_str name, weir_str prefix)
 {
-    if (text->size > 0 && text->bytes[text->size - 1] != '{')
-        TEXT_ADD(text, ",");
-    text_add(text, fixed);
+    return name.size >= prefix.size && memcmp(name.data, prefix.data, prefix.size) == 0;
 }
 
-static void add_amount(struct text *text, weir_str name, int64_t units)
+static void add_amount(struct text *text, int64_t units)
 {
     char digits[DECIMAL_TEXT_MAX];
-    start(text, name);
     text_add(text, (weir_str){ .data = digits, .size = decimal_print(units, digits) });
-}
-
-static void add_number(struct text *text, weir_str name, int64_t number)
-{
-    start(text, name);
-    text_number(text, number);
 }
 
 static void add_value(struct text *text, weir_str value)
@@ -35,92 +24,86 @@ static void add_value(struct text *text, weir_str value)
         text_add(text, value);
 }
 
-/* The entries of one part from `*index` on, which is moved behind them. */
-static void add_part(struct text *text, const struct merge *merge, uint32_t *index, char part,
-    weir_str prefix)
+static void add_entry(struct text *text, const struct merged *entry)
 {
-    for (; *index < merge->entry_count && merge->entries[*index].part == part; (*index)++) {
-        const struct merged *entry = &merge->entries[*index];
-        start(text, prefix);
-        text_escape(text, entry->name);
-        TEXT_ADD(text, "\":");
-        if (part == MERGE_TAG)
-            add_value(text, entry->newest.value);
-        else
-            text_number(text, entry->count);
-    }
+    text_add(text, entry->is_tag ? WEIR_STR("\"tag.") : WEIR_STR("\""));
+    text_escape(text, entry->name);
+    TEXT_ADD(text, "\":");
+    if (entry->is_tag)
+        add_value(text, entry->newest.value);
+    else if (starts_with(entry->name, WEIR_STR(FRAGMENT_AMOUNT)))
+        add_amount(text, entry->number);
+    else
+        text_number(text, entry->number);
 }
 
 static void add_tags(struct text *text, const struct merge *merge)
 {
-    const struct tally *total = &merge->total;
-    uint32_t index = 0;
     TEXT_ADD(text, "\"tags\":{");
-    if (total->count > 0 && total->amount_max != FRAGMENT_NO_AMOUNT) {
-        add_amount(text, WEIR_STR("\"amount.max\":"), total->amount_max);
-        add_amount(text, WEIR_STR("\"amount.sum\":"), total->amount_sum);
+    for (uint32_t i = 0; i < merge->entry_count; i++) {
+        if (i > 0)
+            TEXT_ADD(text, ",");
+        add_entry(text, &merge->entries[i]);
     }
-    add_part(text, merge, &index, FRAGMENT_CATEGORY, WEIR_STR("\"category."));
-    if (total->count > 0)
-        add_number(text, WEIR_STR("\"count\":"), total->count);
-    add_part(text, merge, &index, FRAGMENT_TYPE, WEIR_STR("\"count."));
-    if (total->count > 0) {
-        add_number(text, WEIR_STR("\"first_seen\":"), total->first_seen);
-        add_number(text, WEIR_STR("\"last_seen\":"), total->last_seen);
-    }
-    add_part(text, merge, &index, MERGE_TAG, WEIR_STR("\"tag."));
     TEXT_ADD(text, "}");
 }
 
 /* -- what is derived ------------------------------------------------------------------------- */
 
-static int64_t count_of(const struct merge *merge, weir_str type)
+static int64_t number_of(const struct merge *merge, weir_str name)
 {
-    for (uint32_t i = 0; i < merge->entry_count; i++)
-        if (merge->entries[i].part == FRAGMENT_TYPE && weir_str_equal(merge->entries[i].name, type))
-            return merge->entries[i].count;
+    for (uint32_t i = 0; i < merge->entry_count && !merge->entries[i].is_tag; i++)
+        if (weir_str_equal(merge->entries[i].name, name))
+            return merge->entries[i].number;
     return 0;
 }
 
 int64_t print_quality(const struct merge *merge)
 {
-    int64_t buy = count_of(merge, WEIR_STR("buy"));
-    int64_t quality = 50 + 5 * count_of(merge, WEIR_STR("repay")) + 2 * (buy < 10 ? buy : 10) -
-                      20 * count_of(merge, WEIR_STR("overdue"));
+    int64_t buy = number_of(merge, WEIR_STR(FRAGMENT_TYPE "buy"));
+    int64_t quality = 50 + 5 * number_of(merge, WEIR_STR(FRAGMENT_TYPE "repay")) +
+                      2 * (buy < 10 ? buy : 10) -
+                      20 * number_of(merge, WEIR_STR(FRAGMENT_TYPE "overdue"));
     return quality < 0 ? 0 : quality > 100 ? 100 : quality;
 }
 
 /* Categories come by name, so of equal counts the one that is in stays in front. */
-uint32_t print_interest(const struct merge *merge, const struct merged *top[INTEREST_MAX])
+uint32_t print_interest(const struct merge *merge, weir_str top[INTEREST_MAX])
 {
+    const weir_str prefix = WEIR_STR(FRAGMENT_CATEGORY);
+    int64_t counts[INTEREST_MAX];
     uint32_t count = 0;
-    for (uint32_t i = 0; i < merge->entry_count; i++) {
+    for (uint32_t i = 0; i < merge->entry_count && !merge->entries[i].is_tag; i++) {
         const struct merged *entry = &merge->entries[i];
-        if (entry->part != FRAGMENT_CATEGORY)
-            break; /* they come first */
+        if (!starts_with(entry->name, prefix))
+            continue;
         uint32_t place = count;
-        while (place > 0 && top[place - 1]->count < entry->count)
+        while (place > 0 && counts[place - 1] < entry->number)
             place--;
         if (place == INTEREST_MAX)
             continue;
         if (count < INTEREST_MAX)
             count++;
-        for (uint32_t k = count - 1; k > place; k--)
+        for (uint32_t k = count - 1; k > place; k--) {
             top[k] = top[k - 1];
-        top[place] = entry;
+            counts[k] = counts[k - 1];
+        }
+        top[place] = (weir_str){ .data = entry->name.data + prefix.size,
+            .size = entry->name.size - prefix.size };
+        counts[place] = entry->number;
     }
     return count;
 }
 
 static void add_interest(struct text *text, const struct merge *merge)
 {
-    const struct merged *top[INTEREST_MAX];
+    weir_str top[INTEREST_MAX];
     uint32_t count = print_interest(merge, top);
     TEXT_ADD(text, "\"interest\":[");
     for (uint32_t i = 0; i < count; i++) {
         if (i > 0)
             TEXT_ADD(text, ",");
-        text_quote(text, top[i]->name);
+        text_quote(text, top[i]);
     }
     TEXT_ADD(text, "]");
 }
@@ -177,7 +160,7 @@ void print_profile(struct text *text, weir_str yid, const struct merge *merge)
         TEXT_ADD(text, ",\"quality\":");
         text_number(text, print_quality(merge));
         TEXT_ADD(text, ",\"shared\":");
-        text_add(text, merge->total.flags & FRAGMENT_SHARED ? WEIR_STR("true") : WEIR_STR("false"));
+        text_add(text, merge->flags & FRAGMENT_SHARED ? WEIR_STR("true") : WEIR_STR("false"));
         TEXT_ADD(text, "}");
     }
     finish(text, yid, merge);

@@ -5,9 +5,7 @@
  *      {"yid":"device:a1","tags":{…}}                                a fragment
  *      {"yid":"user:u43","oversize":true}                            either, if it were too long
  *
- * Tags come sorted from a merge; the names that are no one's choice lie between the sorted groups,
- * at the places where their bytes put them: amount.max amount.sum category.* count count.*
- * first_seen last_seen tag.*. What is derived (interest, quality) is derived here, from the merged
+ * Tags come sorted from a merge. What is derived (interest, quality) is derived here, from the merged
  * fragment.
  *
  * Thread: task. */
@@ -21,9 +19,9 @@
 void print_profile(struct text *text, weir_str yid, const struct merge *merge);
 void print_fragment(struct text *text, weir_str yid, const struct merge *merge);
 
-/* 0 to 100, and up to three categories, the most frequent first; returns how many. */
+/* 0 to 100, and up to three categories, the most frequent first, as long as the merge; returns how many. */
 #define INTEREST_MAX 3u
 int64_t print_quality(const struct merge *merge);
-uint32_t print_interest(const struct merge *merge, const struct merged *top[INTEREST_MAX]);
+uint32_t print_interest(const struct merge *merge, weir_str top[INTEREST_MAX]);
 
 #endif

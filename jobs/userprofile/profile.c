@@ -6,9 +6,9 @@
 #include "jobs/userprofile/output.h"
 #include "jobs/userprofile/print.h"
 
-enum { TALLIES, TAGS, STATE_COUNT };
+enum { NUMBERS, TAGS, STATE_COUNT };
 
-static const struct fragment_states members = { .tallies = TALLIES, .tags = TAGS };
+static const struct fragment_states members = { .numbers = NUMBERS, .tags = TAGS };
 static const weir_str self = { .data = "", .size = 0 };
 static const weir_str everyone = { .data = "", .size = 0 };
 static const weir_str only_self = { .data = "", .size = 1 }; /* the \0 behind the empty member */
@@ -17,7 +17,7 @@ static const weir_str only_self = { .data = "", .size = 1 }; /* the \0 behind th
 struct instance {
     struct merge merge;
     struct text text;
-    struct tally self; /* of the person being emitted; count 0: it has no own fragment */
+    bool has_self; /* the person being emitted has a fragment of its own */
 };
 
 static bool is_user(weir_str yid)
@@ -34,14 +34,14 @@ static void on_add(weir_ctx *ctx, const struct change *change)
     int64_t flags = change->is_shared ? FRAGMENT_SHARED : 0;
     if (options->has_fragments && change->member.size == 0 && is_user(change->yid))
         flags |= FRAGMENT_UNSENT;
-    fragment_add(ctx, &members, change->member, &change->body, flags);
+    fragment_add(ctx, &members, change->member, &change->body);
+    if (flags != 0)
+        fragment_flag(ctx, &members, change->member, flags);
 }
 
 static void on_join(weir_ctx *ctx, const struct change *change)
 {
-    struct tally *total = fragment_total(ctx, &members, change->member);
-    if (change->is_shared)
-        total->flags |= FRAGMENT_SHARED;
+    fragment_flag(ctx, &members, change->member, change->is_shared ? FRAGMENT_SHARED : 0);
     fragment_unpack(ctx, &members, change->member, change->pack);
 }
 
@@ -69,32 +69,35 @@ static weir_error *on_change(weir_ctx *ctx, const void *record)
 
 /* -- emission -------------------------------------------------------------------------------- */
 
-static bool gather_tally(weir_ctx *ctx, weir_str key, const void *value, void *arg)
+static bool gather_number(weir_ctx *ctx, weir_str key, const void *value, void *arg)
 {
     struct instance *instance = weir_instance(ctx);
-    struct fragment_entry entry = fragment_tally_entry(key);
+    struct fragment_entry entry = fragment_entry(key);
+    int64_t number = ((const struct number *)value)->value;
     (void)arg;
-    if (entry.part == 0 && entry.member.size == 0)
-        instance->self = *(const struct tally *)value;
-    else if (entry.part == 0 && !merge_member(&instance->merge, entry.member))
-        return false;
-    return merge_tally(&instance->merge, &entry, value);
+    if (entry.tag.size == 0) {
+        instance->merge.flags |= number;
+        return entry.member.size == 0 || merge_member(&instance->merge, entry.member);
+    }
+    if (entry.member.size == 0)
+        instance->has_self = true;
+    return merge_number(&instance->merge, entry.tag, number);
 }
 
 static bool gather_tag(weir_ctx *ctx, weir_str key, const void *value, void *arg)
 {
     struct instance *instance = weir_instance(ctx);
     (void)arg;
-    return merge_tag(&instance->merge, fragment_tag_entry(key).name, value);
+    return merge_tag(&instance->merge, fragment_entry(key).tag, value);
 }
 
-/* Merges the entries whose names begin with `prefix`. The own total is the first entry of all. */
+/* Merges the entries whose names begin with `prefix`. The own ones are the first of all. */
 static void gather(weir_ctx *ctx, weir_str prefix)
 {
     struct instance *instance = weir_instance(ctx);
-    instance->self = (struct tally){ .count = 0 };
+    instance->has_self = false;
     merge_reset(&instance->merge);
-    weir_map_each(ctx, TALLIES, prefix, gather_tally, NULL);
+    weir_map_each(ctx, NUMBERS, prefix, gather_number, NULL);
     if (!instance->merge.is_over)
         weir_map_each(ctx, TAGS, prefix, gather_tag, NULL);
     merge_finish(&instance->merge);
@@ -119,7 +122,7 @@ static void emit_tombstone(weir_ctx *ctx, weir_str yid)
 static void emit_fragment(weir_ctx *ctx, weir_str yid)
 {
     struct instance *instance = weir_instance(ctx);
-    fragment_total(ctx, &members, self)->flags &= ~(int64_t)FRAGMENT_UNSENT;
+    fragment_unflag(ctx, &members, self, FRAGMENT_UNSENT);
     if (instance->merge.member_count > 0)
         gather(ctx, only_self);
     print_fragment(&instance->text, yid, &instance->merge);
@@ -135,13 +138,13 @@ static weir_error *on_timer(weir_ctx *ctx, enum weir_time time, int64_t at_ms)
     struct instance *instance = weir_instance(ctx);
     weir_str yid = weir_key_bytes(ctx);
     gather(ctx, everyone);
-    if (instance->self.count == 0) {
+    if (!instance->has_self) {
         if (!is_user(yid))
             emit_tombstone(ctx, yid);
         return NULL;
     }
     emit_profile(ctx, yid);
-    if (instance->self.flags & FRAGMENT_UNSENT)
+    if (instance->merge.flags & FRAGMENT_UNSENT)
         emit_fragment(ctx, yid);
     return NULL;
 }
@@ -163,7 +166,7 @@ static void close_instance(weir_ctx *ctx)
 }
 
 static const struct weir_state states[STATE_COUNT] = {
-    [TALLIES] = { .name = "tallies", .kind = WEIR_MAP, .type = &tally_type },
+    [NUMBERS] = { .name = "numbers", .kind = WEIR_MAP, .type = &number_type },
     [TAGS] = { .name = "tags", .kind = WEIR_MAP, .type = &latest_type },
 };
 static const char *const counters[PROFILE_COUNTER_COUNT] = {

@@ -2,8 +2,8 @@
  *
  * It does what it is told (change.h) and nothing else; the state of a key is
  *
- *      tallies      \ a copy of the fragment of every member; a member without a fragment has
- *      tags         / the total alone, with a count of 0 (fragment.h)
+ *      numbers      \ a copy of the fragment of every member; a member without a fragment has
+ *      tags         / its flags alone (fragment.h)
  *
  * A change sets a timer (delay.h). When it fires the members are merged and the profile is emitted;
  * an anonymous person without members, whose id has found an owner, ends in a tombstone. A user

@@ -16,15 +16,6 @@ static struct latest latest_of(int64_t ts, const char *event_id, weir_str value)
     return (struct latest){ .ts = ts, .event_id = weir_str_of(event_id), .value = value };
 }
 
-static bool add_count(struct merge *merge, char part, const char *name, int64_t count)
-{
-    struct fragment_entry entry = { .member = WEIR_STR(""),
-        .part = part,
-        .name = weir_str_of(name) };
-    struct tally tally = { .count = count };
-    return merge_tally(merge, &entry, &tally);
-}
-
 /* 3,000 members with the same ten names, and one name each of their own. */
 static void duplicates_are_merged_and_everything_is_sorted(void **state)
 {
@@ -35,12 +26,12 @@ static void duplicates_are_merged_and_everything_is_sorted(void **state)
     for (int member = 0; member < MEMBERS; member++) {
         for (int i = 0; i < 10; i++) {
             snprintf(name, sizeof(name), "same%d", i);
-            assert_true(add_count(&merge, FRAGMENT_TYPE, name, i));
+            assert_true(merge_number(&merge, weir_str_of(name), i));
             struct latest tag = latest_of(member * 7919 % MEMBERS, name, weir_str_of(name));
             assert_true(merge_tag(&merge, weir_str_of(name), &tag));
         }
         snprintf(name, sizeof(name), "own%d", member);
-        assert_true(add_count(&merge, FRAGMENT_CATEGORY, name, 1));
+        assert_true(merge_number(&merge, weir_str_of(name), 1));
     }
     assert_true(merge.entry_capacity < 16384); /* and not 63,000 */
     merge_finish(&merge);
@@ -48,14 +39,39 @@ static void duplicates_are_merged_and_everything_is_sorted(void **state)
     assert_int_equal(merge.entry_count, MEMBERS + 20);
     for (uint32_t i = 0; i < merge.entry_count; i++) {
         const struct merged *entry = &merge.entries[i];
-        if (i > 0 && entry[-1].part == entry->part)
+        if (i > 0 && entry[-1].is_tag == entry->is_tag)
             assert_true(weir_str_compare(entry[-1].name, entry->name) < 0);
-        if (entry->part == FRAGMENT_TYPE)
-            assert_int_equal(entry->count, (entry->name.data[4] - '0') * MEMBERS);
-        if (entry->part == MERGE_TAG) {
+        if (i > 0)
+            assert_true(entry->is_tag || !entry[-1].is_tag);
+        if (!entry->is_tag && entry->name.data[0] == 's')
+            assert_int_equal(entry->number, (entry->name.data[4] - '0') * MEMBERS);
+        if (entry->is_tag) {
             assert_int_equal(entry->newest.ts, MEMBERS - 1);
             assert_true(weir_str_equal(entry->newest.value, entry->name));
         }
+    }
+    merge_release(&merge);
+}
+
+static void each_number_is_merged_its_own_way(void **state)
+{
+    const struct {
+        const char *name;
+        int64_t expected; /* of -3, 5 and 4 */
+    } cases[] = { { "amount.max", 5 }, { "amount.sum", 6 }, { "category.amount.max", 6 },
+        { "count", 6 }, { "count.first_seen", 6 }, { "first_seen", -3 }, { "last_seen", 5 } };
+    struct merge merge = { .entries = NULL };
+    merge_reset(&merge);
+    for (size_t i = 0; i < 7; i++) {
+        assert_true(merge_number(&merge, weir_str_of(cases[i].name), -3));
+        assert_true(merge_number(&merge, weir_str_of(cases[i].name), 5));
+        assert_true(merge_number(&merge, weir_str_of(cases[i].name), 4));
+    }
+    merge_finish(&merge);
+    assert_int_equal(merge.entry_count, 7);
+    for (size_t i = 0; i < 7; i++) {
+        assert_true(weir_str_equal(merge.entries[i].name, weir_str_of(cases[i].name)));
+        assert_int_equal(merge.entries[i].number, cases[i].expected);
     }
     merge_release(&merge);
 }
@@ -68,7 +84,7 @@ static void names_that_cannot_fit_end_it_early(void **state)
     int count = 0;
     do
         snprintf(name, sizeof(name), "%020d", count++);
-    while (add_count(&merge, FRAGMENT_TYPE, name, 1));
+    while (merge_number(&merge, weir_str_of(name), 1));
     assert_true(merge.is_over);
     assert_true(count < 100000);
     merge_reset(&merge);
@@ -139,6 +155,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(duplicates_are_merged_and_everything_is_sorted),
+        cmocka_unit_test(each_number_is_merged_its_own_way),
         cmocka_unit_test(names_that_cannot_fit_end_it_early),
         cmocka_unit_test(values_that_lost_do_not_count),
         cmocka_unit_test(the_limit_of_a_record_is_exact),
