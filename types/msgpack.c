@@ -381,3 +381,20 @@ weir_error *msgpack_decode(const struct weir_type *type, weir_str bytes, struct 
         return bad(&decoding, "there is more behind the map");
     return NULL;
 }
+
+/* -- streams -------------------------------------------------------------------------------- */
+
+bool msgpack_take(weir_str *bytes, weir_str *value)
+{
+    if (bytes->size == 0)
+        return false;
+    struct cursor cursor = { .at = (const unsigned char *)bytes->data,
+        .end = (const unsigned char *)bytes->data + bytes->size };
+    if (!skip(&cursor, token_take(&cursor)))
+        return false;
+    size_t size = (size_t)((const char *)cursor.at - bytes->data);
+    *value = (weir_str){ .data = bytes->data, .size = size };
+    bytes->data += size;
+    bytes->size -= size;
+    return true;
+}

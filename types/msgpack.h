@@ -32,4 +32,8 @@ void msgpack_encode(const struct weir_type *type, const void *record, weir_buffe
 weir_error *msgpack_decode(const struct weir_type *type, weir_str bytes, struct arena *arena,
     void *record) WEIR_MUST_USE;
 
+/* For streams of values: takes the first whole value, whatever it holds, off `*bytes` into `*value`. False:
+ * there is none, because the bytes end too early, are damaged, or nest deeper than 16. */
+bool msgpack_take(weir_str *bytes, weir_str *value);
+
 #endif

@@ -236,6 +236,22 @@ static void a_buffer_too_small_is_remembered(void **state)
     weir_buffer_free(bytes);
 }
 
+static void a_stream_is_taken_apart_value_by_value(void **state)
+{
+    weir_str stream = BYTES("\x07\x92\x01\x81\x02\xa1z\xc0"), value;
+    static const weir_str values[] = { BYTES("\x07"), BYTES("\x92\x01\x81\x02\xa1z"),
+        BYTES("\xc0") };
+    for (size_t i = 0; i < COUNT_OF(values); i++) {
+        assert_true(msgpack_take(&stream, &value));
+        assert_true(weir_str_equal(value, values[i]));
+    }
+    assert_int_equal(stream.size, 0);
+    assert_false(msgpack_take(&stream, &value));
+    weir_str cut = BYTES("\x92\x01\x81\x02\xa1");
+    assert_false(msgpack_take(&cut, &value));
+    assert_int_equal(cut.size, 5);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -248,6 +264,7 @@ int main(void)
         cmocka_unit_test(headers_that_claim_more_than_there_is_are_refused),
         cmocka_unit_test(a_record_cut_anywhere_is_refused),
         cmocka_unit_test(a_buffer_too_small_is_remembered),
+        cmocka_unit_test(a_stream_is_taken_apart_value_by_value),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
