@@ -20,6 +20,15 @@ const struct backend_class *backend_find(const char *name)
     return NULL;
 }
 
+/* The plainest ones stand behind those that add something to them. */
+const struct backend_class *backend_of_format(weir_str format)
+{
+    for (size_t i = sizeof(classes) / sizeof(classes[0]); i > 0; i--)
+        if (weir_str_equal(weir_str_of(classes[i - 1]->format), format))
+            return classes[i - 1];
+    return NULL;
+}
+
 static weir_error *bad_sources(uint32_t group, const char *how, uint32_t source_count)
 {
     return weir_errorf(WEIR_E_STATE,

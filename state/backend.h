@@ -155,6 +155,8 @@ extern const struct backend_class backend_rocksdb; /* "rocksdb-uncached" */
 extern const struct backend_class backend_cache;   /* "rocksdb": a cache in front of it */
 /* By name; NULL: unknown. */
 const struct backend_class *backend_find(const char *name);
+/* The plainest one that reads and writes this format; NULL: unknown. */
+const struct backend_class *backend_of_format(weir_str format);
 
 /* For `open`: WEIR_E_STATE unless every wanted group is in exactly one source (or there is none):
  * a group in no source would be lost silently, one in two would be restored twice. */

@@ -7,22 +7,8 @@
 
 #include "base/buffer.h"
 #include "base/hash.h"
+#include "state/state_schema.h"
 #include "types/schema.h"
-
-static const char *kind_name(enum weir_state_kind kind)
-{
-    switch (kind) {
-    case WEIR_VALUE:
-        return "value";
-    case WEIR_LIST:
-        return "list";
-    case WEIR_MAP:
-        return "map";
-    case WEIR_REDUCING:
-        return "reducing";
-    }
-    return "unknown";
-}
 
 static uint64_t fold(uint64_t sum, uint64_t value)
 {
@@ -59,7 +45,8 @@ void keyed_schema_text(const struct weir_state *states, uint32_t state_count, we
         " with an event-time TTL" };
     for (uint32_t i = 0; i < state_count; i++) {
         const struct weir_state *state = &states[i];
-        buffer_printf(out, "%s %s%s: ", kind_name(state->kind), state->name, ttls[ttl_kind(state)]);
+        buffer_printf(out, "%s %s%s: ", state_kind_name(state->kind), state->name,
+            ttls[ttl_kind(state)]);
         schema_print(state->type, out);
         buffer_printf(out, ", %u bytes\n", state->type->size);
     }

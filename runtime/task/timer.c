@@ -10,12 +10,12 @@
 #include "base/hash.h"
 #include "base/memory.h"
 #include "runtime/task/timer_queue.h"
+#include "state/timer_entry.h"
 
 #define TIMERS_MAX       (64u << 20)
 #define SIZE_CLASS       16u /* bytes: timers are rounded up to it ... */
 #define SIZE_CLASS_COUNT 64u /* ... and recycled up to 1 KiB; larger keys are allocated alone */
 #define SLAB_SIZE        (64u << 10)
-#define ENTRY_SIZE       9 /* kind, big-endian time with the sign bit flipped: byte order is time order */
 
 /* Thread: task. */
 struct timer {
@@ -297,19 +297,17 @@ static struct row_key row_of(const struct timers *timers, const struct timer *ti
         .state = STATE_NUMBER_TIMERS };
 }
 
-static weir_str entry_of(const struct timer *timer, char bytes[ENTRY_SIZE])
+static weir_str entry_of(const struct timer *timer, char bytes[TIMER_ENTRY_SIZE])
 {
-    uint64_t at = __builtin_bswap64((uint64_t)timer->at_ms ^ (UINT64_C(1) << 63));
-    bytes[0] = (char)timer->time;
-    memcpy(bytes + 1, &at, sizeof(at));
-    return (weir_str){ .data = bytes, .size = ENTRY_SIZE };
+    timer_entry_put(bytes, timer->time, timer->at_ms);
+    return (weir_str){ .data = bytes, .size = TIMER_ENTRY_SIZE };
 }
 
 /* First what is gone, then what is new: a timer that went and came back ends up stored. */
 weir_error *timers_flush(struct timers *timers)
 {
     struct backend *backend = keyed_backend(timers->keyed);
-    char bytes[ENTRY_SIZE];
+    char bytes[TIMER_ENTRY_SIZE];
     forget_popped(timers);
     while (timers->gone != NULL) {
         struct timer *timer = timers->gone;
@@ -338,17 +336,15 @@ static bool load_one(void *arg, const struct row_key *row, weir_str entry, weir_
 {
     struct load *load = arg;
     (void)value;
-    uint64_t at;
-    if (entry.size != ENTRY_SIZE || (unsigned char)entry.data[0] > WEIR_EVENT_TIME) {
+    enum weir_time time;
+    int64_t at_ms;
+    if (!timer_entry_get(entry, &time, &at_ms)) {
         load->error = weir_errorf(WEIR_E_CORRUPT,
             "a stored timer has %zu bytes instead of %d: restore an older checkpoint",
-            (size_t)entry.size, ENTRY_SIZE);
+            (size_t)entry.size, TIMER_ENTRY_SIZE);
         return false;
     }
-    memcpy(&at, entry.data + 1, sizeof(at));
-    int64_t at_ms = (int64_t)(__builtin_bswap64(at) ^ (UINT64_C(1) << 63));
-    struct timer *timer =
-        add(load->timers, (enum weir_time)entry.data[0], at_ms, row->key, row->hash);
+    struct timer *timer = add(load->timers, time, at_ms, row->key, row->hash);
     if (timer != NULL)
         timer->is_stored = true;
     return true;

@@ -1,0 +1,193 @@
+/* state_schema.c -- see state_schema.h. */
+#include "state/state_schema.h"
+
+#include "base/assert.h"
+#include "base/buffer.h"
+#include "types/schema.h"
+
+#define STRUCT_SIZE_MAX (WEIR_RECORD_SIZE_MAX)
+#define KIND_COUNT      ((uint8_t)WEIR_STRING + 1)
+
+const char *state_kind_name(enum weir_state_kind kind)
+{
+    switch (kind) {
+    case WEIR_VALUE:
+        return "value";
+    case WEIR_LIST:
+        return "list";
+    case WEIR_MAP:
+        return "map";
+    case WEIR_REDUCING:
+        return "reducing";
+    }
+    return "unknown";
+}
+
+int state_schema_find(const struct state_schema *schema, const char *name)
+{
+    for (uint32_t i = 0; i < schema->state_count; i++)
+        if (strcmp(schema->states[i].name, name) == 0)
+            return (int)i;
+    return -1;
+}
+
+/* -- what a program declares ---------------------------------------------------------------- */
+
+static const struct weir_field *field_at(const struct weir_type *type, uint32_t offset)
+{
+    for (uint32_t i = 0; i < type->field_count; i++)
+        if (type->fields[i].offset == offset)
+            return &type->fields[i];
+    ASSERT(false && "a key is made of fields (key_validate)");
+    return NULL;
+}
+
+void state_schema_of(struct state_schema *schema, const struct weir_key *key,
+    const struct weir_state *states, uint32_t state_count)
+{
+    ASSERT(state_count <= WEIR_STATES_MAX);
+    *schema = (struct state_schema){ .states = states, .state_count = state_count };
+    if (key->type == NULL)
+        return;
+    ASSERT(key->offset_count <= WEIR_KEY_FIELDS_MAX);
+    schema->key_count = key->offset_count;
+    for (uint32_t i = 0; i < key->offset_count; i++)
+        schema->keys[i] = *field_at(key->type, key->offsets[i]);
+}
+
+void state_schema_put(const struct state_schema *schema, weir_buffer *out)
+{
+    buffer_put_u32(out, schema->key_count);
+    for (uint32_t i = 0; i < schema->key_count; i++) {
+        buffer_put_u8(out, (uint8_t)schema->keys[i].kind);
+        buffer_put_str(out, weir_str_of(schema->keys[i].name));
+    }
+    buffer_put_u32(out, schema->state_count);
+    for (uint32_t i = 0; i < schema->state_count; i++) {
+        const struct weir_state *state = &schema->states[i];
+        buffer_put_str(out, weir_str_of(state->name));
+        buffer_put_u8(out, (uint8_t)state->kind);
+        buffer_put_u8(out, (uint8_t)state->ttl_time);
+        buffer_put_u64(out, (uint64_t)state->ttl_ms);
+        schema_put(state->type, out);
+        buffer_put_u32(out, state->type->size);
+        for (uint32_t f = 0; f < state->type->field_count; f++)
+            buffer_put_u32(out, state->type->fields[f].offset);
+    }
+}
+
+/* -- reading -------------------------------------------------------------------------------- */
+
+static weir_error *damaged(const char *what)
+{
+    return weir_errorf(WEIR_E_CORRUPT, "a stored description of state is damaged: %s", what);
+}
+
+static const char *get_name(struct reader *reader, struct arena *arena)
+{
+    weir_str name = reader_str(reader);
+    if (name.data == NULL || name.size == 0 || name.size > SCHEMA_NAME_SIZE_MAX ||
+        memchr(name.data, '\0', name.size) != NULL)
+        return NULL;
+    char *text = arena_alloc(arena, name.size + 1);
+    memcpy(text, name.data, name.size);
+    return text;
+}
+
+static weir_error *get_keys(struct reader *reader, struct arena *arena, struct state_schema *schema)
+{
+    schema->key_count = reader_u32(reader);
+    if (schema->key_count > WEIR_KEY_FIELDS_MAX)
+        return damaged("it has too many key fields");
+    for (uint32_t i = 0; i < schema->key_count; i++) {
+        uint8_t kind = reader_u8(reader);
+        const char *name = get_name(reader, arena);
+        if (reader_failed(reader) || kind >= KIND_COUNT || name == NULL)
+            return damaged("a field of its key is none");
+        schema->keys[i] =
+            (struct weir_field){ .id = i + 1, .kind = (enum weir_kind)kind, .name = name };
+    }
+    return NULL;
+}
+
+/* Strings that overlap would be resolved twice (types/layout.h). */
+static bool overlap(const struct weir_field *fields, uint32_t index)
+{
+    const struct weir_field *it = &fields[index];
+    for (uint32_t i = 0; i < index; i++)
+        if (it->offset < fields[i].offset + schema_kind_size(fields[i].kind) &&
+            fields[i].offset < it->offset + schema_kind_size(it->kind))
+            return true;
+    return false;
+}
+
+static weir_error *get_type(struct reader *reader, struct arena *arena,
+    const struct weir_type **type)
+{
+    const struct weir_type *stored;
+    WEIR_TRY(schema_get(reader, arena, &stored));
+    struct weir_field *fields =
+        arena_dup(arena, stored->fields, stored->field_count * sizeof(*fields));
+    struct weir_type *placed = arena_dup(arena, stored, sizeof(*placed));
+    placed->fields = fields;
+    placed->size = reader_u32(reader);
+    if (placed->size == 0 || placed->size > STRUCT_SIZE_MAX)
+        return damaged("a struct has an impossible size");
+    for (uint32_t i = 0; i < placed->field_count; i++) {
+        uint32_t size = schema_kind_size(fields[i].kind);
+        fields[i].offset = reader_u32(reader);
+        if (size > placed->size || fields[i].offset > placed->size - size)
+            return damaged("a field lies outside its struct");
+        if (overlap(fields, i))
+            return damaged("two fields lie in one place");
+    }
+    *type = placed;
+    return NULL;
+}
+
+static weir_error *get_state(struct reader *reader, struct arena *arena, struct weir_state *state)
+{
+    state->name = get_name(reader, arena);
+    uint8_t kind = reader_u8(reader), time = reader_u8(reader);
+    uint64_t ttl_ms = reader_u64(reader);
+    if (reader_failed(reader) || state->name == NULL || kind > WEIR_REDUCING ||
+        time > WEIR_EVENT_TIME || ttl_ms > INT64_MAX)
+        return damaged("a state is none");
+    state->kind = (enum weir_state_kind)kind;
+    state->ttl_time = (enum weir_time)time;
+    state->ttl_ms = (int64_t)ttl_ms;
+    return get_type(reader, arena, &state->type);
+}
+
+weir_error *state_schema_get(weir_str bytes, struct arena *arena, struct state_schema *schema)
+{
+    struct reader reader = reader_of(bytes);
+    *schema = (struct state_schema){ .key_count = 0 };
+    WEIR_TRY(get_keys(&reader, arena, schema));
+    uint32_t count = reader_u32(&reader);
+    if (reader_failed(&reader) || count > WEIR_STATES_MAX)
+        return damaged("it has too many states, or ends too early");
+    struct weir_state *states = arena_alloc(arena, count * sizeof(*states));
+    schema->states = states;
+    for (; schema->state_count < count; schema->state_count++) {
+        struct weir_state *state = &states[schema->state_count];
+        WEIR_TRY(get_state(&reader, arena, state));
+        if (state_schema_find(schema, state->name) >= 0)
+            return damaged("two states have one name");
+    }
+    return reader_failed(&reader) || !reader_at_end(&reader) ? damaged("its length is wrong")
+                                                             : NULL;
+}
+
+/* -- placing -------------------------------------------------------------------------------- */
+
+/* Eight bytes for whatever there is, sixteen for a string: nobody but Weir sees this struct. */
+void state_schema_place(struct weir_type *type, struct weir_field *fields)
+{
+    type->fields = fields;
+    type->size = 0;
+    for (uint32_t i = 0; i < type->field_count; i++) {
+        fields[i].offset = type->size;
+        type->size += fields[i].kind == WEIR_STRING ? (uint32_t)sizeof(weir_str) : 8;
+    }
+}
