@@ -5,7 +5,7 @@
  *      str job · u64 checkpoint, attempt, instance, fingerprint · u32 max_parallelism ·
  *      u64 started_ms, completed_ms · list of operators
  *      operator  str uid · u32 subtask, parallelism · str backend · u64 schema · str schema_text ·
- *                u32 first group, last group · list of files · list of staged files ·
+ *                str states (since version 2) · u32 first group, last group · list of files · list of staged files ·
  *                list of items · list of counters
  *      file      str name, path · u64 length, checksum
  *      item      str name, value
@@ -17,14 +17,14 @@
 
 #include "base/assert.h"
 #include "base/buffer.h"
+#include "checkpoint/sealed.h"
 
 #include <inttypes.h>
 #include <string.h>
 
-#define MAGIC         "WEIRCHK1"
-#define HEADER_SIZE   ((size_t)32)
-#define HEADER_SUMMED ((size_t)24) /* of the header's bytes, those in front of the checksum */
-#define VERSION       1u
+static const struct sealed_form form = { .magic = "WEIRCHK1",
+    .noun = "checkpoint metadata",
+    .version = 2 };
 
 /* The smallest encodings, for checking counts. */
 #define OPERATOR_SIZE_MIN 52u
@@ -96,6 +96,7 @@ static void copy_operator(struct arena *arena, const struct operator_snapshot *f
     to->uid = copy_str(arena, from->uid);
     to->backend = copy_str(arena, from->backend);
     to->schema_text = copy_str(arena, from->schema_text);
+    to->states = copy_str(arena, from->states);
     to->files = copy_files(arena, from->files, from->file_count);
     to->staged = copy_files(arena, from->staged, from->staged_count);
     to->items = arena_alloc(arena, from->item_count * sizeof(*to->items));
@@ -151,6 +152,7 @@ static void put_operator(weir_buffer *out, const struct operator_snapshot *opera
     buffer_put_str(out, operator->backend);
     buffer_put_u64(out, operator->schema);
     buffer_put_str(out, operator->schema_text);
+    buffer_put_str(out, operator->states);
     buffer_put_u32(out, operator->groups.first);
     buffer_put_u32(out, operator->groups.last);
     put_files(out, operator->files, operator->file_count);
@@ -167,20 +169,9 @@ static void put_operator(weir_buffer *out, const struct operator_snapshot *opera
     }
 }
 
-static uint64_t checksum_of(weir_str header, weir_str body)
-{
-    struct checksum *checksum = checksum_new();
-    checksum_add(checksum, header.data, HEADER_SUMMED);
-    checksum_add(checksum, body.data, body.size);
-    uint64_t value = checksum_value(checksum);
-    checksum_free(checksum);
-    return value;
-}
-
 void checkpoint_encode(const struct checkpoint_metadata *metadata, weir_buffer *out)
 {
-    weir_buffer *body = weir_buffer_new(CHECKPOINT_SIZE_MAX - HEADER_SIZE);
-    weir_buffer *header = weir_buffer_new(HEADER_SIZE);
+    weir_buffer *body = weir_buffer_new(CHECKPOINT_SIZE_MAX - SEALED_HEADER_SIZE);
     buffer_put_str(body, metadata->job);
     buffer_put_u64(body, metadata->checkpoint);
     buffer_put_u64(body, metadata->attempt);
@@ -192,18 +183,7 @@ void checkpoint_encode(const struct checkpoint_metadata *metadata, weir_buffer *
     buffer_put_u32(body, metadata->operator_count);
     for (uint32_t i = 0; i < metadata->operator_count; i++)
         put_operator(body, &metadata->operators[i]);
-
-    weir_buffer_add(header, MAGIC, sizeof(MAGIC) - 1);
-    buffer_put_u32(header, VERSION);
-    buffer_put_u32(header, 0);
-    buffer_put_u64(header, buffer_size(body));
-    ASSERT(buffer_size(header) == HEADER_SUMMED);
-    buffer_put_u64(header, checksum_of(weir_buffer_view(header), weir_buffer_view(body)));
-    weir_buffer_add_str(out, weir_buffer_view(header));
-    weir_buffer_add_str(out, weir_buffer_view(body));
-    if (weir_buffer_overflowed(body)) /* pass it on: a string of this length overflows any buffer */
-        buffer_put_str(out, (weir_str){ .data = "", .size = UINT32_MAX });
-    weir_buffer_free(header);
+    sealed_put(&form, body, out);
     weir_buffer_free(body);
 }
 
@@ -213,6 +193,7 @@ void checkpoint_encode(const struct checkpoint_metadata *metadata, weir_buffer *
 struct decoder {
     struct reader reader;
     struct arena *arena;
+    uint32_t version;
     const char *wrong; /* what did not fit, static text; NULL: nothing so far */
 };
 
@@ -236,8 +217,7 @@ static uint32_t get_count(struct decoder *decoder, uint32_t element_size_min)
     return 0;
 }
 
-/* A path inside the checkpoint directory: relative, and no part is empty, "." or "..". */
-static bool is_path_safe(weir_str path)
+bool checkpoint_path_is_safe(weir_str path)
 {
     for (size_t i = 0, start = 0; i <= path.size; i++) {
         if (i < path.size && path.data[i] == '\0')
@@ -258,7 +238,7 @@ static const char *get_path(struct decoder *decoder)
     weir_str path = reader_str(&decoder->reader);
     if (reader_failed(&decoder->reader))
         return "";
-    if (path.data == NULL || !is_path_safe(path)) {
+    if (path.data == NULL || !checkpoint_path_is_safe(path)) {
         wrong(decoder, "a file's name or path is not a path inside the checkpoint directory");
         return "";
     }
@@ -312,6 +292,8 @@ static void get_operator(struct decoder *decoder, struct operator_snapshot *oper
     operator->backend = reader_str(reader);
     operator->schema = reader_u64(reader);
     operator->schema_text = reader_str(reader);
+    if (decoder->version >= 2)
+        operator->states = reader_str(reader);
     operator->groups.first = reader_u32(reader);
     operator->groups.last = reader_u32(reader);
     if (!reader_failed(reader) && operator->subtask >= operator->parallelism)
@@ -346,50 +328,19 @@ static void get_body(struct decoder *decoder, struct checkpoint_metadata *metada
         wrong(decoder, "bytes are left over at its end");
 }
 
-/* Magic, length, checksum, version, in this order: a version is believed only under its checksum. */
-static weir_error *check_header(weir_str bytes, const char *what)
-{
-    if (bytes.size < HEADER_SIZE || memcmp(bytes.data, MAGIC, sizeof(MAGIC) - 1) != 0)
-        return weir_errorf(WEIR_E_CORRUPT, "%s is not checkpoint metadata: %s", what,
-            bytes.size < HEADER_SIZE ? "it is too short" : "it does not start with " MAGIC);
-    struct reader reader = reader_of((weir_str){ .data = bytes.data + 8, .size = HEADER_SIZE - 8 });
-    uint32_t version = reader_u32(&reader);
-    uint32_t zero = reader_u32(&reader);
-    uint64_t length = reader_u64(&reader);
-    uint64_t checksum = reader_u64(&reader);
-    ASSERT(!reader_failed(&reader));
-    if (length != bytes.size - HEADER_SIZE)
-        return weir_errorf(WEIR_E_CORRUPT,
-            "%s is corrupt: it says that %" PRIu64 " bytes follow its header, but %zu do", what,
-            length, (size_t)(bytes.size - HEADER_SIZE));
-    weir_str body = { .data = bytes.data + HEADER_SIZE, .size = length };
-    uint64_t found = checksum_of(bytes, body);
-    if (found != checksum)
-        return weir_errorf(WEIR_E_CORRUPT,
-            "%s is corrupt: its checksum is %016" PRIx64 ", its bytes give %016" PRIx64, what,
-            checksum, found);
-    if (version > VERSION)
-        return weir_errorf(WEIR_E_STATE,
-            "%s has format version %" PRIu32 ", this program reads up to %u: start the job with the"
-            " newer version of weir that wrote it",
-            what, version, VERSION);
-    if (version != VERSION || zero != 0)
-        return weir_errorf(WEIR_E_CORRUPT,
-            "%s is corrupt: format version %" PRIu32 " never existed", what, version);
-    return NULL;
-}
-
 weir_error *checkpoint_decode(weir_str bytes, const char *what,
     struct checkpoint_metadata *metadata)
 {
     if (bytes.size > CHECKPOINT_SIZE_MAX)
         return weir_errorf(WEIR_E_LIMIT, "%s is larger than %zu bytes", what, CHECKPOINT_SIZE_MAX);
-    WEIR_TRY(check_header(bytes, what));
+    uint32_t version;
+    weir_str body;
+    WEIR_TRY(sealed_open(&form, bytes, what, &version, &body));
     checkpoint_metadata_init(metadata);
-    size_t size = bytes.size - HEADER_SIZE;
-    weir_str body = { .data = arena_dup(&metadata->arena, bytes.data + HEADER_SIZE, size),
-        .size = size };
-    struct decoder decoder = { .reader = reader_of(body), .arena = &metadata->arena };
+    body.data = arena_dup(&metadata->arena, body.data, body.size);
+    struct decoder decoder = { .reader = reader_of(body),
+        .arena = &metadata->arena,
+        .version = version };
     get_body(&decoder, metadata);
     if (decoder.wrong == NULL)
         return NULL;

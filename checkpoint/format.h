@@ -2,19 +2,10 @@
  *
  * The metadata is the list of everything that a checkpoint is made of: for each operator of each
  * subtask the files of its keyed state, its items (positions of a source, segments of a sink,
- * counters), and files of its connector. It is msgpack-like own encoding (base/buffer.h) between a
- * magic number, a version and a checksum:
+ * counters), and files of its connector. It is msgpack-like own encoding (base/buffer.h) behind a
+ * header with a version and a checksum (sealed.h). Version 2; version 1 has no `states` and is still read.
  *
- *      OFFSET SIZE  MEANING
- *           0    8  "WEIRCHK1"
- *           8    4  format version, 1
- *          12    4  zero
- *          16    8  length of the body in bytes
- *          24    8  checksum (base/hash.h) of all other bytes: 0..23, then the body
- *          32    n  body
- *
- * A version that is newer than this code is refused by name (WEIR_E_STATE); anything else that does not
- * fit is WEIR_E_CORRUPT, so a flipped bit is never taken for a newer version. Counts and lengths are
+ * What does not fit is WEIR_E_CORRUPT, a newer version WEIR_E_STATE. Counts and lengths are
  * checked before use, paths lead nowhere out of the directory. All memory of a decoded metadata is in
  * its arena.
  *
@@ -39,6 +30,7 @@ struct operator_snapshot {
     weir_str backend;     /* the class's format; empty: no keyed state */
     uint64_t schema;      /* keyed_schema; 0: no keyed state */
     weir_str schema_text;
+    weir_str states; /* state_schema.h; empty: no keyed state, or written before version 2 */
     struct group_range groups;
     struct state_file *files; /* keyed state */
     uint32_t file_count;
@@ -84,6 +76,8 @@ void checkpoint_metadata_release(struct checkpoint_metadata *metadata);
 /* Copies the operators of a snapshot, and all that they point to, into the metadata. */
 void checkpoint_metadata_add(struct checkpoint_metadata *metadata,
     const struct subtask_snapshot *snapshot);
+/* A path inside a directory: relative, and no part of it is empty, "." or "..". */
+bool checkpoint_path_is_safe(weir_str path);
 /* Appends the bytes; too many: weir_buffer_overflowed. */
 void checkpoint_encode(const struct checkpoint_metadata *metadata, weir_buffer *out);
 /* `metadata` is initialised by the callee and released by the caller, on success only. `what` names

@@ -3,9 +3,11 @@
 
 #include "base/assert.h"
 #include "base/log.h"
+#include "state/state_schema.h"
 
-#define SCRATCH_MAX ((size_t)1 << 30)
-#define ENCODE_MAX  (16u << 20)
+#define SCRATCH_MAX     ((size_t)1 << 30)
+#define ENCODE_MAX      (16u << 20)
+#define DESCRIPTION_MAX (1u << 20)
 
 /* -- wiring --------------------------------------------------------------------------------------- */
 
@@ -386,21 +388,38 @@ static void snapshot_counters(struct weir_ctx *ctx, struct operator_snapshot *ou
     }
 }
 
+static weir_str taken(weir_buffer *text, struct arena *arena)
+{
+    weir_str view = weir_buffer_view(text);
+    view.data = arena_dup(arena, view.data, view.size);
+    weir_buffer_free(text);
+    return view;
+}
+
+/* What the state is, for people, for a restore, and for whoever reads it without this program. */
+static void describe_keyed(const struct weir_ctx *ctx, struct operator_snapshot *out,
+    struct arena *arena)
+{
+    const struct weir_operator *op = ctx->op->op;
+    weir_buffer *text = weir_buffer_new(DESCRIPTION_MAX);
+    keyed_schema_text(op->states, op->state_count, text);
+    out->schema_text = taken(text, arena);
+    out->schema = keyed_schema(op->states, op->state_count);
+    struct state_schema schema;
+    state_schema_of(&schema, &ctx->op->key, op->states, op->state_count);
+    weir_buffer *bytes = weir_buffer_new(DESCRIPTION_MAX);
+    state_schema_put(&schema, bytes);
+    out->states = taken(bytes, arena);
+}
+
 static weir_error *snapshot_keyed(struct weir_ctx *ctx, uint64_t checkpoint,
     struct operator_snapshot *out, struct arena *arena, struct backend_snapshot **part)
 {
-    const struct weir_operator *op = ctx->op->op;
     struct backend *backend = keyed_backend(ctx->keyed);
     if (ctx->timers != NULL)
         WEIR_TRY(timers_flush(ctx->timers));
     out->backend = weir_str_of(backend->backend_class->format);
-    out->schema = keyed_schema(op->states, op->state_count);
-    weir_buffer *text = weir_buffer_new(1u << 20);
-    keyed_schema_text(op->states, op->state_count, text);
-    weir_str view = weir_buffer_view(text);
-    out->schema_text =
-        (weir_str){ .data = arena_dup(arena, view.data, view.size), .size = view.size };
-    weir_buffer_free(text);
+    describe_keyed(ctx, out, arena);
     return backend->backend_class->snapshot(backend, checkpoint, part);
 }
 

@@ -24,6 +24,7 @@ static void sample_operator(struct operator_snapshot *operator, struct arena * a
         .backend = WEIR_STR("hashmap"),
         .schema = 0xabcdef,
         .schema_text = WEIR_STR("value p {1 user_id u64}"),
+        .states = WEIR_STR("STATES"),
         .groups = { subtask * 4, 3 + subtask * 4 },
         .file_count = 1,
         .staged_count = 1,
@@ -231,9 +232,30 @@ static weir_error *decode_sealed(uint32_t version, uint32_t zero, weir_str body)
 
 static void a_newer_version_is_refused_by_name_and_is_not_corruption(void **state)
 {
-    assert_code(decode_sealed(2, 0, WEIR_STR("x")), WEIR_E_STATE, "format version 2");
+    assert_code(decode_sealed(3, 0, WEIR_STR("x")), WEIR_E_STATE, "format version 3");
     assert_code(decode_sealed(0, 0, WEIR_STR("x")), WEIR_E_CORRUPT, "version 0");
     assert_code(decode_sealed(1, 1, WEIR_STR("x")), WEIR_E_CORRUPT, "it is corrupt");
+}
+
+/* The sample as version 1 wrote it: without what the states are. */
+static void the_version_before_is_still_read(void **state)
+{
+    static const char states[] = "\x06\0\0\0STATES";
+    const size_t size = sizeof(states) - 1;
+    weir_buffer *bytes = encoded(), *old = weir_buffer_new(CHECKPOINT_SIZE_MAX);
+    weir_str view = weir_buffer_view(bytes);
+    for (const char *at = view.data + HEADER_SIZE; at < view.data + view.size;) {
+        if ((size_t)(view.data + view.size - at) >= size && memcmp(at, states, size) == 0)
+            at += size;
+        else
+            weir_buffer_add_byte(old, *at++);
+    }
+    assert_int_equal(buffer_size(old), view.size - HEADER_SIZE - 2 * size);
+    weir_error *error = decode_sealed(1, 0, weir_buffer_view(old));
+    assert_null(error);
+    assert_code(decode_sealed(2, 0, weir_buffer_view(old)), WEIR_E_CORRUPT, "it is corrupt");
+    weir_buffer_free(old);
+    weir_buffer_free(bytes);
 }
 
 /* Every cut and every changed byte of a body under a right checksum: an error or not, never a crash. */
@@ -243,7 +265,7 @@ static void damage_under_a_right_checksum_does_no_harm(void **state)
     weir_str view = weir_buffer_view(bytes);
     weir_str body = { .data = view.data + HEADER_SIZE, .size = view.size - HEADER_SIZE };
     for (size_t size = 0; size < body.size; size++)
-        assert_code(decode_sealed(1, 0, (weir_str){ .data = body.data, .size = size }),
+        assert_code(decode_sealed(2, 0, (weir_str){ .data = body.data, .size = size }),
             WEIR_E_CORRUPT, "it is corrupt");
     static const unsigned char values[] = { 0, 1, 0x7f, 0x80, 0xff };
     char *copy = malloc(body.size);
@@ -252,7 +274,7 @@ static void damage_under_a_right_checksum_does_no_harm(void **state)
         for (size_t v = 0; v < COUNT(values); v++) {
             char before = copy[i];
             copy[i] = (char)values[v];
-            weir_error_free(decode_sealed(1, 0, (weir_str){ .data = copy, .size = body.size }));
+            weir_error_free(decode_sealed(2, 0, (weir_str){ .data = copy, .size = body.size }));
             copy[i] = before;
         }
     }
@@ -302,6 +324,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_was_encoded_is_decoded),
+        cmocka_unit_test(the_version_before_is_still_read),
         cmocka_unit_test(nothing_at_all_round_trips),
         cmocka_unit_test(a_buffer_that_is_too_small_overflows),
         cmocka_unit_test(every_flipped_bit_is_corruption),
