@@ -44,6 +44,12 @@
     X(COMPLETE_AFTER_CALL, "complete-after-call", true, "the operators of a task were told") \
     X(CLEAN_BEFORE, "clean-before", false, "before old files are deleted") \
     X(CLEAN_AFTER, "clean-after", false, "old files are deleted") \
+    X(SAVEPOINT_BEFORE_METADATA, "savepoint-before-metadata", true, \
+        "entries written, metadata not") \
+    X(SAVEPOINT_BEFORE_RENAME, "savepoint-before-rename", true, \
+        "written and synced, name is hidden") \
+    X(IMPORT_BEFORE_PUBLISH, "import-before-publish", true, \
+        "converted, the checkpoint is not published") \
     X(LAST_CHECKPOINT_REQUESTED, "last-checkpoint-requested", false, "the end has begun") \
     X(KAFKA_INITIALISED, "kafka-initialised", true, "init_transactions done, token not read") \
     X(KAFKA_JUDGED, "kafka-judged", true, "token read and, if older, claimed") \

@@ -35,6 +35,11 @@ struct restore_expectation {
     weir_str backend; /* empty: no keyed state */
     uint64_t schema;
     weir_str schema_text;
+    /* What a savepoint is converted to: */
+    const struct weir_state *states;
+    uint32_t state_count;
+    struct weir_key key;
+    bool has_timers;
 };
 weir_error *restore_check(const struct checkpoint_metadata *metadata,
     const struct restore_expectation *expectations, uint32_t count, uint32_t max_parallelism)
