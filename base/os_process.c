@@ -41,6 +41,13 @@ weir_error *os_stdout_write(const void *bytes, size_t size)
     return weir_errorf(WEIR_E_IO, "cannot write to standard output: %s", strerrordesc_np(error));
 }
 
+weir_error *os_exec(char *const argv[])
+{
+    fflush(stdout);
+    execvp(argv[0], argv);
+    return weir_errorf(WEIR_E_USAGE, "cannot start '%s': %s", argv[0], strerrordesc_np(errno));
+}
+
 _Noreturn void os_exit(int status)
 {
     _exit(status);

@@ -15,6 +15,9 @@
  * never will; SIGPIPE is ignored by then (os_signal.h), or it ends the process. */
 weir_error *os_stdout_write(const void *bytes, size_t size) WEIR_MUST_USE;
 
+/* Becomes another program; argv[0] is looked for as a shell does, and the last one is NULL. Returns only
+ * what went wrong. */
+weir_error *os_exec(char *const argv[]) WEIR_MUST_USE;
 _Noreturn void os_exit(int status); /* at once: no handlers, nothing flushed */
 _Noreturn void os_kill_self(void);  /* SIGKILL, as from outside */
 void os_sleep_ms(int64_t ms);       /* tests and fault points only: tasks never sleep */

@@ -18,10 +18,11 @@
 #define ONE_BLOW_NS INT64_C(50000000)
 
 static _Atomic uint32_t seen;
+static _Atomic uint32_t user_seen;
 static _Atomic int64_t counted_ns; /* when the last one was counted */
 static _Atomic int last_signal;
 static _Atomic int wake_fd = -1;
-static struct sigaction old_int, old_term, old_alarm, old_size, old_pipe;
+static struct sigaction old_int, old_term, old_alarm, old_size, old_pipe, old_user;
 
 /* timeout(1) and others signal the process and its group: the same blow, felt twice. */
 static bool is_same_blow(void)
@@ -36,9 +37,25 @@ static bool is_same_blow(void)
     return false;
 }
 
+/* Keeps errno. */
+static void wake_watcher(void)
+{
+    int saved = errno, fd = atomic_load(&wake_fd);
+    uint64_t one = 1;
+    if (fd >= 0 && write(fd, &one, sizeof(one)) < 0)
+        errno = saved; /* full: it is awake already */
+    errno = saved;
+}
+
+static void on_user(int number)
+{
+    (void)number;
+    atomic_fetch_add(&user_seen, 1);
+    wake_watcher();
+}
+
 static void on_signal(int number)
 {
-    int saved = errno;
     if (is_same_blow())
         return;
     atomic_store(&last_signal, number);
@@ -47,11 +64,7 @@ static void on_signal(int number)
         _exit(128 + number);
     if (count == 2)
         alarm(PATIENCE_S);
-    int fd = atomic_load(&wake_fd);
-    uint64_t one = 1;
-    if (fd >= 0 && write(fd, &one, sizeof(one)) < 0)
-        errno = saved; /* full: it is awake already */
-    errno = saved;
+    wake_watcher();
 }
 
 static void on_alarm(int number)
@@ -73,12 +86,14 @@ void os_signals_watch(struct waker *waker)
 {
     ASSERT(atomic_load(&wake_fd) < 0);
     atomic_store(&seen, 0);
+    atomic_store(&user_seen, 0);
     atomic_store(&wake_fd, waker_fd(waker));
     handle(SIGINT, on_signal, &old_int);
     handle(SIGTERM, on_signal, &old_term);
     handle(SIGALRM, on_alarm, &old_alarm);
     handle(SIGXFSZ, SIG_IGN, &old_size);
     handle(SIGPIPE, SIG_IGN, &old_pipe);
+    handle(SIGUSR1, on_user, &old_user);
 }
 
 void os_signals_unwatch(void)
@@ -95,6 +110,12 @@ void os_signals_restore(void)
     ASSERT(sigaction(SIGALRM, &old_alarm, NULL) == 0);
     ASSERT(sigaction(SIGXFSZ, &old_size, NULL) == 0);
     ASSERT(sigaction(SIGPIPE, &old_pipe, NULL) == 0);
+    ASSERT(sigaction(SIGUSR1, &old_user, NULL) == 0);
+}
+
+uint32_t os_signals_user(void)
+{
+    return atomic_load(&user_seen);
 }
 
 uint32_t os_signals_seen(void)

@@ -349,3 +349,20 @@ weir_error *savepoint_import(const char *path, const struct import_target *targe
     mem_free(it);
     return error == NULL ? NULL : weir_error_wrap(error, "cannot restore '%s'", path);
 }
+
+weir_error *savepoint_check(const char *path, const struct restore_expectation *expectations,
+    uint32_t count, bool may_drop, weir_buffer *report)
+{
+    struct snapshot_dir from;
+    struct arena arena;
+    struct migration_step *steps;
+    WEIR_TRY(snapshot_dir_open(path, &from));
+    arena_init(&arena, (size_t)16 << 10, ARENA_SIZE_MAX);
+    weir_error *error = check_files(&from);
+    if (error == NULL)
+        error =
+            migration_plan(&from.metadata, expectations, count, may_drop, &arena, &steps, report);
+    arena_release(&arena);
+    snapshot_dir_close(&from);
+    return error == NULL ? NULL : weir_error_wrap(error, "cannot restore '%s'", path);
+}

@@ -32,6 +32,10 @@ struct import_target {
     bool may_drop; /* --allow-non-restored-state */
 };
 
+/* What would become of each thing in it, for people, without doing anything; its files are not read. The
+ * report has its lines also when the answer is an error. */
+weir_error *savepoint_check(const char *path, const struct restore_expectation *expectations,
+    uint32_t count, bool may_drop, weir_buffer *report) WEIR_MUST_USE;
 /* `metadata` has no job and attempt yet, and the number of the savepoint: that of the checkpoint is to be higher,
  * because sinks name things by it; it is to be released on success only. What is not kept as it
  * is goes to the log. */

@@ -6,6 +6,7 @@
 #include "base/log.h"
 #include "base/os.h"
 #include "base/worker.h"
+#include "runtime/manager/expectation.h"
 #include "runtime/manager/jobmanager_private.h"
 
 #include <inttypes.h>
@@ -35,12 +36,15 @@ struct jobmanager *jobmanager_new(const struct jobmanager_options *options)
         options->plan->subtask_count * EVENTS_PER_SUBTASK + 64 + workers_jobs_max(options->workers);
     jobmanager->inbox = inbox_new(events_max, sizeof(struct event));
     jobmanager->is_first_restore = true;
-    jobmanager_expect(jobmanager);
+    arena_init(&jobmanager->arena, (size_t)4 << 10, (size_t)1 << 30);
+    jobmanager->expectations = expectation_list(options->plan, options->backend, &jobmanager->arena,
+        &jobmanager->expectation_count);
     return jobmanager;
 }
 
-static void event_release(struct event *event)
+void jobmanager_release_event(struct event *event)
 {
+    mem_free(event->path);
     subtask_snapshot_free(event->snapshot);
     restored_free(event->restored);
     weir_error_free(event->error);
@@ -51,10 +55,11 @@ void jobmanager_free(struct jobmanager *jobmanager)
     if (jobmanager == NULL)
         return;
     workers_drain(jobmanager->options.workers, jobmanager);
+    workers_drain(jobmanager->options.workers, &jobmanager->savepoint);
     inbox_close(jobmanager->inbox);
     struct event event;
     while (inbox_take(jobmanager->inbox, &event))
-        event_release(&event);
+        jobmanager_release_event(&event);
     inbox_free(jobmanager->inbox);
     jobmanager_forget_pending(jobmanager);
     jobmanager_forget_restored(jobmanager);
@@ -220,6 +225,7 @@ static void tear_down(struct jobmanager *jobmanager, int64_t now_ms)
     jobmanager->options.tasks.tear_down(jobmanager->options.tasks.arg);
     jobmanager->generation++;
     jobmanager_forget_restored(jobmanager);
+    jobmanager_savepoint_lost(jobmanager, 0, "the job was restarted or has ended");
     execution_torn_down(execution, now_ms);
     if (execution->state == EXECUTION_RESTARTING)
         report_restart(jobmanager);
@@ -274,6 +280,7 @@ static void act(struct jobmanager *jobmanager, enum execution_action action, int
         return;
     case EXECUTION_LAST_CHECKPOINT:
         FAULT_POINT(LAST_CHECKPOINT_REQUESTED);
+        jobmanager_last_savepoint(jobmanager, now_ms);
         jobmanager_carry_out(jobmanager, coordinator_request(&jobmanager->coordinator, now_ms),
             now_ms);
         return;
@@ -315,6 +322,7 @@ static void on_task_event(struct jobmanager *jobmanager, struct event *event, in
     case EVENT_STORED:
     case EVENT_RESTORED:
     case EVENT_CHECKED:
+    case EVENT_SAVED:
         break;
     }
     ASSERT(false && "an event of a task");
@@ -332,6 +340,9 @@ static void on_event(struct jobmanager *jobmanager, struct event *event, int64_t
     case EVENT_CHECKED:
         jobmanager_checked(jobmanager, event, now_ms);
         break;
+    case EVENT_SAVED:
+        jobmanager_saved(jobmanager, event);
+        break;
     case EVENT_FAILED:
         if (event->generation == jobmanager->generation) {
             jobmanager_failed(jobmanager, event->error, now_ms);
@@ -346,7 +357,7 @@ static void on_event(struct jobmanager *jobmanager, struct event *event, int64_t
             on_task_event(jobmanager, event, now_ms);
         break;
     }
-    event_release(event);
+    jobmanager_release_event(event);
 }
 
 static void tick_coordinator(struct jobmanager *jobmanager, int64_t now_ms)

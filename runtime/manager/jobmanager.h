@@ -64,6 +64,10 @@ struct jobmanager_options {
     struct restart_options restart;
     int64_t stop_timeout_ms;
     bool is_fresh;
+    const char *from_savepoint; /* a directory to start from; NULL: none */
+    bool allow_non_restored;    /* what the job no longer has is dropped then */
+    const char *savepoints;     /* where savepoints are written; NULL: nowhere */
+    bool stop_with_savepoint;
 };
 
 /* For people and --metrics-json. Thread: control. */
@@ -94,6 +98,11 @@ bool jobmanager_step(struct jobmanager *jobmanager, int64_t now_ms);
 int64_t jobmanager_deadline_ms(const struct jobmanager *jobmanager);
 void jobmanager_stop(struct jobmanager *jobmanager, int64_t now_ms); /* in good order */
 void jobmanager_cancel(struct jobmanager *jobmanager);               /* at once */
+/* Somebody asks for a savepoint (jobmanager_savepoint.c); what comes of it is logged. */
+void jobmanager_savepoint(struct jobmanager *jobmanager, int64_t now_ms);
+/* After the last step: waits for a savepoint that is being written. An error: the job was to stop with
+ * one, and has none. */
+weir_error *jobmanager_settle(struct jobmanager *jobmanager) WEIR_MUST_USE;
 
 const struct jobmanager_stats *jobmanager_stats(const struct jobmanager *jobmanager);
 /* Why the job failed, once it is over; NULL: it did not. The caller's from here on. */

@@ -17,6 +17,7 @@
 struct store_job {
     struct jobmanager *jobmanager;
     struct checkpoint_metadata metadata;
+    bool is_saved; /* a savepoint is made out of it */
 };
 
 static weir_error *publish(struct store_job *job)
@@ -36,6 +37,8 @@ static void run_store(void *arg)
     struct event event = { .kind = EVENT_STORED,
         .checkpoint = job->metadata.checkpoint,
         .error = publish(job) };
+    if (job->is_saved)
+        jobmanager_save(job->jobmanager, &job->metadata, event.error == NULL);
     if (event.error == NULL) {
         FAULT_POINT(CLEAN_BEFORE);
         storage_clean(job->jobmanager->options.storage);
@@ -85,10 +88,13 @@ static void store(struct jobmanager *jobmanager, int64_t now_ms)
     struct store_job *job = mem_alloc(sizeof(*job));
     job->jobmanager = jobmanager;
     job->metadata = pending->metadata;
+    job->is_saved = jobmanager_is_saved(jobmanager, checkpoint);
     pending->is_active = false;
     jobmanager->stats.last_size = size_of(&job->metadata);
     if (workers_submit(jobmanager->options.workers, jobmanager, run_store, job))
         return;
+    if (job->is_saved)
+        jobmanager_save(jobmanager, &job->metadata, false);
     checkpoint_metadata_release(&job->metadata);
     mem_free(job);
     log_warn("checkpoint", "%" PRIu64 " cannot be stored: too much blocking work is waiting",
@@ -172,6 +178,7 @@ static void abort_checkpoint(struct jobmanager *jobmanager, uint64_t checkpoint,
     const struct task_gateway *tasks = &jobmanager->options.tasks;
     jobmanager->stats.failed++;
     jobmanager_forget_pending(jobmanager);
+    jobmanager_savepoint_lost(jobmanager, checkpoint, why);
     if (!execution_has_tasks(&jobmanager->execution)) {
         log_info("checkpoint", "%" PRIu64 " was given up: %s", checkpoint, why);
         return;

@@ -1,5 +1,6 @@
 /* jobmanager_private.h -- the inside of the job manager, shared by jobmanager.c (events, the run),
- * jobmanager_checkpoint.c (the story of a checkpoint) and jobmanager_restore.c (what comes before).
+ * jobmanager_checkpoint.c (the story of a checkpoint) and jobmanager_restore.c (what comes before) and
+ * jobmanager_savepoint.c (what is made out of a checkpoint).
  *
  * Thread: control, where nothing else is said. */
 #ifndef WEIR_MANAGER_JOBMANAGER_PRIVATE_H
@@ -7,6 +8,7 @@
 
 #include "base/queue.h"
 #include "checkpoint/restore.h"
+#include "checkpoint/savepoint.h"
 #include "runtime/manager/jobmanager.h"
 
 enum event_kind {
@@ -17,7 +19,8 @@ enum event_kind {
     EVENT_DECLINED,
     EVENT_STORED,   /* of the lane: a checkpoint was published, or not */
     EVENT_RESTORED, /* of the lane */
-    EVENT_CHECKED   /* of the lane: is this attempt still in charge? */
+    EVENT_CHECKED,  /* of the lane: is this attempt still in charge? */
+    EVENT_SAVED     /* of the savepoints' lane: one was written, or not */
 };
 
 /* What a worker found at a start or restart. Thread: worker, then control. */
@@ -35,7 +38,17 @@ struct event {
     int64_t at_ms; /* monotonic */
     struct subtask_snapshot *snapshot;
     struct restored *restored;
+    char *path; /* of a savepoint */
     weir_error *error;
+};
+
+/* Savepoints on their way. Checkpoints are named by number. */
+struct savepoint {
+    bool is_wanted;
+    uint64_t behind;      /* is_wanted: it is made out of the first one behind this */
+    uint32_t writing;     /* not heard of yet */
+    uint64_t written;     /* the newest that one was made out of; 0: none */
+    uint64_t last_behind; /* the job was stopped, and its savepoint is one behind this */
 };
 
 /* The checkpoint that waits for acks. */
@@ -64,7 +77,9 @@ struct jobmanager {
     struct arena arena; /* of the expectations */
     struct jobmanager_stats stats;
     weir_error *error; /* the failure that counts */
+    struct savepoint savepoint;
     bool is_first_restore;
+    bool has_begun_import; /* Thread: worker; the attempt has chosen, if only just */
 };
 
 /* -- jobmanager.c */
@@ -72,6 +87,8 @@ void jobmanager_post(struct jobmanager *jobmanager, const struct event *event); 
 /* Something failed: the execution decides what that means. Takes the error. */
 void jobmanager_failed(struct jobmanager *jobmanager, weir_error *error, int64_t now_ms);
 const struct plan_vertex *jobmanager_vertex(const struct jobmanager *jobmanager, uint32_t subtask);
+
+void jobmanager_release_event(struct event *event);
 
 /* -- jobmanager_checkpoint.c */
 void jobmanager_carry_out(struct jobmanager *jobmanager, struct coordinator_action action,
@@ -83,10 +100,20 @@ void jobmanager_checked(struct jobmanager *jobmanager, struct event *event, int6
 void jobmanager_forget_pending(struct jobmanager *jobmanager);
 
 /* -- jobmanager_restore.c */
-void jobmanager_expect(struct jobmanager *jobmanager);
 void jobmanager_restore(struct jobmanager *jobmanager, int64_t now_ms);
 void jobmanager_restored(struct jobmanager *jobmanager, struct event *event, int64_t now_ms);
 void jobmanager_forget_restored(struct jobmanager *jobmanager);
 void restored_free(struct restored *restored);
+
+/* -- jobmanager_savepoint.c */
+/* This checkpoint is stored now: is it what a savepoint waits for? If so, an EVENT_SAVED will come. */
+bool jobmanager_is_saved(struct jobmanager *jobmanager, uint64_t checkpoint);
+/* Thread: worker. It is complete, or not: its savepoint can be made, or not. */
+void jobmanager_save(struct jobmanager *jobmanager, const struct checkpoint_metadata *metadata,
+    bool is_complete);
+void jobmanager_last_savepoint(struct jobmanager *jobmanager, int64_t now_ms);
+/* The checkpoint that it waits for will not be; 0: none will. */
+void jobmanager_savepoint_lost(struct jobmanager *jobmanager, uint64_t checkpoint, const char *why);
+void jobmanager_saved(struct jobmanager *jobmanager, struct event *event);
 
 #endif

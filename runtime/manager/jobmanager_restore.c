@@ -11,47 +11,10 @@
 #include "base/log.h"
 #include "base/os.h"
 #include "base/worker.h"
+#include "checkpoint/savepoint_import.h"
 #include "runtime/manager/jobmanager_private.h"
-#include "state/keyed.h"
 
 #include <inttypes.h>
-
-#define SCHEMA_TEXT_MAX ((size_t)1 << 20)
-
-/* -- what the plan expects ------------------------------------------------------------------------ */
-
-static void expect(struct jobmanager *jobmanager, const struct plan_operator *op)
-{
-    struct restore_expectation *it = &jobmanager->expectations[jobmanager->expectation_count++];
-    it->uid = weir_str_of(op->uid);
-    it->backend = WEIR_STR("");
-    it->schema_text = WEIR_STR("");
-    if (!op->has_keyed_state)
-        return;
-    weir_buffer *text = weir_buffer_new(SCHEMA_TEXT_MAX);
-    keyed_schema_text(op->op->states, op->op->state_count, text);
-    weir_str view = weir_buffer_view(text);
-    it->backend = weir_str_of(jobmanager->options.backend);
-    it->schema = keyed_schema(op->op->states, op->op->state_count);
-    it->schema_text = (weir_str){ .data = arena_dup(&jobmanager->arena, view.data, view.size),
-        .size = view.size };
-    weir_buffer_free(text);
-}
-
-void jobmanager_expect(struct jobmanager *jobmanager)
-{
-    const struct plan *plan = jobmanager->options.plan;
-    uint32_t count = 0;
-    for (uint32_t v = 0; v < plan->vertex_count; v++)
-        count += plan->vertices[v].operator_count;
-    arena_init(&jobmanager->arena, (size_t)4 << 10, (size_t)1 << 30);
-    jobmanager->expectations =
-        arena_alloc(&jobmanager->arena, count * sizeof(*jobmanager->expectations));
-    for (uint32_t v = 0; v < plan->vertex_count; v++)
-        for (uint32_t i = 0; i < plan->vertices[v].operator_count; i++)
-            expect(jobmanager, &plan->vertices[v].operators[i]);
-    ASSERT(jobmanager->expectation_count == count);
-}
 
 /* -- the worker's part ---------------------------------------------------------------------------- */
 
@@ -73,7 +36,7 @@ void jobmanager_forget_restored(struct jobmanager *jobmanager)
 static weir_error *claim(struct jobmanager *jobmanager)
 {
     FAULT_TRY(RESTORE_BEFORE_ATTEMPT);
-    if (!jobmanager->is_first_restore) {
+    if (!jobmanager->is_first_restore || jobmanager->has_begun_import) {
         WEIR_TRY(storage_check_attempt(jobmanager->options.storage));
         WEIR_TRY(storage_next_attempt(jobmanager->options.storage));
     }
@@ -81,10 +44,47 @@ static weir_error *claim(struct jobmanager *jobmanager)
     return NULL;
 }
 
+static weir_error *import(struct jobmanager *jobmanager, struct checkpoint_metadata *metadata)
+{
+    const struct jobmanager_options *options = &jobmanager->options;
+    struct import_target target = { .checkpoint_dir = storage_dir(options->storage),
+        .work_dir = storage_work_dir(options->storage),
+        .attempt = storage_attempt(options->storage),
+        .backend = weir_str_of(options->backend),
+        .max_parallelism = options->plan->max_parallelism,
+        .expectations = jobmanager->expectations,
+        .expectation_count = jobmanager->expectation_count,
+        .may_drop = options->allow_non_restored };
+    WEIR_TRY(savepoint_import(options->from_savepoint, &target, metadata));
+    metadata->job = weir_str_of(options->plan->job);
+    uint64_t used = storage_last_number(options->storage);
+    metadata->checkpoint = (metadata->checkpoint > used ? metadata->checkpoint : used) + 1;
+    metadata->attempt = storage_attempt(options->storage);
+    return NULL;
+}
+
+/* A start from a savepoint is a fresh start whose first checkpoint is there before the first task. */
+static weir_error *read_savepoint(struct jobmanager *jobmanager, struct restored *restored)
+{
+    const struct jobmanager_options *options = &jobmanager->options;
+    jobmanager->has_begun_import = true;
+    weir_error *hidden = storage_fresh(options->storage);
+    if (hidden != NULL)
+        return weir_error_wrap(hidden, "cannot start from '%s'", options->from_savepoint);
+    WEIR_TRY(import(jobmanager, &restored->metadata));
+    restored->found = true;
+    WEIR_TRY(restore_check(&restored->metadata, jobmanager->expectations,
+        jobmanager->expectation_count, options->plan->max_parallelism));
+    FAULT_TRY(IMPORT_BEFORE_PUBLISH);
+    return storage_publish(options->storage, &restored->metadata);
+}
+
 static weir_error *read_newest(struct jobmanager *jobmanager, struct restored *restored)
 {
     struct storage *storage = jobmanager->options.storage;
     WEIR_TRY(claim(jobmanager));
+    if (jobmanager->is_first_restore && jobmanager->options.from_savepoint != NULL)
+        return read_savepoint(jobmanager, restored);
     if (jobmanager->is_first_restore && jobmanager->options.is_fresh)
         return storage_fresh(storage);
     WEIR_TRY(storage_restore(storage, &restored->metadata, &restored->found));
@@ -126,9 +126,13 @@ static void report(const struct jobmanager *jobmanager, const struct restored *r
         return;
     }
     const struct checkpoint_metadata *metadata = &restored->metadata;
-    log_info("job", "%s from checkpoint %" PRIu64 " of attempt %" PRIu64 " (taken %.0f s ago)",
-        what, metadata->checkpoint, metadata->attempt,
-        (double)(os_wall_ms() - metadata->started_ms) / 1000);
+    if (jobmanager->is_first_restore && jobmanager->options.from_savepoint != NULL)
+        log_info("job", "restored from '%s', as checkpoint %" PRIu64,
+            jobmanager->options.from_savepoint, metadata->checkpoint);
+    else
+        log_info("job", "%s from checkpoint %" PRIu64 " of attempt %" PRIu64 " (taken %.0f s ago)",
+            what, metadata->checkpoint, metadata->attempt,
+            (double)(os_wall_ms() - metadata->started_ms) / 1000);
 }
 
 void jobmanager_restored(struct jobmanager *jobmanager, struct event *event, int64_t now_ms)

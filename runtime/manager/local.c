@@ -137,7 +137,11 @@ static struct jobmanager *make_jobmanager(struct local *local)
         .timeout_ms = options->timeout_ms,
         .restart = options->restart,
         .stop_timeout_ms = options->stop_timeout_ms,
-        .is_fresh = options->is_fresh };
+        .is_fresh = options->is_fresh,
+        .from_savepoint = options->from_savepoint,
+        .allow_non_restored = options->allow_non_restored,
+        .savepoints = options->savepoints,
+        .stop_with_savepoint = options->stop_with_savepoint };
     return jobmanager_new(&jobmanager);
 }
 
@@ -192,7 +196,8 @@ bool local_step(struct local *local)
 
 weir_error *local_error(struct local *local)
 {
-    return jobmanager_take_error(local->jobmanager);
+    weir_error *unsaved = jobmanager_settle(local->jobmanager);
+    return weir_error_join(jobmanager_take_error(local->jobmanager), unsaved);
 }
 
 int64_t local_deadline_ms(const struct local *local)
@@ -224,6 +229,11 @@ bool local_worker_step(struct local *local)
 void local_stop(struct local *local)
 {
     jobmanager_stop(local->jobmanager, now_ms());
+}
+
+void local_savepoint(struct local *local)
+{
+    jobmanager_savepoint(local->jobmanager, now_ms());
 }
 
 void local_cancel(struct local *local)

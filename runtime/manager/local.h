@@ -20,10 +20,14 @@
 
 /* Thread: immutable after init. */
 struct local_options {
-    const struct plan *plan; /* outlives it */
-    const char *checkpoints; /* root directory; NULL: temporary */
-    uint32_t retained;       /* complete checkpoints to keep */
-    bool is_fresh;           /* refuse to resume */
+    const struct plan *plan;    /* outlives it */
+    const char *checkpoints;    /* root directory; NULL: temporary */
+    uint32_t retained;          /* complete checkpoints to keep */
+    bool is_fresh;              /* refuse to resume */
+    const char *from_savepoint; /* start from it; NULL: none */
+    bool allow_non_restored;    /* drop what is in it and not in the job */
+    const char *savepoints;     /* where they are written; NULL: nowhere */
+    bool stop_with_savepoint;
     const struct backend_class *backend;
     uint64_t memory_size;
     uint32_t worker_count; /* threads for blocking work; 0: stepped */
@@ -52,11 +56,12 @@ void local_close(struct local *local);
 weir_error *local_run(struct local *local, const struct local_watch *watch) WEIR_MUST_USE;
 void local_stop(struct local *local);
 void local_cancel(struct local *local);
+void local_savepoint(struct local *local);      /* asks for one; what comes of it is logged */
 struct waker *local_waker(struct local *local); /* of the control thread */
 
 /* False: the job is over; local_error says how. The first call starts the job. */
 bool local_step(struct local *local);
-weir_error *local_error(struct local *local) WEIR_MUST_USE; /* the caller's; NULL: none */
+weir_error *local_error(struct local *local) WEIR_MUST_USE; /* the caller's; NULL: none. Once */
 int64_t local_deadline_ms(const struct local *local);       /* monotonic, of local_step */
 uint32_t local_slot_count(const struct local *local);       /* changes at each restart */
 bool local_slot_round(struct local *local, uint32_t slot);  /* true: a task worked */

@@ -13,7 +13,9 @@
 #include "base/os.h"
 #include "base/os_process.h"
 #include "base/os_signal.h"
+#include "checkpoint/savepoint_import.h"
 #include "runtime/graph/builder.h"
+#include "runtime/manager/expectation.h"
 #include "runtime/manager/metrics_json.h"
 #include "runtime/manager/options.h"
 #include "runtime/manager/progress.h"
@@ -92,6 +94,18 @@ static bool asks_for(int argc, char **argv, const char *flag)
     return false;
 }
 
+/* "-s PATH" is "--from-savepoint PATH", as people know it from Flink. */
+static weir_error *parse(struct config *config, int argc, char **argv)
+{
+    static char long_name[] = "--from-savepoint";
+    char **spelled = mem_alloc_array((size_t)argc + 1, sizeof(*spelled));
+    for (int i = 0; i < argc; i++)
+        spelled[i] = i > 0 && strcmp(argv[i], "-s") == 0 ? long_name : argv[i];
+    weir_error *error = config_parse(config, argc, spelled);
+    mem_free(spelled);
+    return error;
+}
+
 static weir_error *read_arguments(struct program *program, int argc, char **argv)
 {
     int taken;
@@ -107,7 +121,7 @@ static weir_error *read_arguments(struct program *program, int argc, char **argv
     if (it->option_count > 0)
         config_add(program->config, it->options, it->option_count);
     options_add(program->config);
-    WEIR_TRY(config_parse(program->config, argc - taken, argv + taken));
+    WEIR_TRY(parse(program->config, argc - taken, argv + taken));
     WEIR_TRY(options_read(program->config, &program->options));
     if (program->verb != VERB_EXPLAIN && config_given(program->config, "as"))
         return weir_errorf(WEIR_E_USAGE, "option '--as' is for explain: %s explain --as %s",
@@ -144,7 +158,8 @@ static weir_error *help(const struct program *program)
         buffer_printf(out, "%s\n\n", it->help);
     buffer_printf(out,
         "usage: %s [run] [OPTIONS]            run the job in this process\n"
-        "       %s explain [OPTIONS]          print its plan, and start nothing\n"
+        "       %s explain [OPTIONS]          print its plan, and start nothing; with\n"
+        "               --from-savepoint PATH      what it would restore\n"
         "       %s help | version\n",
         program->name, program->name, program->name);
     if (it->option_count > 0) {
@@ -157,7 +172,8 @@ static weir_error *help(const struct program *program)
     config_usage(engine, out);
     config_free(engine);
     buffer_printf(out, "\nSIGTERM and SIGINT stop the job in good order, with a last checkpoint; a "
-                       "second one ends it at once.\nExit status 0: finished or stopped; 2: wrong "
+                       "second one ends it at once. SIGUSR1 takes a savepoint, and the job goes "
+                       "on.\nExit status 0: finished or stopped; 2: wrong "
                        "options; 3: the job's graph is wrong; others:\nsee weir/error.h.\n");
     return print(out);
 }
@@ -169,8 +185,26 @@ static weir_error *version(void)
     return print(out);
 }
 
+/* Would this program restore that savepoint, and what becomes of each thing in it? */
+static weir_error *explain_restore(const struct program *program)
+{
+    const struct local_options *local = &program->options.local;
+    struct arena arena;
+    uint32_t count;
+    arena_init(&arena, (size_t)4 << 10, (size_t)1 << 30);
+    const struct restore_expectation *list =
+        expectation_list(program->plan, local->backend->format, &arena, &count);
+    weir_buffer *out = weir_buffer_new(OUTPUT_SIZE_MAX);
+    weir_error *error =
+        savepoint_check(local->from_savepoint, list, count, local->allow_non_restored, out);
+    arena_release(&arena);
+    return weir_error_join(error, print(out));
+}
+
 static weir_error *explain(const struct program *program)
 {
+    if (program->options.local.from_savepoint != NULL)
+        return explain_restore(program);
     weir_buffer *out = weir_buffer_new(OUTPUT_SIZE_MAX);
     switch (program->options.as) {
     case OPTIONS_AS_TEXT:
@@ -192,7 +226,7 @@ static weir_error *explain(const struct program *program)
 struct watch {
     struct local *local;
     struct progress *progress;
-    uint32_t signals_seen;
+    uint32_t signals_seen, requests_seen;
 };
 
 /* A person has lost patience: the process ends, but leaves no temporary directory behind. */
@@ -209,6 +243,12 @@ _Noreturn static void quit(struct watch *watch)
 static int64_t look(void *arg, int64_t now_ms)
 {
     struct watch *watch = arg;
+    uint32_t requests = os_signals_user();
+    if (requests != watch->requests_seen) {
+        watch->requests_seen = requests;
+        local_savepoint(watch->local);
+        return now_ms; /* step again at once */
+    }
     uint32_t seen = os_signals_seen();
     if (seen > 1)
         quit(watch);

@@ -33,6 +33,15 @@ static const struct weir_option rows[] = {
         "Complete checkpoints to keep.", 1, 1000 },
     { "fresh", WEIR_OPTION_FLAG, NULL, NULL,
         "Start from the beginning; refuses if there is a complete checkpoint.", 0, 0 },
+    { "from-savepoint", WEIR_OPTION_TEXT, "PATH", NULL,
+        "-s for short. Start from this savepoint, or from a checkpoint (chk-<n>) of another directory or "
+        "backend; refuses if there is a complete checkpoint in --checkpoints.", 0, 0 },
+    { "allow-non-restored-state", WEIR_OPTION_FLAG, NULL, NULL,
+        "Drop state of the savepoint that the job no longer has, instead of refusing it.", 0, 0 },
+    { "savepoints", WEIR_OPTION_TEXT, "DIR", NULL,
+        "Where savepoints are written. SIGUSR1 asks for one; the job goes on meanwhile.", 0, 0 },
+    { "stop-with-savepoint", WEIR_OPTION_FLAG, NULL, NULL,
+        "SIGTERM and SIGINT end with a savepoint, too.", 0, 0 },
     { "state-backend", WEIR_OPTION_TEXT, "rocksdb|rocksdb-uncached|hashmap", "rocksdb",
         "Where keyed state lives: on disk with a cache, or on the heap, for small state.", 0, 0 },
     { "memory", WEIR_OPTION_SIZE, "SIZE", "1GB",
@@ -135,6 +144,26 @@ static weir_error *read_restart(const struct config *config, struct restart_opti
     return NULL;
 }
 
+static weir_error *read_savepoints(const struct config *config, struct local_options *local)
+{
+    local->from_savepoint = config_text(config, "from-savepoint");
+    local->allow_non_restored = config_flag(config, "allow-non-restored-state");
+    local->savepoints = config_text(config, "savepoints");
+    local->stop_with_savepoint = config_flag(config, "stop-with-savepoint");
+    if (local->savepoints != NULL && local->savepoints[0] == '\0')
+        return weir_errorf(WEIR_E_USAGE, "option '--savepoints' is empty; name a directory");
+    if (local->stop_with_savepoint && local->savepoints == NULL)
+        return weir_errorf(WEIR_E_USAGE,
+            "option '--stop-with-savepoint' needs '--savepoints'; name a directory");
+    if (local->allow_non_restored && local->from_savepoint == NULL)
+        return weir_errorf(WEIR_E_USAGE,
+            "option '--allow-non-restored-state' is for a start with '--from-savepoint'");
+    if (local->is_fresh && local->from_savepoint != NULL)
+        return weir_errorf(WEIR_E_USAGE,
+            "options '--fresh' and '--from-savepoint' exclude each other; leave one out");
+    return NULL;
+}
+
 static weir_error *read_local(const struct config *config, struct local_options *local)
 {
     uint32_t backend;
@@ -153,6 +182,7 @@ static weir_error *read_local(const struct config *config, struct local_options 
     local->batch_max = (uint32_t)config_number(config, "batch-size");
     local->buffer_timeout_ms = config_number(config, "buffer-timeout");
     local->worker_count = (uint32_t)config_number(config, "worker-threads");
+    WEIR_TRY(read_savepoints(config, local));
     if (local->checkpoints != NULL && local->checkpoints[0] == '\0')
         return weir_errorf(WEIR_E_USAGE, "option '--checkpoints' is empty; name a directory");
     return read_restart(config, &local->restart);

@@ -32,6 +32,22 @@ static void a_signal_wakes_and_is_counted(void **state)
     os_signals_restore();
 }
 
+static void a_request_wakes_and_ends_nothing(void **state)
+{
+    struct waker *waker = waker_new();
+    os_signals_watch(waker);
+    raise(SIGUSR1);
+    raise(SIGUSR1);
+    int64_t started_ns = os_monotonic_ns();
+    waker_wait(waker, 10000);
+    assert_true(os_monotonic_ns() - started_ns < INT64_C(5000000000));
+    assert_int_equal(os_signals_user(), 2);
+    assert_int_equal(os_signals_seen(), 0);
+    os_signals_unwatch();
+    waker_free(waker);
+    os_signals_restore();
+}
+
 static void two_in_a_row_are_one(void **state)
 {
     struct waker *waker = waker_new();
@@ -96,6 +112,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_signal_wakes_and_is_counted),
+        cmocka_unit_test(a_request_wakes_and_ends_nothing),
         cmocka_unit_test(two_in_a_row_are_one),
         cmocka_unit_test(a_stuck_process_ends_a_second_after_the_second_signal),
         cmocka_unit_test(a_third_signal_ends_it_at_once),

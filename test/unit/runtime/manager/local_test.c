@@ -276,6 +276,124 @@ static void a_job_resumes_with_another_parallelism(void **state)
     }
 }
 
+/* The newest savepoint in a directory; NULL: none. mem_free it. */
+static char *find_savepoint(const char *dir)
+{
+    char **names, *found = NULL;
+    uint32_t count;
+    struct os_stat stat;
+    succeed(os_stat(dir, &stat));
+    if (!stat.exists)
+        return NULL;
+    succeed(os_list(dir, &names, &count));
+    for (uint32_t i = 0; i < count; i++)
+        if (names[i][0] != '.' && found == NULL)
+            found = mem_printf("%s/%s", dir, names[i]);
+    os_names_free(names, count);
+    return found;
+}
+
+/* One life of a job: from the savepoint of the one before to a savepoint of its own. */
+static char *live_once(struct local_options *options, const struct trial *trial, uint32_t life)
+{
+    char *dir = mem_printf("%s/life-%u", root, life);
+    char *checkpoints = mem_printf("%s/ck", dir), *savepoints = mem_printf("%s/sp", dir);
+    options->checkpoints = checkpoints;
+    options->savepoints = savepoints;
+    options->stop_with_savepoint = true;
+    trial_change(trial);
+    run_until(options, (life + 1) * 3000, false);
+    trial_check(false);
+    char *savepoint = find_savepoint(savepoints);
+    assert_non_null(savepoint);
+    mem_free(savepoints);
+    mem_free(checkpoints);
+    mem_free(dir);
+    return savepoint;
+}
+
+static void a_savepoint_goes_on_in_any_backend_and_parallelism(void **state)
+{
+    static const struct {
+        const struct backend_class *backend;
+        uint32_t parallelism, max_parallelism;
+    } lives[] = { { &backend_hashmap, 1, 128 }, { &backend_cache, 3, 128 },
+        { &backend_hashmap, 2, 128 }, { &backend_rocksdb, 4, 16 } };
+    struct local_options options = quick(NULL);
+    char *savepoint = NULL;
+    trial_reset(&(struct trial){ .count = 40000 });
+    for (uint32_t i = 0; i < 4; i++) {
+        options.backend = lives[i].backend;
+        char *next = live_once(&options,
+            &(struct trial){ .count = 40000,
+                .parallelism = lives[i].parallelism,
+                .max_parallelism = lives[i].max_parallelism,
+                .slow_batch = 32 },
+            i);
+        mem_free(savepoint);
+        options.from_savepoint = savepoint = next;
+    }
+    char *dir = mem_printf("%s/life-last", root);
+    options.checkpoints = dir;
+    options.savepoints = NULL;
+    options.stop_with_savepoint = false;
+    trial_change(&(struct trial){ .count = 40000, .parallelism = 2, .max_parallelism = 64 });
+    run_stepped(&options, 11);
+    trial_check(true);
+    mem_free(dir);
+    mem_free(savepoint);
+}
+
+static void a_savepoint_is_taken_while_the_job_goes_on(void **state)
+{
+    weir_job *job;
+    uint64_t random = 5;
+    char *dir = mem_printf("%s/asked", root), *savepoint = NULL;
+    trial_reset(&(struct trial){ .count = 20000, .parallelism = 2, .slow_batch = 16 });
+    struct local_options options = quick(trial_plan(&job));
+    struct local *local;
+    options.interval_ms = 3600000; /* it asks for its checkpoint itself */
+    options.savepoints = dir;
+    succeed(local_open(&options, &local));
+    while (trial_seen() < 1000)
+        assert_true(step_something(local, &random));
+    local_savepoint(local);
+    local_savepoint(local); /* one is enough */
+    while (savepoint == NULL) {
+        assert_true(step_something(local, &random));
+        savepoint = find_savepoint(dir);
+    }
+    assert_true(trial_seen() < 10000);
+    succeed(step_to_end(local, 7));
+    local_close(local);
+    job_free(job);
+    trial_check(true);
+    mem_free(savepoint);
+    mem_free(dir);
+}
+
+static void a_start_from_a_savepoint_never_hides_checkpoints(void **state)
+{
+    weir_job *job;
+    char *dir = mem_printf("%s/hidden", root);
+    struct local_options options = quick(NULL);
+    struct local *local;
+    options.checkpoints = dir;
+    trial_reset(&(struct trial){ .count = 1000 });
+    run_stepped(&options, 1);
+    options.plan = trial_plan(&job);
+    options.from_savepoint = dir;
+    succeed(local_open(&options, &local));
+    weir_error *error = step_to_end(local, 2);
+    assert_non_null(error);
+    assert_int_equal(weir_error_code(error), WEIR_E_STATE);
+    assert_non_null(strstr(weir_error_message(error), "has checkpoint"));
+    weir_error_free(error);
+    local_close(local);
+    job_free(job);
+    mem_free(dir);
+}
+
 static void a_finished_job_that_starts_again_adds_nothing(void **state)
 {
     char *dir = mem_printf("%s/again", root);
@@ -411,6 +529,9 @@ int main(void)
         cmocka_unit_test(a_failure_that_would_only_happen_again_ends_the_job),
         cmocka_unit_test(a_stop_publishes_what_was_read),
         cmocka_unit_test(a_job_resumes_with_another_parallelism),
+        cmocka_unit_test(a_savepoint_goes_on_in_any_backend_and_parallelism),
+        cmocka_unit_test(a_savepoint_is_taken_while_the_job_goes_on),
+        cmocka_unit_test(a_start_from_a_savepoint_never_hides_checkpoints),
         cmocka_unit_test(a_finished_job_that_starts_again_adds_nothing),
         cmocka_unit_test(a_wrong_checkpoint_directory_is_explained),
         cmocka_unit_test(too_little_memory_is_said_at_the_start),

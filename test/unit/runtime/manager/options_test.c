@@ -85,6 +85,20 @@ static void every_option_arrives(void **state)
     config_free(config);
 }
 
+static void savepoints_are_written_and_started_from(void **state)
+{
+    struct options options;
+    struct config *config;
+    assert_null(read_line("--from-savepoint old --allow-non-restored-state --savepoints new "
+                          "--stop-with-savepoint",
+        &options, &config));
+    assert_string_equal(options.local.from_savepoint, "old");
+    assert_string_equal(options.local.savepoints, "new");
+    assert_true(options.local.allow_non_restored);
+    assert_true(options.local.stop_with_savepoint);
+    config_free(config);
+}
+
 static void fixed_restarts_are_three_unless_said(void **state)
 {
     struct options options;
@@ -108,6 +122,10 @@ static void mistakes_name_the_option_and_the_way_out(void **state)
         { "--log-format xml", "text|json" },
         { "--as png", "text|json|dot" },
         { "--checkpoints=", "--checkpoints" },
+        { "--savepoints=", "--savepoints" },
+        { "--stop-with-savepoint", "needs '--savepoints'" },
+        { "--allow-non-restored-state", "with '--from-savepoint'" },
+        { "--fresh --from-savepoint x", "exclude each other" },
         { "--parallelism 200", "--max-parallelism" },
         { "--restart-delay 5m", "--restart-delay-max" },
         { "--batch-size 257", "--batch-size" },
@@ -135,6 +153,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(defaults_are_what_the_table_says),
         cmocka_unit_test(every_option_arrives),
+        cmocka_unit_test(savepoints_are_written_and_started_from),
         cmocka_unit_test(fixed_restarts_are_three_unless_said),
         cmocka_unit_test(mistakes_name_the_option_and_the_way_out),
     };
