@@ -130,11 +130,17 @@ static weir_error *create(const char *path, bool *was_taken)
 
 weir_error *attempt_claim(const char *dir, uint64_t *number)
 {
+    return attempt_claim_above(dir, 0, number);
+}
+
+weir_error *attempt_claim_above(const char *dir, uint64_t above, uint64_t *number)
+{
     *number = 0;
     for (uint32_t i = 0; i < CLAIM_TRIES_MAX; i++) {
         struct listing listing;
         WEIR_TRY(listing_read(dir, &listing));
-        uint64_t next = listing_highest(&listing, LISTING_ATTEMPT) + 1;
+        uint64_t highest = listing_highest(&listing, LISTING_ATTEMPT);
+        uint64_t next = (highest > above ? highest : above) + 1;
         listing_release(&listing);
         char *path = path_of(dir, next);
         bool was_taken;

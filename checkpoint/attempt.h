@@ -67,6 +67,8 @@ struct attempt {
 /* Creates the file of the next attempt, durably. *number is not 0 when the file is there, although an
  * error came behind that: the caller is that attempt then, and fences the older ones. */
 weir_error *attempt_claim(const char *dir, uint64_t *number) WEIR_MUST_USE;
+/* The same, with a number higher than `above`: of a job that has had attempts in another directory. */
+weir_error *attempt_claim_above(const char *dir, uint64_t above, uint64_t *number) WEIR_MUST_USE;
 weir_error *attempt_write(const char *dir, const char *job, const struct attempt *attempt)
     WEIR_MUST_USE;
 /* WEIR_E_STATE if the file is of another job. A damaged file is logged, not an error. */

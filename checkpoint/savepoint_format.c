@@ -11,14 +11,15 @@
 
 #include <weir/weir.h>
 
-#define PAIR           0x92 /* MessagePack: an array of two */
-#define KEYS_MAX       WEIR_KEY_FIELDS_MAX
-#define SCHEMA_MAX     ((size_t)4 << 20)
-#define FIELD_KINDS    ((uint32_t)WEIR_STRING + 1)
-#define STATE_KINDS    ((uint32_t)WEIR_REDUCING + 1)
-#define TIME_EVENT     "event"
-#define TIME_PROCESS   "processing"
-#define NUMBER_MAX     ((uint64_t)INT64_MAX / 2) /* of a checkpoint: the next ones must fit, too */
+#define PAIR         0x92 /* MessagePack: an array of two */
+#define KEYS_MAX     WEIR_KEY_FIELDS_MAX
+#define SCHEMA_MAX   ((size_t)4 << 20)
+#define FIELD_KINDS  ((uint32_t)WEIR_STRING + 1)
+#define STATE_KINDS  ((uint32_t)WEIR_REDUCING + 1)
+#define TIME_EVENT   "event"
+#define TIME_PROCESS "processing"
+#define NUMBER_MAX \
+    ((uint64_t)INT64_MAX / 2) /* of a checkpoint, an attempt: the next ones must fit, too */
 #define UNKNOWN_CHOICE UINT32_MAX
 
 static const struct sealed_form form = { .magic = SAVEPOINT_MAGIC,
@@ -309,7 +310,8 @@ static void take_head(struct decoding *it, const void *record)
     metadata->started_ms = head->started_ms;
     metadata->completed_ms = head->completed_ms;
     if (metadata->job.data == NULL || head->max_parallelism == 0 ||
-        head->max_parallelism > MAX_PARALLELISM_LIMIT || head->checkpoint > NUMBER_MAX)
+        head->max_parallelism > MAX_PARALLELISM_LIMIT || head->checkpoint > NUMBER_MAX ||
+        head->attempt > NUMBER_MAX)
         wrong(it, "it has no job, or an impossible number or maximum parallelism");
 }
 

@@ -164,10 +164,10 @@ static weir_error *make_own_dir(const struct storage *storage, const char *name,
     return os_make_dirs(*path);
 }
 
-static weir_error *begin_attempt(struct storage *storage)
+static weir_error *begin_attempt(struct storage *storage, uint64_t above)
 {
     storage->attempt = (struct attempt){ .number = 0 };
-    weir_error *error = attempt_claim(storage->dir, &storage->attempt.number);
+    weir_error *error = attempt_claim_above(storage->dir, above, &storage->attempt.number);
     if (storage->attempt.number >
         0) /* whoever fails and tries again must not be fenced by itself */
         atomic_store(&storage->number, storage->attempt.number);
@@ -199,7 +199,7 @@ static weir_error *open_dirs(struct storage *storage, const char *root)
     mem_free(shared);
     WEIR_TRY(error);
     WEIR_TRY(check_owner(storage));
-    return begin_attempt(storage);
+    return begin_attempt(storage, 0);
 }
 
 weir_error *storage_open(const char *root, const char *job, uint32_t retained,
@@ -251,7 +251,12 @@ void storage_close(struct storage *storage)
 
 weir_error *storage_next_attempt(struct storage *storage)
 {
-    return begin_attempt(storage);
+    return begin_attempt(storage, 0);
+}
+
+weir_error *storage_next_attempt_above(struct storage *storage, uint64_t above)
+{
+    return begin_attempt(storage, above);
 }
 
 /* -- reads ---------------------------------------------------------------------------------- */

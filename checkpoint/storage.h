@@ -51,6 +51,9 @@ bool storage_is_temporary(const struct storage *storage);
 /* The same process starts again after a failure, its old tasks are closed: claims the next attempt.
  * Then restore again. */
 weir_error *storage_next_attempt(struct storage *storage) WEIR_MUST_USE;
+/* The same, with a number higher than `above`: the job goes on that had that attempt in another directory,
+ * and whatever knows it by its attempts (tokens in Kafka) must see them rise. */
+weir_error *storage_next_attempt_above(struct storage *storage, uint64_t above) WEIR_MUST_USE;
 weir_error *storage_check_attempt(const struct storage *storage) WEIR_MUST_USE; /* WEIR_E_FENCED */
 /* In a process that only knows the directory and its attempt: attempt_check (attempt.h). */
 

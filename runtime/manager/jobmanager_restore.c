@@ -63,11 +63,22 @@ static weir_error *import(struct jobmanager *jobmanager, struct checkpoint_metad
     return NULL;
 }
 
+/* The attempts of a job rise, also from one directory to the next: its sinks are known by them outside. */
+static weir_error *rise_above(struct storage *storage, const char *path)
+{
+    struct snapshot_dir from;
+    WEIR_TRY(snapshot_dir_open(path, &from));
+    uint64_t attempt = from.metadata.attempt;
+    snapshot_dir_close(&from);
+    return attempt < storage_attempt(storage) ? NULL : storage_next_attempt_above(storage, attempt);
+}
+
 /* A start from a savepoint is a fresh start whose first checkpoint is there before the first task. */
 static weir_error *read_savepoint(struct jobmanager *jobmanager, struct restored *restored)
 {
     const struct jobmanager_options *options = &jobmanager->options;
     jobmanager->has_begun_import = true;
+    WEIR_TRY(rise_above(options->storage, options->from_savepoint));
     weir_error *hidden = storage_fresh(options->storage);
     if (hidden != NULL)
         return weir_error_wrap(hidden, "cannot start from '%s'", options->from_savepoint);

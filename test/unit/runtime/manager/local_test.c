@@ -4,6 +4,7 @@
 
 #include "base/log.h"
 #include "base/os.h"
+#include "checkpoint/savepoint.h"
 #include "test/support/temp_dir.h"
 #include "test/support/trial.h"
 
@@ -302,6 +303,12 @@ static char *live_once(struct local_options *options, const struct trial *trial,
     options->savepoints = savepoints;
     options->stop_with_savepoint = true;
     trial_change(trial);
+    if (options->from_savepoint != NULL) {
+        struct snapshot_dir from;
+        succeed(snapshot_dir_open(options->from_savepoint, &from));
+        assert_int_equal(from.metadata.attempt, life); /* each life had an attempt more */
+        snapshot_dir_close(&from);
+    }
     run_until(options, (life + 1) * 3000, false);
     trial_check(false);
     char *savepoint = find_savepoint(savepoints);
@@ -372,17 +379,25 @@ static void a_savepoint_is_taken_while_the_job_goes_on(void **state)
     mem_free(dir);
 }
 
+/* A complete checkpoint will do as a savepoint; and the directory that has it refuses it. */
 static void a_start_from_a_savepoint_never_hides_checkpoints(void **state)
 {
     weir_job *job;
-    char *dir = mem_printf("%s/hidden", root);
+    char *dir = mem_printf("%s/hidden", root), **names;
+    uint32_t count;
     struct local_options options = quick(NULL);
     struct local *local;
     options.checkpoints = dir;
     trial_reset(&(struct trial){ .count = 1000 });
     run_stepped(&options, 1);
     options.plan = trial_plan(&job);
-    options.from_savepoint = dir;
+    char *own = mem_printf("%s/%s", dir, options.plan->job), *checkpoint = NULL;
+    succeed(os_list(own, &names, &count));
+    for (uint32_t i = 0; i < count && checkpoint == NULL; i++)
+        if (strncmp(names[i], "chk-", 4) == 0)
+            checkpoint = mem_printf("%s/%s", own, names[i]);
+    os_names_free(names, count);
+    options.from_savepoint = checkpoint;
     succeed(local_open(&options, &local));
     weir_error *error = step_to_end(local, 2);
     assert_non_null(error);
@@ -391,6 +406,8 @@ static void a_start_from_a_savepoint_never_hides_checkpoints(void **state)
     weir_error_free(error);
     local_close(local);
     job_free(job);
+    mem_free(checkpoint);
+    mem_free(own);
     mem_free(dir);
 }
 
