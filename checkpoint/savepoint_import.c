@@ -218,6 +218,31 @@ static weir_error *store_staged(const struct import *it, const struct operator_s
     return NULL;
 }
 
+/* Subtasks that are no more, because the maximum parallelism is lower: what they have counted goes on in the
+ * first one, as all counters do at a restore. */
+static void inherit_counters(const struct import *it, struct arena *arena,
+    struct operator_snapshot *out)
+{
+    const struct checkpoint_metadata *stored = &it->from->metadata;
+    for (uint32_t i = 0; i < stored->operator_count && out->subtask == 0; i++) {
+        const struct operator_snapshot *gone = &stored->operators[i];
+        if (!weir_str_equal(gone->uid, out->uid) || gone->subtask < out->parallelism)
+            continue;
+        uint32_t count = out->counter_count + gone->counter_count;
+        int64_t *counters = arena_alloc(arena, count * sizeof(*counters));
+        weir_str *names = arena_alloc(arena, count * sizeof(*names));
+        for (uint32_t c = 0; c < count; c++) {
+            bool is_own = c < out->counter_count;
+            uint32_t at = is_own ? c : c - out->counter_count;
+            counters[c] = is_own ? out->counters[at] : gone->counters[at];
+            names[c] = is_own ? out->counter_names[at] : gone->counter_names[at];
+        }
+        out->counters = counters;
+        out->counter_names = names;
+        out->counter_count = count;
+    }
+}
+
 static weir_error *import_operator(struct import *it, struct subtask_snapshot *snapshot)
 {
     const struct operator_snapshot *op = &it->from->metadata.operators[it->index];
@@ -229,8 +254,10 @@ static weir_error *import_operator(struct import *it, struct subtask_snapshot *s
     snapshot->operator_count = out->subtask < out->parallelism ? 1 : 0;
     if (snapshot->operator_count == 0)
         return NULL; /* its groups have gone to others */
-    if (is_keyed)
+    if (is_keyed) {
+        inherit_counters(it, &snapshot->arena, out);
         WEIR_TRY(convert_keyed(it, op, &snapshot->arena, out));
+    }
     return store_staged(it, op, &snapshot->arena, out);
 }
 

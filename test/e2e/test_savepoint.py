@@ -137,13 +137,13 @@ class BadInput(Savepoints):
         self.assert_refused(result, EXIT["state"], "the state of job 'shop'", "operator 'op'",
                             "--allow-non-restored-state")
 
-    def test_a_newer_version_is_named(self):
+    def test_a_version_is_believed_only_under_its_checksum(self):
         bad = program.copy(GOLDEN, self.directory / "newer")
         data = bytearray((bad / "_metadata").read_bytes())
         data[8:12] = struct.pack("<I", 99)
         program.replace(bad / "_metadata", bytes(data))
         result = program.run("weir", "inspect", bad)
-        self.assert_ended(result, EXIT["corrupt"], "_metadata is corrupt")  # a version is believed under a checksum
+        self.assert_ended(result, EXIT["corrupt"], "_metadata is corrupt", "checksum")
 
     def test_a_full_disk_takes_the_savepoint_and_nothing_else(self):
         with program.small_disk("20k") as disk:

@@ -2,7 +2,8 @@
  * parallelism, the maximum parallelism; and what is damaged on the way never gets in. */
 #include "checkpoint/savepoint.h"
 
-#include "checkpoint/listing.h"
+#include "checkpoint/savepoint_format.h"
+#include "checkpoint/sealed.h"
 #include "test/support/fault_os.h"
 #include "test/unit/checkpoint/savepoint_kit.h"
 
@@ -61,6 +62,7 @@ static void another_maximum_parallelism_deals_the_keys_anew(void **state)
         kit_save(&kit);
         expect_ok(kit_import(&kit, &expected, "hashmap", maxima[i], false, &restored));
         expect_same(&kit, &restored, &backend_hashmap, &backend_hashmap);
+        assert_int_equal(restore_counter(&restored, WEIR_STR("op"), WEIR_STR("late")), 18);
         checkpoint_metadata_release(&restored);
         kit_release(&kit);
     }
@@ -261,6 +263,24 @@ static void a_savepoint_of_another_job_is_refused_by_its_operators(void **state)
     kit_release(&kit);
 }
 
+static void one_of_a_newer_version_is_refused_by_name(void **state)
+{
+    static const struct sealed_form newer = { .magic = SAVEPOINT_MAGIC, .version = 2 };
+    struct kit kit;
+    kit_init(&kit, &backend_hashmap, 1);
+    kit_save(&kit);
+    weir_buffer *body = weir_buffer_new(1000), *bytes = weir_buffer_new(1000);
+    weir_buffer_add_str(body, WEIR_STR("what nobody knows yet"));
+    sealed_put(&newer, body, bytes);
+    weir_str view = weir_buffer_view(bytes);
+    expect_ok(os_write_file(temp_dir_path(kit.savepoint, "_metadata"), view.data, view.size));
+    expect_error(import_again(&kit), WEIR_E_STATE,
+        "_metadata has format version 2, this program reads up to 1");
+    weir_buffer_free(body);
+    weir_buffer_free(bytes);
+    kit_release(&kit);
+}
+
 /* Each system call in turn fails: there is a whole savepoint, or an error and nothing. */
 static void whatever_fails_while_writing_leaves_nothing_behind(void **state)
 {
@@ -302,6 +322,7 @@ int main(void)
         cmocka_unit_test(a_flipped_bit_anywhere_is_corruption),
         cmocka_unit_test(a_file_that_is_cut_or_gone_is_named),
         cmocka_unit_test(a_savepoint_of_another_job_is_refused_by_its_operators),
+        cmocka_unit_test(one_of_a_newer_version_is_refused_by_name),
         cmocka_unit_test(whatever_fails_while_writing_leaves_nothing_behind),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
