@@ -53,8 +53,6 @@ static weir_error *print_entry(void *arg, const struct scan_entry *entry)
 {
     struct printing *it = arg;
     const struct inspect_filter *filter = it->filter;
-    if (filter->limit > 0 && it->printed >= filter->limit)
-        return NULL;
     if (filter->state != NULL &&
         (entry->state == NULL || strcmp(entry->state->name, filter->state) != 0))
         return NULL;
@@ -62,6 +60,9 @@ static weir_error *print_entry(void *arg, const struct scan_entry *entry)
         return NULL;
     json_entry(it->uid, &it->schema, entry, it->out);
     it->printed++;
+    if (it->printed ==
+        filter->limit) /* ends the scan: the rest of a large state is not read for nothing */
+        return weir_errorf(WEIR_E_CANCELLED, "these were enough");
     return buffer_size(it->out) < BLOCK_SIZE ? NULL : flush(it);
 }
 
@@ -101,6 +102,11 @@ weir_error *inspect_entries(const struct inspection *of, const struct inspect_fi
             continue;
         found = true;
         error = print_operator(&it, of, op);
+    }
+    if (it.printed == filter->limit && filter->limit > 0 && error != NULL &&
+        weir_error_code(error) == WEIR_E_CANCELLED) {
+        weir_error_free(error);
+        error = NULL;
     }
     if (error == NULL && !found)
         error = weir_errorf(WEIR_E_USAGE, "no operator%s%s with keyed state is in %s",
