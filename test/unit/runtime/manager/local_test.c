@@ -516,6 +516,50 @@ static void threads_stop_on_request(void **state)
     trial_check(false);
 }
 
+/* Thread: control. */
+struct saving {
+    struct local *local;
+    const char *dir;
+    bool is_asked;
+};
+
+static int64_t stop_when_saved(void *arg, int64_t now_ms)
+{
+    struct saving *saving = arg;
+    if (trial_published() > 0 && !saving->is_asked) {
+        saving->is_asked = true;
+        local_savepoint(saving->local);
+        return now_ms;
+    }
+    char *found = find_savepoint(saving->dir);
+    if (found != NULL)
+        local_stop(saving->local);
+    mem_free(found);
+    return now_ms + 1;
+}
+
+static void threads_write_a_savepoint_beside_checkpoints(void **state)
+{
+    weir_job *job;
+    char *dir = mem_printf("%s/threads-sp", root);
+    os_current = &threads_os;
+    trial_reset(&(struct trial){ .count = 0, .parallelism = 2 });
+    struct local_options options = quick(trial_plan(&job));
+    struct saving saving = { .dir = dir };
+    options.worker_count = 2;
+    options.interval_ms = 5;
+    options.savepoints = dir;
+    options.backend = &backend_cache;
+    succeed(local_open(&options, &saving.local));
+    succeed(
+        local_run(saving.local, &(struct local_watch){ .arg = &saving, .look = stop_when_saved }));
+    assert_int_equal(local_stats(saving.local)->state, EXECUTION_FINISHED);
+    local_close(saving.local);
+    job_free(job);
+    trial_check(false);
+    mem_free(dir);
+}
+
 static int make_root(void **state)
 {
     log_set_level(LOG_ERROR);
@@ -554,6 +598,7 @@ int main(void)
         cmocka_unit_test(too_little_memory_is_said_at_the_start),
         cmocka_unit_test(threads_give_the_same_result),
         cmocka_unit_test(threads_stop_on_request),
+        cmocka_unit_test(threads_write_a_savepoint_beside_checkpoints),
     };
     return cmocka_run_group_tests(tests, make_root, remove_root);
 }
