@@ -79,7 +79,6 @@ struct jobmanager {
     weir_error *error; /* the failure that counts */
     struct savepoint savepoint;
     bool is_first_restore;
-    bool has_begun_import; /* Thread: worker; the attempt has chosen, if only just */
 };
 
 /* -- jobmanager.c */

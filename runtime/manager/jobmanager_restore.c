@@ -36,7 +36,7 @@ void jobmanager_forget_restored(struct jobmanager *jobmanager)
 static weir_error *claim(struct jobmanager *jobmanager)
 {
     FAULT_TRY(RESTORE_BEFORE_ATTEMPT);
-    if (!jobmanager->is_first_restore || jobmanager->has_begun_import) {
+    if (!jobmanager->is_first_restore) {
         WEIR_TRY(storage_check_attempt(jobmanager->options.storage));
         WEIR_TRY(storage_next_attempt(jobmanager->options.storage));
     }
@@ -77,7 +77,6 @@ static weir_error *rise_above(struct storage *storage, const char *path)
 static weir_error *read_savepoint(struct jobmanager *jobmanager, struct restored *restored)
 {
     const struct jobmanager_options *options = &jobmanager->options;
-    jobmanager->has_begun_import = true;
     WEIR_TRY(rise_above(options->storage, options->from_savepoint));
     weir_error *hidden = storage_fresh(options->storage);
     if (hidden != NULL)

@@ -2,12 +2,14 @@
  * parallelism, the maximum parallelism; and what is damaged on the way never gets in. */
 #include "checkpoint/savepoint.h"
 
+#include "base/fault.h"
 #include "checkpoint/savepoint_format.h"
 #include "checkpoint/sealed.h"
 #include "test/support/fault_os.h"
 #include "test/unit/checkpoint/savepoint_kit.h"
 
 #include <errno.h>
+#include <sys/wait.h>
 
 static const struct backend_class *const classes[] = { &backend_hashmap, &backend_rocksdb,
     &backend_cache };
@@ -310,6 +312,43 @@ static void whatever_fails_while_writing_leaves_nothing_behind(void **state)
     kit_release(&kit);
 }
 
+static void arm(const char *rule)
+{
+    setenv("WEIR_FAULT", rule, 1);
+    expect_ok(fault_init());
+    unsetenv("WEIR_FAULT");
+}
+
+/* Killed before the rename there is no savepoint, only a hidden name; and the next one is none the worse. */
+static void a_crash_while_writing_leaves_no_savepoint(void **state)
+{
+    static const char *const rules[] = { "savepoint-before-metadata:1:kill",
+        "savepoint-before-rename:1:kill" };
+    struct kit kit;
+    kit_init(&kit, &backend_hashmap, 1);
+    for (size_t i = 0; i < COUNT_OF(rules); i++) {
+        pid_t child = fork();
+        if (child == 0) {
+            arm(rules[i]);
+            weir_error_free(kit_try_save(&kit));
+            _exit(0);
+        }
+        int status;
+        assert_int_equal(waitpid(child, &status, 0), child);
+        assert_true(WIFSIGNALED(status));
+        char **names;
+        uint32_t count;
+        expect_ok(os_list(temp_dir_path(kit.dir, "savepoints"), &names, &count));
+        assert_int_equal(count, i + 1);
+        for (uint32_t n = 0; n < count; n++)
+            assert_int_equal(names[n][0], '.');
+        os_names_free(names, count);
+    }
+    kit_save(&kit);
+    expect_ok(import_again(&kit));
+    kit_release(&kit);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -323,6 +362,7 @@ int main(void)
         cmocka_unit_test(a_file_that_is_cut_or_gone_is_named),
         cmocka_unit_test(a_savepoint_of_another_job_is_refused_by_its_operators),
         cmocka_unit_test(one_of_a_newer_version_is_refused_by_name),
+        cmocka_unit_test(a_crash_while_writing_leaves_no_savepoint),
         cmocka_unit_test(whatever_fails_while_writing_leaves_nothing_behind),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

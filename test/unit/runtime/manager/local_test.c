@@ -2,6 +2,7 @@
  * whatever the parallelism, batches, chaining, backend and failures, the output is the same. */
 #include "runtime/manager/local.h"
 
+#include "base/fault.h"
 #include "base/log.h"
 #include "base/os.h"
 #include "checkpoint/savepoint.h"
@@ -11,6 +12,7 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
+#include <stdlib.h>
 
 #include <cmocka.h>
 
@@ -297,7 +299,8 @@ static char *find_savepoint(const char *dir)
 /* One life of a job: from the savepoint of the one before to a savepoint of its own. */
 static char *live_once(struct local_options *options, const struct trial *trial, uint32_t life)
 {
-    char *dir = mem_printf("%s/life-%u", root, life);
+    static uint32_t lives;
+    char *dir = mem_printf("%s/life-%u-%u", root, life, lives++);
     char *checkpoints = mem_printf("%s/ck", dir), *savepoints = mem_printf("%s/sp", dir);
     options->checkpoints = checkpoints;
     options->savepoints = savepoints;
@@ -346,6 +349,36 @@ static void a_savepoint_goes_on_in_any_backend_and_parallelism(void **state)
     options.stop_with_savepoint = false;
     trial_change(&(struct trial){ .count = 40000, .parallelism = 2, .max_parallelism = 64 });
     run_stepped(&options, 11);
+    trial_check(true);
+    mem_free(dir);
+    mem_free(savepoint);
+}
+
+/* It failed behind the conversion, before anything was published: the same command does it all again. */
+static void a_restore_that_failed_on_the_way_is_done_again(void **state)
+{
+    struct local_options options = quick(NULL);
+    struct local *local;
+    weir_job *job;
+    trial_reset(&(struct trial){ .count = 20000 });
+    char *savepoint = live_once(&options, &(struct trial){ .count = 20000, .slow_batch = 32 }, 0);
+    char *dir = mem_printf("%s/again-life", root);
+    options.from_savepoint = savepoint;
+    options.checkpoints = dir;
+    options.stop_with_savepoint = false;
+    setenv("WEIR_FAULT", "import-before-publish:1:error", 1);
+    succeed(fault_init());
+    unsetenv("WEIR_FAULT");
+    trial_change(&(struct trial){ .count = 20000, .parallelism = 2 });
+    options.plan = trial_plan(&job);
+    succeed(local_open(&options, &local));
+    weir_error *error = step_to_end(local, 4);
+    assert_non_null(error);
+    assert_non_null(strstr(weir_error_message(error), "import-before-publish"));
+    weir_error_free(error);
+    local_close(local);
+    job_free(job);
+    run_stepped(&options, 5);
     trial_check(true);
     mem_free(dir);
     mem_free(savepoint);
@@ -591,6 +624,7 @@ int main(void)
         cmocka_unit_test(a_stop_publishes_what_was_read),
         cmocka_unit_test(a_job_resumes_with_another_parallelism),
         cmocka_unit_test(a_savepoint_goes_on_in_any_backend_and_parallelism),
+        cmocka_unit_test(a_restore_that_failed_on_the_way_is_done_again),
         cmocka_unit_test(a_savepoint_is_taken_while_the_job_goes_on),
         cmocka_unit_test(a_start_from_a_savepoint_never_hides_checkpoints),
         cmocka_unit_test(a_finished_job_that_starts_again_adds_nothing),
