@@ -193,7 +193,8 @@ static void compare(const struct operator_snapshot *old, const struct restore_ex
     if (expected->backend.size > 0 && !weir_str_equal(old->backend, expected->backend))
         mistake(mistakes, old->uid,
             "kept its state in '%.*s', and is to keep it in '%.*s' now:"
-            " choose the old one, or go through a savepoint",
+            " choose the old one, or start from the checkpoint with --from-savepoint in a new "
+            "directory",
             (int)old->backend.size, old->backend.data, (int)expected->backend.size,
             expected->backend.data);
     if (expected->backend.size > 0 && old->schema == expected->schema)

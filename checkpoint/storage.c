@@ -467,6 +467,40 @@ weir_error *storage_fresh(struct storage *storage)
     return error != NULL ? error : choose(storage, 0, 0);
 }
 
+/* What is broken is the restore's to tell. */
+static void preview_newest(const struct storage *storage, const struct search *search,
+    struct checkpoint_metadata *metadata, bool *found)
+{
+    for (uint32_t i = search->listing.count; i > 0 && !*found; i--) {
+        const struct listing_entry *entry = &search->listing.entries[i - 1];
+        if (entry->kind == LISTING_CHECKPOINT && entry->is_complete)
+            weir_error_free(read_candidate(storage, search, entry->number, metadata, found));
+    }
+}
+
+weir_error *storage_preview(const char *root, const char *job, bool is_fresh,
+    struct checkpoint_metadata *metadata, bool *found)
+{
+    struct os_stat stat;
+    struct search search;
+    char *dir = mem_printf("%s/%s", root, job), *name = mem_strdup(job);
+    const struct storage storage = { .dir = dir, .job = name };
+    *found = false;
+    weir_error *error = os_stat(dir, &stat);
+    if (error == NULL && stat.is_directory)
+        error = search_begin(&storage, &search);
+    if (error == NULL && stat.is_directory) {
+        if (is_fresh)
+            error = refuse_if_any(&storage, &search);
+        else
+            preview_newest(&storage, &search, metadata, found);
+        search_end(&search);
+    }
+    mem_free(dir);
+    mem_free(name);
+    return error;
+}
+
 /* -- publish and clean ---------------------------------------------------------------------- */
 
 /* Numbers are set aside before they are used, in good time: the coordinator does not ask. */

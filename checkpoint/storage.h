@@ -37,6 +37,11 @@ struct storage;
  * `root` NULL: temporary. Job: [A-Za-z0-9_.-]{1,64}. */
 weir_error *storage_open(const char *root, const char *job, uint32_t retained,
     struct storage **storage) WEIR_MUST_USE;
+/* What a start would find there, without a claim: a start that is refused must leave the one that runs
+ * alone. Metadata of the newest complete checkpoint, whose files are not verified; *found false: none that
+ * can be read. With `is_fresh` it refuses as storage_fresh does. */
+weir_error *storage_preview(const char *root, const char *job, bool is_fresh,
+    struct checkpoint_metadata *metadata, bool *found) WEIR_MUST_USE;
 void storage_close(struct storage *storage); /* removes staging, work, and a temporary root */
 
 const char *storage_dir(const struct storage *storage);         /* <root>/<job> */

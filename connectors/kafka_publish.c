@@ -123,7 +123,8 @@ static weir_error *know_topics(struct transaction *it)
 static weir_error *open_handle(struct transaction *it)
 {
     const struct kafka_publisher *publisher = it->publisher;
-    char *id = mem_printf("weir-%s-%s-%u", publisher->job, publisher->uid, publisher->slot);
+    char *id = mem_printf("weir-%s-%s-%s-%u", publisher->job, publisher->uid, publisher->topic,
+        publisher->slot);
     /* a batch must not be larger than what the topic takes, though each record alone is not */
     size_t batch_size = publisher->batch_max < BATCH_SIZE ? publisher->batch_max : BATCH_SIZE;
     char *batch = mem_printf("%zu", batch_size);
@@ -299,7 +300,7 @@ static weir_error *ahead(const struct work *work, const struct token *token)
         "topic '%s' already has output of checkpoint %" PRIu64 " (%" PRIu32 " of %" PRIu32
         " transactions), but the restored checkpoint's output ends at %" PRIu64
         ": going on would publish it again. Restore a newer checkpoint, or set the sink's "
-        "republish option to accept duplicates",
+        "republish option (--republish, if the job has it) to accept duplicates",
         publisher->topic, token->segment, token->done, token->total, newest);
 }
 
@@ -321,8 +322,9 @@ static weir_error *lost(const struct work *work, struct transaction *it, const s
         "the progress token in topic '%s', partition %u, is %s; the restored checkpoint needs that "
         "of checkpoint %" PRIu64
         ": it cannot be known what topic '%s' already has. Was the token topic deleted or its data "
-        "lost, or does another job of this name run? Set the sink's republish option to accept "
-        "duplicates",
+        "lost, or does another job of this name write to this topic? Give each a --job-name, or "
+        "set "
+        "the sink's republish option (--republish, if the job has it) to accept duplicates",
         publisher->token_topic, publisher->slot,
         !token->exists                           ? "missing"
         : token->instance != publisher->instance ? "of another job"

@@ -263,7 +263,8 @@ static weir_error *recover(weir_ctx *ctx, struct kafka_sink *sink)
 /* The default name, in the characters that a topic may have. */
 static char *token_topic_of(weir_ctx *ctx)
 {
-    char *name = mem_printf("weir-tokens-%s-%s", weir_job_name_of(ctx), weir_uid_of(ctx));
+    char *name = mem_printf("weir-tokens-%s-%s-%s", weir_job_name_of(ctx), weir_uid_of(ctx),
+        ((const struct kafka_sink *)weir_instance(ctx))->options->topic);
     uint64_t hash = hash_bytes(name, strlen(name));
     bool is_fine = strlen(name) <= TOPIC_NAME_MAX;
     for (char *at = name; *at != '\0'; at++) {

@@ -24,7 +24,7 @@
 /* What the command line asked for. */
 struct plan {
     const char *brokers, *events, *profiles, *dead_letters, *fragments, *history, *output;
-    bool is_bounded;
+    bool is_bounded, republishes;
     int64_t dedupe_ttl_ms, fanout_limit, emit_interval_ms;
 };
 
@@ -40,6 +40,9 @@ static const struct weir_option options[] = {
     { "history", WEIR_OPTION_TEXT, "DIR", NULL, "files of events, read before the topic", 0, 0 },
     { "output", WEIR_OPTION_TEXT, "DIR", NULL, "where to write without --brokers", 0, 0 },
     { "bounded", WEIR_OPTION_FLAG, NULL, NULL, "stop at the end offsets seen at the start", 0, 0 },
+    { "republish", WEIR_OPTION_FLAG, NULL, NULL,
+        "go on although topics have output from behind the restored checkpoint: it comes twice", 0,
+        0 },
     { "dedupe-ttl", WEIR_OPTION_DURATION, "TIME", "24h", "how long an event_id is remembered", 1,
         INT64_MAX },
     { "id-fanout-limit", WEIR_OPTION_NUMBER, "N", "64",
@@ -104,6 +107,7 @@ static struct plan read_options(weir_job *job)
         .history = weir_job_text(job, "history"),
         .output = weir_job_text(job, "output"),
         .is_bounded = weir_job_flag(job, "bounded"),
+        .republishes = weir_job_flag(job, "republish"),
         .dedupe_ttl_ms = weir_job_number(job, "dedupe-ttl"),
         .fanout_limit = weir_job_number(job, "id-fanout-limit"),
         .emit_interval_ms = weir_job_number(job, "emit-interval") };
@@ -135,7 +139,8 @@ static struct weir_sink make_sink(const struct plan *plan, const char *topic,
     struct weir_format format, bool has_key)
 {
     if (plan->brokers != NULL)
-        return weir_kafka_sink(.brokers = plan->brokers, .topic = topic, .format = format);
+        return weir_kafka_sink(.brokers = plan->brokers, .topic = topic, .format = format,
+            .republish = plan->republishes);
     return weir_file_sink(.path = plan->output, .prefix = topic, .format = format,
         .with_key = has_key);
 }

@@ -4,6 +4,7 @@
 #include "base/assert.h"
 #include "base/os.h"
 #include "checkpoint/listing.h"
+#include "runtime/manager/expectation.h"
 #include "state/rocksdb.h"
 
 #define JOBS_MAX 4096 /* blocking work that waits */
@@ -145,11 +146,44 @@ static struct jobmanager *make_jobmanager(struct local *local)
     return jobmanager_new(&jobmanager);
 }
 
+static weir_error *check_newest(const struct local_options *options,
+    const struct checkpoint_metadata *metadata)
+{
+    struct arena arena;
+    uint32_t count;
+    arena_init(&arena, (size_t)4 << 10, (size_t)1 << 30);
+    const struct restore_expectation *list =
+        expectation_list(options->plan, options->backend->format, &arena, &count);
+    weir_error *error = restore_check(metadata, list, count, options->plan->max_parallelism);
+    arena_release(&arena);
+    return error;
+}
+
+/* Whatever would refuse to restore does so before an attempt is claimed: that would end a job that runs on
+ * the same directory. */
+static weir_error *check_start(const struct local_options *options)
+{
+    struct checkpoint_metadata metadata;
+    bool found;
+    if (options->checkpoints == NULL)
+        return NULL;
+    WEIR_TRY(check_root(options->checkpoints, options->plan->job));
+    bool is_new = options->is_fresh || options->from_savepoint != NULL;
+    weir_error *error =
+        storage_preview(options->checkpoints, options->plan->job, is_new, &metadata, &found);
+    if (error != NULL && options->from_savepoint != NULL)
+        return weir_error_wrap(error, "cannot start from '%s'", options->from_savepoint);
+    if (error != NULL || !found)
+        return error;
+    error = check_newest(options, &metadata);
+    checkpoint_metadata_release(&metadata);
+    return error;
+}
+
 weir_error *local_open(const struct local_options *options, struct local **local)
 {
     struct storage *storage;
-    if (options->checkpoints != NULL)
-        WEIR_TRY(check_root(options->checkpoints, options->plan->job));
+    WEIR_TRY(check_start(options));
     WEIR_TRY(storage_open(options->checkpoints, options->plan->job, options->retained, &storage));
     struct local *it = *local = mem_alloc(sizeof(*it));
     it->options = *options;

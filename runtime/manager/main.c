@@ -310,7 +310,8 @@ static weir_error *run(struct program *program)
 
 static weir_error *make_plan(struct program *program)
 {
-    program->options.plan.job = program->name;
+    const char *name = config_text(program->config, "job-name");
+    program->options.plan.job = name != NULL ? name : program->name;
     program->job = job_new(program->config);
     program->program->build(program->job);
     return plan_build(program->job, &program->options.plan, &program->plan);

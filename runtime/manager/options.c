@@ -14,6 +14,9 @@
 
 /* clang-format off */
 static const struct weir_option rows[] = {
+    { "job-name", WEIR_OPTION_TEXT, "NAME", NULL,
+        "What the job is called: in checkpoints, consumer groups, transactional ids. Two of one program "
+        "that share a directory, or an output topic, need a name each.", 0, 0 },
     { "parallelism", WEIR_OPTION_NUMBER, "N", "1",
         "Subtasks of each operator that does not say its own.", 1, MAX_PARALLELISM_LIMIT },
     { "max-parallelism", WEIR_OPTION_NUMBER, "N", "128",

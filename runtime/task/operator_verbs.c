@@ -32,6 +32,7 @@ void weir_emit_side_as(weir_ctx *ctx, uint32_t side, const struct weir_type *typ
     ASSERT(ctx->op->kind == PLAN_OPERATOR && side < ctx->op->op->side_count);
     (void)type;
     struct weir_row row = { .record = record, .timestamp_ms = ctx->emit_timestamp_ms };
+    metric_add(&ctx->records_out, 1);
     context_emit(ctx, &ctx->sides[side], &row, 1);
 }
 

@@ -187,6 +187,21 @@ class DamagedCheckpoint(OnABroker):
                 self.assertIn(str(path), result.err)
                 self.assert_refused(result, EXIT["state"], "republish")
                 self.assertEqual([self.kafka.describe_topic(topic) for topic in self.topics.values()], ends)
+                self.assertIn("it may get duplicates", self.assert_well(self.profile("--republish")))
+                self.assert_well(self.profile())
+
+    def test_another_deployment_with_topics_of_its_own_is_no_trouble(self):
+        self.create()
+        self.feed(500)
+        self.assert_well(self.profile())
+        first = self.topics, self.checkpoints
+        self.setUp()
+        self.create()
+        self.feed(300)
+        self.assertNotIn("an earlier life", self.assert_well(self.profile()))
+        self.topics, self.checkpoints = first
+        self.feed(500, 2)
+        self.assert_well(self.profile())
 
     def test_a_start_in_another_checkpoint_directory_says_that_output_is_written_again(self):
         self.create()

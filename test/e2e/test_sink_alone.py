@@ -287,7 +287,7 @@ class AutoCreated(unittest.TestCase):
                 out.topic = "auto"
                 out.finish()  # would refuse tokens that expire
                 out.judge()
-                self.assertEqual(len(kafka.describe_topic("weir-tokens-publisher-out")), 2)
+                self.assertEqual(len(kafka.describe_topic("weir-tokens-publisher-out-auto")), 2)
 
 
 @unittest.skipUnless(LONG, "WEIR_TEST_LONG=1 runs it")

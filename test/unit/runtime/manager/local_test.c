@@ -431,13 +431,11 @@ static void a_start_from_a_savepoint_never_hides_checkpoints(void **state)
             checkpoint = mem_printf("%s/%s", own, names[i]);
     os_names_free(names, count);
     options.from_savepoint = checkpoint;
-    succeed(local_open(&options, &local));
-    weir_error *error = step_to_end(local, 2);
+    weir_error *error = local_open(&options, &local);
     assert_non_null(error);
     assert_int_equal(weir_error_code(error), WEIR_E_STATE);
     assert_non_null(strstr(weir_error_message(error), "has checkpoint"));
     weir_error_free(error);
-    local_close(local);
     job_free(job);
     mem_free(checkpoint);
     mem_free(own);
@@ -489,6 +487,57 @@ static void a_wrong_checkpoint_directory_is_explained(void **state)
     weir_error_free(error);
     mem_free(dir);
     mem_free(inside);
+}
+
+static void expect_refused(const char *dir, bool is_fresh, const char *why)
+{
+    weir_error *error = open_error(dir, is_fresh);
+    assert_non_null(error);
+    assert_int_equal(weir_error_code(error), WEIR_E_STATE);
+    assert_non_null(strstr(weir_error_message(error), why));
+    weir_error_free(error);
+}
+
+static void step_to_first_checkpoint(struct local *local, const char *dir)
+{
+    struct checkpoint_metadata metadata;
+    uint64_t random = 1;
+    bool found = false;
+    while (!found) {
+        assert_true(step_something(local, &random));
+        succeed(storage_preview(dir, "trial", false, &metadata, &found));
+    }
+    checkpoint_metadata_release(&metadata);
+}
+
+static void a_start_that_is_refused_leaves_the_one_that_runs_alone(void **state)
+{
+    weir_job *job;
+    char *dir = mem_printf("%s/refused", root);
+    trial_reset(&(struct trial){ .count = 5000 });
+    struct local_options options = quick(trial_plan(&job));
+    struct local *local;
+    options.checkpoints = dir;
+    succeed(local_open(&options, &local));
+    step_to_first_checkpoint(local, dir);
+    expect_refused(dir, true, "a fresh start was asked for");
+    const struct backend_class *backend = options.backend;
+    weir_job *other;
+    struct local_options changed = quick(trial_plan(&other));
+    struct local *refused = NULL;
+    changed.checkpoints = dir;
+    changed.backend = backend == &backend_hashmap ? &backend_cache : &backend_hashmap;
+    weir_error *error = local_open(&changed, &refused);
+    assert_non_null(error);
+    assert_int_equal(weir_error_code(error), WEIR_E_STATE);
+    weir_error_free(error);
+    job_free(other);
+    succeed(step_to_end(local, 1));
+    assert_int_equal(local_stats(local)->state, EXECUTION_FINISHED);
+    trial_check(true);
+    local_close(local);
+    job_free(job);
+    mem_free(dir);
 }
 
 static void too_little_memory_is_said_at_the_start(void **state)
@@ -629,6 +678,7 @@ int main(void)
         cmocka_unit_test(a_start_from_a_savepoint_never_hides_checkpoints),
         cmocka_unit_test(a_finished_job_that_starts_again_adds_nothing),
         cmocka_unit_test(a_wrong_checkpoint_directory_is_explained),
+        cmocka_unit_test(a_start_that_is_refused_leaves_the_one_that_runs_alone),
         cmocka_unit_test(too_little_memory_is_said_at_the_start),
         cmocka_unit_test(threads_give_the_same_result),
         cmocka_unit_test(threads_stop_on_request),
