@@ -63,7 +63,7 @@ struct frozen {
 };
 
 /* After so many failures in a row to write to the store it counts as broken. */
-#define CACHE_FAILURES_MAX 3u
+#define CACHE_FAILURES_MAX 6u
 
 /* Rows with something to write, in no order. Thread: task. */
 struct dirty_rows {

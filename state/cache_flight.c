@@ -586,6 +586,19 @@ static weir_error *mend_log(struct cache *cache, uint64_t number)
                                         "checkpoint begins it anew");
 }
 
+/* Of a store that refuses to write: the checkpoint is declined, and the next one tries again; what it would
+ * have taken in waits in memory. Several times in a row the store must be opened anew: the error stays
+ * retriable, and fails the task. The caller holds store_lock. */
+static weir_error *bear(struct cache *cache, weir_error *error)
+{
+    cache->failure_count = error == NULL ? 0 : cache->failure_count + 1;
+    if (error == NULL || cache->failure_count >= CACHE_FAILURES_MAX)
+        return error;
+    weir_error *borne = weir_errorf(weir_error_code(error), "%s", weir_error_message(error));
+    weir_error_free(error);
+    return borne;
+}
+
 /* Sees to it that there is a base, and a log that can be trusted. */
 static weir_error *prepare(struct cache *cache, uint64_t number)
 {
@@ -597,6 +610,7 @@ static weir_error *prepare(struct cache *cache, uint64_t number)
         return NULL;
     pthread_mutex_lock(&cache->store_lock);
     weir_error *error = is_broken ? mend_log(cache, number) : take_first_base(cache);
+    error = bear(cache, error);
     pthread_mutex_unlock(&cache->store_lock);
     return error;
 }

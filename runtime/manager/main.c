@@ -262,17 +262,20 @@ static int64_t look(void *arg, int64_t now_ms)
     return progress_look(watch->progress, now_ms);
 }
 
+/* Counts are those of the last checkpoint and of what came after it: known when the tasks have restored it,
+ * which a job that has failed may not have done. */
 static void report_end(const struct local *local, int64_t elapsed_ms)
 {
     const struct jobmanager_stats *stats = local_stats(local);
     const struct report *report = taskmanager_report(local_tasks(local));
+    char counts[96] = "";
     if (report->task_count == 0)
         return; /* it never got that far */
-    log_info("job",
-        "%s after %.1f s; since its first start %lld records in, %lld out; in this run %llu "
-        "checkpoints, %u restarts",
-        execution_state_name(stats->state), (double)elapsed_ms / 1000,
-        (long long)report_events_in(report), (long long)report_records_out(report),
+    if (stats->state == EXECUTION_FINISHED)
+        snprintf(counts, sizeof(counts), " since its first start %lld records in, %lld out;",
+            (long long)report_events_in(report), (long long)report_records_out(report));
+    log_info("job", "%s after %.1f s;%s in this run %llu checkpoints, %u restarts",
+        execution_state_name(stats->state), (double)elapsed_ms / 1000, counts,
         (unsigned long long)stats->completed, stats->restarts);
 }
 
