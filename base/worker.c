@@ -10,6 +10,7 @@
 
 #include <pthread.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -107,6 +108,44 @@ static void job_run(struct workers *workers, struct job job)
     ASSERT(pthread_cond_broadcast(&workers->finished) == 0);
     /* The next job of this lane has become runnable. */
     ASSERT(pthread_cond_broadcast(&workers->submitted) == 0);
+}
+
+/* -- shared work ---------------------------------------------------------------------------- */
+
+/* Thread: any. */
+struct share {
+    void (*run)(void *arg, uint64_t index);
+    void *arg;
+    uint64_t count;
+    _Atomic uint64_t next;
+};
+
+static void help(void *arg)
+{
+    struct share *share = arg;
+    uint64_t index;
+    while ((index = atomic_fetch_add(&share->next, 1)) < share->count)
+        share->run(share->arg, index);
+}
+
+static bool is_helped(const struct workers *workers, const struct share *share)
+{
+    for (uint32_t i = 0; i < workers->running_count; i++)
+        if (workers->running[i].run == help && workers->running[i].arg == share)
+            return true;
+    return false;
+}
+
+/* Everything is taken: who has not begun to help is not needed, who has is waited for. */
+static void withdraw(struct workers *workers, const struct share *share)
+{
+    lock(workers);
+    for (uint32_t i = workers->waiting_count; i-- > 0;)
+        if (workers->waiting[i].run == help && workers->waiting[i].arg == share)
+            waiting_remove(workers, i);
+    while (is_helped(workers, share))
+        ASSERT(pthread_cond_wait(&workers->finished, &workers->lock) == 0);
+    unlock(workers);
 }
 
 /* -- threads -------------------------------------------------------------------------------- */
@@ -217,6 +256,19 @@ bool workers_step(struct workers *workers)
         job_run(workers, job);
     unlock(workers);
     return has_job;
+}
+
+void workers_share(struct workers *workers, uint64_t count, void (*run)(void *arg, uint64_t index),
+    void *arg)
+{
+    struct share share = { .run = run, .arg = arg, .count = count };
+    uint64_t helper_count = workers == NULL ? 0 : workers->thread_count;
+    for (uint64_t i = 0; i < helper_count && i + 1 < count; i++)
+        if (!workers_submit(workers, NULL, help, &share))
+            break;
+    help(&share);
+    if (helper_count > 0)
+        withdraw(workers, &share);
 }
 
 void workers_drain(struct workers *workers, const void *lane)

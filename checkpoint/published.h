@@ -21,6 +21,8 @@
 
 #include "checkpoint/format.h"
 
+struct workers;
+
 /* Every listed file must be in place with its length (WEIR_E_CORRUPT else). */
 weir_error *published_write(const char *dir, const struct checkpoint_metadata *metadata)
     WEIR_MUST_USE;
@@ -28,9 +30,10 @@ weir_error *published_write(const char *dir, const struct checkpoint_metadata *m
  * restored. WEIR_E_STATE: it is of another job, or of a newer version of Weir. */
 weir_error *published_read(const char *dir, const char *job, uint64_t number,
     struct checkpoint_metadata *metadata) WEIR_MUST_USE;
-/* Reads every listed file: lengths and checksums. */
-weir_error *published_verify(const char *dir, const struct checkpoint_metadata *metadata)
-    WEIR_MUST_USE;
+/* Reads every listed file, several at once if workers (may be NULL) have nothing else to do: lengths and
+ * checksums. All of them are marked as verified then. */
+weir_error *published_verify(const char *dir, struct workers *workers,
+    const struct checkpoint_metadata *metadata) WEIR_MUST_USE;
 /* The name of a complete one survives a power failure from here on. */
 weir_error *published_sync(const char *dir, uint64_t number) WEIR_MUST_USE;
 /* Deletes it, complete or not, and temporary files of attempts <= `attempt`; what else is in its

@@ -322,6 +322,7 @@ struct search {
     struct attempts attempts;
     uint32_t broken_count;
     weir_error *broken; /* all of them, joined */
+    struct workers *workers;
 };
 
 static weir_error *search_begin(const struct storage *storage, struct search *search)
@@ -365,7 +366,7 @@ static weir_error *try_candidate(const struct storage *storage, const struct sea
     WEIR_TRY(read_candidate(storage, search, number, metadata, found));
     if (!*found)
         return NULL;
-    weir_error *error = published_verify(storage->dir, metadata);
+    weir_error *error = published_verify(storage->dir, search->workers, metadata);
     if (error != NULL) {
         checkpoint_metadata_release(metadata);
         *found = false;
@@ -412,12 +413,13 @@ static weir_error *search_newest(const struct storage *storage, struct search *s
         search->broken_count, storage->dir);
 }
 
-weir_error *storage_restore(struct storage *storage, struct checkpoint_metadata *metadata,
-    bool *found)
+weir_error *storage_restore(struct storage *storage, struct workers *workers,
+    struct checkpoint_metadata *metadata, bool *found)
 {
     struct search search;
     *found = false;
     WEIR_TRY(search_begin(storage, &search));
+    search.workers = workers;
     weir_error *error = search_newest(storage, &search, metadata, found);
     if (error == NULL && *found)
         error = published_sync(storage->dir, metadata->checkpoint);

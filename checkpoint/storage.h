@@ -64,9 +64,9 @@ weir_error *storage_check_attempt(const struct storage *storage) WEIR_MUST_USE; 
 
 /* Reads the newest complete checkpoint whose metadata and every file verify; a broken one is logged
  * loudly and the one before it is tried. *found false: there is none at all. All of them broken:
- * an error that names them. Records the choice in this attempt's file. */
-weir_error *storage_restore(struct storage *storage, struct checkpoint_metadata *metadata,
-    bool *found) WEIR_MUST_USE;
+ * an error that names them. Records the choice in this attempt's file. `workers`, which may be NULL, help to read. */
+weir_error *storage_restore(struct storage *storage, struct workers *workers,
+    struct checkpoint_metadata *metadata, bool *found) WEIR_MUST_USE;
 /* --fresh: records that this attempt restored nothing; refuses if a complete checkpoint exists. */
 weir_error *storage_fresh(struct storage *storage) WEIR_MUST_USE;
 

@@ -62,7 +62,7 @@ weir_error *inspect_verify(const struct inspection *it)
     const struct checkpoint_metadata *metadata = &it->snapshot.metadata;
     weir_buffer *out = weir_buffer_new(CLI_OUTPUT_MAX);
     uint64_t files = 0;
-    weir_error *error = published_verify(it->snapshot.dir, metadata);
+    weir_error *error = published_verify(it->snapshot.dir, NULL, metadata);
     for (uint32_t i = 0; i < metadata->operator_count && error == NULL; i++) {
         const struct operator_snapshot *op = &metadata->operators[i];
         files += op->file_count + op->staged_count;

@@ -17,6 +17,7 @@
 #define WEIR_STATE_STATE_FILE_H
 
 #include <weir/error.h>
+#include <stdbool.h>
 #include <stdint.h>
 
 struct arena;
@@ -29,6 +30,7 @@ struct state_file {
     const char *path;  /* where it is stored, relative to the job's checkpoint directory */
     uint64_t length;   /* bytes */
     uint64_t checksum; /* hash.h */
+    bool is_verified;  /* this process has read it whole, and its checksum was right; not stored */
 };
 
 /* Copies (or hard-links) a finished file into <checkpoint_dir>/shared under a name made of its
@@ -43,7 +45,8 @@ weir_error *state_file_add(const char *from, const char *checkpoint_dir, uint64_
     const char *name, struct arena *arena, struct state_file *file) WEIR_MUST_USE;
 weir_error *state_file_end(const char *checkpoint_dir) WEIR_MUST_USE;
 
-/* Length and checksum of a stored file as listed, or WEIR_E_CORRUPT naming it. */
+/* Length and checksum of a stored file as listed, or WEIR_E_CORRUPT naming it. One that is_verified is not
+ * read again: whoever chooses the checkpoint reads all of its files, and a backend relies on that. */
 weir_error *state_file_verify(const char *checkpoint_dir, const struct state_file *file)
     WEIR_MUST_USE;
 /* True if it is there with its length; the content is not read. */

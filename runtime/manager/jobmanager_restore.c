@@ -97,7 +97,8 @@ static weir_error *read_newest(struct jobmanager *jobmanager, struct restored *r
         return read_savepoint(jobmanager, restored);
     if (jobmanager->is_first_restore && jobmanager->options.is_fresh)
         return storage_fresh(storage);
-    WEIR_TRY(storage_restore(storage, &restored->metadata, &restored->found));
+    WEIR_TRY(storage_restore(storage, jobmanager->options.workers, &restored->metadata,
+        &restored->found));
     FAULT_TRY(RESTORE_AFTER_READ);
     if (!restored->found)
         return NULL;

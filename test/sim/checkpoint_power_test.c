@@ -68,7 +68,7 @@ static weir_error *start(uint64_t *number)
     bool found;
     *number = 0;
     WEIR_TRY(storage_open(ROOT, JOB, 2, &storage));
-    WEIR_TRY(storage_restore(storage, &metadata, &found));
+    WEIR_TRY(storage_restore(storage, NULL, &metadata, &found));
     if (!found)
         return NULL;
     *number = metadata.checkpoint;

@@ -579,7 +579,7 @@ static weir_error *start(struct engine *engine)
 {
     const struct options *options = engine->options;
     WEIR_TRY(storage_open(options->dir, "publisher", RETAINED, &engine->storage));
-    WEIR_TRY(storage_restore(engine->storage, &engine->restored, &engine->is_restored));
+    WEIR_TRY(storage_restore(engine->storage, NULL, &engine->restored, &engine->is_restored));
     engine->number = storage_last_number(engine->storage);
     engine->staging =
         mem_printf("%s/staging-%" PRIu64, options->dir, storage_attempt(engine->storage));

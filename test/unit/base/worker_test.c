@@ -80,6 +80,22 @@ static void a_job_may_submit_another_one(void **state)
     workers_free(workers);
 }
 
+static void note_index(void *arg, uint64_t index)
+{
+    note(&((char *)arg)[index]);
+}
+
+static void without_threads_the_caller_does_shared_work_in_order(void **state)
+{
+    struct workers *workers = workers_of(8);
+    workers_share(workers, 3, note_index, LETTER('a'));
+    workers_share(NULL, 2, note_index, LETTER('d'));
+    workers_share(workers, 0, note_index, LETTER('x'));
+    assert_string_equal(trace, "abcde");
+    assert_false(workers_step(workers));
+    workers_free(workers);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -87,6 +103,7 @@ int main(void)
         cmocka_unit_test(a_full_queue_refuses_jobs),
         cmocka_unit_test(draining_runs_only_its_lane),
         cmocka_unit_test(a_job_may_submit_another_one),
+        cmocka_unit_test(without_threads_the_caller_does_shared_work_in_order),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -90,12 +90,43 @@ static void one_lane_does_not_hold_up_another(void **state)
     workers_free(workers);
 }
 
+static atomic_int shares[JOBS];
+
+static void take_a_share(void *arg, uint64_t index)
+{
+    (void)arg;
+    atomic_fetch_add(&shares[index], 1);
+    if (index % 64 == 0)
+        sched_yield();
+}
+
+static void share_it_all(void *arg)
+{
+    workers_share(arg, JOBS, take_a_share, NULL);
+}
+
+/* Two workers share work with the caller and each other, and the third one never helps. */
+static void shared_work_is_done_once_by_whoever_is_there(void **state)
+{
+    atomic_store(&is_open, false);
+    struct workers *workers = workers_new(3, 8);
+    assert_true(workers_submit(workers, NULL, wait_for_opening, NULL));
+    assert_true(workers_submit(workers, NULL, share_it_all, workers));
+    assert_true(workers_submit(workers, NULL, share_it_all, workers));
+    workers_share(workers, JOBS, take_a_share, NULL);
+    atomic_store(&is_open, true);
+    workers_free(workers);
+    for (int i = 0; i < JOBS; i++)
+        assert_int_equal(atomic_load(&shares[i]), 3);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(lanes_keep_their_order_over_many_threads),
         cmocka_unit_test(freeing_runs_what_is_waiting),
         cmocka_unit_test(one_lane_does_not_hold_up_another),
+        cmocka_unit_test(shared_work_is_done_once_by_whoever_is_there),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -117,7 +117,7 @@ static inline weir_error *kit_try_open(const char *root, uint32_t retained,
     WEIR_TRY(storage_open(root, JOB, retained, storage));
     struct checkpoint_metadata metadata;
     bool found;
-    weir_error *error = storage_restore(*storage, &metadata, &found);
+    weir_error *error = storage_restore(*storage, NULL, &metadata, &found);
     if (error == NULL && found) {
         *number = metadata.checkpoint;
         kit_read(temp_dir_path(storage_dir(*storage), "%s", metadata.operators[0].files[0].path),

@@ -80,9 +80,10 @@ static void the_next_attempt_in_a_process_starts_anew(void **state)
     assert_true(kit_exists(storage_staging_dir(storage)));
     struct checkpoint_metadata metadata;
     bool found;
-    assert_ok(storage_restore(storage, &metadata, &found));
+    assert_ok(storage_restore(storage, NULL, &metadata, &found));
     assert_true(found);
     assert_int_equal(metadata.checkpoint, last + 1);
+    assert_true(metadata.operators[0].files[0].is_verified);
     checkpoint_metadata_release(&metadata);
     assert_ok(storage_check_attempt(storage));
     storage_close(storage);
@@ -97,11 +98,11 @@ static void a_temporary_directory_works_and_is_removed(void **state)
     assert_true(storage_is_temporary(storage));
     struct checkpoint_metadata metadata;
     bool found;
-    assert_ok(storage_restore(storage, &metadata, &found));
+    assert_ok(storage_restore(storage, NULL, &metadata, &found));
     assert_false(found);
     kit_publish(storage, 1, "one");
     assert_ok(storage_next_attempt(storage));
-    assert_ok(storage_restore(storage, &metadata, &found));
+    assert_ok(storage_restore(storage, NULL, &metadata, &found));
     assert_true(found);
     checkpoint_metadata_release(&metadata);
     char *dir = mem_strdup(storage_dir(storage));
@@ -204,7 +205,7 @@ static void metadata_of_another_job_stops_the_restore(void **state)
     assert_ok(storage_open(root, "other", 1, &storage));
     struct checkpoint_metadata metadata;
     bool found;
-    assert_code(storage_restore(storage, &metadata, &found), WEIR_E_STATE,
+    assert_code(storage_restore(storage, NULL, &metadata, &found), WEIR_E_STATE,
         "is of job 'wordcount', not of job 'other'");
     storage_close(storage);
     temp_dir_free(root);
