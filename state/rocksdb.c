@@ -481,6 +481,7 @@ static struct rocks *new_rocks(const struct backend_options *options)
     rocks->backend.backend_class = &backend_rocksdb;
     rocks->groups = options->groups;
     rocks->attempt = options->attempt;
+    rocks->workers = options->workers;
     rocks->directory = mem_strdup(options->directory);
     rocks->database = mem_printf("%s/db", options->directory);
     rocks->checkpoint_dir = mem_strdup(options->checkpoint_dir);

@@ -3,6 +3,7 @@
  *      <directory>/db           the database
  *      <directory>/chk-<n>      hard links to its files, frozen at the barrier of checkpoint n
  *      <directory>/restore-<i>  an old subtask's files while their entries are copied
+ *      <directory>/sorted-...   sorted files on their way into the database
  *
  * A key in the database, so that byte order is: group, state, row, entry.
  *
@@ -63,6 +64,7 @@ struct rocks {
     struct group_range groups;
     uint64_t attempt;
     char *directory, *database, *checkpoint_dir;
+    struct workers *workers; /* who may help a restore; NULL: nobody */
     struct rocks_expiry expiry;
     struct rocks_stored stored;
     _Atomic uint32_t snapshot_count; /* made and not freed yet */
@@ -85,10 +87,13 @@ weir_error *rocks_clear(struct rocks *rocks, const struct row_key *row) WEIR_MUS
 
 /* -- sorted files, rocksdb_sorted.c --------------------------------------------------------------- */
 
+#define SORTED_FILE_SIZE (UINT64_C(32) << 20) /* as target_file_size_base */
+
 /* Writes entries, given in key order, into files that the database can take in. Zeroed but for `rocks`
- * it is empty. Not two at a time. Thread: its owner. */
+ * it is empty. Not two of one number at a time. Thread: its owner. */
 struct rocks_sorter {
     struct rocks *rocks;
+    uint32_t number;
     rocksdb_envoptions_t *env;
     rocksdb_sstfilewriter_t *writer; /* NULL: no file is open */
     uint32_t group;                  /* of the last entry */
@@ -101,6 +106,8 @@ weir_error *rocks_sorter_add(struct rocks_sorter *sorter, uint32_t group, weir_s
     weir_str value) WEIR_MUST_USE;
 weir_error *rocks_sorter_finish(struct rocks_sorter *sorter) WEIR_MUST_USE;
 weir_error *rocks_sorter_ingest(struct rocks_sorter *sorter) WEIR_MUST_USE;
+/* Takes over the finished files of another one. */
+void rocks_sorter_join(struct rocks_sorter *sorter, struct rocks_sorter *other);
 void rocks_sorter_release(struct rocks_sorter *sorter);
 
 /* -- many changes at once, rocksdb_bulk.c ---------------------------------------------------------- */
@@ -131,6 +138,20 @@ bool rocks_is_sst(const char *name);
 
 /* Opens rocks->db in rocks->database with the wanted groups of the sources. */
 weir_error *rocks_restore(struct rocks *rocks, const struct backend_source *sources,
+    uint32_t source_count) WEIR_MUST_USE;
+/* Verifies the files of a source's database and brings them into a directory. Thread: any. */
+weir_error *rocks_fetch(const struct rocks *rocks, const struct backend_source *source,
+    const char *directory) WEIR_MUST_USE;
+/* The groups of a source that are wanted; it has some. */
+struct group_range rocks_wanted_groups(const struct rocks *rocks,
+    const struct backend_source *source);
+/* About how many bytes of the files of a source are of wanted groups. */
+uint64_t rocks_wanted_size(const struct rocks *rocks, const struct backend_source *source);
+
+/* -- copying, rocksdb_copy.c --------------------------------------------------------------------- */
+
+/* Brings the wanted groups of the sources into the open database, which has nothing of them. */
+weir_error *rocks_copy(struct rocks *rocks, const struct backend_source *sources,
     uint32_t source_count) WEIR_MUST_USE;
 
 #endif

@@ -1,17 +1,21 @@
 /* rocksdb_restore.c -- from stored files back to a database.
  *
- *      no source                      an empty database
- *      one source, the same groups    its files under their old names, opened in place: no copying,
- *                                     and the next snapshot stores none of them again
- *      anything else                  each source is opened read-only in a directory of its own; the
- *                                     entries of the wanted groups are copied into sorted files,
- *                                     which the new database takes in as they are (2-3 M entries/s)
+ *      no source        an empty database
+ *      else             the source that has most of what is wanted becomes the database: its files come
+ *                       under their old names and are opened in place, so nothing is copied and the
+ *                       next snapshot stores none of them again
+ *      other groups     that it has are cut off: files that have nothing else are dropped, of the few at
+ *                       the ends a range tombstone hides the rest, until they are compacted
+ *      other sources    that have wanted groups are copied into it (rocksdb_copy.c), 2-3 M entries/s
  *
  * Then the segments (segment.h) of each source are replayed, as far as their rows are wanted.
  *
+ * Cutting off is done at once and not left to whoever reads: a database has its own groups and no others,
+ * so the next restore can take any other's groups into it.
+ *
  * Every file is verified (length, checksum) before RocksDB sees it. An .sst is hard-linked, for nobody
- * ever writes to one; the others are copied. In place `create_if_missing` is off, because a database
- * without its CURRENT file would silently start empty.
+ * ever writes to one; the others are copied. `create_if_missing` is off then, because a database without its
+ * CURRENT file would silently start empty.
  *
  * Prefixes: rocks_ */
 #include "state/rocksdb_private.h"
@@ -20,9 +24,7 @@
 #include "base/os.h"
 #include "state/segment.h"
 
-#include <stdlib.h>
-
-#define READAHEAD_SIZE ((size_t)2 << 20)
+#include <endian.h>
 
 /* -- files ---------------------------------------------------------------------------------- */
 
@@ -36,7 +38,7 @@ static weir_error *check_name(const struct state_file *file)
         file->path, file->name);
 }
 
-static weir_error *fetch_all(const struct rocks *rocks, const struct backend_source *source,
+weir_error *rocks_fetch(const struct rocks *rocks, const struct backend_source *source,
     const char *directory)
 {
     ASSERT(rocks->checkpoint_dir != NULL);
@@ -64,75 +66,55 @@ static weir_error *open_database(struct rocks *rocks, bool may_create)
     return rocks_error(message, "open the database", rocks->database);
 }
 
+/* -- groups --------------------------------------------------------------------------------- */
+
+struct group_range rocks_wanted_groups(const struct rocks *rocks,
+    const struct backend_source *source)
+{
+    struct group_range has = source->groups, wanted = rocks->groups;
+    ASSERT(group_range_overlaps(has, wanted));
+    return (struct group_range){ .first = has.first > wanted.first ? has.first : wanted.first,
+        .last = has.last < wanted.last ? has.last : wanted.last };
+}
+
+uint64_t rocks_wanted_size(const struct rocks *rocks, const struct backend_source *source)
+{
+    struct group_range wanted = rocks_wanted_groups(rocks, source);
+    uint64_t size = 0;
+    for (uint32_t i = 0; i < source->file_count; i++)
+        if (rocks_is_sst(source->files[i].name))
+            size += source->files[i].length;
+    return size / (source->groups.last - source->groups.first + 1) *
+           (wanted.last - wanted.first + 1);
+}
+
+/* Deletes the groups from `first` on, up to `end`, which stays. Two bytes are before all keys of their group and
+ * are none themselves: both of RocksDB's calls agree about such bounds, whichever ends they include. */
+static weir_error *cut_off(struct rocks *rocks, uint32_t first, uint32_t end)
+{
+    uint16_t from = htobe16((uint16_t)first), to = htobe16((uint16_t)end);
+    char lower[sizeof(from)], upper[sizeof(to)], *message = NULL;
+    if (first >= end)
+        return NULL;
+    memcpy(lower, &from, sizeof(lower));
+    memcpy(upper, &to, sizeof(upper));
+    rocksdb_delete_file_in_range(rocks->db, lower, sizeof(lower), upper, sizeof(upper), &message);
+    WEIR_TRY(rocks_error(message, "drop files of", rocks->database));
+    rocksdb_writebatch_t *batch = rocksdb_writebatch_create();
+    rocksdb_writebatch_delete_range(batch, lower, sizeof(lower), upper, sizeof(upper));
+    rocksdb_write(rocks->db, rocks->write, batch, &message);
+    rocksdb_writebatch_destroy(batch);
+    return rocks_error(message, "delete from", rocks->database);
+}
+
 static weir_error *open_in_place(struct rocks *rocks, const struct backend_source *source)
 {
-    WEIR_TRY(fetch_all(rocks, source, rocks->database));
+    struct group_range wanted = rocks_wanted_groups(rocks, source);
+    WEIR_TRY(rocks_fetch(rocks, source, rocks->database));
     WEIR_TRY(open_database(rocks, false));
     rocks_stored_set(&rocks->stored, source->files, source->file_count);
-    return NULL;
-}
-
-/* -- copying -------------------------------------------------------------------------------- */
-
-static weir_error *not_a_key(const char *directory, size_t size)
-{
-    return weir_errorf(WEIR_E_CORRUPT,
-        "the restored database '%s' has a key of %zu bytes that is none of ours: restore another "
-        "checkpoint",
-        directory, size);
-}
-
-static weir_error *copy_entries(struct rocks_sorter *sorter, rocksdb_iterator_t *iterator,
-    const char *directory)
-{
-    for (; rocksdb_iter_valid(iterator); rocksdb_iter_next(iterator)) {
-        weir_str key, value, entry;
-        struct row_key row;
-        key.data = rocksdb_iter_key(iterator, &key.size);
-        value.data = rocksdb_iter_value(iterator, &value.size);
-        if (!rocks_parse_key(key.data, key.size, &row, &entry))
-            return not_a_key(directory, key.size);
-        WEIR_TRY(rocks_sorter_add(sorter, row.group, key, value));
-    }
-    char *message = NULL;
-    rocksdb_iter_get_error(iterator, &message);
-    return rocks_error(message, "read the restored database", directory);
-}
-
-/* Iterates over the groups that both the source and the new backend have. */
-static weir_error *copy_range(struct rocks_sorter *sorter, rocksdb_t *db, struct group_range groups,
-    const char *directory)
-{
-    struct group_range wanted = sorter->rocks->groups;
-    uint32_t first = groups.first > wanted.first ? groups.first : wanted.first;
-    uint32_t last = groups.last < wanted.last ? groups.last : wanted.last;
-    char lower[ROCKS_KEY_HEADER], upper[ROCKS_KEY_HEADER];
-    rocks_put_header(lower, first, 0, 0);
-    rocks_put_header(upper, last, 0, 0);
-    size_t upper_size = rocks_successor(upper, 2);
-    rocksdb_readoptions_t *options = rocksdb_readoptions_create();
-    rocksdb_readoptions_set_iterate_upper_bound(options, upper, upper_size);
-    rocksdb_readoptions_set_readahead_size(options, READAHEAD_SIZE);
-    rocksdb_readoptions_set_fill_cache(options, 0);
-    rocksdb_readoptions_set_total_order_seek(options, 1);
-    rocksdb_iterator_t *iterator = rocksdb_create_iterator(db, options);
-    rocksdb_iter_seek(iterator, lower, sizeof(lower));
-    weir_error *error = copy_entries(sorter, iterator, directory);
-    rocksdb_iter_destroy(iterator);
-    rocksdb_readoptions_destroy(options);
-    return error;
-}
-
-static weir_error *copy_source(struct rocks_sorter *sorter, const struct backend_source *source,
-    const char *directory)
-{
-    WEIR_TRY(fetch_all(sorter->rocks, source, directory));
-    char *message = NULL;
-    rocksdb_t *db = rocksdb_open_for_read_only(sorter->rocks->options, directory, 0, &message);
-    WEIR_TRY(rocks_error(message, "open the restored database", directory));
-    weir_error *error = copy_range(sorter, db, source->groups, directory);
-    rocksdb_close(db);
-    return error;
+    WEIR_TRY(cut_off(rocks, source->groups.first, wanted.first));
+    return cut_off(rocks, wanted.last + 1, source->groups.last + 1);
 }
 
 /* -- segments ------------------------------------------------------------------------------- */
@@ -167,31 +149,32 @@ static weir_error *replay_segments(struct rocks *rocks, const struct backend_sou
     return NULL;
 }
 
-/* -- several sources ------------------------------------------------------------------------ */
+/* -- all sources ---------------------------------------------------------------------------- */
 
-static int compare_sources(const void *a, const void *b)
-{
-    const struct backend_source *left = a, *right = b;
-    return (left->groups.first > right->groups.first) - (left->groups.first < right->groups.first);
-}
-
-/* Sources in the order of their groups make one sorted stream, for no group is in two. */
-static weir_error *copy_sources(struct rocks_sorter *sorter, struct backend_source *sources,
+/* The one with most of what is wanted comes first. */
+static void put_largest_first(const struct rocks *rocks, struct backend_source *sources,
     uint32_t source_count)
 {
-    struct rocks *rocks = sorter->rocks;
-    qsort(sources, source_count, sizeof(*sources), compare_sources);
-    for (uint32_t i = 0; i < source_count; i++) {
-        char *directory = mem_printf("%s/restore-%u", rocks->directory, i);
-        weir_error *error = copy_source(sorter, &sources[i], directory);
-        if (error == NULL)
-            error = os_remove_tree(directory);
-        mem_free(directory);
-        WEIR_TRY(error);
-    }
-    WEIR_TRY(rocks_sorter_finish(sorter));
-    WEIR_TRY(open_database(rocks, true));
-    return rocks_sorter_ingest(sorter);
+    uint32_t largest = 0;
+    for (uint32_t i = 1; i < source_count; i++)
+        if (rocks_wanted_size(rocks, &sources[i]) > rocks_wanted_size(rocks, &sources[largest]))
+            largest = i;
+    struct backend_source first = sources[0];
+    sources[0] = sources[largest];
+    sources[largest] = first;
+}
+
+static weir_error *restore_all(struct rocks *rocks, struct backend_source *sources,
+    uint32_t source_count)
+{
+    if (source_count == 0)
+        return open_database(rocks, true);
+    put_largest_first(rocks, sources, source_count);
+    WEIR_TRY(open_in_place(rocks, &sources[0]));
+    WEIR_TRY(rocks_copy(rocks, &sources[1], source_count - 1));
+    for (uint32_t i = 0; i < source_count; i++)
+        WEIR_TRY(replay_segments(rocks, &sources[i]));
+    return NULL;
 }
 
 weir_error *rocks_restore(struct rocks *rocks, const struct backend_source *sources,
@@ -202,20 +185,8 @@ weir_error *rocks_restore(struct rocks *rocks, const struct backend_source *sour
     for (uint32_t i = 0; i < source_count; i++)
         if (group_range_overlaps(sources[i].groups, rocks->groups))
             wanted[count++] = sources[i];
-    weir_error *error;
-    if (count == 0) {
-        ASSERT(source_count == 0); /* backend_check_sources */
-        error = open_database(rocks, true);
-    } else if (count == 1 && wanted[0].groups.first == rocks->groups.first &&
-               wanted[0].groups.last == rocks->groups.last) {
-        error = open_in_place(rocks, &wanted[0]);
-    } else {
-        struct rocks_sorter sorter = { .rocks = rocks };
-        error = copy_sources(&sorter, wanted, count);
-        rocks_sorter_release(&sorter);
-    }
-    for (uint32_t i = 0; i < count && error == NULL; i++)
-        error = replay_segments(rocks, &wanted[i]);
+    ASSERT(count > 0 || source_count == 0); /* backend_check_sources */
+    weir_error *error = restore_all(rocks, wanted, count);
     mem_free(wanted);
     return error == NULL ? NULL : weir_error_wrap(error, "cannot restore keyed state");
 }

@@ -9,8 +9,6 @@
 #include "base/assert.h"
 #include "base/os.h"
 
-#define SORTED_FILE_SIZE (UINT64_C(32) << 20) /* as target_file_size_base */
-
 static weir_error *open_file(struct rocks_sorter *sorter)
 {
     if (sorter->path_count == sorter->path_capacity) {
@@ -19,7 +17,8 @@ static weir_error *open_file(struct rocks_sorter *sorter)
     }
     if (sorter->env == NULL)
         sorter->env = rocksdb_envoptions_create();
-    char *path = mem_printf("%s/sorted-%zu", sorter->rocks->directory, sorter->path_count);
+    char *path = mem_printf("%s/sorted-%u-%zu", sorter->rocks->directory, sorter->number,
+        sorter->path_count);
     sorter->paths[sorter->path_count++] = path;
     sorter->writer = rocksdb_sstfilewriter_create(sorter->env, sorter->rocks->options);
     char *message = NULL;
@@ -75,6 +74,17 @@ weir_error *rocks_sorter_ingest(struct rocks_sorter *sorter)
         sorter->path_count, options, &message);
     rocksdb_ingestexternalfileoptions_destroy(options);
     return rocks_error(message, "take sorted files into", sorter->rocks->database);
+}
+
+void rocks_sorter_join(struct rocks_sorter *sorter, struct rocks_sorter *other)
+{
+    ASSERT(sorter->writer == NULL && other->writer == NULL);
+    sorter->paths = mem_realloc(sorter->paths,
+        (sorter->path_count + other->path_count) * sizeof(*sorter->paths));
+    for (size_t i = 0; i < other->path_count; i++)
+        sorter->paths[sorter->path_count++] = other->paths[i];
+    sorter->path_capacity = sorter->path_count;
+    other->path_count = 0;
 }
 
 /* Removes what is left of the files: their second names, after a failure the first. */

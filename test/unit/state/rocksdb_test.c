@@ -20,14 +20,20 @@ static weir_str str(const char *text)
     return weir_str_of(text);
 }
 
-static void fill(struct backend *backend, int from, int to)
+static void fill_groups(struct backend *backend, struct group_range groups, int from, int to)
 {
     char key[32];
     for (int i = from; i < to; i++) {
         snprintf(key, sizeof(key), "key-%d", i);
         struct row_key row = shelf_row(0, key);
-        shelf_put(backend, &row, str(""), str(key));
+        if (group_range_has(groups, row.group))
+            shelf_put(backend, &row, str(""), str(key));
     }
+}
+
+static void fill(struct backend *backend, int from, int to)
+{
+    fill_groups(backend, shelf_all_groups(), from, to);
 }
 
 static uint32_t count_ssts(const struct shelf_part *part)
@@ -331,26 +337,102 @@ static void compaction_forgets_what_has_expired(void **state)
     shelf_release(&shelf);
 }
 
-/* A key that is none of ours is found by whoever goes over all keys. */
+/* A key that is none of ours is found by whoever goes over all keys: a scan, and a restore that copies. */
 static void a_foreign_key_is_corrupt(void **state)
 {
     (void)state;
     struct shelf shelf;
+    struct shelf_part parts[2];
     shelf_init(&shelf);
-    struct backend *backend = shelf_open(&shelf, &backend_rocksdb, shelf_all_groups(), NULL, 0);
+    struct group_range lower = { .first = 0, .last = 7 }, upper = { .first = 8, .last = 15 };
+    struct backend *backend = shelf_open(&shelf, &backend_rocksdb, lower, NULL, 0);
+    fill_groups(backend, lower, 0, 500); /* more than the other one has: that is copied */
+    shelf_snapshot(&shelf, backend, lower, &parts[0]);
+    shelf_close(backend);
+    backend = shelf_open(&shelf, &backend_rocksdb, upper, NULL, 0);
     struct rocks *rocks = (struct rocks *)(void *)backend;
     char *message = NULL;
-    rocksdb_put(rocks->db, rocks->write, "\0\1\0x", 4, "v", 1, &message);
+    rocksdb_put(rocks->db, rocks->write, "\0\x9\0x", 4, "v", 1, &message);
     assert_null(message);
     weir_error *error = backend_rocksdb.scan(backend, 0, NULL, NULL);
     shelf_fails(error, WEIR_E_CORRUPT, "a key of 4 bytes");
-    struct shelf_part part;
-    shelf_snapshot(&shelf, backend, shelf_all_groups(), &part);
-    struct group_range half = { .first = 0, .last = 7 };
-    shelf_fails(shelf_try_open(&shelf, &backend_rocksdb, half, &part, 1), WEIR_E_CORRUPT,
-        "a key of 4 bytes that is none of ours");
+    shelf_snapshot(&shelf, backend, upper, &parts[1]);
     shelf_close(backend);
-    shelf_part_release(&part);
+    shelf_fails(shelf_try_open(&shelf, &backend_rocksdb, shelf_all_groups(), parts, 2),
+        WEIR_E_CORRUPT, "a key of 4 bytes that is none of ours");
+    shelf_part_release(&parts[0]);
+    shelf_part_release(&parts[1]);
+    shelf_release(&shelf);
+}
+
+/* -- another parallelism ---------------------------------------------------------------------- */
+
+static bool note_group(void *arg, const struct row_key *row)
+{
+    struct group_range *seen = arg;
+    seen->first = row->group < seen->first ? row->group : seen->first;
+    seen->last = row->group > seen->last ? row->group : seen->last;
+    return true;
+}
+
+/* Each half opens all files in place, stores none of them again, and has nothing of the other half. */
+static void a_larger_parallelism_cuts_and_copies_nothing(void **state)
+{
+    (void)state;
+    struct shelf shelf;
+    struct shelf_part whole, part;
+    shelf_init(&shelf);
+    struct backend *backend = shelf_open(&shelf, &backend_rocksdb, shelf_all_groups(), NULL, 0);
+    fill(backend, 0, 1000);
+    rocksdb_compact_range(((struct rocks *)(void *)backend)->db, NULL, 0, NULL, 0);
+    fill(backend, 1000, 1100);
+    shelf_snapshot(&shelf, backend, shelf_all_groups(), &whole);
+    shelf_close(backend);
+    for (uint32_t i = 0; i < 3; i++) {
+        struct group_range groups = key_group_range(i, 3, SHELF_MAX_PARALLELISM);
+        struct group_range seen = { .first = UINT32_MAX };
+        backend = shelf_open(&shelf, &backend_rocksdb, groups, &whole, 1);
+        shelf_ok(backend_rocksdb.rows(backend, note_group, &seen));
+        assert_int_equal(seen.first, groups.first);
+        assert_int_equal(seen.last, groups.last);
+        shelf_snapshot(&shelf, backend, groups, &part);
+        uint32_t tombstones = count_ssts(&part) - count_ssts(&whole);
+        assert_int_equal(tombstones, 1);
+        assert_true(count_common(&whole, &part) >= count_ssts(&whole));
+        shelf_close(backend);
+        shelf_part_release(&part);
+    }
+    shelf_part_release(&whole);
+    shelf_release(&shelf);
+}
+
+/* What a file has of others only is not even kept. */
+static void files_of_other_groups_are_dropped(void **state)
+{
+    (void)state;
+    struct shelf shelf;
+    struct shelf_part parts[2], whole, half;
+    shelf_init(&shelf);
+    for (uint32_t i = 0; i < 2; i++) {
+        struct group_range groups = key_group_range(i, 2, SHELF_MAX_PARALLELISM);
+        struct backend *backend = shelf_open(&shelf, &backend_rocksdb, groups, NULL, 0);
+        fill_groups(backend, groups, 0, 500);
+        rocksdb_compact_range(((struct rocks *)(void *)backend)->db, NULL, 0, NULL, 0);
+        shelf_snapshot(&shelf, backend, groups, &parts[i]);
+        shelf_close(backend);
+    }
+    struct backend *backend = shelf_open(&shelf, &backend_rocksdb, shelf_all_groups(), parts, 2);
+    shelf_snapshot(&shelf, backend, shelf_all_groups(), &whole);
+    shelf_close(backend);
+    backend = shelf_open(&shelf, &backend_rocksdb, parts[0].groups, &whole, 1);
+    shelf_snapshot(&shelf, backend, parts[0].groups, &half);
+    shelf_close(backend);
+    assert_true(count_ssts(&whole) >= 2);
+    assert_true(count_common(&whole, &half) < count_ssts(&whole));
+    shelf_part_release(&parts[0]);
+    shelf_part_release(&parts[1]);
+    shelf_part_release(&whole);
+    shelf_part_release(&half);
     shelf_release(&shelf);
 }
 
@@ -381,17 +463,20 @@ static void rescaling_cuts_large_state_into_files(void **state)
     for (uint32_t i = 0; i < 2; i++) {
         struct group_range groups = key_group_range(i, 2, SHELF_MAX_PARALLELISM);
         backend = shelf_open(&shelf, &backend_rocksdb, groups, &whole, 1);
-        for (uint32_t n = 0; n < 110; n++) {
-            const struct row_key *at = n < 40 ? &row : &other;
-            snprintf(entry, sizeof(entry), "%03d", (int)n);
-            if (group_range_has(groups, at->group))
-                found += shelf_get(backend, at, str(entry)).size == size;
-        }
         shelf_snapshot(&shelf, backend, groups, &parts[i]);
         shelf_close(backend);
     }
+    shelf_part_release(&whole);
+    backend = shelf_open(&shelf, &backend_rocksdb, shelf_all_groups(), parts, 2);
+    for (uint32_t n = 0; n < 110; n++) {
+        const struct row_key *at = n < 40 ? &row : &other;
+        snprintf(entry, sizeof(entry), "%03d", (int)n);
+        found += shelf_get(backend, at, str(entry)).size == size;
+    }
+    shelf_snapshot(&shelf, backend, shelf_all_groups(), &whole);
+    shelf_close(backend);
     assert_int_equal(found, 110);
-    assert_true(count_ssts(&parts[0]) + count_ssts(&parts[1]) >= 3);
+    assert_true(count_ssts(&whole) >= 3);
     mem_free(bytes);
     shelf_part_release(&whole);
     shelf_part_release(&parts[0]);
@@ -430,6 +515,8 @@ int main(void)
         cmocka_unit_test(a_file_in_place_of_its_directory_is_an_error),
         cmocka_unit_test(compaction_forgets_what_has_expired),
         cmocka_unit_test(a_foreign_key_is_corrupt),
+        cmocka_unit_test(a_larger_parallelism_cuts_and_copies_nothing),
+        cmocka_unit_test(files_of_other_groups_are_dropped),
         cmocka_unit_test(rescaling_cuts_large_state_into_files),
         cmocka_unit_test(the_cache_may_be_resized_at_any_time),
     };
