@@ -617,7 +617,7 @@ static weir_error *open(const struct backend_options *options, const struct back
     struct backend *store;
     *backend = NULL;
     of_store.memory_size = options->memory_size / 4;
-    WEIR_TRY(backend_rocksdb.open(&of_store, sources, source_count, &store));
+    WEIR_TRY(cache_open_store(&of_store, sources, source_count, &store));
     ASSERT(store->backend_class->write_changes != NULL);
     struct cache *cache = mem_alloc(sizeof(*cache));
     cache->backend.backend_class = &backend_cache;
@@ -632,6 +632,11 @@ static weir_error *open(const struct backend_options *options, const struct back
     cache->waker = waker_new();
     rows_init(&cache->rows);
     cache_flights_init(cache, options);
+    weir_error *error = cache_replay(cache, options, sources, source_count);
+    if (error != NULL) {
+        close(&cache->backend);
+        return error;
+    }
     cache_filter_init(cache, source_count > 0);
     *backend = &cache->backend;
     return NULL;

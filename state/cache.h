@@ -159,6 +159,14 @@ void cache_filter_note(struct cache *cache, const struct slot *slot);
 /* For a row that is not in memory. True: the store has nothing of it. */
 bool cache_filter_is_new(const struct cache *cache, const struct row_key *key);
 
+/* -- restore, cache_restore.c -------------------------------------------------------------------- */
+
+/* The store with what the sources have but for their segments; those are for the open cache then. */
+weir_error *cache_open_store(const struct backend_options *options,
+    const struct backend_source *sources, uint32_t source_count, struct backend **store);
+weir_error *cache_replay(struct cache *cache, const struct backend_options *options,
+    const struct backend_source *sources, uint32_t source_count);
+
 /* -- eviction, cache_evict.c --------------------------------------------------------------------- */
 
 /* Brings the cache back to its budget, as far as flights let it. Pointers into rows end. */

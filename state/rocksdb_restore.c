@@ -8,7 +8,8 @@
  *                       the ends a range tombstone hides the rest, until they are compacted
  *      other sources    that have wanted groups are copied into it (rocksdb_copy.c), 2-3 M entries/s
  *
- * Then the segments (segment.h) of each source are replayed, as far as their rows are wanted.
+ * Then the segments (segment.h) of each source are replayed, as far as their rows are wanted: unless a cache is
+ * in front, which keeps them out of the sources and takes their rows itself (cache_restore.c).
  *
  * Cutting off is done at once and not left to whoever reads: a database has its own groups and no others,
  * so the next restore can take any other's groups into it.
@@ -28,16 +29,6 @@
 
 /* -- files ---------------------------------------------------------------------------------- */
 
-/* The name becomes a file in our directory: one from a damaged list must not lead elsewhere. */
-static weir_error *check_name(const struct state_file *file)
-{
-    if (file->name[0] != '\0' && file->name[0] != '.' && strchr(file->name, '/') == NULL)
-        return NULL;
-    return weir_errorf(WEIR_E_CORRUPT,
-        "the checkpoint lists the state file '%s' (%s), which is no name of a database's file",
-        file->path, file->name);
-}
-
 weir_error *rocks_fetch(const struct rocks *rocks, const struct backend_source *source,
     const char *directory)
 {
@@ -47,7 +38,7 @@ weir_error *rocks_fetch(const struct rocks *rocks, const struct backend_source *
         const struct state_file *file = &source->files[i];
         if (segment_is_name(file->name))
             continue;
-        WEIR_TRY(check_name(file));
+        WEIR_TRY(state_file_check_name(file));
         WEIR_TRY(state_file_verify(rocks->checkpoint_dir, file));
         char *to = mem_printf("%s/%s", directory, file->name);
         weir_error *error =
@@ -125,30 +116,6 @@ static weir_error *apply(void *arg, const struct changes *changes)
     return rocks_write_changes(&rocks->backend, &changes, 1);
 }
 
-static weir_error *replay(struct rocks *rocks, const struct state_file *file)
-{
-    WEIR_TRY(check_name(file));
-    WEIR_TRY(state_file_verify(rocks->checkpoint_dir, file));
-    char *path = mem_printf("%s/restore-%s", rocks->directory, file->name);
-    weir_error *error = state_file_fetch(rocks->checkpoint_dir, file, path, true);
-    if (error == NULL)
-        error = segment_replay(path, rocks->groups, apply, rocks);
-    if (error == NULL)
-        error = os_remove(path);
-    mem_free(path);
-    return error;
-}
-
-/* What was not in the database yet when the checkpoint was taken. Files are listed in the order in which
- * they must be replayed. */
-static weir_error *replay_segments(struct rocks *rocks, const struct backend_source *source)
-{
-    for (uint32_t i = 0; i < source->file_count; i++)
-        if (segment_is_name(source->files[i].name))
-            WEIR_TRY(replay(rocks, &source->files[i]));
-    return NULL;
-}
-
 /* -- all sources ---------------------------------------------------------------------------- */
 
 /* The one with most of what is wanted comes first. */
@@ -171,10 +138,7 @@ static weir_error *restore_all(struct rocks *rocks, struct backend_source *sourc
         return open_database(rocks, true);
     put_largest_first(rocks, sources, source_count);
     WEIR_TRY(open_in_place(rocks, &sources[0]));
-    WEIR_TRY(rocks_copy(rocks, &sources[1], source_count - 1));
-    for (uint32_t i = 0; i < source_count; i++)
-        WEIR_TRY(replay_segments(rocks, &sources[i]));
-    return NULL;
+    return rocks_copy(rocks, &sources[1], source_count - 1);
 }
 
 weir_error *rocks_restore(struct rocks *rocks, const struct backend_source *sources,
@@ -187,6 +151,11 @@ weir_error *rocks_restore(struct rocks *rocks, const struct backend_source *sour
             wanted[count++] = sources[i];
     ASSERT(count > 0 || source_count == 0); /* backend_check_sources */
     weir_error *error = restore_all(rocks, wanted, count);
+    struct segment_home home = { .directory = rocks->directory,
+        .checkpoint_dir = rocks->checkpoint_dir,
+        .groups = rocks->groups };
+    for (uint32_t i = 0; i < count && error == NULL; i++)
+        error = segment_restore(&home, &wanted[i], apply, rocks);
     mem_free(wanted);
     return error == NULL ? NULL : weir_error_wrap(error, "cannot restore keyed state");
 }

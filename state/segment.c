@@ -309,3 +309,27 @@ weir_error *segment_replay(const char *path, struct group_range groups, segment_
     os_close(replay.file);
     return error;
 }
+
+static weir_error *restore_one(const struct segment_home *home, const struct state_file *file,
+    segment_apply_fn *apply_fn, void *arg)
+{
+    WEIR_TRY(state_file_check_name(file));
+    WEIR_TRY(state_file_verify(home->checkpoint_dir, file));
+    char *path = mem_printf("%s/restore-%s", home->directory, file->name);
+    weir_error *error = state_file_fetch(home->checkpoint_dir, file, path, true);
+    if (error == NULL)
+        error = segment_replay(path, home->groups, apply_fn, arg);
+    if (error == NULL)
+        error = os_remove(path);
+    mem_free(path);
+    return error;
+}
+
+weir_error *segment_restore(const struct segment_home *home, const struct backend_source *source,
+    segment_apply_fn *apply_fn, void *arg)
+{
+    for (uint32_t i = 0; i < source->file_count; i++)
+        if (segment_is_name(source->files[i].name))
+            WEIR_TRY(restore_one(home, &source->files[i], apply_fn, arg));
+    return NULL;
+}

@@ -88,4 +88,13 @@ typedef weir_error *segment_apply_fn(void *arg, const struct changes *changes);
 weir_error *segment_replay(const char *path, struct group_range groups, segment_apply_fn *apply,
     void *arg) WEIR_MUST_USE;
 
+/* Where segments are restored. Thread: immutable after init. */
+struct segment_home {
+    const char *directory, *checkpoint_dir;
+    struct group_range groups;
+};
+/* Replays the segments among a source's files, which are listed in the order in which they must be. */
+weir_error *segment_restore(const struct segment_home *home, const struct backend_source *source,
+    segment_apply_fn *apply, void *arg) WEIR_MUST_USE;
+
 #endif

@@ -127,6 +127,15 @@ static weir_error *check_path(const struct state_file *file)
     return NULL;
 }
 
+weir_error *state_file_check_name(const struct state_file *file)
+{
+    if (file->name[0] != '\0' && file->name[0] != '.' && strchr(file->name, '/') == NULL)
+        return NULL;
+    return weir_errorf(WEIR_E_CORRUPT,
+        "the checkpoint lists the state file '%s' (%s), which is no name of a database's file",
+        file->path, file->name);
+}
+
 /* -- storing -------------------------------------------------------------------------------- */
 
 weir_error *state_file_begin(const char *checkpoint_dir)

@@ -49,6 +49,8 @@ weir_error *state_file_end(const char *checkpoint_dir) WEIR_MUST_USE;
  * read again: whoever chooses the checkpoint reads all of its files, and a backend relies on that. */
 weir_error *state_file_verify(const char *checkpoint_dir, const struct state_file *file)
     WEIR_MUST_USE;
+/* Its name is one of a file in a backend's directory, and does not lead elsewhere: WEIR_E_CORRUPT else. */
+weir_error *state_file_check_name(const struct state_file *file) WEIR_MUST_USE;
 /* True if it is there with its length; the content is not read. */
 bool state_file_exists(const char *checkpoint_dir, const struct state_file *file);
 /* Brings a stored file to `to`: by hard link when `may_link`, which is for files that are never
