@@ -142,6 +142,8 @@ struct backend_class {
     void (*snapshot_free)(struct backend_snapshot *snapshot);
     void (*confirm)(struct backend *backend, uint64_t checkpoint); /* complete */
 
+    uint64_t (*expired)(
+        struct backend *backend);              /* entries that `expire` let it drop, since open */
     uint64_t (*size)(struct backend *backend); /* bytes on the heap and on disk, about */
 };
 

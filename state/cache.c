@@ -587,6 +587,13 @@ static void confirm(struct backend *backend, uint64_t checkpoint)
     cache->verbs->confirm(cache->store, checkpoint);
 }
 
+/* By the store: what is in memory leaves it first. */
+static uint64_t expired(struct backend *backend)
+{
+    const struct cache *cache = cache_of(backend);
+    return cache->verbs->expired(cache->store);
+}
+
 static uint64_t size(struct backend *backend)
 {
     struct cache *cache = cache_of(backend);
@@ -659,4 +666,5 @@ const struct backend_class backend_cache = { .name = "rocksdb",
     .snapshot_write = cache_snapshot_write,
     .snapshot_free = cache_snapshot_free,
     .confirm = confirm,
+    .expired = expired,
     .size = size };

@@ -217,9 +217,18 @@ static bool is_expired(int64_t time_ms, weir_str value)
     return (int64_t)le64toh(stored) < time_ms;
 }
 
+/* Thread: task. */
+struct sweep {
+    struct hashmap *map;
+    int64_t time_ms;
+};
+
 static bool is_expired_entry(void *arg, struct entry *entry)
 {
-    return is_expired(*(const int64_t *)arg, entry_value(entry));
+    const struct sweep *sweep = arg;
+    bool is_dead = is_expired(sweep->time_ms, entry_value(entry));
+    sweep->map->expired_count += is_dead;
+    return is_dead;
 }
 
 /* Sweeps the value and one leaf of a row; true: look at this slot again, because the row has more
@@ -228,11 +237,14 @@ static bool sweep_row(struct hashmap *map, struct slot *slot, int64_t time_ms)
 {
     struct row *row = slot->row;
     bool has_more = false;
-    if (row->value_size != ROW_VALUE_NONE && is_expired(time_ms, row_value(row)))
+    struct sweep sweep = { .map = map, .time_ms = time_ms };
+    if (row->value_size != ROW_VALUE_NONE && is_expired(time_ms, row_value(row))) {
         row->value_size = ROW_VALUE_NONE;
+        map->expired_count++;
+    }
     if (row->entries != NULL)
         has_more = entries_sweep(row->entries, &map->rows.slab, &map->sweep_leaf, is_expired_entry,
-            &time_ms);
+            &sweep);
     uint64_t row_count = map->rows.row_count;
     drop_if_empty(map, slot);
     if (map->rows.row_count == row_count)
@@ -315,6 +327,11 @@ static void confirm(struct backend *backend, uint64_t checkpoint)
     (void)checkpoint;
 }
 
+static uint64_t expired(struct backend *backend)
+{
+    return hashmap_of(backend)->expired_count;
+}
+
 static uint64_t size(struct backend *backend)
 {
     return rows_size(&hashmap_of(backend)->rows);
@@ -337,4 +354,5 @@ const struct backend_class backend_hashmap = { .name = "hashmap",
     .snapshot_write = hashmap_snapshot_write,
     .snapshot_free = hashmap_snapshot_free,
     .confirm = confirm,
+    .expired = expired,
     .size = size };

@@ -13,6 +13,7 @@ struct hashmap {
     struct rows rows;
     uint64_t sweep_slot; /* where expire goes on; a hint, for rows move */
     uint32_t sweep_leaf;
+    uint64_t expired_count; /* entries that it has swept */
     uint64_t attempt;
     char *directory; /* NULL: none */
     char *checkpoint_dir;

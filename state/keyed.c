@@ -58,6 +58,7 @@ struct keyed {
     struct touched_list touched;
     uint64_t dirty_lists; /* bit = state: the next sequence number has changed */
     struct backend_expiry expiry;
+    uint64_t expired_count; /* met by reads and edits */
     struct arena scratch;
     char *encoded; /* one record on its way to the backend */
     size_t encoded_capacity;
@@ -137,6 +138,8 @@ static weir_str open_stored(struct keyed *keyed, uint32_t state, const struct pl
     weir_error *error = stored_open(&plan->form, &keyed->time, value, &layout);
     if (__builtin_expect(error != NULL, 0))
         fail_in(keyed, state, error);
+    else if (layout.data == NULL && value.data != NULL)
+        keyed->expired_count++;
     return layout;
 }
 
@@ -275,6 +278,7 @@ static void *edit_in_place(struct keyed *keyed, uint32_t state, const struct pla
     if (!*is_new && stored_is_expired(&plan->form, &keyed->time, bytes)) {
         memset(record, 0, plan->form.layout.size);
         *is_new = true;
+        keyed->expired_count++;
     }
     stored_put_expiry(bytes, stored_expiry(&plan->form, &keyed->time));
     return record;
@@ -677,6 +681,12 @@ void keyed_free(struct keyed *keyed)
     mem_free(keyed->dummy);
     mem_free(keyed->key);
     mem_free(keyed);
+}
+
+struct keyed_expired keyed_expired(const struct keyed *keyed)
+{
+    return (struct keyed_expired){ .met = keyed->expired_count,
+        .dropped = keyed->verbs->expired(keyed->backend) };
 }
 
 struct backend *keyed_backend(struct keyed *keyed)

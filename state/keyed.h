@@ -42,6 +42,12 @@ uint64_t keyed_hash(const struct keyed *keyed);
 void keyed_set_time(struct keyed *keyed, int64_t now_ms, int64_t watermark_ms);
 void keyed_set_timestamp(struct keyed *keyed, int64_t timestamp_ms);
 weir_error *keyed_commit(struct keyed *keyed) WEIR_MUST_USE;
+/* How often a read or an edit has met an entry that had expired, and how many of them the backend has
+ * dropped, compacting or sweeping: both since it was opened. */
+struct keyed_expired {
+    uint64_t met, dropped;
+};
+struct keyed_expired keyed_expired(const struct keyed *keyed);
 
 const void *keyed_read(struct keyed *keyed, uint32_t state, weir_str entry);
 void *keyed_edit(struct keyed *keyed, uint32_t state, weir_str entry);

@@ -383,6 +383,7 @@ static void expire(struct backend *backend, const struct backend_expiry *now)
 struct filter {
     struct rocks_expiry *expiry;
     struct backend_expiry at;
+    uint64_t dropped;
 };
 
 /* Is asked for every entry that the compaction rewrites; true: drop it. Thread: RocksDB's. */
@@ -391,7 +392,8 @@ static unsigned char filter_entry(void *arg, int level, const char *key, size_t 
     unsigned char *value_changed)
 {
     (void)level, (void)new_value, (void)new_value_size, (void)value_changed;
-    const struct backend_expiry *at = &((const struct filter *)arg)->at;
+    struct filter *filter = arg;
+    const struct backend_expiry *at = &filter->at;
     uint64_t stored;
     if (key_size < ROCKS_KEY_HEADER || value_size < sizeof(stored))
         return 0;
@@ -401,7 +403,9 @@ static unsigned char filter_entry(void *arg, int level, const char *key, size_t 
         return 0;
     memcpy(&stored, value, sizeof(stored));
     int64_t time_ms = (at->processing_states & bit) != 0 ? at->now_ms : at->watermark_ms;
-    return (int64_t)le64toh(stored) < time_ms;
+    bool is_expired = (int64_t)le64toh(stored) < time_ms;
+    filter->dropped += is_expired;
+    return is_expired;
 }
 
 static const char *filter_name(void *arg)
@@ -412,8 +416,10 @@ static const char *filter_name(void *arg)
 
 static void filter_free(void *arg)
 {
-    struct rocks_expiry *expiry = ((struct filter *)arg)->expiry;
+    const struct filter *filter = arg;
+    struct rocks_expiry *expiry = filter->expiry;
     ASSERT(atomic_load(&expiry->filter_count) > 0);
+    atomic_fetch_add(&expiry->dropped, filter->dropped);
     mem_free(arg);
     atomic_fetch_sub(&expiry->filter_count, 1);
 }
@@ -542,6 +548,11 @@ static uint64_t row_count(struct backend *backend)
     return property(rocks_of(backend), "rocksdb.estimate-num-keys");
 }
 
+static uint64_t expired(struct backend *backend)
+{
+    return atomic_load_explicit(&rocks_of(backend)->expiry.dropped, memory_order_relaxed);
+}
+
 static uint64_t size(struct backend *backend)
 {
     const struct rocks *rocks = rocks_of(backend);
@@ -567,4 +578,5 @@ const struct backend_class backend_rocksdb = { .name = "rocksdb-uncached",
     .snapshot_write = rocks_snapshot_write,
     .snapshot_free = rocks_snapshot_free,
     .confirm = confirm,
+    .expired = expired,
     .size = size };

@@ -38,6 +38,7 @@ struct rocks_expiry {
     _Atomic uint64_t processing_states, event_states;
     _Atomic int64_t now_ms, watermark_ms;
     _Atomic uint32_t filter_count; /* of compactions under way */
+    _Atomic uint64_t dropped;      /* entries, by compactions that are over */
 };
 
 /* The .sst files of the last snapshot that was written, sorted by name: what the next one need not

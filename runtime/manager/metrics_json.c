@@ -64,6 +64,9 @@ static void put_tasks(weir_buffer *out, const struct report *report)
         put_member(out, "idle_ms", it->idle_ms);
         put_member(out, "backpressured_ms", it->backpressured_ms);
         put_member(out, "state_bytes", it->state_size);
+        buffer_printf(out, ",\"state_expired\":{\"read\":%" PRId64, it->expired_met);
+        put_member(out, "compaction", it->expired_dropped);
+        weir_buffer_add_byte(out, '}');
         weir_buffer_add_byte(out, '}');
     }
     buffer_printf(out, "]");

@@ -65,6 +65,8 @@ void report_add(struct report *report, const struct task *task, uint32_t subtask
         .idle_ms = metric_get(&metrics->idle_ns) / 1000000,
         .backpressured_ms = metric_get(&metrics->backpressured_ns) / 1000000,
         .state_size = metric_get(&metrics->state_size),
+        .expired_met = metric_get(&metrics->expired_met),
+        .expired_dropped = metric_get(&metrics->expired_dropped),
     };
     task_counters(task, add_counter, report);
 }

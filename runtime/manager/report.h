@@ -26,6 +26,7 @@ struct report_task {
     int64_t records_in, records_out;
     int64_t busy_ms, idle_ms, backpressured_ms;
     int64_t state_size;
+    int64_t expired_met, expired_dropped;
 };
 
 /* Thread: its owner. */

@@ -358,6 +358,11 @@ static void publish_metrics(struct task *task)
         task->is_source ? metric_get(&head->counters[0].value) : metric_get(&head->records_in));
     metric_set(&task->metrics.records_out, count_out(task));
     metric_set(&task->metrics.unpublished, chain_unpublished(&task->chain));
+    if (head->keyed != NULL) { /* only the head of a chain has keyed state */
+        struct keyed_expired expired = keyed_expired(head->keyed);
+        metric_set(&task->metrics.expired_met, (int64_t)expired.met);
+        metric_set(&task->metrics.expired_dropped, (int64_t)expired.dropped);
+    }
     if (task->now_ms < task->next_metrics_ms)
         return;
     task->next_metrics_ms = task->now_ms + 200;

@@ -41,10 +41,11 @@ struct task_metrics {
     metric records_in, records_out; /* of a source or sink exact, over all attempts */
     metric busy_ns, idle_ns, backpressured_ns;
     metric watermark_ms;
-    metric lag;         /* of a source: records behind, -1: unknown */
-    metric unpublished; /* checkpoints that its sinks have not published */
-    metric notified;    /* newest checkpoint it was told complete */
-    metric state_size;  /* bytes, about */
+    metric lag;                          /* of a source: records behind, -1: unknown */
+    metric unpublished;                  /* checkpoints that its sinks have not published */
+    metric notified;                     /* newest checkpoint it was told complete */
+    metric state_size;                   /* bytes, about */
+    metric expired_met, expired_dropped; /* entries of keyed state: keyed_expired */
 };
 
 struct task; /* Thread: as above */

@@ -25,7 +25,7 @@ from program import ProgramTest, ROOT  # noqa: E402
 
 EXAMPLE_LINES_MAX = 40
 TASK_MEMBERS = {"task", "subtask", "parallelism", "records_in", "records_out", "busy_ms", "idle_ms",
-                "backpressured_ms", "state_bytes"}
+                "backpressured_ms", "state_bytes", "state_expired"}
 CHECKPOINT_MEMBERS = {"completed", "failed", "last", "duration_ms", "last_bytes"}
 LOG_LINE = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z (DEBUG|INFO|WARN|ERROR) +[\w-]+: \S")
 PROGRESS = re.compile(r"RUNNING +in ([\d,]+)/s +out ([\d,]+)/s +lag ([\d,]+) +checkpoint (\d+) in \d+ ms"

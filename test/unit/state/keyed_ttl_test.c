@@ -161,6 +161,46 @@ static void the_hashmap_forgets_what_has_expired(void **state)
     for (int i = 0; i < 5000; i++)
         keyed_set_time(it.keyed, 2000, INT64_MIN);
     assert_int_equal(it.verbs->size(keyed_backend(it.keyed)), empty);
+    struct keyed_expired expired = keyed_expired(it.keyed);
+    assert_int_equal(expired.met, 0);
+    assert_int_equal(expired.dropped, 2000 + 20 * 101); /* a list's length expires, too */
+    keyed_fixture_end(&it);
+}
+
+/* Reads and edits count what they meet, in both times; what has not expired or never was counts nothing. */
+static void expired_entries_that_are_met_are_counted(void **state)
+{
+    struct keyed_fixture it;
+    keyed_fixture_begin(&it, state);
+    keyed_set_time(it.keyed, 1000, 1000);
+    keyed_fixture_key_is(&it, "a");
+    keyed_edit(it.keyed, TTL_FIXED, str(""));
+    ((struct note *)keyed_edit(it.keyed, TTL_NOTE, str("")))->title = WEIR_STR("note");
+    for (int i = 0; i < 3; i++)
+        keyed_edit(it.keyed, TTL_MAP, (weir_str){ .data = "xyz" + i, .size = 1 });
+    keyed_fixture_commit(&it);
+    keyed_fixture_key_is(&it, "a");
+    assert_non_null(keyed_read(it.keyed, TTL_FIXED, str("")));
+    assert_null(keyed_read(it.keyed, TTL_MAP, str("absent")));
+    keyed_fixture_commit(&it);
+    assert_int_equal(keyed_expired(it.keyed).met, 0);
+    keyed_set_time(it.keyed, 1101, 1000); /* of processing time one entry */
+    keyed_fixture_key_is(&it, "a");
+    assert_null(keyed_read(it.keyed, TTL_FIXED, str("")));
+    assert_non_null(keyed_read(it.keyed, TTL_NOTE, str("")));
+    keyed_fixture_commit(&it);
+    uint64_t met = keyed_expired(it.keyed).met, dropped = keyed_expired(it.keyed).dropped;
+    assert_int_equal(met + dropped, 1); /* the hashmap may have swept it before */
+    keyed_fixture_key_is(&it, "b");
+    keyed_edit(it.keyed, TTL_FIXED, str(""));
+    keyed_fixture_commit(&it);
+    keyed_set_time(it.keyed, 1101, 1101); /* and of event time all others */
+    keyed_fixture_key_is(&it, "a");
+    assert_null(keyed_read(it.keyed, TTL_NOTE, str("")));
+    keyed_fixture_expect(&it, TTL_MAP, "", "");
+    keyed_fixture_commit(&it);
+    struct keyed_expired expired = keyed_expired(it.keyed);
+    assert_int_equal(expired.met + expired.dropped, 1 + 1 + 3);
     keyed_fixture_end(&it);
 }
 
@@ -172,6 +212,7 @@ int main(void)
         SHELF_FOR_EACH(an_edit_without_a_change_still_stamps),
         SHELF_FOR_EACH(each_list_element_expires_alone),
         SHELF_FOR_EACH(the_hashmap_forgets_what_has_expired),
+        SHELF_FOR_EACH(expired_entries_that_are_met_are_counted),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

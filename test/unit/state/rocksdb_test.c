@@ -2,6 +2,7 @@
 #include "state/rocksdb.h"
 
 #include "base/os.h"
+#include "state/cache.h"
 #include "state/rocksdb_private.h"
 #include "test/support/shelf.h"
 
@@ -333,7 +334,39 @@ static void compaction_forgets_what_has_expired(void **state)
         assert_int_equal(shelf_get(backend, &b, str("")).data != NULL, i >= 600);
         assert_non_null(shelf_get(backend, &c, str("")).data);
     }
+    assert_int_equal(backend_rocksdb.expired(backend), 300 + 600);
     shelf_close(backend);
+    shelf_release(&shelf);
+}
+
+/* What a cache has handed down is dropped and counted below it. */
+static void a_cache_counts_what_its_store_has_forgotten(void **state)
+{
+    enum { COUNT = 3000 };
+    (void)state;
+    struct shelf shelf;
+    struct shelf_part part;
+    char key[32], bytes[8];
+    shelf_init(&shelf);
+    struct backend *backend = shelf_open(&shelf, &backend_cache, shelf_all_groups(), NULL, 0);
+    struct backend *store = ((struct cache *)(void *)backend)->store;
+    for (int i = 0; i < COUNT; i++) {
+        snprintf(key, sizeof(key), "%d", i);
+        struct row_key a = shelf_row(0, key), b = shelf_row(1, key);
+        shelf_put(backend, &a, str(""), expiring(i, bytes));
+        shelf_put(backend, &b, str(""), expiring(i, bytes));
+    }
+    shelf_snapshot(&shelf, backend, shelf_all_groups(), &part); /* large enough to be settled */
+    assert_int_equal(backend_cache.expired(backend), 0);
+    struct backend_expiry expiry = { .processing_states = 1,
+        .event_states = 2,
+        .now_ms = 1000,
+        .watermark_ms = 500 };
+    backend_cache.expire(backend, &expiry);
+    rocksdb_compact_range(((struct rocks *)(void *)store)->db, NULL, 0, NULL, 0);
+    assert_int_equal(backend_cache.expired(backend), 1000 + 500);
+    shelf_close(backend);
+    shelf_part_release(&part);
     shelf_release(&shelf);
 }
 
@@ -514,6 +547,7 @@ int main(void)
         cmocka_unit_test(a_full_disk_fails_the_barrier),
         cmocka_unit_test(a_file_in_place_of_its_directory_is_an_error),
         cmocka_unit_test(compaction_forgets_what_has_expired),
+        cmocka_unit_test(a_cache_counts_what_its_store_has_forgotten),
         cmocka_unit_test(a_foreign_key_is_corrupt),
         cmocka_unit_test(a_larger_parallelism_cuts_and_copies_nothing),
         cmocka_unit_test(files_of_other_groups_are_dropped),
