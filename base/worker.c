@@ -7,6 +7,7 @@
 
 #include "base/assert.h"
 #include "base/memory.h"
+#include "base/os_process.h"
 
 #include <pthread.h>
 #include <signal.h>
@@ -263,7 +264,8 @@ void workers_share(struct workers *workers, uint64_t count, void (*run)(void *ar
 {
     struct share share = { .run = run, .arg = arg, .count = count };
     uint64_t helper_count = workers == NULL ? 0 : workers->thread_count;
-    for (uint64_t i = 0; i < helper_count && i + 1 < count; i++)
+    uint64_t useful = os_cpu_count() - 1; /* more would only take memory */
+    for (uint64_t i = 0; i < helper_count && i < useful && i + 1 < count; i++)
         if (!workers_submit(workers, NULL, help, &share))
             break;
     help(&share);

@@ -26,8 +26,9 @@ bool workers_step(struct workers *workers); /* false: nothing to do; only with z
 /* Waits until no job of the lane is waiting or running. With zero threads: runs them. */
 void workers_drain(struct workers *workers, const void *lane);
 /* Calls run(arg, 0) ... run(arg, count - 1), in any order, on the caller's thread and on workers that have
- * nothing to do meanwhile, and returns when all have returned. A worker may call it: nobody is waited for
- * who has not begun. `workers` NULL, or zero threads: the caller does it alone, in order. */
+ * nothing to do meanwhile, at most one thread a core, and returns when all have returned. A worker may call
+ * it: nobody is waited for who has not begun. `workers` NULL, or zero threads: the caller does it alone, in
+ * order. */
 void workers_share(struct workers *workers, uint64_t count, void (*run)(void *arg, uint64_t index),
     void *arg);
 

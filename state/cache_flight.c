@@ -67,8 +67,9 @@
 #define TRICKLE_STEP 64u
 #endif
 /* Flights that are written to the store together: a row that is in several is written once. */
-#define TOGETHER_MAX  256u
-#define TOGETHER_SIZE (UINT64_C(128) << 20)
+#define TOGETHER_MAX    256u
+#define TOGETHER_SIZE   (UINT64_C(128) << 20)
+#define TOGETHER(share) ((share) / 4 < TOGETHER_SIZE ? (share) / 4 : TOGETHER_SIZE)
 
 /* -- freezing ------------------------------------------------------------------------------- */
 
@@ -329,7 +330,7 @@ static weir_error *gather(struct cache *cache, uint64_t number, const struct cha
     *count = 0;
     pthread_mutex_lock(&cache->log_lock);
     while (flight != NULL && error == NULL && flight->number <= number && *count < TOGETHER_MAX &&
-           size < TOGETHER_SIZE) {
+           size < TOGETHER(cache->share)) {
         weir_error_free(
             log_flight(cache, flight)); /* broken: the next snapshot mends it, or tells why not */
         error = load(cache, flight);

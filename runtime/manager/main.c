@@ -352,6 +352,7 @@ static int say(const struct program *program, weir_error *error)
 int weir_main_program(int argc, char **argv, const struct weir_program *it)
 {
     ASSERT(it != NULL && it->build != NULL);
+    mem_keep_small();
     struct program program = { .program = it, .config = config_new() };
     name_job(&program, argc > 0 ? argv[0] : "job");
     int status = say(&program, do_all(&program, argc, argv));
