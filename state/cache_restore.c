@@ -1,7 +1,7 @@
 /* cache_restore.c -- a checkpoint's segments, taken into the cache instead of its store.
  *
- * What the last segments have is what was used last. Written into the store it cost a job that comes back a second
- * for each 100 MB, and was read again from there with the first records; put into the table it is in
+ * What the last segments have is what was used last. Written into the store it cost a job that comes back 220 ms of
+ * 650 for 50 MB, and was read again from there with the first records; put into the table it is in
  * memory where it is wanted, and dirty: the next barrier freezes it like everything else.
  *
  * A log that is larger than the budget is evicted as it comes, list by list.

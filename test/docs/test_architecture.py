@@ -1,4 +1,5 @@
-"""docs/ARCHITECTURE.md names functions and files; what it names must exist, or it teaches wrong things."""
+"""docs/ARCHITECTURE.md and docs/STATE.md name functions, files and settings; what they name must exist, or they
+teach wrong things."""
 import glob
 import os
 import re
@@ -6,31 +7,45 @@ import sys
 import unittest
 
 ROOT = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..")
-DOCUMENT = os.path.join(ROOT, "docs", "ARCHITECTURE.md")
+DOCUMENTS = ("ARCHITECTURE.md", "STATE.md")
 sys.path.insert(0, os.path.join(ROOT, "tools"))
 import tidy  # noqa: E402
 
 
-def document():
-    with open(DOCUMENT, encoding="utf-8") as file:
+def document(name):
+    with open(os.path.join(ROOT, "docs", name), encoding="utf-8") as file:
         return file.read()
 
 
-# Conditional only until the document is there; nothing turns it off after that.
-@unittest.skipUnless(os.path.exists(DOCUMENT), "docs/ARCHITECTURE.md is not written yet")
-class Architecture(unittest.TestCase):
-    def test_every_function_it_names_is_defined(self):
+class Documents(unittest.TestCase):
+    def test_every_function_they_name_is_defined(self):
         tree = tidy.Tree(ROOT)
         defined = {function.name for source in tree.c for function in source.functions}
         defined |= {name for source in tree.c
                     for name in re.findall(r"^#\s*define\s+(\w+)\(", source.code, re.MULTILINE)}
-        named = set(re.findall(r"`(\w+)\(\)`", document()))
-        self.assertEqual(sorted(named - defined), [])
+        for name in DOCUMENTS:
+            named = set(re.findall(r"`(\w+)\(\)`", document(name)))
+            self.assertEqual(sorted(named - defined), [], name)
 
-    def test_every_source_file_it_names_exists(self):
-        named = set(re.findall(r"`([\w./-]+/[\w.-]+\.(?:c|h|py|sh|mk))`", document()))
-        missing = [path for path in named if not glob.glob(os.path.join(ROOT, path))]
-        self.assertEqual(sorted(missing), [])
+    def test_every_source_file_they_name_exists(self):
+        for name in DOCUMENTS:
+            named = set(re.findall(r"`([\w./-]+/[\w.-]+\.(?:c|h|py|sh|mk))`", document(name)))
+            missing = [path for path in named if not glob.glob(os.path.join(ROOT, path))]
+            self.assertEqual(sorted(missing), [], name)
+
+    def test_every_setting_of_rocksdb_is_listed_with_its_value(self):
+        with open(os.path.join(ROOT, "state", "rocksdb_options.c"), encoding="utf-8") as file:
+            table = re.search(r"struct option table\[\] = \{(.*?)^\};", file.read(), re.DOTALL | re.MULTILINE).group(1)
+        settings = re.findall(r'\{ "(\w+)", "([^"]+)"', table)
+        self.assertGreater(len(settings), 20)
+        listed = document("STATE.md")
+        missing = [name for name, value in settings if f"| `{name}` | {value} |" not in listed]
+        self.assertEqual(missing, [])
+
+    def test_every_benchmark_they_name_exists(self):
+        for name in DOCUMENTS:
+            for bench in re.findall(r"make bench T=(\w+)", document(name)):
+                self.assertTrue(glob.glob(os.path.join(ROOT, "bench", bench + "*")), bench)
 
 
 if __name__ == "__main__":

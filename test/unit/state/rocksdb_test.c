@@ -45,6 +45,14 @@ static uint32_t count_ssts(const struct shelf_part *part)
     return count;
 }
 
+static bool note_group(void *arg, const struct row_key *row)
+{
+    struct group_range *seen = arg;
+    seen->first = row->group < seen->first ? row->group : seen->first;
+    seen->last = row->group > seen->last ? row->group : seen->last;
+    return true;
+}
+
 /* Files of `now` that are also listed by `before`. */
 static uint32_t count_common(const struct shelf_part *before, const struct shelf_part *now)
 {
@@ -370,6 +378,39 @@ static void a_cache_counts_what_its_store_has_forgotten(void **state)
     shelf_release(&shelf);
 }
 
+/* What only segments have is in the table after a restore, not in the store, and in the next checkpoint. */
+static void segments_are_restored_into_the_cache(void **state)
+{
+    (void)state;
+    struct shelf shelf;
+    struct shelf_part parts[2];
+    struct row_key gone = shelf_row(0, "key-7");
+    shelf_init(&shelf);
+    struct backend *backend = shelf_open(&shelf, &backend_cache, shelf_all_groups(), NULL, 0);
+    fill(backend, 0, 50);
+    shelf_snapshot(&shelf, backend, shelf_all_groups(), &parts[0]); /* too little to be settled */
+    shelf_close(backend);
+    for (int round = 0; round < 2; round++) {
+        backend = shelf_open(&shelf, &backend_cache, shelf_all_groups(), &parts[round], 1);
+        struct cache *cache = (struct cache *)(void *)backend;
+        assert_int_equal(cache->rows.row_count, 50);
+        struct group_range seen = { .first = UINT32_MAX };
+        shelf_ok(cache->verbs->rows(cache->store, note_group, &seen));
+        assert_int_equal(seen.first, UINT32_MAX);
+        if (round == 0)
+            shelf_remove(backend, &gone, str(""));
+        shelf_expect_none(backend, &gone, "");
+        struct row_key row = shelf_row(0, "key-8");
+        shelf_expect(backend, &row, "", "key-8");
+        if (round == 0)
+            shelf_snapshot(&shelf, backend, shelf_all_groups(), &parts[1]);
+        shelf_close(backend);
+    }
+    shelf_part_release(&parts[0]);
+    shelf_part_release(&parts[1]);
+    shelf_release(&shelf);
+}
+
 /* A key that is none of ours is found by whoever goes over all keys: a scan, and a restore that copies. */
 static void a_foreign_key_is_corrupt(void **state)
 {
@@ -399,14 +440,6 @@ static void a_foreign_key_is_corrupt(void **state)
 }
 
 /* -- another parallelism ---------------------------------------------------------------------- */
-
-static bool note_group(void *arg, const struct row_key *row)
-{
-    struct group_range *seen = arg;
-    seen->first = row->group < seen->first ? row->group : seen->first;
-    seen->last = row->group > seen->last ? row->group : seen->last;
-    return true;
-}
 
 /* Each half opens all files in place, stores none of them again, and has nothing of the other half. */
 static void a_larger_parallelism_cuts_and_copies_nothing(void **state)
@@ -548,6 +581,7 @@ int main(void)
         cmocka_unit_test(a_file_in_place_of_its_directory_is_an_error),
         cmocka_unit_test(compaction_forgets_what_has_expired),
         cmocka_unit_test(a_cache_counts_what_its_store_has_forgotten),
+        cmocka_unit_test(segments_are_restored_into_the_cache),
         cmocka_unit_test(a_foreign_key_is_corrupt),
         cmocka_unit_test(a_larger_parallelism_cuts_and_copies_nothing),
         cmocka_unit_test(files_of_other_groups_are_dropped),
