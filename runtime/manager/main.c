@@ -171,10 +171,11 @@ static weir_error *help(const struct program *program)
     buffer_printf(out, "\noptions of every job:\n");
     config_usage(engine, out);
     config_free(engine);
-    buffer_printf(out, "\nSIGTERM and SIGINT stop the job in good order, with a last checkpoint; a "
-                       "second one ends it at once. SIGUSR1 takes a savepoint, and the job goes "
-                       "on.\nExit status 0: finished or stopped; 2: wrong "
-                       "options; 3: the job's graph is wrong; others:\nsee weir/error.h.\n");
+    buffer_printf(out,
+        "\nSIGTERM and SIGINT stop the job in good order, with a last checkpoint; a "
+        "second one ends it at once.\nSIGUSR1 takes a savepoint, and the job goes on.\n"
+        "Exit status 0: finished or stopped; 2: wrong "
+        "options; 3: the job's graph is wrong; others:\nsee weir/error.h.\n");
     return print(out);
 }
 

@@ -63,7 +63,7 @@ class Readme(ProgramTest):
                 seen.add(name)
                 verb = "explain" if verb == "run" else verb
                 with self.subTest(readme=readme.name, command=shlex.join(words)):
-                    self.assert_well(program.run(os.path.basename(name), verb, *options))
+                    self.assert_well(program.run(os.path.basename(name), verb, *options, cwd=ROOT))
         self.assertLessEqual({"build/bin/wordcount", "build/bin/userprofile"}, seen)
 
     def test_the_word_count_counts_the_words_of_the_readme(self):
