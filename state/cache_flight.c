@@ -382,16 +382,31 @@ static bool is_worth_settling(struct cache *cache)
     return is_worth;
 }
 
+/* The files of the base into the checkpoint directory, before a checkpoint waits for that: it then finds
+ * them there. What retention deletes, because no checkpoint has it yet, is stored again. */
+static weir_error *store_base(struct cache *cache)
+{
+    struct arena arena;
+    struct state_file *files;
+    uint32_t count;
+    arena_init(&arena, 4096, SIZE_MAX / 2);
+    weir_error *error = cache->verbs->snapshot_write(cache->base, &arena, &files, &count);
+    arena_release(&arena);
+    return error;
+}
+
 /* Thread: worker. */
 static void settle(void *arg)
 {
     struct cache *cache = arg;
     atomic_store(&cache->is_settling, false);
     pthread_mutex_lock(&cache->store_lock);
-    bool is_taken; /* or not: the next one tries again */
+    bool is_taken = false; /* the next one tries again */
     weir_error *error = write_up_to(cache, UINT64_MAX);
     if (error == NULL && is_worth_settling(cache))
         error = take_base(cache, &is_taken);
+    if (error == NULL && is_taken)
+        error = store_base(cache);
     note_outcome(cache, error);
     pthread_mutex_unlock(&cache->store_lock);
 }
