@@ -3,6 +3,7 @@
 
 #include "base/memory.h"
 #include "base/os.h"
+#include "test/sim/sim_os.h"
 #include "test/support/fault_os.h"
 #include "test/support/temp_dir.h"
 
@@ -70,6 +71,29 @@ static void two_claims_at_once_get_two_numbers(void **state)
         assert_true(mine < next);
         temp_dir_free(dir);
     }
+}
+
+/* On a disk that forgets what was not synced; only some of the seeds forget a name. */
+static void a_claim_survives_a_power_failure(void **state)
+{
+    for (uint64_t seed = 1; seed <= 16; seed++) {
+        sim_os_start(seed);
+        assert_null(os_make_dirs_durable("/checkpoints"));
+        for (uint64_t number = 1; number <= 3; number++) {
+            assert_int_equal(claim("/checkpoints"), number);
+            sim_os_kill(0);
+            sim_os_reap(0);
+            sim_os_power_loss();
+        }
+        sim_os_stop();
+    }
+}
+
+static int stop_machine(void **state)
+{
+    if (os_current != &os_linux) /* the test has failed */
+        sim_os_stop();
+    return 0;
 }
 
 static void the_file_says_what_was_written(void **state)
@@ -211,6 +235,7 @@ int main(void)
         cmocka_unit_test(numbers_rise_and_the_highest_is_in_charge),
         cmocka_unit_test(an_attempt_whose_file_is_gone_is_fenced),
         cmocka_unit_test(two_claims_at_once_get_two_numbers),
+        cmocka_unit_test_teardown(a_claim_survives_a_power_failure, stop_machine),
         cmocka_unit_test(the_file_says_what_was_written),
         cmocka_unit_test(a_damaged_file_is_seen_as_damaged),
         cmocka_unit_test(only_checkpoints_on_the_line_count),

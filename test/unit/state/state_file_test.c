@@ -1,7 +1,9 @@
 /* Files get into a checkpoint directory whole, once, and under a name that says what is in them. */
 #include "base/os.h"
+#include "test/sim/sim_os.h"
 #include "test/support/shelf.h"
 
+#include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -106,6 +108,68 @@ static void what_is_stored_survives_its_origin(void **state)
     end(&it);
 }
 
+/* -- a power failure ------------------------------------------------------------------------ */
+
+#define LONG_SIZE ((size_t)20000) /* some pages of the simulated disk */
+
+static int no_link(const char *from, const char *to)
+{
+    (void)from;
+    (void)to;
+    return EXDEV;
+}
+
+/* Stores a file that nobody has synced, on a disk that forgets what was not synced. */
+static void lose_power_after_storing(uint64_t seed, bool has_links)
+{
+    static char bytes[LONG_SIZE];
+    static struct os linkless;
+    struct arena arena;
+    struct os_file *origin;
+    struct state_file file;
+    memset(bytes, 'x', sizeof(bytes));
+    arena_init(&arena, 4096, 1 << 20);
+    sim_os_start(seed);
+    const struct os *machine = os_current;
+    linkless = *machine;
+    linkless.link = no_link;
+    os_current = has_links ? machine : &linkless;
+    shelf_ok(os_make_dirs_durable("/shelf"));
+    shelf_ok(os_open("/finished", OS_CREATE, &origin));
+    shelf_ok(os_write(origin, bytes, sizeof(bytes)));
+    os_close(origin);
+    shelf_ok(state_file_store("/finished", "/shelf", 1, "a", &arena, &file));
+    os_current = machine;
+    sim_os_kill(0);
+    sim_os_reap(0);
+    sim_os_power_loss();
+    shelf_ok(state_file_verify("/shelf", &file));
+    sim_os_stop();
+    arena_release(&arena);
+}
+
+static int stop_machine(void **state)
+{
+    (void)state;
+    if (os_current != &os_linux) /* the test has failed */
+        sim_os_stop();
+    return 0;
+}
+
+static void what_was_copied_survives_a_power_failure(void **state)
+{
+    (void)state;
+    for (uint64_t seed = 1; seed <= 16; seed++)
+        lose_power_after_storing(seed, false);
+}
+
+static void what_was_linked_survives_a_power_failure(void **state)
+{
+    (void)state;
+    for (uint64_t seed = 1; seed <= 16; seed++)
+        lose_power_after_storing(seed, true);
+}
+
 static void an_empty_file_is_a_file(void **state)
 {
     (void)state;
@@ -192,6 +256,8 @@ int main(void)
         cmocka_unit_test(storing_twice_keeps_one_file),
         cmocka_unit_test(a_torn_file_of_that_name_is_replaced),
         cmocka_unit_test(what_is_stored_survives_its_origin),
+        cmocka_unit_test_teardown(what_was_copied_survives_a_power_failure, stop_machine),
+        cmocka_unit_test_teardown(what_was_linked_survives_a_power_failure, stop_machine),
         cmocka_unit_test(an_empty_file_is_a_file),
         cmocka_unit_test(a_missing_origin_leaves_nothing_behind),
         cmocka_unit_test(large_files_are_read_to_their_end),
