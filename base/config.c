@@ -88,32 +88,6 @@ static enum parse_result size_parse(const char *text, int64_t *bytes)
 #define DURATION_FORM "a number with ms, s, m, h or d, such as 10s"
 #define SIZE_FORM     "a number with B, KB, MB, GB or TB, such as 64MB"
 
-weir_error *config_parse_duration(const char *text, int64_t *ms)
-{
-    switch (duration_parse(text, ms)) {
-    case PARSE_OK:
-        return NULL;
-    case PARSE_TOO_LARGE:
-        return weir_errorf(WEIR_E_USAGE, "the duration '%s' is too large", text);
-    case PARSE_MALFORMED:
-        break;
-    }
-    return weir_errorf(WEIR_E_USAGE, "'%s' is not a duration; give %s", text, DURATION_FORM);
-}
-
-weir_error *config_parse_size(const char *text, int64_t *bytes)
-{
-    switch (size_parse(text, bytes)) {
-    case PARSE_OK:
-        return NULL;
-    case PARSE_TOO_LARGE:
-        return weir_errorf(WEIR_E_USAGE, "the size '%s' is too large", text);
-    case PARSE_MALFORMED:
-        break;
-    }
-    return weir_errorf(WEIR_E_USAGE, "'%s' is not a size; give %s", text, SIZE_FORM);
-}
-
 /* The largest unit that divides the number, so that a limit reads as somebody would write it. */
 static const char *number_print(int64_t number, enum weir_option_kind kind, char *text, size_t size)
 {
@@ -415,15 +389,6 @@ weir_error *config_parse(struct config *config, int argc, char **argv)
         WEIR_TRY(option_parse(config, argc, argv, &i));
     }
     return NULL;
-}
-
-weir_error *config_set(struct config *config, const char *name, const char *value)
-{
-    ASSERT(value != NULL);
-    struct value *known = find(config, name, strlen(name));
-    if (known == NULL)
-        return unknown_option(config, name, strlen(name));
-    return value_set(known, value);
 }
 
 /* -- usage ---------------------------------------------------------------------------------- */

@@ -21,8 +21,6 @@ void config_free(struct config *config);
 void config_add(struct config *config, const struct weir_option *options, uint32_t count);
 /* As main gets them: argv[0] is not an option. */
 weir_error *config_parse(struct config *config, int argc, char **argv) WEIR_MUST_USE;
-/* Value of one option, as if given (tests, defaults by code). */
-weir_error *config_set(struct config *config, const char *name, const char *value) WEIR_MUST_USE;
 
 bool config_has(const struct config *config, const char *name); /* is it in a table? */
 /* The name must be in a table, and of the kind asked for (config_text: any kind, as written). */
@@ -31,8 +29,6 @@ const char *config_text(const struct config *config, const char *name); /* NULL:
 int64_t config_number(const struct config *config, const char *name);
 bool config_flag(const struct config *config, const char *name);
 
-weir_error *config_parse_duration(const char *text, int64_t *ms) WEIR_MUST_USE;
-weir_error *config_parse_size(const char *text, int64_t *bytes) WEIR_MUST_USE;
 /* Usage text for all rows, wrapped at 80 columns, appended. */
 void config_usage(const struct config *config, weir_buffer *out);
 

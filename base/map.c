@@ -1,8 +1,6 @@
-/* map.c -- entries in an array in insertion order, and a table of indexes into it, found by hash.
+/* map.c -- entries in an array, and a table of indexes into it, found by hash.
  *
- * Removal closes the gap in the array and builds the table anew: O(n), which keeps iteration
- * ordered and the code free of tombstones. The maps of the control plane are small and rarely lose
- * an entry; state has its own tables. */
+ * Nothing is ever removed, so there are no tombstones: state, which forgets, has its own tables. */
 #include "base/map.h"
 
 #include "base/assert.h"
@@ -114,32 +112,7 @@ void *map_get(const struct map *map, weir_str key)
     return index == NOT_FOUND ? NULL : map->entries[index].value;
 }
 
-bool map_remove(struct map *map, weir_str key)
-{
-    uint32_t index = find(map, key, hash_bytes(key.data, key.size));
-    if (index == NOT_FOUND)
-        return false;
-    key_free(map->entries[index].key);
-    map->count--;
-    memmove(map->entries + index, map->entries + index + 1,
-        (map->count - index) * sizeof(*map->entries));
-    slots_rebuild(map);
-    return true;
-}
-
 uint32_t map_count(const struct map *map)
 {
     return map->count;
-}
-
-weir_str map_key_at(const struct map *map, uint32_t index)
-{
-    ASSERT(index < map->count);
-    return map->entries[index].key;
-}
-
-void *map_value_at(const struct map *map, uint32_t index)
-{
-    ASSERT(index < map->count);
-    return map->entries[index].value;
 }

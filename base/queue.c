@@ -101,11 +101,6 @@ uint32_t ring_count(const struct ring *ring)
     return tail - head > ring->count_max ? ring->count_max : tail - head;
 }
 
-uint32_t ring_room(const struct ring *ring)
-{
-    return ring->count_max - ring_count(ring);
-}
-
 /* -- inbox ---------------------------------------------------------------------------------- */
 
 /* Thread: any; `lock` guards all but `count` when read. */

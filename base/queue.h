@@ -22,7 +22,6 @@ bool ring_push(struct ring *ring, void *item); /* false: full */
 void *ring_pop(struct ring *ring);             /* NULL: empty */
 void *ring_peek(struct ring *ring);            /* NULL: empty; stays */
 uint32_t ring_count(const struct ring *ring);
-uint32_t ring_room(const struct ring *ring);
 
 /* Thread: any for push, the owner for take and close. */
 struct inbox;

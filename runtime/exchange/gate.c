@@ -21,7 +21,6 @@ struct gate {
     uint32_t entrance_count;
     uint32_t turn;
     struct segment *done; /* read to its end; given back at the next gate_next */
-    uint64_t record_count;
     uint32_t batch_max;
     struct weir_row rows[GATE_BATCH_MAX];
 };
@@ -109,7 +108,6 @@ void gate_next(struct gate *gate, struct gate_input *input)
         input->kind = GATE_ROWS;
         input->rows = gate->rows;
         input->row_count = read_rows(gate, entrance->segment);
-        gate->record_count += input->row_count;
     } else {
         input->kind = GATE_EVENT;
         input->event = (enum element_kind)first->kind;
@@ -151,9 +149,4 @@ void gate_unblock_all(struct gate *gate)
 uint32_t gate_channel_count(const struct gate *gate)
 {
     return gate->entrance_count;
-}
-
-uint64_t gate_record_count(const struct gate *gate)
-{
-    return gate->record_count;
 }

@@ -40,6 +40,5 @@ bool gate_has_input(const struct gate *gate);
 void gate_block(struct gate *gate, uint32_t channel);
 void gate_unblock_all(struct gate *gate);
 uint32_t gate_channel_count(const struct gate *gate);
-uint64_t gate_record_count(const struct gate *gate); /* delivered so far */
 
 #endif

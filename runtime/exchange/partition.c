@@ -26,7 +26,6 @@ struct partition {
     uint32_t open_count; /* outputs with an open segment */
     uint32_t turn;       /* REBALANCE: the output being filled */
     bool has_ended;
-    uint64_t record_count, byte_count;
     /* KEY_GROUP only */
     struct key_plan key;
     struct partitioner groups;
@@ -125,8 +124,6 @@ static inline weir_error *write_record(struct partition *partition, struct outpu
     element->value = row->timestamp_ms;
     element->key_hash = key_hash;
     layout_write(&partition->layout, row->record, element + 1);
-    partition->record_count++;
-    partition->byte_count += size;
     return NULL;
 }
 
@@ -276,14 +273,4 @@ bool partition_flushed(struct partition *partition)
 bool partition_has_open(const struct partition *partition)
 {
     return partition->open_count > 0;
-}
-
-uint64_t partition_record_count(const struct partition *partition)
-{
-    return partition->record_count;
-}
-
-uint64_t partition_byte_count(const struct partition *partition)
-{
-    return partition->byte_count;
 }

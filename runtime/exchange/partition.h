@@ -49,8 +49,5 @@ void partition_flush(struct partition *partition);          /* pushes what is op
 bool partition_has_room(struct partition *partition);       /* every channel has a credit */
 bool partition_flushed(struct partition *partition);        /* channel_flushed, for every channel */
 bool partition_has_open(const struct partition *partition); /* records wait for a flush */
-/* Records and bytes of layout put into channels so far; a broadcast counts once per channel. */
-uint64_t partition_record_count(const struct partition *partition);
-uint64_t partition_byte_count(const struct partition *partition);
 
 #endif

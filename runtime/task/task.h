@@ -77,7 +77,6 @@ void task_abort(struct task *task, uint64_t checkpoint);
 void task_stop(struct task *task); /* sources poll no more */
 const struct task_metrics *task_metrics(const struct task *task);
 const struct plan_vertex *task_vertex(const struct task *task);
-uint32_t task_number(const struct task *task); /* over the whole job */
 int task_wake_fd(const struct task *task);
 /* Exact counters of its operators: calls each(arg, uid, name, value). */
 void task_counters(const struct task *task,

@@ -4,6 +4,8 @@
 #include "base/buffer.h"
 #include "test/support/expect.h"
 
+#include <stdio.h>
+
 static const struct weir_option rows[] = {
     { .name = "bounded", .kind = WEIR_OPTION_FLAG, .help = "Stop at the end." },
     { .name = "topic", .kind = WEIR_OPTION_TEXT, .value_name = "NAME", .help = "What to read." },
@@ -119,6 +121,29 @@ static void mistakes_are_told_with_the_way_out(void **state)
     }
 }
 
+/* number -1: an error, with the form that is wanted, or that it is too large. */
+static void expect_amount(const char *name, const char *text, int64_t number, const char *form)
+{
+    static const struct weir_option amounts[] = {
+        { .name = "time", .kind = WEIR_OPTION_DURATION },
+        { .name = "room", .kind = WEIR_OPTION_SIZE, .max = INT64_MAX }, /* from 0 on */
+    };
+    char argument[64];
+    struct config *config = config_new();
+    config_add(config, amounts, COUNT_OF(amounts));
+    snprintf(argument, sizeof(argument), "--%s=%s", name, text);
+    weir_error *error = parse(config, argument, NULL, NULL);
+    if (number >= 0) {
+        expect_ok(error);
+        assert_true(config_number(config, name) == number);
+    } else {
+        assert_non_null(error);
+        bool is_too_large = strstr(weir_error_message(error), "which is too large") != NULL;
+        expect_error(error, WEIR_E_USAGE, is_too_large ? name : form);
+    }
+    config_free(config);
+}
+
 static void durations_and_sizes_have_units(void **state)
 {
     static const struct {
@@ -132,40 +157,10 @@ static void durations_and_sizes_have_units(void **state)
       sizes[] = { { "0", 0 }, { "512B", 512 }, { "64KB", 65536 }, { "3MB", 3 << 20 },
           { "1GB", 1 << 30 }, { "2TB", INT64_C(2) << 40 }, { "1", -1 }, { "1K", -1 }, { "kb", -1 },
           { "8388608TB", -1 }, { "8388607TB", INT64_C(8388607) << 40 } };
-    int64_t number;
-    for (size_t i = 0; i < COUNT_OF(durations); i++) {
-        weir_error *error = config_parse_duration(durations[i].text, &number);
-        if (durations[i].number < 0) {
-            expect_error(error, WEIR_E_USAGE, "duration");
-            continue;
-        }
-        expect_ok(error);
-        assert_true(number == durations[i].number);
-    }
-    for (size_t i = 0; i < COUNT_OF(sizes); i++) {
-        weir_error *error = config_parse_size(sizes[i].text, &number);
-        if (sizes[i].number < 0) {
-            expect_error(error, WEIR_E_USAGE, "size");
-            continue;
-        }
-        expect_ok(error);
-        assert_true(number == sizes[i].number);
-    }
-}
-
-static void values_may_be_set_by_code(void **state)
-{
-    struct config *config = config_of();
-    expect_ok(config_set(config, "parallelism", "8"));
-    expect_ok(config_set(config, "parallelism", "9")); /* code may change its mind */
-    expect_ok(config_set(config, "bounded", "true"));
-    assert_int_equal(config_number(config, "parallelism"), 9);
-    assert_true(config_flag(config, "bounded"));
-    expect_error(config_set(config, "parallelism", "0"), WEIR_E_USAGE, "from 1 to 128");
-    assert_int_equal(config_number(config, "parallelism"), 9); /* a mistake changes nothing */
-    expect_error(config_set(config, "bounded", "maybe"), WEIR_E_USAGE, "true or false");
-    expect_error(config_set(config, "nothing", "1"), WEIR_E_USAGE, "there is no option");
-    config_free(config);
+    for (size_t i = 0; i < COUNT_OF(durations); i++)
+        expect_amount("time", durations[i].text, durations[i].number, "a number with ms");
+    for (size_t i = 0; i < COUNT_OF(sizes); i++)
+        expect_amount("room", sizes[i].text, sizes[i].number, "a number with B");
 }
 
 static void mistakes_in_the_tables_are_told_at_parsing(void **state)
@@ -240,7 +235,6 @@ int main(void)
         cmocka_unit_test(values_come_behind_a_space_or_an_equals_sign),
         cmocka_unit_test(mistakes_are_told_with_the_way_out),
         cmocka_unit_test(durations_and_sizes_have_units),
-        cmocka_unit_test(values_may_be_set_by_code),
         cmocka_unit_test(mistakes_in_the_tables_are_told_at_parsing),
         cmocka_unit_test(asking_for_an_unknown_option_aborts),
         cmocka_unit_test(usage_fits_eighty_columns),
