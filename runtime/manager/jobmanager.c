@@ -166,12 +166,9 @@ void jobmanager_host(struct jobmanager *jobmanager, struct task_host *host)
 
 /* -- failure -------------------------------------------------------------------------------------- */
 
-void jobmanager_failed(struct jobmanager *jobmanager, weir_error *error, int64_t now_ms)
+static void keep_failure(struct jobmanager *jobmanager, weir_error *error, bool counts)
 {
-    struct execution *execution = &jobmanager->execution;
-    ASSERT(error != NULL);
-    if (!execution_failed(execution, weir_error_code(error), weir_error_is_retriable(error), now_ms,
-            os_random())) {
+    if (!counts) {
         log_debug("job", "failed too, in the wake of the first failure: %s",
             weir_error_message(error));
         weir_error_free(error);
@@ -179,6 +176,24 @@ void jobmanager_failed(struct jobmanager *jobmanager, weir_error *error, int64_t
     }
     weir_error_free(jobmanager->error);
     jobmanager->error = error;
+}
+
+void jobmanager_failed(struct jobmanager *jobmanager, weir_error *error, int64_t now_ms)
+{
+    ASSERT(error != NULL);
+    keep_failure(jobmanager, error,
+        execution_failed(&jobmanager->execution, weir_error_code(error),
+            weir_error_is_retriable(error), now_ms, os_random()));
+}
+
+static void task_failed(struct jobmanager *jobmanager, struct event *event, int64_t now_ms)
+{
+    weir_error *error = event->error;
+    event->error = NULL; /* taken */
+    ASSERT(error != NULL);
+    keep_failure(jobmanager, error,
+        execution_task_failed(&jobmanager->execution, event->subtask, weir_error_code(error),
+            weir_error_is_retriable(error), now_ms, os_random()));
 }
 
 static void report_restart(const struct jobmanager *jobmanager)
@@ -344,10 +359,8 @@ static void on_event(struct jobmanager *jobmanager, struct event *event, int64_t
         jobmanager_saved(jobmanager, event);
         break;
     case EVENT_FAILED:
-        if (event->generation == jobmanager->generation) {
-            jobmanager_failed(jobmanager, event->error, now_ms);
-            event->error = NULL; /* taken */
-        }
+        if (event->generation == jobmanager->generation)
+            task_failed(jobmanager, event, now_ms);
         break;
     case EVENT_RUNNING:
     case EVENT_ENDED:

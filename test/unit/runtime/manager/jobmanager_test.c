@@ -282,6 +282,20 @@ static void a_failed_task_restarts_all_from_the_newest_checkpoint(void **state)
     stage_close(&stage);
 }
 
+/* Subtask 0 is the one that fails; the others may still be opening their files. */
+static void a_task_that_ran_restarts_the_job_and_one_that_did_not_open_ends_it(void **state)
+{
+    for (uint32_t running = 0; running < 2; running++) {
+        struct stage stage;
+        stage_open(&stage, NULL);
+        stage.host.running(stage.host.arg, 1 - running);
+        assert_true(settle(&stage));
+        task_fails(&stage, WEIR_E_INTERNAL);
+        assert_int_equal(state_of(&stage), running == 1 ? EXECUTION_RESTARTING : EXECUTION_FAILED);
+        stage_close(&stage);
+    }
+}
+
 static void a_checkpoint_being_stored_at_the_failure_counts(void **state)
 {
     struct stage stage;
@@ -498,6 +512,7 @@ int main(void)
         cmocka_unit_test(a_declined_checkpoint_is_given_up_and_tried_again),
         cmocka_unit_test(a_checkpoint_that_takes_too_long_never_fails_the_job),
         cmocka_unit_test(a_failed_task_restarts_all_from_the_newest_checkpoint),
+        cmocka_unit_test(a_task_that_ran_restarts_the_job_and_one_that_did_not_open_ends_it),
         cmocka_unit_test(a_checkpoint_being_stored_at_the_failure_counts),
         cmocka_unit_test(events_of_the_old_attempt_are_dropped),
         cmocka_unit_test(restarts_run_out),
