@@ -57,9 +57,10 @@ LDFLAGS_ALL := $(filter -fsanitize=address% -fsanitize=thread,$(subst $(comma)fu
 # cmocka hands every test a state pointer that most ignore, and compares through wide integers.
 CFLAGS_TEST := -Wno-unused-parameter -Wno-conversion -Wno-missing-prototypes
 
-PACKAGES := rdkafka rocksdb libxxhash msgpack zlib liblz4 libzstd jansson libevent libevent_pthreads
+PACKAGES := rdkafka rocksdb libxxhash msgpack zlib liblz4
 LIBS := -Wl,--as-needed $(shell pkg-config --libs $(PACKAGES) 2>/dev/null) -lpthread -lm
 CFLAGS_ALL += $(shell pkg-config --cflags $(PACKAGES) 2>/dev/null)
+LIBS_TEST := -lcmocka $(shell pkg-config --libs jansson 2>/dev/null)
 
 # ---- sources, by folder ----------------------------------------------------------------------------------
 
@@ -108,7 +109,7 @@ define remember
 endef
 
 $(V)/flags: FORCE
-	$(call remember,$(CC) $(CFLAGS_ALL) $(LDFLAGS_ALL) $(LIBS))
+	$(call remember,$(CC) $(CFLAGS_ALL) $(LDFLAGS_ALL) $(LIBS) $(LIBS_TEST))
 $(V)/libweir.list: FORCE
 	$(call remember,$(LIB_SRC))
 $(V)/libtest.list: FORCE
@@ -158,7 +159,7 @@ $(foreach s,$(BENCH_SRC),$(eval $(call program,$(s:bench/%.c=$(BIN)/bench_%),\
 	$(call one,$s) $(call under_test,$s),$(LIBTEST))))
 $(if $(CLI_SRC),$(eval $(call program,$(BIN)/weir,$(call objs,$(CLI_SRC)))))
 $(foreach s,$(UNIT_SRC) $(SIM_SRC),$(eval $(call program,$(s:test/%.c=$(OUT)/%),\
-	$(call one,$s) $(call under_test,$s),$(LIBTEST),-lcmocka)))
+	$(call one,$s) $(call under_test,$s),$(LIBTEST),$(LIBS_TEST))))
 $(foreach s,$(E2E_SRC),$(eval $(call program,$(s:test/e2e/tools/%.c=$(OUT)/e2e/%),$(call one,$s),$(LIBTEST))))
 $(foreach s,$(FUZZ_SRC),$(eval $(call program,$(s:test/%.c=$(OUT)/%),\
 	$(call one,$s) $(call under_test,$s),$(LIBTEST),-fsanitize=fuzzer)))

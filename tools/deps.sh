@@ -20,10 +20,8 @@ build | libxxhash-dev          | -            | checksums and hashes
 build | libmsgpack-dev         | -            | portable encoding of state
 build | zlib1g-dev             | -            | compression
 build | liblz4-dev             | -            | compression
-build | libzstd-dev            | -            | compression
-build | libjansson-dev         | -            | JSON
-build | libevent-dev           | -            | event loop
 test  | libcmocka-dev          | -            | unit tests
+test  | libjansson-dev         | -            | reads the JSON that the engine writes
 test  | clang-14               | clang-14     | second compiler, fuzzers
 test  | libclang-rt-14-dev     | -            | runtime of the fuzzers and sanitizers
 test  | llvm-14                | -            | readable stacks of the fuzzers

@@ -34,12 +34,9 @@ LIBRARIES = {
     "librdkafka/*": ["connectors/*"],
     "rocksdb/*": ["state/rocksdb*"],
     "msgpack*": ["types/msgpack*"],
-    "jansson.h": ["base/json*", "formats/json*", "web/*"],
-    "event2/*": ["base/*"],
-    "event.h": [],
+    "jansson.h": [],
     "xxhash.h": ["base/*"],
     "lz4*.h": ["base/*", "connectors/*"],
-    "zstd*.h": ["base/*", "connectors/*"],
     "zlib.h": ["base/*", "connectors/*"],
 }
 SYSTEM_FOLDERS = ["sys", "arpa", "net", "netinet", "linux", "sanitizer"]
