@@ -4,7 +4,7 @@
  * tags; none is kept. Of several rounds the best counts: the machine is shared. The decoder runs in
  * an operator of the test harness, because it needs a ctx to take scratch from.
  *
- * Output: name TAB value TAB unit TAB goal TAB ok|short. */
+ * Output: name TAB value TAB unit TAB goal TAB ok|short|-. */
 #include "jobs/userprofile/event.h"
 
 #include <weir/testing.h>
@@ -79,6 +79,6 @@ int main(void)
     double mb_s = (double)corpus_size / best_s / 1e6;
     printf("JSON event to struct\t%.0f\tMB/s\t%.0f\t%s\n", mb_s, GOAL,
         mb_s >= GOAL ? "ok" : "short");
-    printf("JSON event to struct\t%.0f\tns/event\t-\tok\n", best_s / EVENTS * 1e9);
+    printf("JSON event to struct\t%.0f\tns/event\t-\t-\n", best_s / EVENTS * 1e9);
     return 0;
 }

@@ -4,7 +4,7 @@
  * commit. CPU time of the task thread, median of a few rounds, keys in random order. Barriers are wall
  * time of the task thread, since waiting for a flush is what they are.
  *
- * Output: name TAB value TAB unit TAB goal TAB ok|short. */
+ * Output: name TAB value TAB unit TAB goal TAB ok|short|-. */
 #include "base/memory.h"
 #include "base/os.h"
 #include "state/keyed.h"
@@ -54,8 +54,10 @@ static double cpu_ns(void)
 /* A goal is a maximum; 0: none. */
 static void report(const char *name, double value, const char *unit, double goal)
 {
-    printf("%s\t%.1f\t%s\t%.0f\t%s\n", name, value, unit, goal,
-        goal == 0 || value <= goal ? "ok" : "short");
+    if (goal == 0)
+        printf("%s\t%.1f\t%s\t-\t-\n", name, value, unit);
+    else
+        printf("%s\t%.1f\t%s\t%.0f\t%s\n", name, value, unit, goal, value <= goal ? "ok" : "short");
     fflush(stdout);
 }
 

@@ -5,7 +5,7 @@
  * the compactions, too. Barriers are wall time: the stall is what the task waits, the flush what a
  * worker does, upload included.
  *
- * Output: name TAB value TAB unit TAB goal TAB ok|short. */
+ * Output: name TAB value TAB unit TAB goal TAB ok|short|-. */
 #include "base/hash.h"
 #include "base/memory.h"
 #include "base/os.h"
@@ -56,9 +56,13 @@ static double now_ns(clockid_t clock)
     return (double)now.tv_sec * 1e9 + (double)now.tv_nsec;
 }
 
+/* A goal of 0: none. */
 static void print(const char *name, double value, const char *unit, double goal, bool is_good)
 {
-    printf("%s\t%.2f\t%s\t%.1f\t%s\n", name, value, unit, goal, is_good ? "ok" : "short");
+    if (goal == 0)
+        printf("%s\t%.2f\t%s\t-\t-\n", name, value, unit);
+    else
+        printf("%s\t%.2f\t%s\t%.1f\t%s\n", name, value, unit, goal, is_good ? "ok" : "short");
     fflush(stdout);
 }
 
@@ -69,7 +73,7 @@ static void at_least(const char *name, double value, const char *unit, double go
 
 static void at_most(const char *name, double value, const char *unit, double goal)
 {
-    print(name, value, unit, goal, goal == 0 || value <= goal);
+    print(name, value, unit, goal, value <= goal);
 }
 
 static struct keyed *open_keyed(const struct backend_class *verbs, uint64_t memory_size)
