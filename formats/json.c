@@ -14,7 +14,8 @@
  * skipped. A null value (a tombstone) is "bad-json"; the message's key is not looked at.
  *
  * Encoding writes all fields in the order of the type, without spaces: a NULL string is null, a
- * double that is no number too; key and tombstone are never made.
+ * double that is NaN or infinite too (it is read back as 0), and of a string what is not UTF-8 is
+ * U+FFFD; key and tombstone are never made.
  *
  * Finding the field of a member (json_table.h): the next one in the order of the type is guessed,
  * and its name compared with the bytes as they are written, quotes and colon included, by one

@@ -62,10 +62,15 @@ struct weir_format_class {
         weir_buffer *value, bool *key_is_null, bool *value_is_null);
 };
 
-WEIR_API struct weir_format weir_raw(void);                          /* struct weir_message */
-WEIR_API struct weir_format weir_json(const struct weir_type *type); /* one object a record */
-WEIR_API struct weir_format weir_csv(
-    const struct weir_type *type); /* RFC 4180, fields by position */
+WEIR_API struct weir_format weir_raw(void); /* struct weir_message */
+/* One object a record. Written, a string that is not UTF-8 has U+FFFD for what is not, and a double
+ * that is NaN or infinite is null, which is read as 0: no error says so. */
+WEIR_API struct weir_format weir_json(const struct weir_type *type);
+/* A message is a line of RFC 4180, fields by position. A line feed between quotes is fine in a message
+ * of Kafka, but the file source cuts at every line feed: of a quoted one it makes two bad records, of
+ * several more, and those between the first and the last may even pass for good ones. The file sink
+ * refuses to write such a record ("unframeable"). */
+WEIR_API struct weir_format weir_csv(const struct weir_type *type);
 WEIR_API struct weir_format weir_msgpack(const struct weir_type *type); /* map: field id -> value */
 
 /* -- what every connector may ask --------------------------------------------------------------- */
