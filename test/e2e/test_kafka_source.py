@@ -21,6 +21,7 @@ import kafka_tools
 import publisher
 
 LONG = bool(os.environ.get("WEIR_TEST_LONG"))
+COMPLETED = " completed in"  # a checkpoint, in the log
 SHARED = None
 KAFKA = None
 
@@ -97,6 +98,12 @@ class Copy:
             time.sleep(0.05)
         return self.lines()
 
+    def wait_for_checkpoints(self, run, count):
+        """Until so many more have completed: the source polled before each, and committed after it."""
+        begun = sum(COMPLETED in line for line in run.errors)
+        if not run.wait_line(COMPLETED, errors=True, count=begun + count):
+            raise AssertionError(f"it ended before {count} more checkpoints\n{run.said()}")
+
     def stop(self, run):
         run.process.send_signal(signal.SIGTERM)
         status = run.wait(60)
@@ -155,7 +162,7 @@ class Reading(unittest.TestCase):
             with KAFKA.txn(copy.topic, "victim", epoch=2, end="open") as victim:
                 victim.wait_line("open 2")
                 KAFKA.feed(copy.topic, b"3\n4\n5\n")
-                time.sleep(1)
+                copy.wait_for_checkpoints(run, 5)
                 self.assertEqual(len(copy.lines()), 3)
                 victim.kill9()
             KAFKA.transact(copy.topic, "victim", end="init")
@@ -202,18 +209,18 @@ class Reading(unittest.TestCase):
                 run = copy.start()
                 self.assertTrue(run.wait_line("positions are not committed to the group", errors=True))
                 copy.wait_for(10)
-                time.sleep(1)
+                copy.wait_for_checkpoints(run, 5)
                 told = sum("are not committed to the group" in line for line in run.errors)
                 self.assertEqual(told, 1, run.said())
                 copy.stop(run)
 
     def test_a_broker_restart_is_waited_for(self):
-        with Copy("restart", parallelism=2) as copy:
+        with Copy("restart", parallelism=2, discovery_interval="200ms") as copy:
             KAFKA.feed(copy.topic, numbers(0, 100))
             run = copy.start()
             copy.wait_for(100)
             SHARED.kill9()
-            time.sleep(1)
+            self.assertTrue(run.wait_line("looking for new partitions", errors=True))  # in vain
             SHARED.restart()
             KAFKA.feed(copy.topic, numbers(100, 200))
             self.assertEqual(values(copy.wait_for(200)), list(range(200)))

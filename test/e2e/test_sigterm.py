@@ -48,11 +48,10 @@ class Stop(ProgramTest):
         self.assertIn("resumed from checkpoint", self.assert_finishes())
 
     def test_all_output_up_to_the_stop_is_published_also_without_a_checkpoint_before(self):
-        running = self.steady("--rate", "4000", interval="0")
-        running.wait_for("started from the beginning")
-        time.sleep(0.5)
+        running = self.steady("--rate", "4000", "--tell", interval="0")
+        running.wait_for("reached 1000\n")
         self.assert_well(running.end(signal.SIGTERM))
-        self.assertGreater(program.check_steady(self.output, None), 0)
+        self.assertGreater(program.check_steady(self.output, None), 500)
         self.assert_finishes()
 
     def test_a_stop_at_any_moment_loses_nothing(self):
@@ -68,11 +67,11 @@ class Stop(ProgramTest):
     def test_a_job_without_checkpoint_directory_publishes_what_it_has_and_leaves_nothing_behind(self):
         temporary = self.directory / "tmp"
         temporary.mkdir()
-        running = self.start("steady", "--count", self.COUNT, "--rate", "4000", "--output", self.output,
-                             env={**os.environ, "TMPDIR": str(temporary)})
-        time.sleep(0.7)
+        running = self.start("steady", "--count", self.COUNT, "--rate", "4000", "--tell", "--output",
+                             self.output, env={**os.environ, "TMPDIR": str(temporary)})
+        running.wait_for("reached 1000\n")
         self.assert_well(running.end(signal.SIGTERM))
-        self.assertGreater(program.check_steady(self.output, None), 0)
+        self.assertGreater(program.check_steady(self.output, None), 500)
         self.assertEqual(list(temporary.iterdir()), [])
 
     def test_one_signal_that_arrives_twice_is_one(self):
@@ -95,10 +94,9 @@ class Quit(ProgramTest):
     """A job that cannot stop soon, because its operator is busy with a few records for long."""
 
     def slow(self, nap="10s", *options):
-        running = self.start("steady", "--count", "4", "--nap", nap, "--output", self.output, "--checkpoints",
-                             self.checkpoints, *options)
-        running.wait_for("started from the beginning")
-        time.sleep(0.3)
+        running = self.start("steady", "--count", "4", "--nap", nap, "--tell", "--output", self.output,
+                             "--checkpoints", self.checkpoints, *options)
+        running.wait_for("reached 0\n")  # and naps
         return running
 
     def assert_at_once(self, running, number, status):

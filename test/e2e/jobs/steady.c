@@ -5,12 +5,15 @@
  * What   Record i has the key i % KEYS and leaves with how many of its key have been seen. So output is
  *        right when every index is there once, and every key's nth are 1, 2, 3, … without a gap: the
  *        first shows the source's positions and the sink, the second the state.
+ *        With --tell every thousandth record is said on stderr before it is counted: what a test can
+ *        wait for.
  *        --nap makes the operator slow, against all rules: the source is held back, the job hard to
  *        stop. --pad makes records long, so that few of them fill the way to the operator.
  * How    Its name is that of the program, so that a test can make two jobs of it. The length of the pad
  *        travels as the generator's seed. */
 #include <weir/weir.h>
 
+#include <stdio.h>
 #include <unistd.h>
 
 #define KEYS    97
@@ -37,14 +40,21 @@ static void generate(uint64_t seed, uint64_t index, void *record, weir_ctx *ctx)
         .pad = { .data = padding, .size = seed } };
 }
 
+struct pace {
+    uint32_t nap_us;
+    bool is_told;
+};
+
 static const struct weir_state states[] = { { .name = "last", .type = &seen_type } };
 
 static weir_error *on_record(weir_ctx *ctx, const void *record)
 {
     const struct tick *tick = record;
-    const uint32_t *nap_us = weir_config(ctx);
-    if (*nap_us > 0) /* usleep(0) takes 50 us */
-        usleep(*nap_us);
+    const struct pace *pace = weir_config(ctx);
+    if (pace->is_told && tick->index % 1000 == 0)
+        fprintf(stderr, "reached %llu\n", (unsigned long long)tick->index);
+    if (pace->nap_us > 0) /* usleep(0) takes 50 us */
+        usleep(pace->nap_us);
     struct seen *last = weir_state_edit(ctx, 0, seen);
     *last = (struct seen){ .index = tick->index, .key = tick->key, .nth = last->nth + 1 };
     weir_count(ctx, 0, 1);
@@ -65,14 +75,15 @@ static const struct weir_operator count = { .uid = "count",
 
 static void build(weir_job *job)
 {
-    uint32_t *nap_us = weir_job_alloc(job, sizeof(*nap_us));
-    *nap_us = (uint32_t)weir_job_number(job, "nap") * 1000;
+    struct pace *pace = weir_job_alloc(job, sizeof(*pace));
+    *pace = (struct pace){ .nap_us = (uint32_t)weir_job_number(job, "nap") * 1000,
+        .is_told = weir_job_flag(job, "tell") };
     weir_stream *ticks = weir_source(job, "ticks",
         weir_generator(.type = &tick_type, .generate = generate,
             .seed = (uint64_t)weir_job_number(job, "pad"),
             .count = (uint64_t)weir_job_number(job, "count"),
             .per_second = (uint64_t)weir_job_number(job, "rate")));
-    weir_stream *counted = weir_process(weir_key_by(ticks, WEIR_KEY(tick, key)), &count, nap_us);
+    weir_stream *counted = weir_process(weir_key_by(ticks, WEIR_KEY(tick, key)), &count, pace);
     weir_sink(counted, "out",
         weir_file_sink(.path = weir_job_text(job, "output"), .format = weir_json(&seen_type)));
 }
@@ -84,6 +95,7 @@ static const struct weir_option options[] = {
         INT64_MAX },
     { "pad", WEIR_OPTION_SIZE, "SIZE", "0", "how much longer each record is", 0, PAD_MAX },
     { "nap", WEIR_OPTION_DURATION, "TIME", "0", "how much longer each record takes", 0, 60000 },
+    { "tell", WEIR_OPTION_FLAG, NULL, NULL, "say how far it is", 0, 0 },
 };
 
 int main(int argc, char **argv)
