@@ -1,5 +1,5 @@
 #!/bin/bash
-# Run every benchmark (build/bin/bench_*, bench/*.py) and collect bench/RESULTS.tsv: name, value, unit, goal, ok|short|-.
+# Run every benchmark (build/bin/bench_*, bench/*.py); bench/RESULTS.tsv gets name, value, unit, goal, ok|short|-.
 # T=<text> runs only the benchmarks whose name contains it, and then leaves the collection alone.
 set -euo pipefail
 
