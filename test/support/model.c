@@ -22,6 +22,8 @@
 #define ENTRIES   90u /* two digits; more than fit into a leaf */
 #define VALUE_MAX 6000u
 
+struct model_totals model_totals;
+
 uint64_t model_seed(void)
 {
     static uint64_t seed;
@@ -377,9 +379,19 @@ static void open_all(struct run *run)
     }
 }
 
+/* The hand of the clock counts the slots that it has passed. */
+static void count_evictions(const struct backend *backend)
+{
+    const struct cache *cache = (const struct cache *)(const void *)backend;
+    if (backend->backend_class == &backend_cache)
+        model_totals.evictions += cache->hand / cache->rows.slot_count;
+}
+
 static void close_all(struct run *run)
 {
     write_frozen(run);
+    for (uint32_t i = 0; i < run->parallelism; i++)
+        count_evictions(run->backends[i]);
     for (uint32_t i = 0; i < run->parallelism; i++)
         shelf_close(run->backends[i]);
 }
@@ -391,8 +403,10 @@ static void restore(struct run *run)
         return;
     static const uint32_t parallelisms[] = { 1, 1, 2, 2, 3, 3, 4, 5, 16 };
     close_all(run);
+    uint32_t before = run->parallelism;
     if (draw(run, 8) % 2 == 0)
         run->parallelism = parallelisms[draw(run, 9) % 9];
+    model_totals.rescales += run->parallelism != before;
     run->verbs = run->options->verbs;
     if (run->options->other != NULL && draw(run, 12) % 2 == 0)
         run->verbs = run->options->other;
@@ -459,6 +473,11 @@ void model_run(const struct model_options *options)
     close_all(&run);
     printf("%u snapshots written, %u failed, %u thrown away; %u restored, %u by the other class\n",
         run.counts[0], run.counts[1], run.counts[2], run.counts[3] + run.counts[4], run.counts[4]);
+    model_totals.operations += steps;
+    model_totals.snapshots += run.counts[0];
+    model_totals.thrown_away += run.counts[2];
+    model_totals.restores += run.counts[3] + run.counts[4];
+    model_totals.restores_by_other += run.counts[4];
     release_parts(run.parts, run.part_count);
     if (options->has_threads)
         workers_free(run.shelf.workers);

@@ -17,6 +17,15 @@ struct model_options {
     bool has_faults;  /* the store of a cache fails to take changes now and then */
 };
 
+/* Of all runs of this process. */
+struct model_totals {
+    uint64_t operations, snapshots, thrown_away;
+    uint64_t restores; /* each loses what came after the snapshot, as a crash does */
+    uint64_t restores_by_other, rescales;
+    uint64_t evictions; /* times that a clock has gone over all rows of a cache */
+};
+extern struct model_totals model_totals;
+
 /* Fails the test at the first difference. */
 void model_run(const struct model_options *options);
 /* Of this process; printed at the first call. */
