@@ -96,6 +96,20 @@ static void a_torn_file_of_that_name_is_replaced(void **state)
     end(&it);
 }
 
+static void a_changed_byte_of_a_stored_file_is_noticed(void **state)
+{
+    (void)state;
+    struct fixture it;
+    struct state_file file;
+    begin(&it, "hello");
+    shelf_ok(state_file_store(it.from, it.shelf.root, 1, "a", &it.arena, &file));
+    char *path = shelf_path(&it.shelf, &file);
+    shelf_ok(os_write_file(path, "hallo", 5));
+    shelf_fails(state_file_verify(it.shelf.root, &file), WEIR_E_CORRUPT, "its bytes have changed");
+    mem_free(path);
+    end(&it);
+}
+
 static void what_is_stored_survives_its_origin(void **state)
 {
     (void)state;
@@ -255,6 +269,7 @@ int main(void)
         cmocka_unit_test(the_name_says_checksum_length_and_attempt),
         cmocka_unit_test(storing_twice_keeps_one_file),
         cmocka_unit_test(a_torn_file_of_that_name_is_replaced),
+        cmocka_unit_test(a_changed_byte_of_a_stored_file_is_noticed),
         cmocka_unit_test(what_is_stored_survives_its_origin),
         cmocka_unit_test_teardown(what_was_copied_survives_a_power_failure, stop_machine),
         cmocka_unit_test_teardown(what_was_linked_survives_a_power_failure, stop_machine),

@@ -199,6 +199,32 @@ static void an_event_follows_the_records_before_it_on_every_channel(void **state
     hop_release(&hop);
 }
 
+/* One record, of every size around that of a segment: behind some of them is no room for the event. */
+static void an_event_that_finds_a_full_segment_follows_its_record(void **state)
+{
+    static char text[SEGMENT_CAPACITY];
+    uint32_t full_count = 0;
+    for (size_t size = SEGMENT_CAPACITY - 200; size < SEGMENT_CAPACITY; size += 8) {
+        struct hop hop;
+        hop_init(&hop, &(struct hop_options){ .kind = PARTITIONER_FORWARD, .credits = 100 });
+        struct sample sample = { .index = 1, .text = { .data = text, .size = size } };
+        hop_emit(&hop, &sample, 1);
+        hop_event(&hop, ELEMENT_BARRIER, 5);
+        full_count += channel_room(hop.channels[0]) == 98;
+        struct gate_input input;
+        gate_next(hop.gates[0], &input);
+        assert_int_equal(input.kind, GATE_ROWS);
+        assert_int_equal(((const struct sample *)input.rows[0].record)->text.size, size);
+        gate_next(hop.gates[0], &input);
+        assert_int_equal(input.kind, GATE_EVENT);
+        assert_int_equal(input.value, 5);
+        gate_next(hop.gates[0], &input);
+        assert_int_equal(input.kind, GATE_EMPTY);
+        hop_release(&hop);
+    }
+    assert_true(full_count > 0);
+}
+
 static void a_barrier_is_delivered_without_a_credit(void **state)
 {
     struct hop hop;
@@ -334,6 +360,7 @@ int main(void)
         cmocka_unit_test(every_record_arrives_once_and_whole_where_it_belongs),
         cmocka_unit_test(rebalancing_gives_each_channel_its_turn),
         cmocka_unit_test(an_event_follows_the_records_before_it_on_every_channel),
+        cmocka_unit_test(an_event_that_finds_a_full_segment_follows_its_record),
         cmocka_unit_test(a_barrier_is_delivered_without_a_credit),
         cmocka_unit_test(asking_for_room_moves_the_overflow_of_every_channel),
         cmocka_unit_test(what_is_too_large_is_refused),

@@ -253,6 +253,30 @@ static void an_operator_without_key_state_or_name_works_too(void **state)
     weir_harness_free(NULL);
 }
 
+static weir_error *refuse(weir_ctx *ctx, const void *record)
+{
+    return weir_error_data("unwanted", "never wanted");
+}
+
+static const struct weir_operator refuses = { .in = &weir_message_type, .on_record = refuse };
+
+static void a_dead_letter_says_where_the_message_was_read(void **state)
+{
+    weir_harness *other = weir_harness_new(&refuses, NULL, WEIR_NO_KEY);
+    struct weir_message message = { .topic = WEIR_STR("orders"),
+        .offset = 4711,
+        .partition = 3,
+        .value = WEIR_STR("{}") };
+    weir_harness_send(other, 0, weir_message, &message);
+    const struct weir_dead_letter *letter = weir_harness_take_dead(other);
+    assert_true(weir_str_equal(letter->topic, WEIR_STR("orders")));
+    assert_int_equal(letter->offset, 4711);
+    assert_int_equal(letter->partition, 3);
+    assert_true(weir_str_equal(letter->raw, WEIR_STR("{}")));
+    assert_int_equal(letter->size, 2);
+    weir_harness_free(other);
+}
+
 #define TEST(test_) cmocka_unit_test_setup_teardown(test_, begin, end)
 
 int main(void)
@@ -266,6 +290,7 @@ int main(void)
         TEST(timers_fire_when_time_is_moved),
         TEST(the_end_fires_all_timers_then_finishes),
         TEST(a_restored_operator_goes_on),
+        cmocka_unit_test(a_dead_letter_says_where_the_message_was_read),
         cmocka_unit_test(an_operator_without_key_state_or_name_works_too),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
