@@ -21,8 +21,8 @@ parallel = $(if $(findstring jobserver,$(MAKEFLAGS)),,-j$(JOBS))
 engine = +$(MAKE) --no-print-directory $(parallel) -f tools/build.mk
 run_tests = python3 tools/run_tests.py
 
-.PHONY: all release debug faults asan tsan demo deps test test-long unit unit-tsan sim fuzz oracle e2e \
-	outoftree tools-test tidy analyze bench install format clean help FORCE
+.PHONY: all release debug faults asan tsan demo deps test test-long unit unit-tsan sim mutants mutants-keyed \
+	fuzz oracle e2e outoftree tools-test tidy analyze bench install format clean help FORCE
 
 all: release ## build everything, optimised, into build/ and build/bin/
 
@@ -50,13 +50,13 @@ deps: ## install the Debian 12 packages that building and testing need (nothing 
 	@tools/deps.sh build test
 
 # Each suite is also a target of its own; --keep-going in spirit: a failed suite does not stop the next.
-SUITES := tidy tools-test unit unit-tsan sim oracle fuzz outoftree e2e
+SUITES := tidy tools-test unit unit-tsan sim mutants-keyed oracle fuzz outoftree e2e
 
 test: deps ## every test below; the last line is "N passed, N failed, N skipped"
 	@$(run_tests) suites $(SUITES)
 
-test-long: deps ## the same with more seeds, longer fuzzing and the long end-to-end tests
-	@WEIR_TEST_LONG=1 FUZZ_SECONDS=600 $(run_tests) suites $(SUITES)
+test-long: deps ## the same with more seeds, longer fuzzing, all mutants and the long end-to-end tests
+	@WEIR_TEST_LONG=1 FUZZ_SECONDS=600 $(run_tests) suites $(SUITES:mutants-keyed=mutants)
 
 unit: ## unit tests under ASan and UBSan; T=base/queue runs only the paths that contain it
 	@$(engine) VARIANT=asan run-unit
@@ -66,6 +66,12 @@ unit-tsan: ## unit tests of what crosses threads, under TSan
 
 sim: ## the simulated cluster, from seeds
 	@$(engine) VARIANT=asan run-sim
+
+mutants: ## planted defects, each of which a test must notice; T=retention runs those that contain it
+	@python3 test/mutants/run.py
+
+mutants-keyed: ## the four of keyed state
+	@python3 test/mutants/run.py --keyed
 
 fuzz: ## each fuzzer for FUZZ_SECONDS (30), clang only
 	@$(engine) VARIANT=fuzz run-fuzz
