@@ -26,7 +26,7 @@
 #include "runtime/exchange/segment.h"
 #include <stdbool.h>
 
-#define CHANNEL_CREDITS_DEFAULT 3 /* segments: 96 KiB in flight a channel */
+#define CHANNEL_CREDITS_DEFAULT 6 /* segments: 192 KiB in flight a channel */
 #define CHANNEL_RESERVE         4
 
 struct waker;
