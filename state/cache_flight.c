@@ -358,16 +358,23 @@ static weir_error *write_up_to(struct cache *cache, uint64_t number)
     }
 }
 
+/* Of writing to the store; true: so many in a row that it must be opened anew. The caller holds store_lock. */
+static bool count_failure(struct cache *cache, const weir_error *error)
+{
+    cache->failure_count = error == NULL ? 0 : cache->failure_count + 1;
+    return cache->failure_count >= CACHE_FAILURES_MAX;
+}
+
 /* One failure may pass. Several in a row are a store that refuses for good, as RocksDB does after a write
  * that found the disk full: take_failure tells the task. + 1: a code may be 0. */
 static void note_outcome(struct cache *cache, weir_error *error)
 {
-    cache->failure_count = error == NULL ? 0 : cache->failure_count + 1;
+    bool is_refusing = count_failure(cache, error);
     if (error == NULL)
         return;
     log_warn("state", "keyed state is not written to its store, but kept in memory: %s",
         weir_error_message(error));
-    if (cache->failure_count >= CACHE_FAILURES_MAX)
+    if (is_refusing)
         atomic_store_explicit(&cache->broken, (int)weir_error_code(error) + 1,
             memory_order_relaxed);
     weir_error_free(error);
@@ -607,8 +614,7 @@ static weir_error *mend_log(struct cache *cache, uint64_t number)
  * retriable, and fails the task. The caller holds store_lock. */
 static weir_error *bear(struct cache *cache, weir_error *error)
 {
-    cache->failure_count = error == NULL ? 0 : cache->failure_count + 1;
-    if (error == NULL || cache->failure_count >= CACHE_FAILURES_MAX)
+    if (count_failure(cache, error) || error == NULL)
         return error;
     weir_error *borne = weir_errorf(weir_error_code(error), "%s", weir_error_message(error));
     weir_error_free(error);

@@ -83,17 +83,6 @@ static weir_error *damaged(const char *what)
     return weir_errorf(WEIR_E_CORRUPT, "a stored description of state is damaged: %s", what);
 }
 
-static const char *get_name(struct reader *reader, struct arena *arena)
-{
-    weir_str name = reader_str(reader);
-    if (name.data == NULL || name.size == 0 || name.size > SCHEMA_NAME_SIZE_MAX ||
-        memchr(name.data, '\0', name.size) != NULL)
-        return NULL;
-    char *text = arena_alloc(arena, name.size + 1);
-    memcpy(text, name.data, name.size);
-    return text;
-}
-
 static weir_error *get_keys(struct reader *reader, struct arena *arena, struct state_schema *schema)
 {
     schema->key_count = reader_u32(reader);
@@ -101,7 +90,7 @@ static weir_error *get_keys(struct reader *reader, struct arena *arena, struct s
         return damaged("it has too many key fields");
     for (uint32_t i = 0; i < schema->key_count; i++) {
         uint8_t kind = reader_u8(reader);
-        const char *name = get_name(reader, arena);
+        const char *name = schema_get_name(reader, arena);
         if (reader_failed(reader) || kind >= KIND_COUNT || name == NULL)
             return damaged("a field of its key is none");
         schema->keys[i] =
@@ -147,7 +136,7 @@ static weir_error *get_type(struct reader *reader, struct arena *arena,
 
 static weir_error *get_state(struct reader *reader, struct arena *arena, struct weir_state *state)
 {
-    state->name = get_name(reader, arena);
+    state->name = schema_get_name(reader, arena);
     uint8_t kind = reader_u8(reader), time = reader_u8(reader);
     uint64_t ttl_ms = reader_u64(reader);
     if (reader_failed(reader) || state->name == NULL || kind > WEIR_REDUCING ||

@@ -195,8 +195,7 @@ void schema_put(const struct weir_type *type, weir_buffer *out)
     }
 }
 
-/* A name as a C string in the arena; NULL if it cannot be one. */
-static const char *name_get(struct reader *reader, struct arena *arena)
+const char *schema_get_name(struct reader *reader, struct arena *arena)
 {
     weir_str name = reader_str(reader);
     if (name.data == NULL || name.size == 0 || name.size > SCHEMA_NAME_SIZE_MAX ||
@@ -211,7 +210,7 @@ static bool field_get(struct reader *reader, struct arena *arena, struct weir_fi
 {
     uint32_t id = reader_u32(reader);
     uint8_t kind = reader_u8(reader);
-    const char *name = name_get(reader, arena);
+    const char *name = schema_get_name(reader, arena);
     if (reader_failed(reader) || id == 0 || kind >= KIND_COUNT || name == NULL)
         return false;
     *field = (struct weir_field){ .id = id, .kind = (enum weir_kind)kind, .name = name };
@@ -221,7 +220,7 @@ static bool field_get(struct reader *reader, struct arena *arena, struct weir_fi
 weir_error *schema_get(struct reader *reader, struct arena *arena, const struct weir_type **type)
 {
     *type = NULL;
-    const char *name = name_get(reader, arena);
+    const char *name = schema_get_name(reader, arena);
     uint32_t field_count = reader_u32(reader);
     if (name == NULL || reader_failed(reader) || field_count == 0 || field_count > WEIR_FIELDS_MAX)
         return weir_errorf(WEIR_E_CORRUPT, "a stored schema has no name or no sound field count");

@@ -39,6 +39,8 @@ void schema_print(const struct weir_type *type, weir_buffer *out);
  *
  *     str name | u32 field_count | field_count times: u32 id | u8 kind | str name     (buffer.h) */
 void schema_put(const struct weir_type *type, weir_buffer *out);
+/* A name in such bytes, as a C string in the arena; NULL if it cannot be one. */
+const char *schema_get_name(struct reader *reader, struct arena *arena);
 weir_error *schema_get(struct reader *reader, struct arena *arena, const struct weir_type **type)
     WEIR_MUST_USE;
 
