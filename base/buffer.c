@@ -7,6 +7,7 @@
 
 #include "base/assert.h"
 #include "base/memory.h"
+#include "base/os_process.h"
 
 #include <endian.h>
 #include <stdarg.h>
@@ -120,6 +121,17 @@ bool weir_buffer_overflowed(const weir_buffer *buffer)
 size_t buffer_size(const weir_buffer *buffer)
 {
     return buffer->size;
+}
+
+weir_error *buffer_to_stdout(weir_buffer *buffer)
+{
+    weir_str text = weir_buffer_view(buffer);
+    weir_error *error =
+        weir_buffer_overflowed(buffer)
+            ? weir_errorf(WEIR_E_LIMIT, "the output is larger than %zu MB", buffer->size_max >> 20)
+            : os_stdout_write(text.data, text.size);
+    weir_buffer_free(buffer);
+    return error;
 }
 
 const char *buffer_text(weir_buffer *buffer)

@@ -20,6 +20,8 @@ void buffer_printf(weir_buffer *buffer, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 const char *buffer_text(weir_buffer *buffer); /* terminated, valid until the next write */
 size_t buffer_size(const weir_buffer *buffer);
+/* All of it to standard output (os_stdout_write), and frees it. WEIR_E_LIMIT: it has overflowed. */
+weir_error *buffer_to_stdout(weir_buffer *buffer) WEIR_MUST_USE;
 
 /* Thread: its owner. */
 struct reader {

@@ -131,5 +131,5 @@ weir_error *inspect_list(const struct inspection *it)
     for (uint32_t i = 0; i < metadata->operator_count && error == NULL; i++)
         if (is_first(metadata, i))
             error = put_operator(metadata, i, out);
-    return weir_error_join(error, cli_print(out));
+    return weir_error_join(error, buffer_to_stdout(out));
 }

@@ -71,6 +71,6 @@ weir_error *inspect_verify(const struct inspection *it)
     }
     if (error == NULL)
         buffer_printf(out, "whole: %" PRIu64 " files, all checksums right\n", files);
-    error = weir_error_join(error, cli_print(out));
+    error = weir_error_join(error, buffer_to_stdout(out));
     return error == NULL ? NULL : weir_error_wrap(error, "%s is not whole", it->path);
 }

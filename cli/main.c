@@ -18,14 +18,14 @@ static weir_error *help(void)
     for (size_t i = 0; i < VERB_COUNT; i++)
         buffer_printf(out, "  weir %s %s\n", verbs[i]->name, verbs[i]->usage);
     buffer_printf(out, "  weir help [VERB] | version\n");
-    return cli_print(out);
+    return buffer_to_stdout(out);
 }
 
 static weir_error *version(void)
 {
     weir_buffer *out = weir_buffer_new(CLI_OUTPUT_MAX);
     buffer_printf(out, "weir %s\n", WEIR_VERSION);
-    return cli_print(out);
+    return buffer_to_stdout(out);
 }
 
 static const struct verb *find(const char *name)

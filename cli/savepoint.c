@@ -27,7 +27,7 @@ static weir_error *run(const struct verb_call *call)
     if (error == NULL) {
         weir_buffer *out = weir_buffer_new(CLI_OUTPUT_MAX);
         buffer_printf(out, "%s\n", path);
-        error = cli_print(out);
+        error = buffer_to_stdout(out);
     }
     mem_free(path);
     return error;

@@ -9,17 +9,6 @@
 #include <inttypes.h>
 #include <stdlib.h>
 
-weir_error *cli_print(weir_buffer *out)
-{
-    weir_str text = weir_buffer_view(out);
-    weir_error *error =
-        weir_buffer_overflowed(out)
-            ? weir_errorf(WEIR_E_LIMIT, "the output is larger than %zu MB", CLI_OUTPUT_MAX >> 20)
-            : os_stdout_write(text.data, text.size);
-    weir_buffer_free(out);
-    return error;
-}
-
 char *cli_work_dir(void)
 {
     const char *temporary = getenv("TMPDIR");
@@ -43,7 +32,7 @@ static weir_error *help(const struct verb *verb)
 {
     weir_buffer *out = weir_buffer_new(CLI_OUTPUT_MAX);
     verb_help(verb, out);
-    return cli_print(out);
+    return buffer_to_stdout(out);
 }
 
 /* Cuts the arguments at "--". */

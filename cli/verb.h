@@ -39,8 +39,7 @@ extern const struct verb verb_savepoint;
 weir_error *verb_run(const struct verb *verb, int argc, char **argv, int *status) WEIR_MUST_USE;
 void verb_help(const struct verb *verb, weir_buffer *out);
 
-/* Prints and frees. */
-weir_error *cli_print(weir_buffer *out) WEIR_MUST_USE;
+/* What a verb prints at most. */
 #define CLI_OUTPUT_MAX ((size_t)256 << 20)
 
 /* A directory of one's own, under TMPDIR, for scans; mem_free it and remove it. */

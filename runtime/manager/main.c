@@ -131,17 +131,6 @@ static weir_error *read_arguments(struct program *program, int argc, char **argv
 
 /* -- help, version, explain ----------------------------------------------------------------------- */
 
-static weir_error *print(weir_buffer *out)
-{
-    weir_str text = weir_buffer_view(out);
-    weir_error *error =
-        weir_buffer_overflowed(out)
-            ? weir_errorf(WEIR_E_LIMIT, "the output is larger than %zu MB", OUTPUT_SIZE_MAX >> 20)
-            : os_stdout_write(text.data, text.size);
-    weir_buffer_free(out);
-    return error;
-}
-
 static void put_usage(weir_buffer *out, const struct weir_option *rows, uint32_t count)
 {
     struct config *config = config_new();
@@ -176,14 +165,14 @@ static weir_error *help(const struct program *program)
         "second one ends it at once.\nSIGUSR1 takes a savepoint, and the job goes on.\n"
         "Exit status 0: finished or stopped; 2: wrong "
         "options; 3: the job's graph is wrong; others:\nsee weir/error.h.\n");
-    return print(out);
+    return buffer_to_stdout(out);
 }
 
 static weir_error *version(void)
 {
     weir_buffer *out = weir_buffer_new(OUTPUT_SIZE_MAX);
     buffer_printf(out, "weir %s\n", WEIR_VERSION);
-    return print(out);
+    return buffer_to_stdout(out);
 }
 
 /* Would this program restore that savepoint, and what becomes of each thing in it? */
@@ -199,7 +188,7 @@ static weir_error *explain_restore(const struct program *program)
     weir_error *error =
         savepoint_check(local->from_savepoint, list, count, local->allow_non_restored, out);
     arena_release(&arena);
-    return weir_error_join(error, print(out));
+    return weir_error_join(error, buffer_to_stdout(out));
 }
 
 static weir_error *explain(const struct program *program)
@@ -218,7 +207,7 @@ static weir_error *explain(const struct program *program)
         explain_dot(program->plan, out);
         break;
     }
-    return print(out);
+    return buffer_to_stdout(out);
 }
 
 /* -- run ------------------------------------------------------------------------------------------ */
