@@ -17,7 +17,7 @@
 
 #include "base/assert.h"
 #include "base/buffer.h"
-#include "checkpoint/sealed.h"
+#include "base/sealed.h"
 
 #include <inttypes.h>
 #include <string.h>

@@ -3,7 +3,7 @@
  * The metadata is the list of everything that a checkpoint is made of: for each operator of each
  * subtask the files of its keyed state, its items (positions of a source, segments of a sink,
  * counters), and files of its connector. It is msgpack-like own encoding (base/buffer.h) behind a
- * header with a version and a checksum (sealed.h). Version 2; version 1 has no `states` and is still read.
+ * header with a version and a checksum (base/sealed.h). Version 2; version 1 has no `states` and is still read.
  *
  * What does not fit is WEIR_E_CORRUPT, a newer version WEIR_E_STATE. Counts and lengths are
  * checked before use, paths lead nowhere out of the directory. All memory of a decoded metadata is in

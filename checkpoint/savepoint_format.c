@@ -5,7 +5,7 @@
 #include "base/assert.h"
 #include "base/buffer.h"
 #include "base/hash.h"
-#include "checkpoint/sealed.h"
+#include "base/sealed.h"
 #include "types/msgpack.h"
 #include "types/schema.h"
 

@@ -7,7 +7,7 @@
 #include "base/assert.h"
 #include "base/buffer.h"
 #include "base/os.h"
-#include "checkpoint/sealed.h"
+#include "base/sealed.h"
 
 #include <stdlib.h>
 #include <unistd.h>

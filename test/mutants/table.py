@@ -110,7 +110,7 @@ MUTANTS = [
            "    FAULT_TRY(PUBLISH_BEFORE_SYNC);\n    return os_sync(file);\n",
            "    FAULT_TRY(PUBLISH_BEFORE_SYNC);\n    return file == NULL ? os_sync(file) : NULL;\n",
            "sim checkpoint_power_test"),
-    mutant("metadata is read without its checksum", "checkpoint/sealed.c",
+    mutant("metadata is read without its checksum", "base/sealed.c",
            "    if (found != checksum)\n", "    if (found != checksum && length == 0)\n",
            "unit checkpoint/format_test"),
     mutant("a checkpoint is complete with one ack missing", "checkpoint/coordinator.c",

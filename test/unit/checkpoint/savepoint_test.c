@@ -3,8 +3,8 @@
 #include "checkpoint/savepoint.h"
 
 #include "base/fault.h"
+#include "base/sealed.h"
 #include "checkpoint/savepoint_format.h"
-#include "checkpoint/sealed.h"
 #include "test/support/fault_os.h"
 #include "test/unit/checkpoint/savepoint_kit.h"
 

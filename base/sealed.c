@@ -1,5 +1,5 @@
 /* sealed.c -- see sealed.h. Magic, length, checksum, version, in this order. */
-#include "checkpoint/sealed.h"
+#include "base/sealed.h"
 
 #include "base/assert.h"
 #include "base/buffer.h"

@@ -1,7 +1,8 @@
-/* sealed.h -- the header in front of metadata: what it is, how long, and that no bit of it has changed.
+/* sealed.h -- the header in front of what is stored or sent whole: what it is, how long, and that no bit of it
+ * has changed.
  *
  *      OFFSET SIZE  MEANING
- *           0    8  magic: "WEIRCHK1" of a checkpoint, "WEIRSAV1" of a savepoint
+ *           0    8  magic: "WEIRCHK1" of a checkpoint, "WEIRSAV1" of a savepoint, ...
  *           8    4  format version
  *          12    4  zero
  *          16    8  length of the body in bytes
@@ -11,8 +12,8 @@
  * A version that is newer than this code is refused by name (WEIR_E_STATE); anything else that does not
  * fit is WEIR_E_CORRUPT, so a flipped bit is never taken for a newer version: a version is believed only
  * under its checksum. Thread: any. */
-#ifndef WEIR_CHECKPOINT_SEALED_H
-#define WEIR_CHECKPOINT_SEALED_H
+#ifndef WEIR_BASE_SEALED_H
+#define WEIR_BASE_SEALED_H
 
 #include <weir/connector.h>
 
