@@ -239,6 +239,16 @@ weir_str reader_str(struct reader *reader)
     return (weir_str){ .data = bytes, .size = bytes == NULL ? 0 : size };
 }
 
+const char *reader_text(struct reader *reader, struct arena *arena, size_t size_max)
+{
+    weir_str str = reader_str(reader);
+    if (str.data == NULL || str.size > size_max || memchr(str.data, '\0', str.size) != NULL)
+        return NULL;
+    char *text = arena_alloc(arena, str.size + 1);
+    memcpy(text, str.data, str.size);
+    return text;
+}
+
 bool reader_failed(const struct reader *reader)
 {
     return reader->has_failed;

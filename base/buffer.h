@@ -23,6 +23,8 @@ size_t buffer_size(const weir_buffer *buffer);
 /* All of it to standard output (os_stdout_write), and frees it. WEIR_E_LIMIT: it has overflowed. */
 weir_error *buffer_to_stdout(weir_buffer *buffer) WEIR_MUST_USE;
 
+struct arena; /* memory.h */
+
 /* Thread: its owner. */
 struct reader {
     const char *at, *end;
@@ -33,6 +35,8 @@ uint8_t reader_u8(struct reader *reader);
 uint32_t reader_u32(struct reader *reader);
 uint64_t reader_u64(struct reader *reader);
 weir_str reader_str(struct reader *reader); /* borrows from the bytes */
+/* The next str as a C string in the arena; NULL: it is none, has a zero byte or more than size_max bytes. */
+const char *reader_text(struct reader *reader, struct arena *arena, size_t size_max);
 bool reader_failed(const struct reader *reader);
 bool reader_at_end(const struct reader *reader);
 

@@ -22,7 +22,7 @@
 #define WEIR_CHECKPOINT_MIGRATION_H
 
 #include "checkpoint/restore.h"
-#include "state/state_schema.h"
+#include "types/state_schema.h"
 
 /* What becomes of an operator of one subtask. Thread: immutable after init. */
 struct migration_step {

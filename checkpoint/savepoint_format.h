@@ -1,6 +1,6 @@
 /* savepoint_format.h -- what a savepoint says of itself, as MessagePack that any program can read.
  *
- * Behind a header (sealed.h, "WEIRSAV1") stands a stream of pairs, [kind, {field id: value}], one for each
+ * Behind a header (base/sealed.h, "WEIRSAV1") stands a stream of pairs, [kind, {field id: value}], one for each
  * thing, and each belongs to the nearest one above it that it can belong to:
  *
  *      1 savepoint     job, checkpoint, max_parallelism, when, instance, version of Weir
@@ -24,7 +24,7 @@
 #define WEIR_CHECKPOINT_SAVEPOINT_FORMAT_H
 
 #include "checkpoint/format.h"
-#include "state/state_schema.h"
+#include "types/state_schema.h"
 
 #define SAVEPOINT_MAGIC        "WEIRSAV1"
 #define SAVEPOINT_BACKEND      "savepoint"

@@ -14,7 +14,7 @@
 
 #include "checkpoint/format.h"
 #include "checkpoint/savepoint_entry.h"
-#include "state/state_schema.h"
+#include "types/state_schema.h"
 
 #define SCAN_MEMORY_SIZE ((uint64_t)64 << 20)
 

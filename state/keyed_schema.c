@@ -7,8 +7,8 @@
 
 #include "base/buffer.h"
 #include "base/hash.h"
-#include "state/state_schema.h"
 #include "types/schema.h"
+#include "types/state_schema.h"
 
 static uint64_t fold(uint64_t sum, uint64_t value)
 {

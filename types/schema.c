@@ -197,13 +197,8 @@ void schema_put(const struct weir_type *type, weir_buffer *out)
 
 const char *schema_get_name(struct reader *reader, struct arena *arena)
 {
-    weir_str name = reader_str(reader);
-    if (name.data == NULL || name.size == 0 || name.size > SCHEMA_NAME_SIZE_MAX ||
-        memchr(name.data, '\0', name.size) != NULL)
-        return NULL;
-    char *text = arena_alloc(arena, name.size + 1);
-    memcpy(text, name.data, name.size);
-    return text;
+    const char *name = reader_text(reader, arena, SCHEMA_NAME_SIZE_MAX);
+    return name == NULL || name[0] == '\0' ? NULL : name;
 }
 
 static bool field_get(struct reader *reader, struct arena *arena, struct weir_field *field)
@@ -235,6 +230,58 @@ weir_error *schema_get(struct reader *reader, struct arena *arena, const struct 
                 got->field_count);
     }
     *type = got;
+    return NULL;
+}
+
+void schema_put_placed(const struct weir_type *type, weir_buffer *out)
+{
+    schema_put(type, out);
+    buffer_put_u32(out, type->size);
+    for (uint32_t i = 0; i < type->field_count; i++)
+        buffer_put_u32(out, type->fields[i].offset);
+}
+
+/* Strings that overlap would be resolved twice (types/layout.h). */
+static bool overlap(const struct weir_field *fields, uint32_t index)
+{
+    const struct weir_field *it = &fields[index];
+    for (uint32_t i = 0; i < index; i++)
+        if (it->offset < fields[i].offset + schema_kind_size(fields[i].kind) &&
+            fields[i].offset < it->offset + schema_kind_size(it->kind))
+            return true;
+    return false;
+}
+
+static weir_error *misplaced(const struct weir_type *type, const char *what)
+{
+    return weir_errorf(WEIR_E_CORRUPT, "the stored schema of type '%s' is damaged: %s", type->name,
+        what);
+}
+
+weir_error *schema_get_placed(struct reader *reader, struct arena *arena,
+    const struct weir_type **type)
+{
+    const struct weir_type *stored;
+    *type = NULL;
+    WEIR_TRY(schema_get(reader, arena, &stored));
+    struct weir_field *fields =
+        arena_dup(arena, stored->fields, stored->field_count * sizeof(*fields));
+    struct weir_type *placed = arena_dup(arena, stored, sizeof(*placed));
+    placed->fields = fields;
+    placed->size = reader_u32(reader);
+    if (placed->size == 0 || placed->size > WEIR_RECORD_SIZE_MAX)
+        return misplaced(placed, "its struct has an impossible size");
+    for (uint32_t i = 0; i < placed->field_count; i++) {
+        uint32_t size = schema_kind_size(fields[i].kind);
+        fields[i].offset = reader_u32(reader);
+        if (size > placed->size || fields[i].offset > placed->size - size)
+            return misplaced(placed, "a field lies outside its struct");
+        if (overlap(fields, i))
+            return misplaced(placed, "two fields lie in one place");
+    }
+    if (reader_failed(reader))
+        return misplaced(placed, "it ends too early");
+    *type = placed;
     return NULL;
 }
 

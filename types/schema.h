@@ -43,6 +43,12 @@ void schema_put(const struct weir_type *type, weir_buffer *out);
 const char *schema_get_name(struct reader *reader, struct arena *arena);
 weir_error *schema_get(struct reader *reader, struct arena *arena, const struct weir_type **type)
     WEIR_MUST_USE;
+/* The same with the struct, and back: a type that may be used wherever a declared one may.
+ *
+ *     schema | u32 struct size | u32 offset of each field */
+void schema_put_placed(const struct weir_type *type, weir_buffer *out);
+weir_error *schema_get_placed(struct reader *reader, struct arena *arena,
+    const struct weir_type **type) WEIR_MUST_USE;
 
 /* May records stored as `stored` be read as `now`? Else a WEIR_E_STATE error with both printed. The
  * fields that are dropped are appended to `dropped` ("'page', 'cost'"), unless it is NULL. */

@@ -19,6 +19,7 @@
 #include "base/buffer.h"
 #include "base/map.h"
 #include "types/schema.h"
+#include "types/state_schema.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -42,15 +43,6 @@ const char *explain_output(enum plan_output_kind output)
         [PLAN_OUTPUT_SIDE] = "side",
         [PLAN_OUTPUT_DEAD_LETTERS] = "dead-letters" };
     return names[output];
-}
-
-const char *explain_state_kind(enum weir_state_kind kind)
-{
-    static const char *const names[] = { [WEIR_VALUE] = "value",
-        [WEIR_LIST] = "list",
-        [WEIR_MAP] = "map",
-        [WEIR_REDUCING] = "reducing" };
-    return names[kind];
 }
 
 const char *explain_time(enum weir_time time)
@@ -206,8 +198,8 @@ static void put_states(weir_buffer *out, const struct weir_operator *op)
 {
     for (uint32_t i = 0; i < op->state_count; i++) {
         const struct weir_state *state = &op->states[i];
-        buffer_printf(out, "       state %s: %s of %s", state->name,
-            explain_state_kind(state->kind), explain_type(state->type));
+        buffer_printf(out, "       state %s: %s of %s", state->name, state_kind_name(state->kind),
+            explain_type(state->type));
         if (state->ttl_ms > 0) {
             buffer_printf(out, ", expires after ");
             put_duration(out, state->ttl_ms);

@@ -6,6 +6,7 @@
 
 #include "base/buffer.h"
 #include "types/schema.h"
+#include "types/state_schema.h"
 
 #include <inttypes.h>
 
@@ -82,7 +83,7 @@ static void put_op(weir_buffer *out, const struct weir_operator *op)
         put_comma(out, i);
         buffer_printf(out, "{\"name\":");
         put_text(out, state->name);
-        put_member(out, "kind", explain_state_kind(state->kind));
+        put_member(out, "kind", state_kind_name(state->kind));
         put_member(out, "type", type_name(state->type));
         put_number(out, "ttl_ms", state->ttl_ms);
         put_member(out, "ttl_time", state->ttl_ms == 0 ? NULL : explain_time(state->ttl_time));

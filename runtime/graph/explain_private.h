@@ -6,11 +6,10 @@
 
 #include "runtime/graph/plan.h"
 
-const char *explain_kind(enum plan_operator_kind kind);    /* "source" "operator" "sink" */
-const char *explain_output(enum plan_output_kind output);  /* "main" "side" "dead-letters" */
-const char *explain_state_kind(enum weir_state_kind kind); /* "value" */
-const char *explain_time(enum weir_time time);             /* "event time" */
-const char *explain_type(const struct weir_type *type);    /* its name, or "nothing" */
+const char *explain_kind(enum plan_operator_kind kind);   /* "source" "operator" "sink" */
+const char *explain_output(enum plan_output_kind output); /* "main" "side" "dead-letters" */
+const char *explain_time(enum weir_time time);            /* "event time" */
+const char *explain_type(const struct weir_type *type);   /* its name, or "nothing" */
 
 /* The connector of a source or sink; NULL for an operator. */
 const char *explain_connector(const struct plan_operator *operator_);

@@ -3,7 +3,7 @@
 
 #include "base/assert.h"
 #include "base/log.h"
-#include "state/state_schema.h"
+#include "types/state_schema.h"
 
 #define SCRATCH_MAX     ((size_t)1 << 30)
 #define ENCODE_MAX      (16u << 20)

@@ -1,12 +1,12 @@
 /* state_schema.h -- what the stored state of an operator means, as bytes beside the state: so that it can
  * be read, years later, without the program that wrote it.
  *
- * keyed_schema (keyed.h) is a number that says whether state fits; this says what it is: the fields of
+ * keyed_schema (state/keyed.h) is a number that says whether state fits; this says what it is: the fields of
  * the key, and each state with its kind, its time to live, its fields, and where they lie in the struct.
  *
  *      u32 key field count | of each: u8 kind, str name
  *      u32 state count     | of each: str name, u8 kind, u8 time of the TTL, u64 ttl_ms,
- *                            schema (types/schema.h), u32 struct size, u32 offset of each field
+ *                            type, placed (types/schema.h)
  *
  * Integers and strings as in base/buffer.h. What is decoded is checked as if a program had declared it:
  * kinds, offsets inside the struct, names. So a decoded state may be used wherever a declared one may,
@@ -14,8 +14,8 @@
  *
  * Prefixes: state_schema_, state_kind_
  * Thread: any. Limits: WEIR_STATES_MAX states, WEIR_KEY_FIELDS_MAX key fields. */
-#ifndef WEIR_STATE_STATE_SCHEMA_H
-#define WEIR_STATE_STATE_SCHEMA_H
+#ifndef WEIR_TYPES_STATE_SCHEMA_H
+#define WEIR_TYPES_STATE_SCHEMA_H
 
 #include "base/memory.h"
 #include <weir/connector.h>

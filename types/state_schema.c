@@ -1,12 +1,11 @@
 /* state_schema.c -- see state_schema.h. */
-#include "state/state_schema.h"
+#include "types/state_schema.h"
 
 #include "base/assert.h"
 #include "base/buffer.h"
 #include "types/schema.h"
 
-#define STRUCT_SIZE_MAX (WEIR_RECORD_SIZE_MAX)
-#define KIND_COUNT      ((uint8_t)WEIR_STRING + 1)
+#define KIND_COUNT ((uint8_t)WEIR_STRING + 1)
 
 const char *state_kind_name(enum weir_state_kind kind)
 {
@@ -69,10 +68,7 @@ void state_schema_put(const struct state_schema *schema, weir_buffer *out)
         buffer_put_u8(out, (uint8_t)state->kind);
         buffer_put_u8(out, (uint8_t)state->ttl_time);
         buffer_put_u64(out, (uint64_t)state->ttl_ms);
-        schema_put(state->type, out);
-        buffer_put_u32(out, state->type->size);
-        for (uint32_t f = 0; f < state->type->field_count; f++)
-            buffer_put_u32(out, state->type->fields[f].offset);
+        schema_put_placed(state->type, out);
     }
 }
 
@@ -99,41 +95,6 @@ static weir_error *get_keys(struct reader *reader, struct arena *arena, struct s
     return NULL;
 }
 
-/* Strings that overlap would be resolved twice (types/layout.h). */
-static bool overlap(const struct weir_field *fields, uint32_t index)
-{
-    const struct weir_field *it = &fields[index];
-    for (uint32_t i = 0; i < index; i++)
-        if (it->offset < fields[i].offset + schema_kind_size(fields[i].kind) &&
-            fields[i].offset < it->offset + schema_kind_size(it->kind))
-            return true;
-    return false;
-}
-
-static weir_error *get_type(struct reader *reader, struct arena *arena,
-    const struct weir_type **type)
-{
-    const struct weir_type *stored;
-    WEIR_TRY(schema_get(reader, arena, &stored));
-    struct weir_field *fields =
-        arena_dup(arena, stored->fields, stored->field_count * sizeof(*fields));
-    struct weir_type *placed = arena_dup(arena, stored, sizeof(*placed));
-    placed->fields = fields;
-    placed->size = reader_u32(reader);
-    if (placed->size == 0 || placed->size > STRUCT_SIZE_MAX)
-        return damaged("a struct has an impossible size");
-    for (uint32_t i = 0; i < placed->field_count; i++) {
-        uint32_t size = schema_kind_size(fields[i].kind);
-        fields[i].offset = reader_u32(reader);
-        if (size > placed->size || fields[i].offset > placed->size - size)
-            return damaged("a field lies outside its struct");
-        if (overlap(fields, i))
-            return damaged("two fields lie in one place");
-    }
-    *type = placed;
-    return NULL;
-}
-
 static weir_error *get_state(struct reader *reader, struct arena *arena, struct weir_state *state)
 {
     state->name = schema_get_name(reader, arena);
@@ -145,7 +106,7 @@ static weir_error *get_state(struct reader *reader, struct arena *arena, struct 
     state->kind = (enum weir_state_kind)kind;
     state->ttl_time = (enum weir_time)time;
     state->ttl_ms = (int64_t)ttl_ms;
-    return get_type(reader, arena, &state->type);
+    return schema_get_placed(reader, arena, &state->type);
 }
 
 weir_error *state_schema_get(weir_str bytes, struct arena *arena, struct state_schema *schema)

@@ -1,5 +1,5 @@
 /* state_schema_test.c -- what a program declares comes back from bytes; other bytes are refused, or harmless. */
-#include "state/state_schema.h"
+#include "types/state_schema.h"
 
 #include "base/buffer.h"
 #include "state/timer_entry.h"
