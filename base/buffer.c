@@ -249,6 +249,34 @@ const char *reader_text(struct reader *reader, struct arena *arena, size_t size_
     return text;
 }
 
+static uint64_t limited(struct reader *reader, uint64_t value, uint64_t max)
+{
+    if (value <= max)
+        return value;
+    reader_fail(reader);
+    return 0;
+}
+
+void reader_fail(struct reader *reader)
+{
+    reader->has_failed = true;
+}
+
+uint8_t reader_u8_max(struct reader *reader, uint8_t max)
+{
+    return (uint8_t)limited(reader, reader_u8(reader), max);
+}
+
+uint32_t reader_u32_max(struct reader *reader, uint32_t max)
+{
+    return (uint32_t)limited(reader, reader_u32(reader), max);
+}
+
+uint64_t reader_u64_max(struct reader *reader, uint64_t max)
+{
+    return limited(reader, reader_u64(reader), max);
+}
+
 bool reader_failed(const struct reader *reader)
 {
     return reader->has_failed;

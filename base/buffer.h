@@ -37,6 +37,11 @@ uint64_t reader_u64(struct reader *reader);
 weir_str reader_str(struct reader *reader); /* borrows from the bytes */
 /* The next str as a C string in the arena; NULL: it is none, has a zero byte or more than size_max bytes. */
 const char *reader_text(struct reader *reader, struct arena *arena, size_t size_max);
+/* The same, of limited values: a larger one fails, and is 0. */
+uint8_t reader_u8_max(struct reader *reader, uint8_t max);
+uint32_t reader_u32_max(struct reader *reader, uint32_t max);
+uint64_t reader_u64_max(struct reader *reader, uint64_t max);
+void reader_fail(struct reader *reader); /* what was read makes no sense: as if it had ended */
 bool reader_failed(const struct reader *reader);
 bool reader_at_end(const struct reader *reader);
 

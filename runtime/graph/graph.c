@@ -109,6 +109,15 @@ bool graph_keys_equal(const struct weir_key *a, const struct weir_key *b)
     return memcmp(a->offsets, b->offsets, a->offset_count * sizeof(a->offsets[0])) == 0;
 }
 
+bool graph_is_plain(const char *text)
+{
+    for (; *text != '\0'; text++) {
+        if ((unsigned char)*text < 0x20 || *text == 0x7f)
+            return false;
+    }
+    return true;
+}
+
 const struct weir_field *graph_field_at(const struct weir_type *type, size_t offset)
 {
     for (uint32_t i = 0; i < type->field_count; i++) {

@@ -103,6 +103,8 @@ bool graph_keys_equal(const struct weir_key *a, const struct weir_key *b);
 /* A stream of the job without branches; a broken one has type NULL. */
 weir_stream *stream_new(weir_job *job, uint32_t branch_count);
 weir_stream *stream_broken(weir_job *job);
+/* Has it no control characters? Names go into file names, terminals and Graphviz. */
+bool graph_is_plain(const char *text);
 /* The field of `type` at `offset`; NULL: none starts there. */
 const struct weir_field *graph_field_at(const struct weir_type *type, size_t offset);
 
@@ -121,5 +123,8 @@ struct plan_node {
 };
 /* Fills vertices, edges, slot groups and targets. */
 void plan_chain(weir_job *job, struct plan_node *nodes, struct plan *plan, bool is_disabled);
+/* What follows from vertices, their operators and the edges, whoever made them: numbers of subtasks, sizes of
+ * slot groups, the edges and the name of each vertex. */
+void plan_chain_complete(struct arena *arena, struct plan *plan, struct plan_vertex *vertices);
 
 #endif

@@ -89,7 +89,6 @@ static void assign_slots(struct making *making)
 {
     struct plan *plan = making->plan;
     const char **groups = making_alloc(making, plan->vertex_count, sizeof(*groups));
-    uint32_t *sizes = making_alloc(making, plan->vertex_count, sizeof(*sizes));
     for (uint32_t i = 0; i < making->job->node_count; i++) {
         const struct plan_node *node = &making->nodes[i];
         if (node->is_chained)
@@ -97,13 +96,8 @@ static void assign_slots(struct making *making)
         struct plan_vertex *vertex = &making->vertices[node->vertex];
         vertex->parallelism = node->parallelism;
         vertex->slot_group = slot_group_index(plan, groups, node->slot_group);
-        vertex->first_subtask = plan->subtask_count;
-        plan->subtask_count += vertex->parallelism;
-        if (sizes[vertex->slot_group] < vertex->parallelism)
-            sizes[vertex->slot_group] = vertex->parallelism;
     }
     plan->slot_groups = groups;
-    plan->slot_group_sizes = sizes;
 }
 
 /* -- edges and targets ------------------------------------------------------------------------ */
@@ -208,16 +202,32 @@ static void fill_operators(struct making *making)
     }
 }
 
-static void list_edges(struct making *making, struct plan_vertex *vertex, uint32_t index)
+/* -- what follows from all that: the rest of the plan ------------------------------------------- */
+
+static void number_subtasks(struct arena *arena, struct plan *plan, struct plan_vertex *vertices)
 {
-    const struct plan *plan = making->plan;
+    uint32_t *sizes = arena_alloc(arena, plan->slot_group_count * sizeof(*sizes));
+    plan->subtask_count = 0;
+    for (uint32_t i = 0; i < plan->vertex_count; i++) {
+        struct plan_vertex *vertex = &vertices[i];
+        vertex->first_subtask = plan->subtask_count;
+        plan->subtask_count += vertex->parallelism;
+        if (sizes[vertex->slot_group] < vertex->parallelism)
+            sizes[vertex->slot_group] = vertex->parallelism;
+    }
+    plan->slot_group_sizes = sizes;
+}
+
+static void list_edges(struct arena *arena, const struct plan *plan, struct plan_vertex *vertex,
+    uint32_t index)
+{
     uint32_t in_count = 0, out_count = 0;
     for (uint32_t i = 0; i < plan->edge_count; i++) {
         in_count += plan->edges[i].to_vertex == index;
         out_count += plan->edges[i].from_vertex == index;
     }
-    uint32_t *in = making_alloc(making, in_count, sizeof(*in));
-    uint32_t *out = making_alloc(making, out_count, sizeof(*out));
+    uint32_t *in = arena_alloc(arena, in_count * sizeof(*in));
+    uint32_t *out = arena_alloc(arena, out_count * sizeof(*out));
     for (uint32_t i = 0; i < plan->edge_count; i++) {
         if (plan->edges[i].to_vertex == index)
             in[vertex->in_edge_count++] = i;
@@ -227,8 +237,6 @@ static void list_edges(struct making *making, struct plan_vertex *vertex, uint32
     vertex->in_edges = in;
     vertex->out_edges = out;
 }
-
-/* -- names of vertices ------------------------------------------------------------------------ */
 
 static uint32_t chained_count(const struct plan_operator *operator_)
 {
@@ -255,15 +263,25 @@ static void write_name(const struct plan_vertex *vertex, uint32_t index, weir_bu
         buffer_printf(name, ")");
 }
 
-static void name_vertices(struct making *making)
+static void name_vertices(struct arena *arena, const struct plan *plan,
+    struct plan_vertex *vertices)
 {
     weir_buffer *name = weir_buffer_new(VERTEX_NAME_SIZE_MAX);
-    for (uint32_t i = 0; i < making->plan->vertex_count; i++) {
+    for (uint32_t i = 0; i < plan->vertex_count; i++) {
         weir_buffer_reset(name);
-        write_name(&making->vertices[i], 0, name);
-        making->vertices[i].name = arena_strdup(&making->job->arena, buffer_text(name));
+        write_name(&vertices[i], 0, name);
+        vertices[i].name = arena_strdup(arena, buffer_text(name));
     }
     weir_buffer_free(name);
+}
+
+void plan_chain_complete(struct arena *arena, struct plan *plan, struct plan_vertex *vertices)
+{
+    ASSERT(plan->vertices == vertices);
+    number_subtasks(arena, plan, vertices);
+    for (uint32_t i = 0; i < plan->vertex_count; i++)
+        list_edges(arena, plan, &vertices[i], i);
+    name_vertices(arena, plan, vertices);
 }
 
 void plan_chain(weir_job *job, struct plan_node *nodes, struct plan *plan, bool is_disabled)
@@ -273,7 +291,5 @@ void plan_chain(weir_job *job, struct plan_node *nodes, struct plan *plan, bool 
     assign_vertices(&making, is_disabled);
     assign_slots(&making);
     fill_operators(&making);
-    for (uint32_t i = 0; i < plan->vertex_count; i++)
-        list_edges(&making, &making.vertices[i], i);
-    name_vertices(&making);
+    plan_chain_complete(&job->arena, plan, making.vertices);
 }

@@ -19,7 +19,6 @@ struct check {
 
 /* -- names and types -------------------------------------------------------------------------- */
 
-/* Names go into file names, terminals and Graphviz: no control characters, not too long. */
 static void check_text(struct check *check, const char *what, const char *text)
 {
     size_t size = strlen(text);
@@ -30,13 +29,8 @@ static void check_text(struct check *check, const char *what, const char *text)
     if (size > GRAPH_NAME_SIZE_MAX)
         job_mistake(check->job, "%s: the %s is longer than %u bytes", check->label, what,
             GRAPH_NAME_SIZE_MAX);
-    for (size_t i = 0; i < size; i++) {
-        unsigned char byte = (unsigned char)text[i];
-        if (byte < 0x20 || byte == 0x7f) {
-            job_mistake(check->job, "%s: the %s has a control character", check->label, what);
-            return;
-        }
-    }
+    if (!graph_is_plain(text))
+        job_mistake(check->job, "%s: the %s has a control character", check->label, what);
 }
 
 static void check_type(struct check *check, const char *what, const struct weir_type *type)

@@ -1,6 +1,8 @@
 /* buffer_test.c -- growing, overflowing, and reading back what was put, whatever was put. */
 #include "base/buffer.h"
 
+#include "base/memory.h"
+
 #include "test/support/expect.h"
 
 static void bytes_come_back_as_they_were_added(void **state)
@@ -113,6 +115,46 @@ static void reading_past_the_end_fails_and_gives_zeros(void **state)
     assert_true(reader_failed(&reader));
 }
 
+static void what_is_over_its_limit_fails_like_what_is_not_there(void **state)
+{
+    weir_str bytes = { .data = "\x07\x07\0\0\0\x07\0\0\0\0\0\0\0", .size = 13 };
+    struct reader reader = reader_of(bytes);
+    assert_int_equal(reader_u8_max(&reader, 7), 7);
+    assert_int_equal(reader_u32_max(&reader, 7), 7);
+    assert_int_equal(reader_u64_max(&reader, 7), 7);
+    assert_true(reader_at_end(&reader) && !reader_failed(&reader));
+    for (int i = 0; i < 3; i++) {
+        reader = reader_of(bytes);
+        assert_int_equal(reader_u8_max(&reader, i == 0 ? 6 : 7), i == 0 ? 0 : 7);
+        assert_int_equal(reader_u32_max(&reader, i == 1 ? 6 : 7), i <= 1 ? 0 : 7);
+        assert_int_equal(reader_u64_max(&reader, 6), 0);
+        assert_true(reader_failed(&reader));
+    }
+}
+
+static void a_text_is_a_string_of_c_or_none(void **state)
+{
+    const struct {
+        weir_str str;
+        const char *text;
+    } rows[] = { { WEIR_STR("abc"), "abc" }, { WEIR_STR(""), "" }, { WEIR_STR("abcd"), NULL },
+        { WEIR_STR("a\0c"), NULL }, { { .data = NULL }, NULL } };
+    struct arena arena;
+    arena_init(&arena, 1024, 4096);
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        weir_buffer *buffer = weir_buffer_new(100);
+        buffer_put_str(buffer, rows[i].str);
+        struct reader reader = reader_of(weir_buffer_view(buffer));
+        const char *text = reader_text(&reader, &arena, 3);
+        assert_true(reader_at_end(&reader));
+        weir_buffer_free(buffer);
+        assert_true((text == NULL) == (rows[i].text == NULL));
+        if (text != NULL)
+            assert_string_equal(text, rows[i].text);
+    }
+    arena_release(&arena);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -122,6 +164,8 @@ int main(void)
         cmocka_unit_test(printing_appends_to_what_is_there),
         cmocka_unit_test(what_is_put_can_be_read),
         cmocka_unit_test(reading_past_the_end_fails_and_gives_zeros),
+        cmocka_unit_test(what_is_over_its_limit_fails_like_what_is_not_there),
+        cmocka_unit_test(a_text_is_a_string_of_c_or_none),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -3,23 +3,6 @@
 
 #include <jansson.h>
 
-/* One of everything: two slot groups, side outputs, dead letters, a name to be escaped. */
-static const struct plan *example(weir_job *job)
-{
-    weir_stream *source = weir_event_time(clicks(job), click, at_ms, 5000);
-    weir_stream *cleaned = weir_process(source, &clean, NULL);
-    weir_sink(weir_dead_letters(source, 100), "dead-letters", FAKE_SINK(.type = NULL));
-    weir_stream *keyed = weir_key_by(cleaned, WEIR_KEY2(click, user_id, page));
-    weir_stream *built = weir_parallelism(weir_process(keyed, &build_profile, NULL), 4);
-    weir_sink(built, "profiles", FAKE_SINK(.type = &profile_type));
-    weir_stream *late = weir_rebalance(weir_side_output(cleaned, "late"));
-    weir_sink(late, "late \"ones\"", FAKE_SINK(.type = &profile_type));
-    weir_stream *odd = weir_process(weir_side_output(cleaned, "odd"), pass(job, "odd"), NULL);
-    weir_sink(weir_slot_group(odd, "io"), "odd-out", FAKE_SINK(.type = NULL));
-    weir_sink(weir_dead_letters(built, 0), "refused", FAKE_SINK(.type = NULL));
-    return plan_of(job, &two_wide);
-}
-
 /* Little enough for a string of C. */
 static const struct plan *small_example(weir_job *job)
 {
