@@ -22,7 +22,8 @@ LAYERS["checkpoint"] = ["base", "types", "runtime/graph", "runtime/exchange", "s
 LAYERS["runtime/task"] = LAYERS["checkpoint"] + ["checkpoint"]
 LAYERS["runtime/manager"] = LAYERS["runtime/task"] + ["runtime/task"]
 LAYERS["runtime"] = LAYERS["runtime/manager"] + ["runtime/manager"]
-LAYERS["web"] = LAYERS["runtime"] + ["runtime"]
+LAYERS["runtime/cluster"] = LAYERS["runtime"] + ["net"]
+LAYERS["web"] = LAYERS["runtime/cluster"] + ["runtime", "runtime/cluster"]
 LAYERS["cli"] = LAYERS["web"] + ["web"]
 LAYERS.update({"operators": ["base"], "connectors": ["base"], "formats": ["base", "types"], "jobs": [],
                "examples": []})
