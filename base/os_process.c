@@ -4,6 +4,7 @@
 #include "base/assert.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <sched.h>
 #include <signal.h>
@@ -14,10 +15,10 @@
 #include <unistd.h>
 
 /* 0, or the error number. */
-static int write_all(const char *bytes, size_t size)
+static int write_all(int descriptor, const char *bytes, size_t size)
 {
     for (size_t done = 0; done < size;) {
-        ssize_t count = write(STDOUT_FILENO, bytes + done, size - done);
+        ssize_t count = write(descriptor, bytes + done, size - done);
         if (count >= 0)
             done += (size_t)count;
         else if (errno != EINTR)
@@ -26,19 +27,37 @@ static int write_all(const char *bytes, size_t size)
     return 0;
 }
 
-weir_error *os_stdout_write(const void *bytes, size_t size)
+/* NULL: 0, no error. */
+static weir_error *cannot_write(const char *to, int error)
 {
-    flockfile(stdout);
-    int error = fflush(stdout) == 0 ? write_all(bytes, size) : errno;
-    if (error != 0)
-        __fpurge(stdout); /* or exit tries again, when SIGPIPE may kill */
-    funlockfile(stdout);
     if (error == 0)
         return NULL;
     if (error == EPIPE) /* not WEIR_E_IO: to try again would not bring the reader back */
-        return weir_errorf(WEIR_E_CONNECTOR,
-            "cannot write to standard output: nobody reads it any more");
-    return weir_errorf(WEIR_E_IO, "cannot write to standard output: %s", strerrordesc_np(error));
+        return weir_errorf(WEIR_E_CONNECTOR, "cannot write to %s: nobody reads it any more", to);
+    return weir_errorf(WEIR_E_IO, "cannot write to %s: %s", to, strerrordesc_np(error));
+}
+
+weir_error *os_stdout_write(const void *bytes, size_t size)
+{
+    flockfile(stdout);
+    int error = fflush(stdout) == 0 ? write_all(STDOUT_FILENO, bytes, size) : errno;
+    if (error != 0)
+        __fpurge(stdout); /* or exit tries again, when SIGPIPE may kill */
+    funlockfile(stdout);
+    return cannot_write("standard output", error);
+}
+
+bool os_descriptor_is_writable(int descriptor)
+{
+    int flags = fcntl(descriptor, F_GETFL);
+    return flags != -1 && (flags & O_ACCMODE) != O_RDONLY;
+}
+
+weir_error *os_descriptor_write(int descriptor, const void *bytes, size_t size)
+{
+    char name[32];
+    snprintf(name, sizeof(name), "file descriptor %d", descriptor);
+    return cannot_write(name, write_all(descriptor, bytes, size));
 }
 
 weir_error *os_exec(char *const argv[])

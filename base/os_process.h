@@ -7,6 +7,7 @@
 
 #include <weir/error.h>
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -14,6 +15,12 @@
  * and not mixed with what other threads print meanwhile. WEIR_E_CONNECTOR: nobody reads it any more, and
  * never will; SIGPIPE is ignored by then (os_signal.h), or it ends the process. */
 weir_error *os_stdout_write(const void *bytes, size_t size) WEIR_MUST_USE;
+
+/* A descriptor that whoever started this process has opened for it, from `JOB ... 3>file` on: is there one, and
+ * may it be written? Ask before anything else is opened. */
+bool os_descriptor_is_writable(int descriptor);
+/* All of it; errors as above. */
+weir_error *os_descriptor_write(int descriptor, const void *bytes, size_t size) WEIR_MUST_USE;
 
 /* Becomes another program; argv[0] is looked for as a shell does, and the last one is NULL. Returns only
  * what went wrong. */

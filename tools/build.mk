@@ -212,7 +212,7 @@ run = python3 tools/run_tests.py run
 T ?=
 chosen = $(if $(T),$(foreach p,$1,$(if $(findstring $(T),$p),$p)),$1)
 # Under TSan: what is named after threads, and everything of the folders whose work crosses them.
-THREADED := $(filter %_threads_test,$(UNIT_BIN)) $(foreach d,exchange task manager,\
+THREADED := $(filter %_threads_test,$(UNIT_BIN)) $(foreach d,exchange task manager program,\
 	$(filter $(OUT)/unit/runtime/$d/%,$(UNIT_BIN)))
 FUZZ_SECONDS ?= 30
 fuzz_limit := $(shell expr $(FUZZ_SECONDS) + 120)

@@ -23,6 +23,7 @@ LAYERS["runtime/task"] = LAYERS["checkpoint"] + ["checkpoint"]
 LAYERS["runtime/manager"] = LAYERS["runtime/task"] + ["runtime/task"]
 LAYERS["runtime"] = LAYERS["runtime/manager"] + ["runtime/manager"]
 LAYERS["runtime/cluster"] = LAYERS["runtime"] + ["net"]
+LAYERS["runtime/program"] = LAYERS["runtime/cluster"] + ["runtime/cluster"]
 LAYERS["web"] = LAYERS["runtime/cluster"] + ["runtime", "runtime/cluster"]
 LAYERS["cli"] = LAYERS["web"] + ["web"]
 LAYERS.update({"operators": ["base"], "connectors": ["base"], "formats": ["base", "types"], "jobs": [],

@@ -4,8 +4,8 @@
  * own options are a second table of the same config (base/config.h).
  *
  * Thread: immutable after options_read. */
-#ifndef WEIR_MANAGER_OPTIONS_H
-#define WEIR_MANAGER_OPTIONS_H
+#ifndef WEIR_PROGRAM_OPTIONS_H
+#define WEIR_PROGRAM_OPTIONS_H
 
 #include "base/config.h"
 #include "runtime/graph/plan.h"

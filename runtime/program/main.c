@@ -1,6 +1,7 @@
 /* main.c -- weir_main: what a job's program does with its arguments. Prefixes: weir_
  *
  *      arguments -> config -> build(job) -> plan -> explain: printed
+ *                                                |-> plan: its bytes, to descriptor 3
  *                                                \-> run: local_run, watched by the progress line and
  *                                                    the signals
  *
@@ -16,9 +17,10 @@
 #include "checkpoint/savepoint_import.h"
 #include "runtime/graph/builder.h"
 #include "runtime/manager/expectation.h"
-#include "runtime/manager/metrics_json.h"
-#include "runtime/manager/options.h"
-#include "runtime/manager/progress.h"
+#include "runtime/program/metrics_json.h"
+#include "runtime/program/options.h"
+#include "runtime/program/plan_output.h"
+#include "runtime/program/progress.h"
 #include <weir/weir.h>
 
 #include <stdio.h>
@@ -26,13 +28,15 @@
 #define OUTPUT_SIZE_MAX ((size_t)64 << 20)
 #define JOB_NAME_MAX    64
 
-enum verb { VERB_RUN, VERB_EXPLAIN, VERB_HELP, VERB_VERSION };
+enum verb { VERB_RUN, VERB_EXPLAIN, VERB_PLAN, VERB_HELP, VERB_VERSION };
 
 /* One call of weir_main. Thread: control. */
 struct program {
     const struct weir_program *program;
     char name[JOB_NAME_MAX + 1]; /* of the job */
     enum verb verb;
+    const char *const *arguments; /* behind the verb */
+    uint32_t argument_count;
     struct config *config;
     struct options options;
     weir_job *job;
@@ -62,14 +66,14 @@ static void name_job(struct program *program, const char *path)
         memcpy(program->name, "job", sizeof("job"));
 }
 
-/* The verb, and how many arguments it takes: 0 or 1. */
+/* The verb, and how many arguments it takes: 0 or 1. `plan` is for programs, and no person is told of it. */
 static weir_error *read_verb(struct program *program, int argc, char **argv, int *taken)
 {
     static const struct {
         const char *name;
         enum verb verb;
-    } verbs[] = { { "run", VERB_RUN }, { "explain", VERB_EXPLAIN }, { "help", VERB_HELP },
-        { "version", VERB_VERSION } };
+    } verbs[] = { { "run", VERB_RUN }, { "explain", VERB_EXPLAIN }, { "plan", VERB_PLAN },
+        { "help", VERB_HELP }, { "version", VERB_VERSION } };
     *taken = 0;
     if (argc < 2 || argv[1][0] == '-')
         return NULL;
@@ -121,6 +125,8 @@ static weir_error *read_arguments(struct program *program, int argc, char **argv
     if (it->option_count > 0)
         config_add(program->config, it->options, it->option_count);
     options_add(program->config);
+    program->arguments = (const char *const *)argv + taken + 1;
+    program->argument_count = (uint32_t)(argc - taken - 1);
     WEIR_TRY(parse(program->config, argc - taken, argv + taken));
     WEIR_TRY(options_read(program->config, &program->options));
     if (program->verb != VERB_EXPLAIN && config_given(program->config, "as"))
@@ -318,8 +324,21 @@ static weir_error *do_all(struct program *program, int argc, char **argv)
         return help(program);
     if (program->verb == VERB_VERSION)
         return version();
+    if (program->verb == VERB_PLAN)
+        WEIR_TRY(plan_output_check(program->name));
     WEIR_TRY(make_plan(program));
-    return program->verb == VERB_EXPLAIN ? explain(program) : run(program);
+    switch (program->verb) {
+    case VERB_EXPLAIN:
+        return explain(program);
+    case VERB_PLAN:
+        return plan_output_write(program->plan, &program->options.local, program->arguments,
+            program->argument_count);
+    case VERB_RUN:
+    case VERB_HELP:
+    case VERB_VERSION:
+        break;
+    }
+    return run(program);
 }
 
 static int say(const struct program *program, weir_error *error)

@@ -1,5 +1,5 @@
 /* options_test.c -- the engine's options: what a person writes, what the engine gets, what it says. */
-#include "runtime/manager/options.h"
+#include "runtime/program/options.h"
 
 #include <stdio.h>
 #include <string.h>

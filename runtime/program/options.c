@@ -1,16 +1,17 @@
 /* options.c -- see options.h. An option with a closed set of values lists them in its value name:
  * "text|json" is what the usage shows and what is checked. */
-#include "runtime/manager/options.h"
+#include "runtime/program/options.h"
 
 #include "base/assert.h"
 #include "base/log.h"
 #include "base/memory.h"
 #include "base/os.h"
+#include "runtime/cluster/job_spec.h"
 #include "types/key_group.h"
 
 #include <string.h>
 
-#define MS_MAX (INT64_C(365) * 24 * 3600 * 1000)
+#define MS_MAX JOB_SPEC_MS_MAX
 
 /* clang-format off */
 static const struct weir_option rows[] = {
@@ -33,7 +34,7 @@ static const struct weir_option rows[] = {
     { "min-pause", WEIR_OPTION_DURATION, "TIME", "100ms",
         "From the end of a checkpoint to the start of the next, at least.", 0, MS_MAX },
     { "retained", WEIR_OPTION_NUMBER, "N", "2",
-        "Complete checkpoints to keep.", 1, 1000 },
+        "Complete checkpoints to keep.", 1, JOB_SPEC_RETAINED_MAX },
     { "fresh", WEIR_OPTION_FLAG, NULL, NULL,
         "Start from the beginning; refuses if there is a complete checkpoint.", 0, 0 },
     { "from-savepoint", WEIR_OPTION_TEXT, "PATH", NULL,
@@ -49,7 +50,8 @@ static const struct weir_option rows[] = {
         "Where keyed state lives: on disk with a cache, or on the heap, for small state.", 0, 0 },
     { "memory", WEIR_OPTION_SIZE, "SIZE", "1GB",
         "For the process: half of it for state, an eighth each for the block cache and for records on "
-        "their way between subtasks, the rest for everything else.", 16 << 20, INT64_MAX },
+        "their way between subtasks, the rest for everything else.", JOB_SPEC_MEMORY_MIN,
+        INT64_MAX },
     { "restart", WEIR_OPTION_TEXT, "none|fixed|exponential", "exponential",
         "What a failure that may pass leads to. Others end the job.", 0, 0 },
     { "restart-delay", WEIR_OPTION_DURATION, "TIME", "1s",
@@ -58,7 +60,7 @@ static const struct weir_option rows[] = {
         "Exponential: no delay is longer.", 0, MS_MAX },
     { "restart-attempts", WEIR_OPTION_NUMBER, "N", NULL,
         "Restarts until the job fails for good; 0: no limit. Fixed: 3 in all if not said; exponential: "
-        "no limit, else counted anew after ten good minutes.", 0, 1000000 },
+        "no limit, else counted anew after ten good minutes.", 0, JOB_SPEC_RESTARTS_MAX },
     { "stop-timeout", WEIR_OPTION_DURATION, "TIME", "60s",
         "At SIGTERM or SIGINT: how long the last checkpoint and publishing may take.", 1, MS_MAX },
     { "batch-size", WEIR_OPTION_NUMBER, "N", "256",

@@ -1,5 +1,5 @@
 /* progress_test.c -- the line that a person watches, from a job that is stepped by hand. */
-#include "runtime/manager/progress.h"
+#include "runtime/program/progress.h"
 
 #include "base/buffer.h"
 #include "base/log.h"

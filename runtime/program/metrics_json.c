@@ -1,5 +1,5 @@
 /* metrics_json.c -- see metrics_json.h. By hand, as explain_json.c: a member a line. */
-#include "runtime/manager/metrics_json.h"
+#include "runtime/program/metrics_json.h"
 
 #include "base/buffer.h"
 #include "base/os.h"

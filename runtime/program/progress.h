@@ -7,8 +7,8 @@
  * The task named is the one that waited longest for room: what is slow is behind it.
  *
  * Thread: control. */
-#ifndef WEIR_MANAGER_PROGRESS_H
-#define WEIR_MANAGER_PROGRESS_H
+#ifndef WEIR_PROGRAM_PROGRESS_H
+#define WEIR_PROGRAM_PROGRESS_H
 
 #include "runtime/manager/local.h"
 #include <weir/connector.h>

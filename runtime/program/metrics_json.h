@@ -11,8 +11,8 @@
  *  "elapsed_ms", "peak_rss_bytes", "cpu_seconds"}
  *
  * Thread: control, when no task runs. */
-#ifndef WEIR_MANAGER_METRICS_JSON_H
-#define WEIR_MANAGER_METRICS_JSON_H
+#ifndef WEIR_PROGRAM_METRICS_JSON_H
+#define WEIR_PROGRAM_METRICS_JSON_H
 
 #include "runtime/manager/local.h"
 

@@ -1,5 +1,5 @@
 /* progress.c -- see progress.h. */
-#include "runtime/manager/progress.h"
+#include "runtime/program/progress.h"
 
 #include "base/assert.h"
 #include "base/buffer.h"

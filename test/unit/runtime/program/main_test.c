@@ -1,9 +1,11 @@
 /* main_test.c -- a program as a person uses it: arguments in, standard output, exit status, files. */
 #include "base/log.h"
 #include "base/os.h"
+#include "runtime/cluster/job_spec.h"
 #include "test/support/temp_dir.h"
 #include "test/support/trial.h"
 
+#include <fcntl.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -37,6 +39,16 @@ static const struct weir_program trial_program = { .name = "trial",
     .options = own_options,
     .option_count = 1,
     .build = build };
+
+/* So that no other file gets descriptor 3: it is open, but not for writing. */
+static void open_nothing(void)
+{
+    int nothing = open("/dev/null", O_RDONLY);
+    if (nothing != 3) {
+        dup2(nothing, 3);
+        close(nothing);
+    }
+}
 
 /* Runs a program with arguments by spaces; what it prints goes to a file and comes back, in a static
  * buffer. */
@@ -189,6 +201,68 @@ static void a_failed_run_says_why_and_still_writes_its_metrics(void **state)
     json_decref(root);
 }
 
+/* -- the verb plan: descriptor 3 is ours ---------------------------------------------------------- */
+
+/* Runs it with descriptor 3 open on a file, whose bytes come back: mem_free them. */
+static char *plan_bytes(const char *line, int status, const char **printed, size_t *size)
+{
+    char *bytes;
+    const char *path = temp_dir_path(dir, "plan");
+    int file = open(path, O_WRONLY | O_CREAT | O_TRUNC, 0600);
+    dup2(file, 3);
+    close(file);
+    assert_int_equal(run_program(&trial_program, line, printed), status);
+    open_nothing();
+    assert_null(os_read_file(path, 1u << 20, &bytes, size));
+    return bytes;
+}
+
+static void plan_writes_the_job_for_those_who_have_no_code_of_it(void **state)
+{
+    struct arena arena;
+    struct job_spec spec;
+    const char *printed;
+    size_t size;
+    trial_reset(&(struct trial){ .count = 10 });
+    char *bytes = plan_bytes("plan --parallelism 3 --colour red --checkpoints /ck --retained 5 "
+                             "--restart none --state-backend hashmap --stop-timeout 7s",
+        0, &printed, &size);
+    assert_string_equal(printed, "");
+    arena_init(&arena, 4096, JOB_SPEC_DECODED_SIZE_MAX);
+    assert_null(job_spec_decode((weir_str){ .data = bytes, .size = size }, &arena, &spec));
+    assert_string_equal(spec.plan->job, "trial");
+    assert_int_equal(spec.plan->vertices[0].parallelism, 3);
+    assert_int_equal(spec.argument_count, 14);
+    assert_string_equal(spec.arguments[0], "--parallelism");
+    assert_string_equal(spec.arguments[3], "red");
+    assert_string_equal(spec.checkpoints, "/ck");
+    assert_int_equal(spec.retained, 5);
+    assert_int_equal(spec.interval_ms, 10000);
+    assert_int_equal(spec.stop_timeout_ms, 7000);
+    assert_int_equal(spec.restart.kind, RESTART_NONE);
+    assert_string_equal(spec.backend, "hashmap");
+    assert_int_equal(spec.memory_size, 1 << 30);
+    assert_null(spec.savepoints);
+    assert_int_equal(trial_seen(), 0);
+    mem_free(bytes);
+    arena_release(&arena);
+}
+
+static void plan_refuses_like_explain_and_needs_somebody_who_listens(void **state)
+{
+    const char *printed;
+    size_t size;
+    expect("plan", 2, "trial plan ... 3>FILE");
+    mem_free(plan_bytes("plan --parallelism 0", 2, &printed, &size));
+    assert_non_null(strstr(printed, "--parallelism"));
+    assert_int_equal(size, 0);
+    mem_free(plan_bytes("plan --as json", 2, &printed, &size));
+    assert_int_equal(size, 0);
+    expect("help", 0, "explain [OPTIONS]");
+    assert_int_equal(run_program(&trial_program, "help", &printed), 0);
+    assert_null(strstr(printed, " plan ["));
+}
+
 static int make_dir(void **state)
 {
     dir = temp_dir_new();
@@ -204,6 +278,7 @@ static int remove_dir(void **state)
 
 int main(void)
 {
+    open_nothing();
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(help_and_version_work_whatever_else_is_wrong),
         cmocka_unit_test(explain_prints_the_plan_and_starts_nothing),
@@ -211,6 +286,8 @@ int main(void)
         cmocka_unit_test(a_run_writes_what_it_has_done),
         cmocka_unit_test(a_second_run_says_that_it_resumes),
         cmocka_unit_test(a_failed_run_says_why_and_still_writes_its_metrics),
+        cmocka_unit_test(plan_writes_the_job_for_those_who_have_no_code_of_it),
+        cmocka_unit_test(plan_refuses_like_explain_and_needs_somebody_who_listens),
     };
     return cmocka_run_group_tests(tests, make_dir, remove_dir);
 }
