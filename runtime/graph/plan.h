@@ -17,6 +17,9 @@
  * range, a source or sink whose options do not validate, names that are missing. (A cycle cannot
  * be written.)
  *
+ * A plan that was decoded from bytes (plan_codec.h) is the same but for code, options and configs, which are NULL:
+ * whoever manages a job may ask it for data only, and nobody may run it.
+ *
  * Thread: immutable after plan_build; it outlives every task. */
 #ifndef WEIR_GRAPH_PLAN_H
 #define WEIR_GRAPH_PLAN_H

@@ -1,10 +1,14 @@
 /* jobmanager_test.c -- the job manager with tasks that are only pretended, stepped at times that the
- * test chooses: what it asks of whom, when. */
+ * test chooses: what it asks of whom, when. Each test twice: with the plan of a job, and with one that was decoded
+ * from bytes when the job was gone, as in a cluster. */
 #include "runtime/manager/jobmanager.h"
 
+#include "base/buffer.h"
 #include "base/log.h"
 #include "base/os.h"
 #include "base/worker.h"
+#include "runtime/graph/plan_codec.h"
+#include "runtime/manager/local.h"
 #include "test/support/temp_dir.h"
 #include "test/support/trial.h"
 
@@ -14,9 +18,12 @@
 
 #include <cmocka.h>
 
+static bool has_code; /* of the job whose plan is used */
+
 /* A manager, its storage, and tasks that do nothing but remember what they were told. */
 struct stage {
-    weir_job *job;
+    weir_job *job;      /* has_code */
+    struct arena arena; /* else: of the plan */
     const struct plan *plan;
     struct workers *workers;
     struct storage *storage;
@@ -140,11 +147,26 @@ static void task_fails(struct stage *stage, enum weir_code code)
     settle(stage);
 }
 
-static void stage_open(struct stage *stage, const char *root)
+static void make_plan(struct stage *stage)
 {
-    *stage = (struct stage){ .now_ms = 0 };
     trial_reset(&(struct trial){ .count = 1, .parallelism = 2 });
     stage->plan = trial_plan(&stage->job);
+    if (has_code)
+        return;
+    weir_buffer *bytes = weir_buffer_new(PLAN_SIZE_MAX);
+    plan_encode(stage->plan, bytes);
+    job_free(stage->job);
+    stage->job = NULL;
+    arena_init(&stage->arena, 4096, PLAN_DECODED_SIZE_MAX);
+    succeed(plan_decode(weir_buffer_view(bytes), &stage->arena, &stage->plan));
+    weir_buffer_free(bytes);
+}
+
+/* NULL root: temporary; NULL savepoint: from none. */
+static void stage_open_from(struct stage *stage, const char *root, const char *savepoint)
+{
+    *stage = (struct stage){ .now_ms = 0 };
+    make_plan(stage);
     assert_int_equal(stage->plan->subtask_count, 4);
     succeed(storage_open(root, "trial", 2, &stage->storage));
     stage->workers = workers_new(0, 64);
@@ -163,11 +185,17 @@ static void stage_open(struct stage *stage, const char *root)
         .interval_ms = 1000,
         .timeout_ms = 5000,
         .restart = { .kind = RESTART_FIXED, .delay_ms = 100, .attempts_max = 2 },
-        .stop_timeout_ms = 3000 };
+        .stop_timeout_ms = 3000,
+        .from_savepoint = savepoint };
     stage->manager = jobmanager_new(&options);
     jobmanager_start(stage->manager, stage->now_ms);
     assert_true(settle(stage));
     assert_true(stage->is_deployed);
+}
+
+static void stage_open(struct stage *stage, const char *root)
+{
+    stage_open_from(stage, root, NULL);
 }
 
 static void stage_close(struct stage *stage)
@@ -176,6 +204,8 @@ static void stage_close(struct stage *stage)
     workers_free(stage->workers);
     storage_close(stage->storage);
     job_free(stage->job);
+    if (!has_code)
+        arena_release(&stage->arena);
 }
 
 static enum execution_state state_of(const struct stage *stage)
@@ -504,27 +534,96 @@ static void a_cancel_takes_everything_down(void **state)
     stage_close(&stage);
 }
 
+/* Runs the trial to its end, with tasks that are real, and leaves its last checkpoint in `root`. */
+static uint64_t run_for_real(const char *root)
+{
+    weir_job *job;
+    struct local *local;
+    struct local_options options = local_defaults;
+    trial_reset(&(struct trial){ .count = 50, .parallelism = 2 });
+    options.plan = trial_plan(&job);
+    options.checkpoints = root;
+    options.backend = &backend_hashmap;
+    options.memory_size = (uint64_t)64 << 20;
+    options.worker_count = 0;
+    succeed(local_open(&options, &local));
+    while (local_step(local)) {
+        for (uint32_t i = 0; i < local_slot_count(local); i++)
+            local_slot_round(local, i);
+        local_worker_step(local);
+    }
+    succeed(local_error(local));
+    uint64_t checkpoint = local_stats(local)->last_checkpoint;
+    local_close(local);
+    job_free(job);
+    trial_check(true);
+    return checkpoint;
+}
+
+static void state_that_real_tasks_have_stored_is_restored(void **state)
+{
+    struct stage stage;
+    char *root = temp_dir_new();
+    uint64_t checkpoint = run_for_real(root);
+    assert_true(checkpoint > 0);
+    stage_open(&stage, root);
+    assert_int_equal(stage.restored, checkpoint);
+    stage_close(&stage);
+    temp_dir_free(root);
+}
+
+/* The job manager converts the state itself: by what the plan says of types, keys and states. */
+static void state_that_real_tasks_have_stored_is_imported(void **state)
+{
+    struct stage stage;
+    char *from = temp_dir_new(), *root = temp_dir_new();
+    unsigned long long checkpoint = run_for_real(from);
+    stage_open_from(&stage, root, temp_dir_path(from, "trial/chk-%llu", checkpoint));
+    assert_true(stage.restored > checkpoint);
+    stage_close(&stage);
+    temp_dir_free(root);
+    temp_dir_free(from);
+}
+
+static int with_code(void **state)
+{
+    has_code = true;
+    return 0;
+}
+
+static int without_code(void **state)
+{
+    has_code = false;
+    return 0;
+}
+
+#define TWICE(what_is_true) \
+    cmocka_unit_test_setup(what_is_true, with_code), \
+        cmocka_unit_test_setup(what_is_true, without_code)
+
 int main(void)
 {
     log_set_level(LOG_ERROR);
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(a_checkpoint_is_complete_when_its_metadata_is_stored),
-        cmocka_unit_test(a_declined_checkpoint_is_given_up_and_tried_again),
-        cmocka_unit_test(a_checkpoint_that_takes_too_long_never_fails_the_job),
-        cmocka_unit_test(a_failed_task_restarts_all_from_the_newest_checkpoint),
-        cmocka_unit_test(a_task_that_ran_restarts_the_job_and_one_that_did_not_open_ends_it),
-        cmocka_unit_test(a_checkpoint_being_stored_at_the_failure_counts),
-        cmocka_unit_test(events_of_the_old_attempt_are_dropped),
-        cmocka_unit_test(restarts_run_out),
-        cmocka_unit_test(a_deployment_that_fails_is_taken_down_and_tried_again),
-        cmocka_unit_test(a_newer_attempt_ends_this_one),
-        cmocka_unit_test(a_failed_checkpoint_finds_the_newer_attempt_too),
-        cmocka_unit_test(a_bounded_job_ends_when_all_is_published),
-        cmocka_unit_test(no_checkpoint_starts_while_the_last_one_is_being_published),
-        cmocka_unit_test(a_stop_waits_for_a_checkpoint_that_began_after_it),
-        cmocka_unit_test(a_stop_that_takes_too_long_says_what_holds),
-        cmocka_unit_test(a_failure_that_was_survived_is_not_why_a_stop_takes_too_long),
-        cmocka_unit_test(a_cancel_takes_everything_down),
+        TWICE(a_checkpoint_is_complete_when_its_metadata_is_stored),
+        TWICE(a_declined_checkpoint_is_given_up_and_tried_again),
+        TWICE(a_checkpoint_that_takes_too_long_never_fails_the_job),
+        TWICE(a_failed_task_restarts_all_from_the_newest_checkpoint),
+        TWICE(a_task_that_ran_restarts_the_job_and_one_that_did_not_open_ends_it),
+        TWICE(a_checkpoint_being_stored_at_the_failure_counts),
+        TWICE(events_of_the_old_attempt_are_dropped),
+        TWICE(restarts_run_out),
+        TWICE(a_deployment_that_fails_is_taken_down_and_tried_again),
+        TWICE(a_newer_attempt_ends_this_one),
+        TWICE(a_failed_checkpoint_finds_the_newer_attempt_too),
+        TWICE(a_bounded_job_ends_when_all_is_published),
+        TWICE(no_checkpoint_starts_while_the_last_one_is_being_published),
+        TWICE(a_stop_waits_for_a_checkpoint_that_began_after_it),
+        TWICE(a_stop_that_takes_too_long_says_what_holds),
+        TWICE(a_failure_that_was_survived_is_not_why_a_stop_takes_too_long),
+        TWICE(a_cancel_takes_everything_down),
+        TWICE(state_that_real_tasks_have_stored_is_restored),
+        TWICE(state_that_real_tasks_have_stored_is_imported),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
