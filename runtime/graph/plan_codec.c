@@ -563,7 +563,7 @@ static weir_error *get_plan(struct decoding *it)
 {
     struct plan *plan = it->plan;
     WEIR_TRY(get_types(it));
-    plan->job = get_text(it, TEXT_SIZE_MAX);
+    plan->job = get_name(it);
     plan->fingerprint = reader_u64(&it->reader);
     plan->max_parallelism = reader_u32_max(&it->reader, MAX_PARALLELISM_LIMIT);
     plan->slot_group_count = reader_u32_max(&it->reader, GRAPH_NODES_MAX);

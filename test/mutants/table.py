@@ -94,6 +94,16 @@ MUTANTS = [
            "    int64_t now_ms = form->ttl_time == WEIR_EVENT_TIME ? time->watermark_ms : time->now_ms;\n",
            "    int64_t now_ms = form->ttl_time == WEIR_EVENT_TIME ? time->now_ms : time->now_ms;\n",
            "unit state/keyed_ttl_test"),
+    # ---- a job as bytes
+    mutant("an edge of a decoded plan leads to where it comes from", "runtime/graph/plan_codec.c",
+           "            edge->to_vertex <= edge->from_vertex)\n", "            edge->to_vertex < edge->from_vertex)\n",
+           "unit runtime/graph/plan_codec_test"),
+    mutant("a chain of a decoded plan is no tree", "runtime/graph/plan_codec.c",
+           "        if (to <= index || to >= operator_count || is_reached[to])\n",
+           "        if (to <= index || to >= operator_count)\n", "unit runtime/graph/plan_codec_test"),
+    mutant("a decoded job waits less from restart to restart", "runtime/cluster/job_spec.c",
+           "restart->multiplier_percent < 100 ", "restart->multiplier_percent < 1 ",
+           "unit runtime/cluster/job_spec_test"),
     # ---- checkpoints
     mutant("retention keeps one too few", "checkpoint/retention.c",
            "    else if (cleaning->kept_count < cleaning->retained)\n",
