@@ -22,7 +22,7 @@ engine = +$(MAKE) --no-print-directory $(parallel) -f tools/build.mk
 run_tests = python3 tools/run_tests.py
 
 .PHONY: all release debug faults asan tsan demo deps test test-long unit unit-tsan sim mutants mutants-keyed \
-	fuzz oracle e2e outoftree tools-test tidy analyze bench install format clean help FORCE
+	fuzz oracle e2e outoftree conf tools-test tidy analyze bench install format clean help FORCE
 
 all: release ## build everything, optimised, into build/ and build/bin/
 
@@ -106,6 +106,10 @@ bench: ## run build/bin/bench_*, collect bench/RESULTS.tsv
 install: ## headers, libraries, weir.pc and licence into DESTDIR and PREFIX (/usr/local)
 	@$(engine) VARIANT=release all
 	@$(engine) VARIANT=release install PREFIX='$(PREFIX)' DESTDIR='$(DESTDIR)'
+
+conf: ## write conf/weir.yaml from the table of options
+	@$(engine) VARIANT=release build/e2e/conf_print
+	@build/e2e/conf_print > conf/weir.yaml
 
 format: ## rewrite the sources with clang-format
 	@bash tools/format.sh

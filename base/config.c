@@ -26,7 +26,8 @@ struct value {
 struct config {
     struct value *values;
     uint32_t count;
-    weir_error *mistake; /* of the tables themselves; config_parse reports it */
+    const char *dashes;  /* in front of names in messages: "--", or "" of a bare set */
+    weir_error *mistake; /* of the tables themselves; config_parse and config_set report it */
 };
 
 /* -- numbers with units --------------------------------------------------------------------- */
@@ -119,7 +120,8 @@ static int64_t max_of(const struct weir_option *row)
     return row->min == 0 && row->max == 0 ? INT64_MAX : row->max;
 }
 
-static weir_error *check_range(const struct weir_option *row, const char *text, int64_t number)
+static weir_error *check_range(const char *dashes, const struct weir_option *row, const char *text,
+    int64_t number)
 {
     char min[32], max[32];
     if (number >= min_of(row) && number <= max_of(row))
@@ -127,10 +129,10 @@ static weir_error *check_range(const struct weir_option *row, const char *text, 
     number_print(min_of(row), row->kind, min, sizeof(min));
     number_print(max_of(row), row->kind, max, sizeof(max));
     if (max_of(row) == INT64_MAX)
-        return weir_errorf(WEIR_E_USAGE, "option '--%s' is '%s'; it must be at least %s", row->name,
-            text, min);
-    return weir_errorf(WEIR_E_USAGE, "option '--%s' is '%s'; it must be from %s to %s", row->name,
-        text, min, max);
+        return weir_errorf(WEIR_E_USAGE, "option '%s%s' is '%s'; it must be at least %s", dashes,
+            row->name, text, min);
+    return weir_errorf(WEIR_E_USAGE, "option '%s%s' is '%s'; it must be from %s to %s", dashes,
+        row->name, text, min, max);
 }
 
 static enum parse_result flag_parse(const char *text, int64_t *number)
@@ -139,7 +141,8 @@ static enum parse_result flag_parse(const char *text, int64_t *number)
     return *number == 1 || strcmp(text, "false") == 0 ? PARSE_OK : PARSE_MALFORMED;
 }
 
-static weir_error *text_parse(const struct weir_option *row, const char *text, int64_t *number)
+static weir_error *text_parse(const char *dashes, const struct weir_option *row, const char *text,
+    int64_t *number)
 {
     enum parse_result result = PARSE_OK;
     const char *form = "";
@@ -165,14 +168,14 @@ static weir_error *text_parse(const struct weir_option *row, const char *text, i
         break;
     }
     if (result == PARSE_MALFORMED)
-        return weir_errorf(WEIR_E_USAGE, "option '--%s' is '%s'; it must be %s", row->name, text,
-            form);
+        return weir_errorf(WEIR_E_USAGE, "option '%s%s' is '%s'; it must be %s", dashes, row->name,
+            text, form);
     if (result == PARSE_TOO_LARGE)
         *number = text[0] == '-' ? INT64_MIN : INT64_MAX;
     if (result == PARSE_TOO_LARGE && max_of(row) == INT64_MAX && text[0] != '-')
-        return weir_errorf(WEIR_E_USAGE, "option '--%s' is '%s', which is too large", row->name,
-            text);
-    return row->kind == WEIR_OPTION_FLAG ? NULL : check_range(row, text, *number);
+        return weir_errorf(WEIR_E_USAGE, "option '%s%s' is '%s', which is too large", dashes,
+            row->name, text);
+    return row->kind == WEIR_OPTION_FLAG ? NULL : check_range(dashes, row, text, *number);
 }
 
 static struct value *find(const struct config *config, const char *name, size_t size)
@@ -185,10 +188,10 @@ static struct value *find(const struct config *config, const char *name, size_t 
     return NULL;
 }
 
-static weir_error *value_set(struct value *value, const char *text)
+static weir_error *value_set(const struct config *config, struct value *value, const char *text)
 {
     int64_t number;
-    WEIR_TRY(text_parse(value->row, text, &number));
+    WEIR_TRY(text_parse(config->dashes, value->row, text, &number));
     mem_free(value->text);
     value->text = mem_strdup(text);
     value->number = number;
@@ -200,7 +203,16 @@ static weir_error *value_set(struct value *value, const char *text)
 
 struct config *config_new(void)
 {
-    return mem_alloc(sizeof(struct config));
+    struct config *config = mem_alloc(sizeof(*config));
+    config->dashes = "--";
+    return config;
+}
+
+struct config *config_new_bare(void)
+{
+    struct config *config = config_new();
+    config->dashes = "";
+    return config;
 }
 
 void config_free(struct config *config)
@@ -240,7 +252,7 @@ void config_add(struct config *config, const struct weir_option *options, uint32
         weir_error *mistake = row_check(config, &options[i]);
         struct value value = { .row = &options[i] };
         if (mistake == NULL && options[i].fallback != NULL) {
-            mistake = value_set(&value, options[i].fallback);
+            mistake = value_set(config, &value, options[i].fallback);
             if (mistake != NULL)
                 mistake = weir_error_join(weir_errorf(WEIR_E_PLAN,
                                               "the fallback of option '--%s' "
@@ -291,6 +303,26 @@ bool config_flag(const struct config *config, const char *name)
     return value->number != 0;
 }
 
+weir_error *config_choice(const struct config *config, const char *name, uint32_t *choice)
+{
+    const struct value *value = value_of(config, name);
+    const char *choices = value->row->value_name;
+    size_t size = strlen(value->text);
+    ASSERT(value->row->kind == WEIR_OPTION_TEXT && strchr(choices, '|') != NULL);
+    *choice = 0;
+    for (const char *at = choices;; at++) {
+        size_t length = strcspn(at, "|");
+        if (length == size && memcmp(at, value->text, size) == 0)
+            return NULL;
+        at += length;
+        ++*choice;
+        if (*at == '\0')
+            break;
+    }
+    return weir_errorf(WEIR_E_USAGE, "option '%s%s' is '%s'; it must be one of %s", config->dashes,
+        name, value->text, choices);
+}
+
 /* -- parsing -------------------------------------------------------------------------------- */
 
 /* Levenshtein, one row of the matrix at a time. */
@@ -338,9 +370,10 @@ static weir_error *unknown_option(const struct config *config, const char *name,
     const char *known = nearest(config, name, size);
     int shown = size > NAME_SIZE_MAX ? (int)NAME_SIZE_MAX : (int)size;
     if (known != NULL)
-        return weir_errorf(WEIR_E_USAGE, "there is no option '--%.*s'; did you mean '--%s'?", shown,
-            name, known);
-    return weir_errorf(WEIR_E_USAGE, "there is no option '--%.*s'; --help lists all", shown, name);
+        return weir_errorf(WEIR_E_USAGE, "there is no option '%s%.*s'; did you mean '%s%s'?",
+            config->dashes, shown, name, config->dashes, known);
+    return weir_errorf(WEIR_E_USAGE, "there is no option '%s%.*s'%s", config->dashes, shown, name,
+        config->dashes[0] == '-' ? "; --help lists all" : "");
 }
 
 /* One option at argv[*index]; moves *index over its value. */
@@ -361,7 +394,7 @@ static weir_error *option_parse(struct config *config, int argc, char **argv, in
                 "option '--%s' is a flag and takes no value, but got "
                 "'%s'",
                 row->name, text);
-        return value_set(value, "true");
+        return value_set(config, value, "true");
     }
     if (text == NULL) {
         const char *form = row->value_name == NULL ? "VALUE" : row->value_name;
@@ -370,16 +403,27 @@ static weir_error *option_parse(struct config *config, int argc, char **argv, in
                 row->name, form);
         text = argv[++*index];
     }
-    return value_set(value, text);
+    return value_set(config, value, text);
+}
+
+static weir_error *take_mistake(struct config *config)
+{
+    weir_error *mistake = config->mistake;
+    config->mistake = NULL;
+    return mistake;
+}
+
+weir_error *config_set(struct config *config, const char *name, const char *text)
+{
+    WEIR_TRY(take_mistake(config));
+    struct value *value = find(config, name, strlen(name));
+    return value == NULL ? unknown_option(config, name, strlen(name))
+                         : value_set(config, value, text);
 }
 
 weir_error *config_parse(struct config *config, int argc, char **argv)
 {
-    if (config->mistake != NULL) {
-        weir_error *mistake = config->mistake;
-        config->mistake = NULL;
-        return mistake;
-    }
+    WEIR_TRY(take_mistake(config));
     for (int i = 1; i < argc; i++) {
         if (strncmp(argv[i], "--", 2) != 0 || argv[i][2] == '\0')
             return weir_errorf(WEIR_E_USAGE,

@@ -60,6 +60,8 @@ CFLAGS_TEST := -Wno-unused-parameter -Wno-conversion -Wno-missing-prototypes
 PACKAGES := rdkafka rocksdb libxxhash msgpack zlib liblz4
 LIBS := -Wl,--as-needed $(shell pkg-config --libs $(PACKAGES) 2>/dev/null) -lpthread -lm
 CFLAGS_ALL += $(shell pkg-config --cflags $(PACKAGES) 2>/dev/null)
+# Of programs of a cluster only: no job needs them, so they are not in libweir.so, and the linker leaves them away.
+LIBS_SERVER := -lyaml -lzookeeper_mt
 LIBS_TEST := -lcmocka $(shell pkg-config --libs jansson 2>/dev/null)
 
 # ---- sources, by folder ----------------------------------------------------------------------------------
@@ -69,6 +71,8 @@ objs = $(patsubst %.c,$(OBJ)/%.o,$1)
 find = $(sort $(shell find $1 -name '$2' 2>/dev/null))
 
 LIB_SRC := $(sort $(foreach d,$(LIB_DIRS),$(wildcard $d/*.c $d/*/*.c)))
+SERVER_SRC := $(addprefix runtime/cluster/,conf.c conf_yaml.c election_zookeeper.c)
+SHARED_SRC := $(filter-out $(SERVER_SRC),$(LIB_SRC))
 JOBS_NAMES := $(sort $(patsubst jobs/%/,%,$(dir $(wildcard jobs/*/*.c))))
 EXAMPLE_SRC := $(wildcard examples/*.c)
 BENCH_SRC := $(wildcard bench/*.c)
@@ -109,7 +113,7 @@ define remember
 endef
 
 $(V)/flags: FORCE
-	$(call remember,$(CC) $(CFLAGS_ALL) $(LDFLAGS_ALL) $(LIBS) $(LIBS_TEST))
+	$(call remember,$(CC) $(CFLAGS_ALL) $(LDFLAGS_ALL) $(LIBS) $(LIBS_SERVER) $(LIBS_TEST))
 $(V)/libweir.list: FORCE
 	$(call remember,$(LIB_SRC))
 $(V)/libtest.list: FORCE
@@ -132,7 +136,7 @@ $(LIBWEIR) $(LIBTEST):
 	@rm -f $@
 	@ar rcs $@ $(filter %.o,$^)
 
-$(OUT)/$(SONAME): $(call objs,$(LIB_SRC)) $(V)/libweir.list
+$(OUT)/$(SONAME): $(call objs,$(SHARED_SRC)) $(V)/libweir.list
 	@echo "  link  $@"
 	@$(CC) -shared -Wl,-soname,$(SONAME) -Wl,-z,defs $(LDFLAGS_ALL) -o $@ $(filter %.o,$^) $(LIBS)
 $(OUT)/libweir.so: $(OUT)/$(SONAME)
@@ -143,7 +147,7 @@ define program
 $1: $2 $3 $(LIBWEIR)
 	@mkdir -p $$(@D)
 	@echo "  link  $1"
-	@$(CC) -pie $(LDFLAGS_ALL) -o $1 $2 $3 $(LIBWEIR) $(LIBS) $4
+	@$(CC) -pie $(LDFLAGS_ALL) -o $1 $2 $3 $(LIBWEIR) $(LIBS) $(LIBS_SERVER) $4
 endef
 one = $(call objs,$1)
 # What a job's or the command's own unit test may link: all its objects but the one with main(). A benchmark or
@@ -212,7 +216,7 @@ run = python3 tools/run_tests.py run
 T ?=
 chosen = $(if $(T),$(foreach p,$1,$(if $(findstring $(T),$p),$p)),$1)
 # Under TSan: what is named after threads, and everything of the folders whose work crosses them.
-THREADED := $(filter %_threads_test,$(UNIT_BIN)) $(foreach d,exchange task manager program,\
+THREADED := $(filter %_threads_test,$(UNIT_BIN)) $(foreach d,exchange task manager cluster program,\
 	$(filter $(OUT)/unit/runtime/$d/%,$(UNIT_BIN)))
 FUZZ_SECONDS ?= 30
 fuzz_limit := $(shell expr $(FUZZ_SECONDS) + 120)

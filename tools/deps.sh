@@ -20,6 +20,8 @@ build | libxxhash-dev          | -            | checksums and hashes
 build | libmsgpack-dev         | -            | portable encoding of state
 build | zlib1g-dev             | -            | compression
 build | liblz4-dev             | -            | compression
+build | libyaml-dev            | -            | the file that configures a cluster
+build | libzookeeper-mt-dev    | -            | election of a job manager
 test  | libcmocka-dev          | -            | unit tests
 test  | libjansson-dev         | -            | reads the JSON that the engine writes
 test  | clang-14               | clang-14     | second compiler, fuzzers
@@ -28,6 +30,8 @@ test  | llvm-14                | -            | readable stacks of the fuzzers
 test  | clang-format-14        | clang-format-14 | format check
 test  | clang-tidy-14          | clang-tidy-14 | static analysis
 test  | default-jre-headless   | java         | runs the Kafka broker of the end-to-end tests
+test  | zookeeper              | -            | server for the tests of the election
+test  | libzookeeper-java      | -            | the same
 test  | maven                  | mvn          | fetches that broker
 '
 

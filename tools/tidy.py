@@ -40,6 +40,8 @@ LIBRARIES = {
     "xxhash.h": ["base/*"],
     "lz4*.h": ["base/*", "connectors/*"],
     "zlib.h": ["base/*", "connectors/*"],
+    "zookeeper/*": ["runtime/cluster/election_zookeeper*"],
+    "yaml.h": ["runtime/cluster/conf_yaml.c"],
 }
 SYSTEM_FOLDERS = ["sys", "arpa", "net", "netinet", "linux", "sanitizer"]
 

@@ -88,41 +88,11 @@ void options_add(struct config *config)
     config_add(config, rows, ROW_COUNT);
 }
 
-static const char *choices_of(const char *name)
-{
-    for (size_t i = 0; i < ROW_COUNT; i++) {
-        if (strcmp(rows[i].name, name) == 0)
-            return rows[i].value_name;
-    }
-    ASSERT(false && "a row of the table");
-    return "";
-}
-
-/* The number of the value in "a|b|c". */
-static weir_error *choose(const struct config *config, const char *name, uint32_t *choice)
-{
-    const char *text = config_text(config, name);
-    const char *choices = choices_of(name);
-    size_t size = strlen(text);
-    *choice = 0;
-    for (const char *at = choices;; at++) {
-        size_t length = strcspn(at, "|");
-        if (length == size && memcmp(at, text, size) == 0)
-            return NULL;
-        at += length;
-        ++*choice;
-        if (*at == '\0')
-            break;
-    }
-    return weir_errorf(WEIR_E_USAGE, "option '--%s' is '%s'; it must be one of %s", name, text,
-        choices);
-}
-
 static weir_error *read_log(const struct config *config, struct options *options)
 {
     uint32_t format, level;
-    WEIR_TRY(choose(config, "log-format", &format));
-    WEIR_TRY(choose(config, "log-level", &level));
+    WEIR_TRY(config_choice(config, "log-format", &format));
+    WEIR_TRY(config_choice(config, "log-level", &level));
     options->is_log_json = format == 1;
     log_set_json(options->is_log_json);
     log_set_level((enum log_level)level);
@@ -132,7 +102,7 @@ static weir_error *read_log(const struct config *config, struct options *options
 static weir_error *read_restart(const struct config *config, struct restart_options *restart)
 {
     uint32_t kind;
-    WEIR_TRY(choose(config, "restart", &kind));
+    WEIR_TRY(config_choice(config, "restart", &kind));
     *restart = (struct restart_options)RESTART_DEFAULT;
     restart->kind = (enum restart_kind)kind;
     restart->delay_ms = config_number(config, "restart-delay");
@@ -173,7 +143,7 @@ static weir_error *read_local(const struct config *config, struct local_options 
 {
     uint32_t backend;
     *local = local_defaults;
-    WEIR_TRY(choose(config, "state-backend", &backend));
+    WEIR_TRY(config_choice(config, "state-backend", &backend));
     local->backend = backend_find(config_text(config, "state-backend"));
     ASSERT(local->backend != NULL); /* one of the choices */
     local->checkpoints = config_text(config, "checkpoints");
@@ -222,7 +192,7 @@ weir_error *options_read(const struct config *config, struct options *options)
     uint32_t as;
     *options = (struct options){ .metrics_json = config_text(config, "metrics-json") };
     WEIR_TRY(read_log(config, options));
-    WEIR_TRY(choose(config, "as", &as));
+    WEIR_TRY(config_choice(config, "as", &as));
     options->as = (enum options_as)as;
     options->plan.parallelism = (uint32_t)config_number(config, "parallelism");
     options->plan.max_parallelism = (uint32_t)config_number(config, "max-parallelism");

@@ -196,6 +196,46 @@ static void asking_for_an_unknown_option_aborts(void **state)
     config_free(config);
 }
 
+static void a_bare_set_names_options_without_dashes(void **state)
+{
+    struct config *config = config_new_bare();
+    config_add(config, rows, COUNT_OF(rows));
+    expect_ok(config_set(config, "parallelism", "8"));
+    expect_ok(config_set(config, "parallelism", "9"));
+    assert_int_equal(config_number(config, "parallelism"), 9);
+    expect_ok(config_set(config, "bounded", "true"));
+    assert_true(config_flag(config, "bounded"));
+    expect_error(config_set(config, "topik", "x"), WEIR_E_USAGE,
+        "there is no option 'topik'; did you mean 'topic'?");
+    expect_error(config_set(config, "parallelism", "200"), WEIR_E_USAGE,
+        "option 'parallelism' is '200'; it must be from 1 to 128");
+    assert_int_equal(config_number(config, "parallelism"), 9);
+    config_free(config);
+}
+
+static void a_choice_is_one_of_those_that_the_table_lists(void **state)
+{
+    static const struct weir_option row = { .name = "as",
+        .kind = WEIR_OPTION_TEXT,
+        .value_name = "text|json|dot",
+        .fallback = "json" };
+    struct config *config = config_new();
+    uint32_t choice;
+    config_add(config, &row, 1);
+    expect_ok(config_choice(config, "as", &choice));
+    assert_int_equal(choice, 1);
+    expect_ok(config_set(config, "as", "dot"));
+    expect_ok(config_choice(config, "as", &choice));
+    assert_int_equal(choice, 2);
+    const char *const wrong[] = { "", "tex", "texts", "text|json", "|" };
+    for (size_t i = 0; i < COUNT_OF(wrong); i++) {
+        expect_ok(config_set(config, "as", wrong[i]));
+        expect_error(config_choice(config, "as", &choice), WEIR_E_USAGE,
+            "it must be one of text|json|dot");
+    }
+    config_free(config);
+}
+
 static void usage_fits_eighty_columns(void **state)
 {
     static const struct weir_option long_row = { .name = "a-rather-long-name-of-an-option",
@@ -237,6 +277,8 @@ int main(void)
         cmocka_unit_test(durations_and_sizes_have_units),
         cmocka_unit_test(mistakes_in_the_tables_are_told_at_parsing),
         cmocka_unit_test(asking_for_an_unknown_option_aborts),
+        cmocka_unit_test(a_bare_set_names_options_without_dashes),
+        cmocka_unit_test(a_choice_is_one_of_those_that_the_table_lists),
         cmocka_unit_test(usage_fits_eighty_columns),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,0 +1,419 @@
+/* conf.c -- see conf.h: the table, what is made of it, and what must fit together. */
+#include "runtime/cluster/conf.h"
+
+#include "base/assert.h"
+#include "base/buffer.h"
+#include "base/memory.h"
+#include "base/os.h"
+#include "runtime/cluster/conf_yaml.h"
+
+#include <arpa/inet.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#define MS_MAX       (INT64_C(365) * 24 * 3600 * 1000)
+#define FILE_COLUMNS 100u
+#define LOOPBACK     "An address that other machines reach needs security.ssl and a token."
+
+/* clang-format off */
+static const struct weir_option rows[] = {
+    { "jobmanager.rpc.address", WEIR_OPTION_TEXT, "HOST", "localhost",
+        "Where task managers and workers find the job manager. With high availability the leader publishes this "
+        "address, so each job manager has its own.", 0, 0 },
+    { "jobmanager.rpc.port", WEIR_OPTION_NUMBER, "PORT", "6123",
+        "The port of the job manager for task managers and workers. 0: any that is free, with high availability.",
+        0, 65535 },
+    { "jobmanager.bind-host", WEIR_OPTION_TEXT, "ADDRESS", "localhost",
+        "The address that this port is opened on. " LOOPBACK, 0, 0 },
+    { "rest.address", WEIR_OPTION_TEXT, "HOST", "localhost",
+        "Where the command weir finds the job manager.", 0, 0 },
+    { "rest.port", WEIR_OPTION_NUMBER, "PORT", "8081",
+        "The port of the REST interface and the web page. 0: any that is free.", 0, 65535 },
+    { "rest.bind-address", WEIR_OPTION_TEXT, "ADDRESS", "localhost",
+        "The address that this port is opened on. " LOOPBACK, 0, 0 },
+    { "taskmanager.numberOfTaskSlots", WEIR_OPTION_NUMBER, "N", "1",
+        "Slots of a task manager: how many parallel pipelines it runs, each on a thread. As many as it has cores "
+        "is a good start.", 1, 1024 },
+    { "taskmanager.memory.process.size", WEIR_OPTION_SIZE, "SIZE", "1GB",
+        "For all workers of a task manager together. A worker gets the share of its slots as its --memory.",
+        16 << 20, INT64_MAX },
+    { "taskmanager.host", WEIR_OPTION_TEXT, "HOST", "localhost",
+        "Where other workers find those of this task manager.", 0, 0 },
+    { "taskmanager.bind-host", WEIR_OPTION_TEXT, "ADDRESS", "localhost",
+        "The address that workers open their data ports on. " LOOPBACK, 0, 0 },
+    { "taskmanager.data.port", WEIR_OPTION_NUMBER, "PORT", "0",
+        "The first port that workers exchange records on; the next workers take the following ones. 0: any that "
+        "is free.", 0, 65535 },
+    { "taskmanager.worker.memory-factor", WEIR_OPTION_NUMBER, "PERCENT", "150",
+        "A worker that takes more than this much of its share of the memory is ended. 0: no limit.", 0, 10000 },
+    { "taskmanager.worker.cores-per-slot", WEIR_OPTION_NUMBER, "N", "0",
+        "Cores that a worker may use for each of its slots. 0: all.", 0, 1024 },
+    { "taskmanager.worker.watchdog", WEIR_OPTION_DURATION, "TIME", "60s",
+        "A worker that has not answered for this long is killed, and its job restarts. 0: never.", 0, MS_MAX },
+    { "io.tmp.dirs", WEIR_OPTION_TEXT, "DIR[,DIR]", "/tmp",
+        "Directories for what need not survive: working state of RocksDB, copies of executables.", 0, 0 },
+    { "heartbeat.interval", WEIR_OPTION_DURATION, "TIME", "1s",
+        "How often the job manager and its task managers tell each other that they are alive.", 10, MS_MAX },
+    { "heartbeat.timeout", WEIR_OPTION_DURATION, "TIME", "5s",
+        "Silence after which the other is taken for dead. At least twice the interval.", 20, MS_MAX },
+    { "execution.checkpointing.dir", WEIR_OPTION_TEXT, "DIR", NULL,
+        "Where checkpoints of jobs are kept that do not say it themselves. Every machine must see it.", 0, 0 },
+    { "execution.checkpointing.savepoint-dir", WEIR_OPTION_TEXT, "DIR", NULL,
+        "Where savepoints are written when a request does not say it.", 0, 0 },
+    { "high-availability.type", WEIR_OPTION_TEXT, "none|file|zookeeper", "none",
+        "How several job managers agree on a leader: by files on a shared directory, or by ZooKeeper. With none "
+        "there is one job manager, and jobs are forgotten when it ends.", 0, 0 },
+    { "high-availability.storageDir", WEIR_OPTION_TEXT, "DIR", NULL,
+        "A directory that all job managers see, where submitted jobs and their executables are kept; with type "
+        "file also the election.", 0, 0 },
+    { "high-availability.cluster-id", WEIR_OPTION_TEXT, "NAME", "default",
+        "Which cluster this is, among those that share a directory or a ZooKeeper. Letters, digits, '.', '_' "
+        "and '-'.", 0, 0 },
+    { "high-availability.file.lease", WEIR_OPTION_DURATION, "TIME", "5s",
+        "A leader that shows no life for this long is replaced. It does so three times in this time.",
+        100, MS_MAX },
+    { "high-availability.zookeeper.quorum", WEIR_OPTION_TEXT, "HOST:PORT[,...]", NULL,
+        "The servers of ZooKeeper.", 0, 0 },
+    { "high-availability.zookeeper.path.root", WEIR_OPTION_TEXT, "PATH", "/weir",
+        "The node of ZooKeeper below which each cluster has its own.", 0, 0 },
+    { "high-availability.zookeeper.client.session-timeout", WEIR_OPTION_DURATION, "TIME", "10s",
+        "A leader that ZooKeeper has not heard of for this long is replaced. The servers have limits of their own.",
+        1000, 600000 },
+    { "high-availability.zookeeper.client.auth-file", WEIR_OPTION_TEXT, "FILE", NULL,
+        "A file with user:password for the digest scheme. Nodes are then for this user only, else for all.", 0, 0 },
+    { "jobstore.max-capacity", WEIR_OPTION_NUMBER, "N", "1000",
+        "Jobs that have ended and are still listed.", 0, 100000 },
+    { "blob.size-max", WEIR_OPTION_SIZE, "SIZE", "256MB",
+        "The largest executable that can be uploaded.", 1 << 10, INT64_MAX },
+    { "blob.total-max", WEIR_OPTION_SIZE, "SIZE", "10GB",
+        "All executables together. What no job needs is deleted.", 1 << 10, INT64_MAX },
+    { "security.ssl.enabled", WEIR_OPTION_FLAG, "true|false", "false",
+        "TLS on every port of the cluster.", 0, 0 },
+    { "security.ssl.cert", WEIR_OPTION_TEXT, "FILE", NULL,
+        "The certificate that this process shows, with its chain, PEM.", 0, 0 },
+    { "security.ssl.key", WEIR_OPTION_TEXT, "FILE", NULL,
+        "The private key that belongs to it, PEM.", 0, 0 },
+    { "security.ssl.ca", WEIR_OPTION_TEXT, "FILE", NULL,
+        "Certificates that others' must be signed by, PEM.", 0, 0 },
+    { "security.ssl.mutual", WEIR_OPTION_FLAG, "true|false", "false",
+        "Clients must show a certificate, too.", 0, 0 },
+    { "security.token-file", WEIR_OPTION_TEXT, "FILE", NULL,
+        "A file with the secret that every client must know. All machines of the cluster have the same.", 0, 0 },
+    { "log.format", WEIR_OPTION_TEXT, "text|json", "text", "Of log lines on standard error.", 0, 0 },
+    { "log.level", WEIR_OPTION_TEXT, "debug|info|warn|error", "info", "The least that is shown.", 0, 0 },
+};
+/* clang-format on */
+
+#define ROW_COUNT ((uint32_t)(sizeof(rows) / sizeof(rows[0])))
+
+const struct weir_option *conf_rows(uint32_t *count)
+{
+    *count = ROW_COUNT;
+    return rows;
+}
+
+/* -- the file and the overrides --------------------------------------------------------------- */
+
+/* Thread: its owner. What conf_yaml_read hands on. */
+struct loading {
+    struct config *config;
+    const char *path;
+    uint32_t lines[ROW_COUNT]; /* where a row was given; 0: not yet */
+};
+
+static uint32_t index_of(const char *key)
+{
+    for (uint32_t i = 0; i < ROW_COUNT; i++)
+        if (strcmp(rows[i].name, key) == 0)
+            return i;
+    ASSERT(false && "config_set knows it");
+    return 0;
+}
+
+static weir_error *set(struct config *config, const char *key, const char *text)
+{
+    WEIR_TRY(config_set(config, key, text));
+    const struct weir_option *row = &rows[index_of(key)];
+    uint32_t choice;
+    if (row->kind == WEIR_OPTION_TEXT && strchr(row->value_name, '|') != NULL)
+        return config_choice(config, key, &choice);
+    return NULL;
+}
+
+static weir_error *set_from_file(void *arg, const char *key, const char *text, uint32_t line)
+{
+    struct loading *loading = arg;
+    weir_error *error = set(loading->config, key, text);
+    if (error != NULL)
+        return weir_error_wrap(error, "'%s', line %" PRIu32, loading->path, line);
+    uint32_t *given = &loading->lines[index_of(key)];
+    if (*given != 0)
+        return weir_errorf(WEIR_E_USAGE,
+            "'%s', line %" PRIu32 ": option '%s' is given twice, first in line %" PRIu32
+            "; remove one",
+            loading->path, line, key, *given);
+    *given = line;
+    return NULL;
+}
+
+static weir_error *read_file(struct config *config, const char *path)
+{
+    struct loading loading = { .config = config, .path = path };
+    char *bytes;
+    size_t size;
+    WEIR_TRY(os_read_file(path, CONF_FILE_SIZE_MAX, &bytes, &size));
+    weir_error *error =
+        conf_yaml_read(path, (weir_str){ .data = bytes, .size = size }, set_from_file, &loading);
+    mem_free(bytes);
+    return error;
+}
+
+static weir_error *override_with(struct config *config, const char *text)
+{
+    size_t size = strcspn(text, "=");
+    if (text[size] == '\0' || size == 0)
+        return weir_errorf(WEIR_E_USAGE, "'-D %.200s' is no option; it looks like -D key=value",
+            text);
+    char *key = mem_printf("%.*s", (int)size, text);
+    weir_error *error = set(config, key, text + size + 1);
+    mem_free(key);
+    return error == NULL ? NULL : weir_error_wrap(error, "'-D %.200s'", text);
+}
+
+static weir_error *fill(struct conf *conf)
+{
+    const struct config *config = conf->config;
+    uint32_t ha, format, level;
+    WEIR_TRY(config_choice(config, "high-availability.type", &ha));
+    WEIR_TRY(config_choice(config, "log.format", &format));
+    WEIR_TRY(config_choice(config, "log.level", &level));
+    conf->is_log_json = format == 1;
+    conf->log_level = (enum log_level)level;
+#define TEXT(name_)   config_text(config, name_)
+#define NUMBER(name_) config_number(config, name_)
+    conf->jobmanager.rpc_address = TEXT("jobmanager.rpc.address");
+    conf->jobmanager.rpc_port = (uint16_t)NUMBER("jobmanager.rpc.port");
+    conf->jobmanager.bind_host = TEXT("jobmanager.bind-host");
+    conf->jobmanager.terminal_jobs_max = (uint32_t)NUMBER("jobstore.max-capacity");
+    conf->rest.address = TEXT("rest.address");
+    conf->rest.port = (uint16_t)NUMBER("rest.port");
+    conf->rest.bind_address = TEXT("rest.bind-address");
+    conf->taskmanager.slots = (uint32_t)NUMBER("taskmanager.numberOfTaskSlots");
+    conf->taskmanager.memory_size = (uint64_t)NUMBER("taskmanager.memory.process.size");
+    conf->taskmanager.host = TEXT("taskmanager.host");
+    conf->taskmanager.bind_host = TEXT("taskmanager.bind-host");
+    conf->taskmanager.data_port = (uint16_t)NUMBER("taskmanager.data.port");
+    conf->taskmanager.memory_factor_percent = (uint32_t)NUMBER("taskmanager.worker.memory-factor");
+    conf->taskmanager.cores_per_slot = (uint32_t)NUMBER("taskmanager.worker.cores-per-slot");
+    conf->taskmanager.watchdog_ms = NUMBER("taskmanager.worker.watchdog");
+    conf->tmp_dirs = TEXT("io.tmp.dirs");
+    conf->heartbeat.interval_ms = NUMBER("heartbeat.interval");
+    conf->heartbeat.timeout_ms = NUMBER("heartbeat.timeout");
+    conf->checkpoints = TEXT("execution.checkpointing.dir");
+    conf->savepoints = TEXT("execution.checkpointing.savepoint-dir");
+    conf->ha.type = (enum conf_ha)ha;
+    conf->ha.storage_dir = TEXT("high-availability.storageDir");
+    conf->ha.cluster_id = TEXT("high-availability.cluster-id");
+    conf->ha.lease_ms = NUMBER("high-availability.file.lease");
+    conf->ha.quorum = TEXT("high-availability.zookeeper.quorum");
+    conf->ha.path_root = TEXT("high-availability.zookeeper.path.root");
+    conf->ha.session_timeout_ms = NUMBER("high-availability.zookeeper.client.session-timeout");
+    conf->ha.auth_file = TEXT("high-availability.zookeeper.client.auth-file");
+    conf->security.is_ssl = config_flag(config, "security.ssl.enabled");
+    conf->security.is_mutual = config_flag(config, "security.ssl.mutual");
+    conf->security.cert = TEXT("security.ssl.cert");
+    conf->security.key = TEXT("security.ssl.key");
+    conf->security.ca = TEXT("security.ssl.ca");
+    conf->security.token_file = TEXT("security.token-file");
+    conf->blob.size_max = (uint64_t)NUMBER("blob.size-max");
+    conf->blob.total_max = (uint64_t)NUMBER("blob.total-max");
+#undef TEXT
+#undef NUMBER
+    return NULL;
+}
+
+weir_error *conf_load(const char *path, const char *const *overrides, uint32_t count,
+    struct conf *conf)
+{
+    weir_error *error = NULL;
+    *conf = (struct conf){ .config = config_new_bare() };
+    config_add(conf->config, rows, ROW_COUNT);
+    if (path != NULL)
+        error = read_file(conf->config, path);
+    for (uint32_t i = 0; i < count && error == NULL; i++)
+        error = override_with(conf->config, overrides[i]);
+    if (error == NULL)
+        error = fill(conf);
+    if (error != NULL)
+        conf_release(conf);
+    return error;
+}
+
+void conf_release(struct conf *conf)
+{
+    config_free(conf->config);
+    *conf = (struct conf){ .config = NULL };
+}
+
+/* -- what belongs together -------------------------------------------------------------------- */
+
+bool conf_is_loopback(const char *address)
+{
+    struct in_addr four;
+    struct in6_addr six;
+    if (inet_pton(AF_INET, address, &four) == 1)
+        return ntohl(four.s_addr) >> 24 == 127;
+    if (inet_pton(AF_INET6, address, &six) == 1)
+        return IN6_IS_ADDR_LOOPBACK(&six);
+    return strcmp(address, "localhost") == 0;
+}
+
+static weir_error *check_texts(const struct conf *conf)
+{
+    for (uint32_t i = 0; i < ROW_COUNT; i++) {
+        const char *text = config_text(conf->config, rows[i].name);
+        if (text != NULL && text[0] == '\0')
+            return weir_errorf(WEIR_E_USAGE,
+                "option '%s' is empty; give it a value, or comment it out for the default",
+                rows[i].name);
+    }
+    return NULL;
+}
+
+static weir_error *check_bind(const struct conf *conf, const char *name)
+{
+    const char *address = config_text(conf->config, name);
+    bool is_proven = conf->security.is_mutual || conf->security.token_file != NULL;
+    if (conf_is_loopback(address) || (conf->security.is_ssl && is_proven))
+        return NULL;
+    return weir_errorf(WEIR_E_USAGE,
+        "option '%s' is '%s', which other machines can reach, but %s: set 'security.ssl.enabled: "
+        "true' and 'security.token-file' (or 'security.ssl.mutual: true'), or bind to localhost",
+        name, address,
+        conf->security.is_ssl ? "anybody may give it orders" : "the connections are not protected");
+}
+
+static weir_error *needed(const struct conf *conf, const char *name, const char *by)
+{
+    if (config_text(conf->config, name) != NULL)
+        return NULL;
+    return weir_errorf(WEIR_E_USAGE, "'%s' needs '%s'; set it", by, name);
+}
+
+static weir_error *check_security(const struct conf *conf)
+{
+    if (conf->security.is_mutual && !conf->security.is_ssl)
+        return weir_errorf(WEIR_E_USAGE,
+            "'security.ssl.mutual: true' needs 'security.ssl.enabled: true'; set it");
+    if (conf->security.is_ssl) {
+        WEIR_TRY(needed(conf, "security.ssl.cert", "security.ssl.enabled: true"));
+        WEIR_TRY(needed(conf, "security.ssl.key", "security.ssl.enabled: true"));
+        WEIR_TRY(needed(conf, "security.ssl.ca", "security.ssl.enabled: true"));
+    }
+    WEIR_TRY(check_bind(conf, "jobmanager.bind-host"));
+    WEIR_TRY(check_bind(conf, "rest.bind-address"));
+    return check_bind(conf, "taskmanager.bind-host");
+}
+
+#define NAME_LETTERS "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-"
+#define NAME_MAX     ((size_t)64)
+
+static bool is_name(const char *text, size_t size)
+{
+    return size > 0 && size <= NAME_MAX && text[0] != '.' && strspn(text, NAME_LETTERS) >= size;
+}
+
+static bool is_node(const char *path)
+{
+    while (*path == '/') {
+        size_t size = strcspn(path + 1, "/");
+        if (!is_name(path + 1, size))
+            return false;
+        path += 1 + size;
+        if (*path == '\0')
+            return true;
+    }
+    return false;
+}
+
+static weir_error *check_ha(const struct conf *conf)
+{
+    const char *id = conf->ha.cluster_id;
+    if (!is_name(id, strlen(id)))
+        return weir_errorf(WEIR_E_USAGE,
+            "option 'high-availability.cluster-id' is '%s'; it must be at most %zu letters, "
+            "digits, '.', '_' or '-', and not begin with '.'",
+            id, NAME_MAX);
+    if (conf->ha.type == CONF_HA_NONE)
+        return NULL;
+    const char *by = conf->ha.type == CONF_HA_FILE ? "high-availability.type: file"
+                                                   : "high-availability.type: zookeeper";
+    WEIR_TRY(needed(conf, "high-availability.storageDir", by));
+    if (conf->ha.type == CONF_HA_FILE)
+        return NULL;
+    WEIR_TRY(needed(conf, "high-availability.zookeeper.quorum", by));
+    if (!is_node(conf->ha.path_root))
+        return weir_errorf(WEIR_E_USAGE,
+            "option 'high-availability.zookeeper.path.root' is '%s'; it must be a path of names "
+            "such as '/weir', with no '/' at its end",
+            conf->ha.path_root);
+    return NULL;
+}
+
+weir_error *conf_check(const struct conf *conf)
+{
+    WEIR_TRY(check_texts(conf));
+    WEIR_TRY(check_security(conf));
+    WEIR_TRY(check_ha(conf));
+    if (conf->jobmanager.rpc_port == 0 && conf->ha.type == CONF_HA_NONE)
+        return weir_errorf(WEIR_E_USAGE,
+            "option 'jobmanager.rpc.port' is 0, and with 'high-availability.type: none' nobody "
+            "can learn which port that is; name one");
+    if (conf->heartbeat.timeout_ms < 2 * conf->heartbeat.interval_ms)
+        return weir_errorf(WEIR_E_USAGE,
+            "option 'heartbeat.timeout' is %" PRId64 " ms; it must be at least twice "
+            "'heartbeat.interval', which is %" PRId64 " ms",
+            conf->heartbeat.timeout_ms, conf->heartbeat.interval_ms);
+    if (conf->blob.size_max > conf->blob.total_max)
+        return weir_errorf(WEIR_E_USAGE,
+            "option 'blob.size-max' is more than 'blob.total-max'; make it at most %s",
+            config_text(conf->config, "blob.total-max"));
+    return NULL;
+}
+
+/* -- conf/weir.yaml --------------------------------------------------------------------------- */
+
+static void comment_add(weir_buffer *out, const char *text)
+{
+    size_t column = 0;
+    while (*text != '\0') {
+        size_t size = strcspn(text, " ");
+        if (column > 0 && column + 1 + size > FILE_COLUMNS) {
+            weir_buffer_add_byte(out, '\n');
+            column = 0;
+        }
+        buffer_printf(out, "%s%.*s", column == 0 ? "# " : " ", (int)size, text);
+        column += size + (column == 0 ? 2 : 1);
+        text += size + strspn(text + size, " ");
+    }
+    weir_buffer_add_byte(out, '\n');
+}
+
+void conf_print(weir_buffer *out)
+{
+    comment_add(out,
+        "The configuration of a Weir cluster; every process of it reads this file. Made "
+        "from the table in runtime/cluster/conf.c by: make conf");
+    comment_add(out, "What is commented out shows the default, or in capitals what is missing. "
+                     "Times: ms s m h d. Sizes: B KB MB GB TB. Keys may be nested instead. "
+                     "-D key=value on the command line counts more than this file.");
+    for (uint32_t i = 0; i < ROW_COUNT; i++) {
+        weir_buffer_add_byte(out, '\n');
+        comment_add(out, rows[i].help);
+        if (rows[i].value_name != NULL && strchr(rows[i].value_name, '|') != NULL)
+            buffer_printf(out, "# One of %s.\n", rows[i].value_name);
+        buffer_printf(out, "#%s: %s\n", rows[i].name,
+            rows[i].fallback != NULL ? rows[i].fallback : rows[i].value_name);
+    }
+}

@@ -1,0 +1,93 @@
+/* conf.h -- the configuration of a cluster: one table of options, the file conf/weir.yaml, and -D.
+ *
+ *      rest.port: 8081              flat, as in the file that comes with Weir
+ *      high-availability:           or nested: names are joined by dots
+ *        type: file
+ *
+ * All processes of a cluster read the same file, each takes from it what it needs. Names are Flink's where
+ * Flink has the option. What is given by -D key=value counts instead of what the file says. A key that
+ * is not in the table, given twice, or whose value does not fit is an error that says the file, the line
+ * and the nearest known key. conf/weir.yaml is made from the table (conf_print; make conf).
+ *
+ * Nothing listens to the network unprotected: conf_check refuses an address to bind to that is not of
+ * this machine alone, unless TLS is on and clients prove themselves by a token or a certificate.
+ *
+ * An option is a row in conf.c, a member here, a line where it is read.
+ *
+ * Limits: CONF_FILE_SIZE_MAX bytes of YAML, CONF_DEPTH_MAX levels.
+ * Thread: immutable after conf_load. */
+#ifndef WEIR_CLUSTER_CONF_H
+#define WEIR_CLUSTER_CONF_H
+
+#include "base/config.h"
+#include "base/log.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#define CONF_FILE_SIZE_MAX ((size_t)1 << 20)
+#define CONF_DEPTH_MAX     8u
+
+enum conf_ha { CONF_HA_NONE, CONF_HA_FILE, CONF_HA_ZOOKEEPER };
+
+/* Texts belong to the conf; one that has no default and was not given is NULL. */
+struct conf {
+    struct config *config; /* for conf_print and those who list what is set */
+    struct {
+        const char *rpc_address, *bind_host;
+        uint16_t rpc_port;
+        uint32_t terminal_jobs_max; /* that are still listed */
+    } jobmanager;
+    struct {
+        const char *address, *bind_address;
+        uint16_t port;
+    } rest;
+    struct {
+        const char *host, *bind_host;
+        uint16_t data_port; /* 0: any that is free */
+        uint32_t slots;
+        uint64_t memory_size; /* of all slots together */
+        uint32_t
+            memory_factor_percent; /* of its share that a worker may use before it is ended; 0: any */
+        uint32_t cores_per_slot;   /* 0: all */
+        int64_t watchdog_ms;       /* 0: none */
+    } taskmanager;
+    const char *tmp_dirs; /* comma-separated */
+    struct {
+        int64_t interval_ms, timeout_ms;
+    } heartbeat;
+    const char *checkpoints, *savepoints;
+    struct {
+        enum conf_ha type;
+        const char *storage_dir, *cluster_id;
+        int64_t lease_ms;                           /* file */
+        const char *quorum, *path_root, *auth_file; /* ZooKeeper */
+        int64_t session_timeout_ms;                 /* ZooKeeper */
+    } ha;
+    struct {
+        bool is_ssl, is_mutual;
+        const char *cert, *key, *ca, *token_file;
+    } security;
+    struct {
+        uint64_t size_max, total_max;
+    } blob;
+    bool is_log_json;
+    enum log_level log_level;
+};
+
+/* Reads the file (NULL: none, all defaults), then the overrides, each "key=value". Does not check what
+ * belongs together: conf_check. At an error *conf is released. */
+weir_error *conf_load(const char *path, const char *const *overrides, uint32_t count,
+    struct conf *conf) WEIR_MUST_USE;
+void conf_release(struct conf *conf);
+/* May a process of the cluster run with this? Addresses and their protection, high availability, times. One
+ * clear sentence with the fix. */
+weir_error *conf_check(const struct conf *conf) WEIR_MUST_USE;
+/* Whether only processes of this machine can reach the address: localhost, 127.0.0.0/8, ::1. */
+bool conf_is_loopback(const char *address);
+
+/* The table, and conf/weir.yaml as it comes out of it: every option, explained, commented out. */
+const struct weir_option *conf_rows(uint32_t *count);
+void conf_print(weir_buffer *out);
+
+#endif
