@@ -349,6 +349,26 @@ weir_error *os_read_file(const char *path, size_t size_max, char **bytes, size_t
     return error;
 }
 
+weir_error *os_claim(const char *path, bool *was_taken)
+{
+    struct os_file *file;
+    weir_error *error = os_open(path, OS_CREATE, &file);
+    *was_taken = false;
+    if (error == NULL) {
+        os_close(file);
+        return NULL;
+    }
+    struct os_stat stat;
+    weir_error *stat_error = os_stat(path, &stat);
+    if (stat_error != NULL)
+        return weir_error_join(error, stat_error);
+    *was_taken = stat.exists;
+    if (!stat.exists)
+        return error;
+    weir_error_free(error);
+    return NULL;
+}
+
 static weir_error *write_synced(const char *path, const void *bytes, size_t size)
 {
     struct os_file *file;

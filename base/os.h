@@ -46,6 +46,9 @@ weir_error *os_write(struct os_file *file, const void *bytes, size_t size) WEIR_
 weir_error *os_sync(struct os_file *file) WEIR_MUST_USE; /* fdatasync */
 void os_close(struct os_file *file);                     /* NULL is fine; does not sync */
 
+/* Makes an empty file, which only one process can do: the others are told that it was taken. */
+weir_error *os_claim(const char *path, bool *was_taken) WEIR_MUST_USE;
+
 /* Thread: its owner. */
 struct os_stat {
     bool exists, is_directory, is_regular;

@@ -107,27 +107,6 @@ weir_error *attempt_read(const char *dir, const char *job, uint64_t number, stru
 
 /* -- claim and check ------------------------------------------------------------------------ */
 
-/* Creates the file, or says that somebody else was faster. */
-static weir_error *create(const char *path, bool *was_taken)
-{
-    struct os_file *file;
-    weir_error *error = os_open(path, OS_CREATE, &file);
-    *was_taken = false;
-    if (error == NULL) {
-        os_close(file);
-        return NULL;
-    }
-    struct os_stat stat;
-    weir_error *stat_error = os_stat(path, &stat);
-    if (stat_error != NULL)
-        return weir_error_join(error, stat_error);
-    *was_taken = stat.exists;
-    if (!stat.exists)
-        return error;
-    weir_error_free(error);
-    return NULL;
-}
-
 weir_error *attempt_claim(const char *dir, uint64_t *number)
 {
     return attempt_claim_above(dir, 0, number);
@@ -144,7 +123,7 @@ weir_error *attempt_claim_above(const char *dir, uint64_t above, uint64_t *numbe
         listing_release(&listing);
         char *path = path_of(dir, next);
         bool was_taken;
-        weir_error *error = create(path, &was_taken);
+        weir_error *error = os_claim(path, &was_taken);
         mem_free(path);
         if (error != NULL)
             return error;

@@ -71,7 +71,7 @@ static const struct weir_option rows[] = {
         "Which cluster this is, among those that share a directory or a ZooKeeper. Letters, digits, '.', '_' "
         "and '-'.", 0, 0 },
     { "high-availability.file.lease", WEIR_OPTION_DURATION, "TIME", "5s",
-        "A leader that shows no life for this long is replaced. It does so three times in this time.",
+        "A leader that shows no life for this long is replaced. It shows some four times in this time.",
         100, MS_MAX },
     { "high-availability.zookeeper.quorum", WEIR_OPTION_TEXT, "HOST:PORT[,...]", NULL,
         "The servers of ZooKeeper.", 0, 0 },
