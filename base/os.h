@@ -83,6 +83,10 @@ void waker_wake(struct waker *waker); /* Thread: any; awake: a fence and a load,
 /* Returns when woken since the last return, or at the time-out (negative: none), or early. */
 void waker_wait(struct waker *waker, int64_t timeout_ms);
 int waker_fd(const struct waker *waker);
+/* The two halves of a wait, for an owner that polls other descriptors with waker_fd. waker_sleep false: woken
+ * already, do not wait. Then always waker_awake; is_ready: waker_fd was readable. */
+bool waker_sleep(struct waker *waker);
+void waker_awake(struct waker *waker, bool is_ready);
 
 /* -- standard error, for base/log only (one write call; errors are ignored) ------------------- */
 void os_stderr_write(const void *bytes, size_t size);

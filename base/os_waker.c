@@ -125,20 +125,32 @@ static void drain(const struct waker *waker)
     ASSERT(count == (ssize_t)sizeof(calls) || errno == EAGAIN);
 }
 
-void waker_wait(struct waker *waker, int64_t timeout_ms)
+bool waker_sleep(struct waker *waker)
 {
     uint32_t awake = AWAKE;
-    if (atomic_compare_exchange_strong(&waker->state, &awake, ASLEEP)) {
+    if (atomic_compare_exchange_strong(&waker->state, &awake, ASLEEP))
+        return true;
+    ASSERT(awake == WOKEN); /* ASLEEP would mean two owners */
+    return false;
+}
+
+void waker_awake(struct waker *waker, bool is_ready)
+{
+    if (is_ready)
+        drain(waker);
+    exchange_fenced(waker, AWAKE);
+}
+
+void waker_wait(struct waker *waker, int64_t timeout_ms)
+{
+    int ready = 0;
+    if (waker_sleep(waker)) {
         struct pollfd poll_fd = { .fd = waker->fd, .events = POLLIN };
         int limit_ms = timeout_ms < 0 ? -1 : timeout_ms > INT_MAX ? INT_MAX : (int)timeout_ms;
-        int ready = poll(&poll_fd, 1, limit_ms);
+        ready = poll(&poll_fd, 1, limit_ms);
         ASSERT(ready >= 0 || errno == EINTR);
-        if (ready > 0)
-            drain(waker);
-    } else {
-        ASSERT(awake == WOKEN); /* ASLEEP would mean two owners */
     }
-    exchange_fenced(waker, AWAKE);
+    waker_awake(waker, ready > 0);
 }
 
 int waker_fd(const struct waker *waker)

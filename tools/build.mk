@@ -57,7 +57,7 @@ LDFLAGS_ALL := $(filter -fsanitize=address% -fsanitize=thread,$(subst $(comma)fu
 # cmocka hands every test a state pointer that most ignore, and compares through wide integers.
 CFLAGS_TEST := -Wno-unused-parameter -Wno-conversion -Wno-missing-prototypes
 
-PACKAGES := rdkafka rocksdb libxxhash msgpack zlib liblz4
+PACKAGES := rdkafka rocksdb libxxhash msgpack zlib liblz4 libevent libevent_openssl openssl libcurl
 LIBS := -Wl,--as-needed $(shell pkg-config --libs $(PACKAGES) 2>/dev/null) -lpthread -lm
 CFLAGS_ALL += $(shell pkg-config --cflags $(PACKAGES) 2>/dev/null)
 # Of programs of a cluster only: no job needs them, so they are not in libweir.so, and the linker leaves them away.
@@ -66,7 +66,7 @@ LIBS_TEST := -lcmocka $(shell pkg-config --libs jansson 2>/dev/null)
 
 # ---- sources, by folder ----------------------------------------------------------------------------------
 
-LIB_DIRS := base types runtime operators state checkpoint connectors formats web
+LIB_DIRS := base net types runtime operators state checkpoint connectors formats web
 objs = $(patsubst %.c,$(OBJ)/%.o,$1)
 find = $(sort $(shell find $1 -name '$2' 2>/dev/null))
 

@@ -22,6 +22,9 @@ build | zlib1g-dev             | -            | compression
 build | liblz4-dev             | -            | compression
 build | libyaml-dev            | -            | the file that configures a cluster
 build | libzookeeper-mt-dev    | -            | election of a job manager
+build | libevent-dev           | -            | event loop of control connections and HTTP
+build | libssl-dev             | -            | TLS
+build | libcurl4-openssl-dev   | -            | HTTP client
 test  | libcmocka-dev          | -            | unit tests
 test  | libjansson-dev         | -            | reads the JSON that the engine writes
 test  | clang-14               | clang-14     | second compiler, fuzzers

@@ -16,7 +16,7 @@ import sys
 # ---- tables ------------------------------------------------------------------------------------
 
 # folder: the folders it may include besides itself and include/weir; lowest first.
-LAYERS = {"include/weir": [], "base": [], "types": ["base"]}
+LAYERS = {"include/weir": [], "base": [], "net": ["base"], "types": ["base"]}
 LAYERS["runtime/graph"] = LAYERS["runtime/exchange"] = LAYERS["state"] = ["base", "types"]
 LAYERS["checkpoint"] = ["base", "types", "runtime/graph", "runtime/exchange", "state"]
 LAYERS["runtime/task"] = LAYERS["checkpoint"] + ["checkpoint"]
@@ -42,6 +42,9 @@ LIBRARIES = {
     "zlib.h": ["base/*", "connectors/*"],
     "zookeeper/*": ["runtime/cluster/election_zookeeper*"],
     "yaml.h": ["runtime/cluster/conf_yaml.c"],
+    "event2/*": ["net/*"],
+    "openssl/*": ["net/*"],
+    "curl/*": ["net/*"],
 }
 SYSTEM_FOLDERS = ["sys", "arpa", "net", "netinet", "linux", "sanitizer"]
 
