@@ -365,6 +365,8 @@ static void stop_lingering(void *arg)
 static void end_own_side(struct bufferevent *stream, void *arg)
 {
     (void)arg;
+    if (evbuffer_get_length(bufferevent_get_output(stream)) > 0)
+        return; /* called for something that was written before */
     SSL *session = bufferevent_openssl_get_ssl(stream);
     if (session != NULL)
         SSL_shutdown(session);
@@ -392,9 +394,9 @@ void net_linger(struct net *net, struct bufferevent *stream)
     LIST_INSERT_HEAD(&net->lingering, leaver, link);
     deadline_set(net, &leaver->deadline, NET_LINGER_MS, stop_lingering, leaver);
     bufferevent_setcb(stream, drop_input, end_own_side, linger_over, leaver);
+    bufferevent_setwatermark(stream, EV_READ, 0, 0);
     bufferevent_enable(stream, EV_READ | EV_WRITE);
-    if (evbuffer_get_length(bufferevent_get_output(stream)) == 0)
-        end_own_side(stream, NULL);
+    end_own_side(stream, NULL);
 }
 
 /* -- listeners -------------------------------------------------------------------------------------- */

@@ -150,7 +150,9 @@ struct ssl_st *tls_session_new(const struct tls *tls, const char *host)
         ASSERT(X509_VERIFY_PARAM_set1_ip_asc(parameters, host) == 1);
     } else {
         ASSERT(X509_VERIFY_PARAM_set1_host(parameters, host, 0) == 1);
-        ASSERT(SSL_set_tlsext_host_name(session, host) == 1);
+        char *name = mem_strdup(host); /* the macro takes constness away */
+        ASSERT(SSL_set_tlsext_host_name(session, name) == 1);
+        mem_free(name);
     }
     return session;
 }

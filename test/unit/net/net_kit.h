@@ -54,9 +54,8 @@ static void end_closed(void *arg, struct connection *it, weir_error *why)
     end->why = why;
 }
 
-static const struct connection_handler end_handler = { .opened = end_opened,
-    .frame = end_frame,
-    .closed = end_closed };
+static const struct connection_handler end_handler
+    __attribute__((unused)) = { .opened = end_opened, .frame = end_frame, .closed = end_closed };
 
 /* The accepted ends in their order; all others are refused. */
 struct acceptor {
@@ -65,7 +64,7 @@ struct acceptor {
     bool keeps;
 };
 
-static bool accept_end(void *arg, struct connection *it)
+static inline bool accept_end(void *arg, struct connection *it)
 {
     struct acceptor *acceptor = arg;
     if (acceptor->count == acceptor->count_max)
@@ -78,7 +77,7 @@ static bool accept_end(void *arg, struct connection *it)
     return true;
 }
 
-static struct listener *listen_here(struct net *net, struct acceptor *acceptor,
+static inline struct listener *listen_here(struct net *net, struct acceptor *acceptor,
     const struct tls *tls, uint32_t connections_max)
 {
     struct listen_options options = { .host = "127.0.0.1",
