@@ -28,7 +28,7 @@ struct connection {
     void *arg;
     uint32_t *count; /* the listener's; NULL: of none, any more */
     enum state state;
-    bool is_kept, is_leaving, is_looking_up;
+    bool is_kept, is_leaving;
     struct bufferevent *stream;           /* NULL: no address is known yet */
     struct evbuffer *waiting;             /* sent before it was open */
     struct evutil_addrinfo *found, *next; /* addresses to try */
@@ -243,13 +243,17 @@ void connection_offer(struct connection *it, bool (*accepted)(void *arg, struct 
 
 static void try_next(struct connection *it)
 {
-    const struct evutil_addrinfo *address = it->next;
-    it->next = address->ai_next;
-    if (it->stream != NULL)
-        net_stream_free(it->net, it->stream);
-    it->stream = net_stream_new(it->net, -1, it->tls, it->host);
-    listen_to(it);
-    if (bufferevent_socket_connect(it->stream, address->ai_addr, (int)address->ai_addrlen) != 0)
+    int failed = -1;
+    while (failed != 0 && it->next != NULL) {
+        const struct evutil_addrinfo *address = it->next;
+        it->next = address->ai_next;
+        if (it->stream != NULL)
+            net_stream_free(it->net, it->stream);
+        it->stream = net_stream_new(it->net, -1, it->tls, it->host);
+        listen_to(it);
+        failed = bufferevent_socket_connect(it->stream, address->ai_addr, (int)address->ai_addrlen);
+    }
+    if (failed != 0)
         fail(it, weir_error_retriable(weir_errorf(WEIR_E_IO, "cannot connect to %s: %s", it->peer,
                      strerror(errno))));
 }

@@ -291,7 +291,7 @@ static enum http_event read_body(struct http_reader *reader, weir_str *bytes, we
     reader->body_size += piece->size;
     ASSERT(reader->body_size <= reader->body_max);
     if (reader->left == 0)
-        reader->stage = next;
+        reader->stage = (int)next;
     return piece->size == 0 ? HTTP_MORE : HTTP_BODY;
 }
 

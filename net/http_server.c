@@ -509,11 +509,18 @@ static void sent(struct bufferevent *stream, void *arg)
     send_more(arg);
 }
 
+/* A plain client that has only ended its own direction still waits for its answer; whether it has really gone is
+ * seen when the answer is sent. With TLS libevent has stopped both directions. */
 static void notice(struct bufferevent *stream, short event, void *arg)
 {
+    struct client *client = arg;
+    bool may_wait = (event & BEV_EVENT_EOF) != 0 && client->server->options.tls == NULL &&
+                    client->stage != READING;
     (void)stream;
-    if ((event & BEV_EVENT_CONNECTED) == 0)
-        cut_off(arg);
+    if (may_wait)
+        client->is_keep_alive = false;
+    else if ((event & BEV_EVENT_CONNECTED) == 0)
+        cut_off(client);
 }
 
 static void accept_client(void *arg, int fd, const struct sockaddr *address, int size)

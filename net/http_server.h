@@ -6,8 +6,8 @@
  * A request is judged by its head before any byte of its body is taken: the token (`Authorization: Bearer TOKEN`,
  * 401), the size (413), what is no HTTP (400, 405, 431, 501, 505). Such answers are {"errors":["..."]}, and the
  * handler never hears of them. One connection has one request at a time; it is kept for the next one unless either
- * side says no. A client that goes away, or only ends
- * its own direction, takes its connection along, not its request: the reply goes nowhere then.
+ * side says no. A client that goes away
+ * takes its connection along, not its request: the reply goes nowhere then.
  *
  * Bodies up to HTTP_BODY_MEMORY bytes are in memory, larger ones in a file of their own in body_dir (none: in memory,
  * too), which is removed with the request; a handler that wants to keep it renames it. Writing it blocks the net for

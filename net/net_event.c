@@ -328,14 +328,15 @@ weir_error *net_stream_error(struct bufferevent *stream, short event, const char
     int number = EVUTIL_SOCKET_ERROR();
     SSL *session = bufferevent_openssl_get_ssl(stream);
     unsigned long refused = session == NULL ? 0 : bufferevent_get_openssl_error(stream);
-    /* Besides OpenSSL's own, libevent queues the plain SSL_ERROR_ numbers, which have no library. */
-    if (ERR_GET_LIB(refused) == ERR_LIB_SSL &&
-        ERR_GET_REASON(refused) != SSL_R_UNEXPECTED_EOF_WHILE_READING)
+    bool is_tls =
+        ERR_GET_LIB(refused) == ERR_LIB_SSL; /* libevent queues bare SSL_ERROR_ numbers, too */
+    bool is_cut = is_tls && ERR_GET_REASON(refused) == SSL_R_UNEXPECTED_EOF_WHILE_READING;
+    if (is_tls && !is_cut)
         return weir_errorf(WEIR_E_CONNECTOR,
-            "TLS with %s failed: %s; check the certificates of both sides, and "
-            "that both use TLS",
+            "TLS with %s failed: %s; check the certificates of both sides, and that both use TLS",
             peer, tls_reason(refused, session));
-    if ((event & BEV_EVENT_EOF) != 0 || number == 0 || (session != NULL && number == EAGAIN))
+    if ((event & BEV_EVENT_EOF) != 0 || is_cut || number == 0 ||
+        (session != NULL && number == EAGAIN))
         return weir_error_retriable(weir_errorf(WEIR_E_IO, "%s closed the connection", peer));
     return weir_error_retriable(
         weir_errorf(WEIR_E_IO, "the connection with %s broke: %s", peer, strerror(number)));

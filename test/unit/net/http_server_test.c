@@ -155,6 +155,21 @@ static void an_answer_may_come_later_or_too_late(void **state)
     http_reply(rig.kept, 200, "text/plain", WEIR_STR("at last"));
     assert_non_null(strstr(hear(&rig, fd, NULL), "\r\n\r\nat last"));
     close(fd);
+    /* One that has nothing more to say still listens. */
+    for (int i = 0; i < 2; i++) {
+        rig.kept = NULL;
+        fd = dial_raw(&rig);
+        say(&rig, fd,
+            i == 0 ? WEIR_STR("GET /a HTTP/1.1\r\n\r\n") : WEIR_STR("GET /later HTTP/1.1\r\n\r\n"));
+        shutdown(fd, SHUT_WR);
+        if (i == 1) {
+            wait_until(rig.net, rig.kept != NULL);
+            net_wait(rig.net, 10);
+            http_reply(rig.kept, 202, "text/plain", WEIR_STR("later"));
+        }
+        assert_memory_equal(hear(&rig, fd, NULL), "HTTP/1.1 202", 12);
+        close(fd);
+    }
     /* The client has gone; and then the server. */
     struct http_request *kept[2];
     for (int i = 0; i < 2; i++) {
@@ -164,7 +179,7 @@ static void an_answer_may_come_later_or_too_late(void **state)
         wait_until(rig.net, rig.kept != NULL);
         kept[i] = rig.kept;
         close(fd);
-        net_wait(rig.net, 1000);
+        net_wait(rig.net, 10);
     }
     http_reply(kept[0], 200, "text/plain", WEIR_STR("to nobody"));
     http_server_free(rig.server);

@@ -45,6 +45,22 @@ static void a_name_is_looked_up(void **state)
     assert_int_equal(client.closed_count + server.closed_count, 0);
 }
 
+static void a_look_up_may_be_given_up(void **state)
+{
+    struct net *net = net_new();
+    struct end ends[3] = { { 0 } };
+    for (size_t i = 0; i < COUNT_OF(ends); i++) {
+        ends[i].it = net_connect(net, "nobody.invalid", 1, NULL, &end_handler, &ends[i]);
+        connection_send(ends[i].it, 1, WEIR_STR("hello"));
+    }
+    connection_close(ends[0].it);
+    connection_close_flushed(ends[1].it);
+    net_wait(net, 0);
+    net_free(net); /* that nothing leaks or calls is what is tested */
+    assert_int_equal(ends[0].closed_count + ends[1].closed_count, 0);
+    weir_error_free(ends[2].why); /* by a machine without a resolver */
+}
+
 static void large_frames_and_small_ones_keep_their_order(void **state)
 {
     struct net *net = net_new();
@@ -142,7 +158,7 @@ static void a_refused_connection_says_so(void **state)
     client.it = net_connect(net, "127.0.0.1", port, NULL, &end_handler, &client);
     wait_until(net, client.closed_count == 1);
     assert_true(weir_error_is_retriable(client.why));
-    expect_error(client.why, WEIR_E_IO, "cannot connect");
+    expect_error(client.why, WEIR_E_IO, "onnection refused");
     char host[400] = "";
     memset(host, 'h', sizeof(host) - 1); /* no name is as long */
     client.it = net_connect(net, host, port, NULL, &end_handler, &client);
@@ -332,6 +348,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_frame_sent_before_the_connection_is_open_comes_back),
         cmocka_unit_test(a_name_is_looked_up),
+        cmocka_unit_test(a_look_up_may_be_given_up),
         cmocka_unit_test(large_frames_and_small_ones_keep_their_order),
         cmocka_unit_test(a_connection_may_be_closed_inside_of_its_own_call),
         cmocka_unit_test(what_was_sent_arrives_before_a_flushed_close),

@@ -121,6 +121,23 @@ static void plain_and_tls_do_not_mix(void **state)
         run(&trials[i]);
 }
 
+static void a_refused_connection_is_no_matter_of_certificates(void **state)
+{
+    struct net *net = net_new();
+    struct tls *tls = make(false, NULL, NULL, "ca.pem");
+    struct end client = { 0 };
+    struct acceptor acceptor = { .count_max = 0 };
+    struct listener *listener = listen_here(net, &acceptor, NULL, 0);
+    uint16_t port = listener_port(listener);
+    listener_free(listener);
+    client.it = net_connect(net, "127.0.0.1", port, tls, &end_handler, &client);
+    wait_until(net, client.closed_count == 1);
+    assert_true(weir_error_is_retriable(client.why));
+    expect_error(client.why, WEIR_E_IO, "refused");
+    net_free(net);
+    tls_free(tls);
+}
+
 static void files_that_do_not_fit_are_named(void **state)
 {
     static const struct {
@@ -155,6 +172,7 @@ int main(void)
         cmocka_unit_test(those_who_can_prove_who_they_are_talk),
         cmocka_unit_test(those_who_cannot_are_refused_with_the_reason),
         cmocka_unit_test(plain_and_tls_do_not_mix),
+        cmocka_unit_test(a_refused_connection_is_no_matter_of_certificates),
         cmocka_unit_test(files_that_do_not_fit_are_named),
     };
     return cmocka_run_group_tests(tests, make_certificates, remove_certificates);
