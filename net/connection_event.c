@@ -5,12 +5,12 @@
 #include "base/memory.h"
 #include "net/frame.h"
 
-#include <errno.h>
 #include <event2/buffer.h>
 #include <event2/bufferevent.h>
 #include <event2/dns.h>
 #include <event2/event.h>
 #include <event2/util.h>
+#include <errno.h>
 #include <stdio.h>
 
 #define HOST_SIZE_MAX 253 /* of a name in DNS */

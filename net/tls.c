@@ -5,10 +5,10 @@
 #include "base/memory.h"
 #include "base/os.h"
 
-#include <arpa/inet.h>
 #include <openssl/err.h>
 #include <openssl/ssl.h>
 #include <openssl/x509v3.h>
+#include <arpa/inet.h>
 
 struct tls {
     SSL_CTX *context;

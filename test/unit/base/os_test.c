@@ -5,6 +5,7 @@
 #include "test/support/expect.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
@@ -387,6 +388,24 @@ static void others_wake_by_the_descriptor(void **state)
 #define WITH_ROOT(test_) cmocka_unit_test_setup_teardown(test_, make_root, remove_root)
 #define BROKEN(test_)    cmocka_unit_test_setup_teardown(test_, break_the_table, mend_the_table)
 
+static void a_waker_may_be_slept_on_together_with_other_descriptors(void **state)
+{
+    struct waker *waker = waker_new();
+    struct pollfd ready = { .fd = waker_fd(waker), .events = POLLIN };
+    waker_wake(waker);
+    assert_false(waker_sleep(waker)); /* woken already: no byte was written, no poll would end */
+    assert_int_equal(poll(&ready, 1, 0), 0);
+    waker_awake(waker, false);
+    assert_true(waker_sleep(waker));
+    waker_wake(waker);
+    assert_int_equal(poll(&ready, 1, -1), 1);
+    waker_awake(waker, true);
+    assert_int_equal(poll(&ready, 1, 0), 0); /* emptied */
+    assert_true(waker_sleep(waker));
+    waker_awake(waker, false);
+    waker_free(waker);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -407,6 +426,7 @@ int main(void)
         WITH_ROOT(whatever_call_fails_a_file_is_old_or_new),
         cmocka_unit_test(a_wake_before_the_wait_is_not_lost),
         cmocka_unit_test(others_wake_by_the_descriptor),
+        cmocka_unit_test(a_waker_may_be_slept_on_together_with_other_descriptors),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
