@@ -195,7 +195,10 @@ static void wait_net(struct net *net, int64_t timeout_ms)
         ASSERT(event_add(net->timer, &limit) == 0);
     net->is_waiting = true;
     net->is_woken = false;
-    ASSERT(event_base_loop(net->base, limit_ms == 0 ? EVLOOP_NONBLOCK : EVLOOP_ONCE) >= 0);
+    /* ONCE also when it may not sleep: without it the loop goes on while something is ready, and the waker is
+     * until it is drained below. */
+    ASSERT(event_base_loop(net->base,
+               limit_ms == 0 ? EVLOOP_ONCE | EVLOOP_NONBLOCK : EVLOOP_ONCE) >= 0);
     waker_awake(net->waker, net->is_woken);
     event_del(net->timer);
     run_deadlines(net);

@@ -343,12 +343,25 @@ static void a_wait_ends_at_its_time_or_when_it_is_woken(void **state)
     net_free(NULL);
 }
 
+/* As signal handlers do, which may not call waker_wake. */
+static void a_wake_by_descriptor_ends_a_wait_that_may_not_sleep(void **state)
+{
+    uint64_t one = 1;
+    struct net *net = net_new();
+    assert_int_equal(write(waker_fd(net_waker(net)), &one, sizeof(one)), sizeof(one));
+    net_wait(net, 0); /* it once never came back */
+    assert_int_equal(write(waker_fd(net_waker(net)), &one, sizeof(one)), sizeof(one));
+    net_wait(net, -1);
+    net_free(net);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_frame_sent_before_the_connection_is_open_comes_back),
         cmocka_unit_test(a_name_is_looked_up),
         cmocka_unit_test(a_look_up_may_be_given_up),
+        cmocka_unit_test(a_wake_by_descriptor_ends_a_wait_that_may_not_sleep),
         cmocka_unit_test(large_frames_and_small_ones_keep_their_order),
         cmocka_unit_test(a_connection_may_be_closed_inside_of_its_own_call),
         cmocka_unit_test(what_was_sent_arrives_before_a_flushed_close),
