@@ -1,0 +1,288 @@
+/* os_socket.c -- see os_socket.h. Prefixes: os_ */
+#include "base/os_socket.h"
+
+#include "base/assert.h"
+#include "base/memory.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <netdb.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#define BACKLOG 128
+
+/* Thread: its owner. */
+struct os_socket {
+    int fd;
+    char *address; /* of the other side; a listener's: its own */
+};
+
+/* -- making ----------------------------------------------------------------------------------- */
+
+static struct os_socket *wrap(int fd, char *address)
+{
+    struct os_socket *it = mem_alloc(sizeof(*it));
+    it->fd = fd;
+    it->address = address;
+    return it;
+}
+
+static weir_error *resolve(const char *host, uint16_t port, struct addrinfo **found)
+{
+    struct addrinfo hints = { .ai_socktype = SOCK_STREAM, .ai_flags = AI_NUMERICSERV };
+    char service[8];
+    snprintf(service, sizeof(service), "%u", port);
+    int code = getaddrinfo(host, service, &hints, found);
+    if (code == 0)
+        return NULL;
+    weir_error *error = weir_errorf(WEIR_E_CONNECTOR,
+        "cannot find the address of host '%s': %s; give a numeric address, or a name that this "
+        "machine can look up",
+        host, code == EAI_SYSTEM ? strerrordesc_np(errno) : gai_strerror(code));
+    return code == EAI_AGAIN ? weir_error_retriable(error) : error;
+}
+
+static weir_error *make(const struct addrinfo *at, int *fd)
+{
+    int one = 1;
+    *fd = socket(at->ai_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    if (*fd < 0)
+        return weir_errorf(WEIR_E_LIMIT,
+            "cannot make a socket: %s; raise the limit of open files (ulimit -n)",
+            strerrordesc_np(errno));
+    ASSERT(setsockopt(*fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one)) == 0);
+    return NULL;
+}
+
+/* SO_REUSEADDR: or a port that is given would be refused for a minute after its last user has died. */
+static int bind_and_listen(int fd, const struct addrinfo *at)
+{
+    int one = 1;
+    ASSERT(setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one)) == 0);
+    if (bind(fd, at->ai_addr, at->ai_addrlen) != 0 || listen(fd, BACKLOG) != 0)
+        return errno;
+    return 0;
+}
+
+weir_error *os_socket_listen(const char *host, uint16_t port, struct os_socket **socket)
+{
+    struct addrinfo *found;
+    int fd;
+    *socket = NULL;
+    WEIR_TRY(resolve(host, port, &found));
+    weir_error *error = make(found, &fd);
+    int code = error == NULL ? bind_and_listen(fd, found) : 0;
+    freeaddrinfo(found);
+    if (error != NULL)
+        return error;
+    if (code == 0) {
+        *socket = wrap(fd, mem_printf("%s:%u", host, port));
+        return NULL;
+    }
+    close(fd);
+    return weir_errorf(WEIR_E_USAGE,
+        "cannot listen on %s:%u: %s; give an address of this machine and a free port (0: any)",
+        host, port, strerrordesc_np(code));
+}
+
+static char *describe(const struct sockaddr_storage *name, socklen_t size)
+{
+    char host[NI_MAXHOST], port[NI_MAXSERV];
+    if (getnameinfo((const struct sockaddr *)name, size, host, sizeof(host), port, sizeof(port),
+            NI_NUMERICHOST | NI_NUMERICSERV) != 0)
+        return mem_strdup("an unknown address");
+    return mem_printf("%s:%s", host, port);
+}
+
+weir_error *os_socket_accept(struct os_socket *listener, struct os_socket **socket)
+{
+    struct sockaddr_storage name;
+    socklen_t size = sizeof(name);
+    int one = 1;
+    *socket = NULL;
+    int fd = accept4(listener->fd, (struct sockaddr *)&name, &size, SOCK_NONBLOCK | SOCK_CLOEXEC);
+    if (fd >= 0) {
+        (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one)); /* it may be reset */
+        *socket = wrap(fd, describe(&name, size));
+        return NULL;
+    }
+    if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM)
+        return weir_error_retriable(weir_errorf(WEIR_E_LIMIT,
+            "cannot accept a connection on %s: %s; raise the limit of open files (ulimit -n)",
+            listener->address, strerrordesc_np(errno)));
+    return NULL; /* nobody, or somebody who has gone again */
+}
+
+static weir_error *refused(const struct os_socket *socket, int code)
+{
+    return weir_error_retriable(weir_errorf(WEIR_E_IO,
+        "cannot connect to %s: %s; is the process there running, and may this machine reach it?",
+        socket->address, strerrordesc_np(code)));
+}
+
+weir_error *os_socket_connect(const char *host, uint16_t port, struct os_socket **socket)
+{
+    struct addrinfo *found;
+    int fd, code = 0;
+    *socket = NULL;
+    WEIR_TRY(resolve(host, port, &found));
+    weir_error *error = make(found, &fd);
+    if (error == NULL && connect(fd, found->ai_addr, found->ai_addrlen) != 0)
+        code = errno;
+    freeaddrinfo(found);
+    if (error != NULL)
+        return error;
+    struct os_socket *it = wrap(fd, mem_printf("%s:%u", host, port));
+    if (code == 0 || code == EINPROGRESS) {
+        *socket = it;
+        return NULL;
+    }
+    error = refused(it, code);
+    os_socket_close(it);
+    return error;
+}
+
+weir_error *os_socket_check(struct os_socket *socket)
+{
+    int code = 0;
+    socklen_t size = sizeof(code);
+    ASSERT(getsockopt(socket->fd, SOL_SOCKET, SO_ERROR, &code, &size) == 0);
+    return code == 0 ? NULL : refused(socket, code);
+}
+
+void os_socket_close(struct os_socket *socket)
+{
+    if (socket == NULL)
+        return;
+    close(socket->fd);
+    mem_free(socket->address);
+    mem_free(socket);
+}
+
+uint16_t os_socket_port(const struct os_socket *socket)
+{
+    struct sockaddr_storage name = { .ss_family = AF_UNSPEC };
+    socklen_t size = sizeof(name);
+    ASSERT(getsockname(socket->fd, (struct sockaddr *)&name, &size) == 0);
+    if (name.ss_family == AF_INET6)
+        return ntohs(((struct sockaddr_in6 *)&name)->sin6_port);
+    return ntohs(((struct sockaddr_in *)&name)->sin_port);
+}
+
+const char *os_socket_address(const struct os_socket *socket)
+{
+    return socket->address;
+}
+
+int os_socket_fd(const struct os_socket *socket)
+{
+    return socket->fd;
+}
+
+/* -- moving bytes ----------------------------------------------------------------------------- */
+
+static weir_error *broken(const struct os_socket *socket, const char *what)
+{
+    return weir_error_retriable(weir_errorf(WEIR_E_IO,
+        "the connection to %s broke: %s; the process there has ended, or the network between has",
+        socket->address, what));
+}
+
+/* Both calls end in the same four ways. */
+static weir_error *outcome(const struct os_socket *socket, ssize_t moved, int code, size_t *done)
+{
+    *done = moved > 0 ? (size_t)moved : 0;
+    if (moved >= 0 || code == EAGAIN || code == EINTR)
+        return NULL;
+    return broken(socket, strerrordesc_np(code));
+}
+
+weir_error *os_socket_readv(struct os_socket *socket, const struct iovec *pieces, uint32_t count,
+    size_t *done)
+{
+    ASSERT(count >= 1 && count <= OS_SOCKET_IOVS_MAX);
+    ssize_t moved = readv(socket->fd, pieces, (int)count);
+    *done = 0;
+    if (moved == 0)
+        return broken(socket, "it was closed there");
+    return outcome(socket, moved, errno, done);
+}
+
+weir_error *os_socket_writev(struct os_socket *socket, const struct iovec *pieces, uint32_t count,
+    size_t *done)
+{
+    ASSERT(count >= 1 && count <= OS_SOCKET_IOVS_MAX);
+    struct msghdr message = { .msg_iov = (struct iovec *)(uintptr_t)pieces, .msg_iovlen = count };
+    ssize_t moved = sendmsg(socket->fd, &message, MSG_NOSIGNAL);
+    return outcome(socket, moved, errno, done);
+}
+
+/* -- the poller ------------------------------------------------------------------------------- */
+
+/* Thread: its owner. */
+struct os_poller {
+    int fd;
+};
+
+struct os_poller *os_poller_new(void)
+{
+    struct os_poller *poller = mem_alloc(sizeof(*poller));
+    poller->fd = epoll_create1(EPOLL_CLOEXEC);
+    if (poller->fd < 0) {
+        fprintf(stderr, "weir: cannot make a poller: %s; raise the limit of open files\n",
+            strerrordesc_np(errno));
+        ASSERT(poller->fd >= 0);
+    }
+    return poller;
+}
+
+void os_poller_free(struct os_poller *poller)
+{
+    if (poller == NULL)
+        return;
+    close(poller->fd);
+    mem_free(poller);
+}
+
+static void control(struct os_poller *poller, int operation, int fd, bool wants_write, void *tag)
+{
+    struct epoll_event event = { .events = EPOLLIN | (wants_write ? (uint32_t)EPOLLOUT : 0),
+        .data.ptr = tag };
+    ASSERT(epoll_ctl(poller->fd, operation, fd, &event) == 0);
+}
+
+void os_poller_add(struct os_poller *poller, int fd, bool wants_write, void *tag)
+{
+    control(poller, EPOLL_CTL_ADD, fd, wants_write, tag);
+}
+
+void os_poller_change(struct os_poller *poller, int fd, bool wants_write, void *tag)
+{
+    control(poller, EPOLL_CTL_MOD, fd, wants_write, tag);
+}
+
+void os_poller_remove(struct os_poller *poller, int fd)
+{
+    ASSERT(epoll_ctl(poller->fd, EPOLL_CTL_DEL, fd, NULL) == 0);
+}
+
+uint32_t os_poller_wait(struct os_poller *poller, struct os_poll_event *events, int64_t timeout_ms)
+{
+    struct epoll_event found[OS_POLL_EVENTS_MAX];
+    int limit_ms = timeout_ms < 0 ? -1 : timeout_ms > INT_MAX ? INT_MAX : (int)timeout_ms;
+    int count = epoll_wait(poller->fd, found, (int)OS_POLL_EVENTS_MAX, limit_ms);
+    ASSERT(count >= 0 || errno == EINTR);
+    for (int i = 0; i < count; i++) {
+        bool is_broken = (found[i].events & (EPOLLERR | EPOLLHUP)) != 0;
+        events[i] = (struct os_poll_event){ .tag = found[i].data.ptr,
+            .is_readable = is_broken || (found[i].events & EPOLLIN) != 0,
+            .is_writable = is_broken || (found[i].events & EPOLLOUT) != 0 };
+    }
+    return count < 0 ? 0 : (uint32_t)count;
+}

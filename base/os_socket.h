@@ -1,0 +1,63 @@
+/* os_socket.h -- TCP connections that never block, and a poller to sleep on many of them.
+ *
+ *      os_socket_listen -> os_socket_accept ->  os_socket_readv, os_socket_writev  -> os_socket_close
+ *      os_socket_connect -> (writable) -> os_socket_check ->       "
+ *
+ * Every socket is non-blocking, closed on exec, and has TCP_NODELAY: whoever writes puts together what
+ * belongs together. A call that would block says so with a count of 0 and no error; the poller tells when to
+ * try again. Errors name the other side's address, the cause and the fix, and are retriable but for what a
+ * configuration causes (a port that is taken, a host without an address).
+ *
+ * Not behind the table of os.h: the simulator replaces what uses sockets as a whole.
+ * Prefixes: os_
+ * Thread: a socket and a poller belong to one thread at a time. */
+#ifndef WEIR_BASE_OS_SOCKET_H
+#define WEIR_BASE_OS_SOCKET_H
+
+#include <weir/error.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/uio.h>
+
+#define OS_SOCKET_IOVS_MAX 128u /* pieces of one call */
+
+struct os_socket; /* Thread: its owner */
+/* Port 0: any free one. The host is a numeric address or a name; a name may take as long as its look-up. */
+weir_error *os_socket_listen(const char *host, uint16_t port, struct os_socket **socket)
+    WEIR_MUST_USE;
+/* *socket NULL: nobody waits. */
+weir_error *os_socket_accept(struct os_socket *listener, struct os_socket **socket) WEIR_MUST_USE;
+/* Begins to connect: once it is writable, os_socket_check says what came of it. */
+weir_error *os_socket_connect(const char *host, uint16_t port, struct os_socket **socket)
+    WEIR_MUST_USE;
+weir_error *os_socket_check(struct os_socket *socket) WEIR_MUST_USE;
+void os_socket_close(struct os_socket *socket); /* NULL is fine */
+
+uint16_t os_socket_port(const struct os_socket *socket);       /* its own */
+const char *os_socket_address(const struct os_socket *socket); /* of the other side; host:port */
+int os_socket_fd(const struct os_socket *socket);
+
+/* *count 0: would block. The other side having closed is an error. */
+weir_error *os_socket_readv(struct os_socket *socket, const struct iovec *pieces, uint32_t count,
+    size_t *done) WEIR_MUST_USE;
+weir_error *os_socket_writev(struct os_socket *socket, const struct iovec *pieces, uint32_t count,
+    size_t *done) WEIR_MUST_USE;
+
+/* -- the poller: epoll, level-triggered ------------------------------------------------------- */
+#define OS_POLL_EVENTS_MAX 64u /* of one wait; what is left comes with the next */
+
+/* Thread: its owner. */
+struct os_poll_event {
+    void *tag;
+    bool is_readable, is_writable; /* broken: both, and the next call tells how */
+};
+struct os_poller; /* Thread: its owner */
+struct os_poller *os_poller_new(void);
+void os_poller_free(struct os_poller *poller);
+void os_poller_add(struct os_poller *poller, int fd, bool wants_write, void *tag);
+void os_poller_change(struct os_poller *poller, int fd, bool wants_write, void *tag);
+void os_poller_remove(struct os_poller *poller, int fd); /* before it is closed */
+/* Returns how many of `events` (OS_POLL_EVENTS_MAX) are filled; negative time-out: for ever. */
+uint32_t os_poller_wait(struct os_poller *poller, struct os_poll_event *events, int64_t timeout_ms);
+
+#endif
