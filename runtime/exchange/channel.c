@@ -43,12 +43,6 @@ struct channel {
     struct segment *overflow_last;
 };
 
-/* What a segment takes of a channel's credits. */
-static uint32_t places_of(const struct segment *segment)
-{
-    return segment->capacity <= SEGMENT_CAPACITY ? 1 : segment->capacity / SEGMENT_SIZE + 1;
-}
-
 struct channel *channel_new(uint32_t credits)
 {
     ASSERT(credits >= 1 && credits <= 1u << 20);
@@ -71,6 +65,11 @@ void channel_free(struct channel *channel)
     }
     ring_free(channel->ring);
     mem_free(channel);
+}
+
+uint32_t channel_credits(const struct channel *channel)
+{
+    return channel->credits;
 }
 
 void channel_set_wakers(struct channel *channel, struct waker *producer, struct waker *consumer)
@@ -124,7 +123,7 @@ void channel_push(struct channel *channel, struct segment *segment)
 {
     DEBUG_ASSERT(segment->used > 0 && segment->read == 0);
     segment->next = NULL;
-    channel->pushed += places_of(segment);
+    channel->pushed += channel_places(segment);
     if (drain(channel) && ring_push(channel->ring, segment)) {
         announce(channel);
         return;
@@ -178,7 +177,7 @@ struct segment *channel_pop(struct channel *channel)
     if (segment == NULL)
         return NULL;
     uint32_t popped = atomic_load_explicit(&channel->popped, memory_order_relaxed);
-    atomic_store_explicit(&channel->popped, popped + places_of(segment), memory_order_release);
+    atomic_store_explicit(&channel->popped, popped + channel_places(segment), memory_order_release);
     wake_producer(channel);
     return segment;
 }

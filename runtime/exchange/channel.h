@@ -16,8 +16,8 @@
  * room (or flushed), so a producer asks *all* its channels, even if the first has none: what
  * waits behind a second one may be the barrier that the consumer of the first is waiting for.
  *
- * In one process a push hands a pointer over. (Between processes an io thread takes the
- * consumer's part on one side and the producer's on the other.)
+ * In one process a push hands a pointer over. Between processes there is a channel on both sides, and
+ * the io thread of each takes the other end of it (wire.h).
  *
  * Thread: push, room and flushed: producer; pop and is_empty: consumer; the rest: neither runs. */
 #ifndef WEIR_EXCHANGE_CHANNEL_H
@@ -33,8 +33,15 @@ struct waker;
 struct channel; /* Thread: producer and consumer, one each */
 struct channel *channel_new(uint32_t credits);
 void channel_free(struct channel *channel); /* gives back what is in it */
+uint32_t channel_credits(const struct channel *channel);
 /* Before the first push; may be NULL (tests, simulator). */
 void channel_set_wakers(struct channel *channel, struct waker *producer, struct waker *consumer);
+
+/* What a segment takes of a channel's credits. */
+static inline uint32_t channel_places(const struct segment *segment)
+{
+    return segment->capacity <= SEGMENT_CAPACITY ? 1 : segment->capacity / SEGMENT_SIZE + 1;
+}
 
 void channel_push(struct channel *channel, struct segment *segment);
 uint32_t channel_room(

@@ -160,6 +160,31 @@ struct segment *segment_take_event(struct segment_pool *pool)
     return take(pool, EVENT_CAPACITY);
 }
 
+struct segment *segment_take_copy(struct segment_pool *pool, size_t size)
+{
+    if (size <= EVENT_CAPACITY)
+        return take(pool, EVENT_CAPACITY);
+    return segment_take(pool, size - sizeof(struct element));
+}
+
+bool segment_adopt(struct segment *segment, uint32_t size)
+{
+    uint32_t at = 0, record_count = 0;
+    if (size == 0 || size > segment->capacity || size % 16 != 0)
+        return false;
+    while (at < size) {
+        const struct element *element = (const void *)(segment->bytes + at);
+        if (size - at < sizeof(*element) || element->kind > ELEMENT_END ||
+            element->size > size - at - sizeof(*element))
+            return false;
+        record_count += element->kind == ELEMENT_RECORD;
+        at += (uint32_t)segment_element_size(element->size);
+    }
+    segment->used = size;
+    segment->record_count = record_count;
+    return true;
+}
+
 void segment_give(struct segment *segment)
 {
     struct segment_pool *pool = segment->pool;

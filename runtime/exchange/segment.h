@@ -72,6 +72,10 @@ void segment_pool_free(struct segment_pool *pool); /* all segments are back */
 struct segment *segment_take(struct segment_pool *pool, size_t payload);
 struct segment *segment_take_event(
     struct segment_pool *pool); /* one element without payload fits */
+/* For `size` bytes of elements from another process: of the size class that they were in there. */
+struct segment *segment_take_copy(struct segment_pool *pool, size_t size);
+/* Its first `size` bytes came from outside. False: they are not whole elements, and it is as it was. */
+bool segment_adopt(struct segment *segment, uint32_t size);
 void segment_give(struct segment *segment);
 size_t segment_pool_used(const struct segment_pool *pool); /* bytes out */
 size_t segment_pool_size_max(const struct segment_pool *pool);
