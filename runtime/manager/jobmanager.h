@@ -30,11 +30,23 @@
 #include "runtime/manager/execution.h"
 #include "runtime/task/host.h"
 
+/* Where the subtasks of an attempt run when there are several workers, and how they reach each other.
+ * Thread: immutable while the tasks live. */
+struct placement {
+    const uint32_t
+        *workers; /* of each subtask of the job, by number; those that share a slot are together */
+    struct wire
+        *wire; /* new, of this attempt; knows which worker this is. Freed after the tear-down */
+    const struct wire_address *addresses; /* of each worker */
+    int64_t connect_timeout_ms;           /* until all workers must be there */
+};
+
 /* What the tasks of one attempt are made for. Thread: immutable while the tasks live. */
 struct deployment {
     const struct checkpoint_metadata *restore; /* NULL: fresh; until all tasks run, or torn down */
     uint64_t attempt, instance;
-    uint64_t last_checkpoint; /* barriers up to it are old */
+    uint64_t last_checkpoint;          /* barriers up to it are old */
+    const struct placement *placement; /* NULL: all tasks are here */
 };
 
 /* What the job manager asks of whoever runs the tasks: taskmanager.c, a test, later the cluster. No call

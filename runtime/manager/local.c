@@ -42,7 +42,7 @@ static weir_error *gateway_deploy(void *arg, const struct deployment *deployment
     struct local *local = arg;
     const struct local_options *options = &local->options;
     local->host = (struct task_host){ .backend = options->backend,
-        .backend_memory = taskmanager_backend_size(local->taskmanager),
+        .backend_memory = taskmanager_backend_size(local->taskmanager, NULL),
         .backend_pool = taskmanager_backend_pool(local->taskmanager),
         .watermark_interval_ms = options->watermark_interval_ms,
         .buffer_timeout_ms = options->buffer_timeout_ms,

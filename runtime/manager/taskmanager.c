@@ -1,6 +1,6 @@
 /* taskmanager.c -- see taskmanager.h.
  *
- * Freeing has one order: threads stop, tasks go (they hold segments, and wait for their blocking
+ * Freeing has one order: threads stop, the wire's last, tasks go (they hold segments, and wait for their blocking
  * work), channels go (they hold segments), the pool goes and asserts that all segments are back. */
 #include "runtime/manager/taskmanager.h"
 
@@ -8,27 +8,70 @@
 #include "base/fault.h"
 #include "base/memory.h"
 #include "base/os.h"
+#include "runtime/exchange/wire.h"
 
 #define BACKEND_SIZE_MIN (UINT64_C(2) << 20)
 #define CHANNELS_MAX     1000000u
 
-/* The channels of one edge: producer p to consumer c at [p * consumers + c]; FORWARD: [p]. */
+#define NOT_HERE UINT32_MAX
+
+/* The channels of one edge: producer p to consumer c at [p * consumers + c]; FORWARD: [p]. NULL: no end here. */
 struct edge {
     struct channel **channels;
     uint32_t channel_count;
+    uint32_t first_number; /* of its channels in the job */
 };
 
 struct taskmanager {
     struct taskmanager_options options;
+    const struct placement *placement; /* NULL: all is here */
     struct segment_pool *pool;
-    struct edge *edges; /* as the plan's */
-    struct task **tasks;
+    struct edge *edges;  /* as the plan's */
+    struct task **tasks; /* of the whole job; NULL: not here */
     struct executor **slots;
     uint32_t slot_count;
-    uint32_t *group_slots; /* first slot of each slot group */
+    uint32_t *group_slots;  /* first slot of each slot group, over the whole job */
+    uint32_t *slot_indices; /* of the job's slots in `slots`, or NOT_HERE */
     struct backend_pool backend_pool;
     struct report report;
 };
+
+/* -- where things are ------------------------------------------------------------------------------ */
+
+static bool is_here(const struct placement *placement, const struct plan_vertex *vertex,
+    uint32_t subtask)
+{
+    return placement == NULL ||
+           placement->workers[vertex->first_subtask + subtask] == wire_worker(placement->wire);
+}
+
+/* Which worker has a slot: that of all its subtasks. */
+static uint32_t worker_of_slot(const struct plan *plan, const struct placement *placement,
+    uint32_t group, uint32_t index)
+{
+    for (uint32_t v = 0; v < plan->vertex_count; v++) {
+        const struct plan_vertex *vertex = &plan->vertices[v];
+        if (vertex->slot_group == group && vertex->parallelism > index)
+            return placement->workers[vertex->first_subtask + index];
+    }
+    return NOT_HERE;
+}
+
+static weir_error *check_placement(const struct plan *plan, const struct placement *placement)
+{
+    for (uint32_t v = 0; placement != NULL && v < plan->vertex_count; v++) {
+        const struct plan_vertex *vertex = &plan->vertices[v];
+        for (uint32_t i = 0; i < vertex->parallelism; i++) {
+            uint32_t worker = placement->workers[vertex->first_subtask + i];
+            if (worker >= wire_worker_count(placement->wire) ||
+                worker != worker_of_slot(plan, placement, vertex->slot_group, i))
+                return weir_errorf(WEIR_E_INTERNAL,
+                    "subtask %u of '%s' is placed on worker %u of %u, which has not its slot", i,
+                    vertex->name, worker, wire_worker_count(placement->wire));
+        }
+    }
+    return NULL;
+}
 
 /* -- memory --------------------------------------------------------------------------------------- */
 
@@ -37,13 +80,22 @@ static uint64_t pool_size(const struct taskmanager *taskmanager)
     return taskmanager->options.memory_size / 8;
 }
 
-static uint32_t backend_count(const struct plan *plan)
+static uint32_t subtasks_here(const struct placement *placement, const struct plan_vertex *vertex)
+{
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < vertex->parallelism; i++)
+        count += is_here(placement, vertex, i);
+    return count;
+}
+
+static uint32_t backend_count(const struct plan *plan, const struct placement *placement)
 {
     uint32_t count = 0;
     for (uint32_t v = 0; v < plan->vertex_count; v++)
         for (uint32_t i = 0; i < plan->vertices[v].operator_count; i++)
-            count +=
-                plan->vertices[v].operators[i].has_keyed_state ? plan->vertices[v].parallelism : 0;
+            count += plan->vertices[v].operators[i].has_keyed_state
+                         ? subtasks_here(placement, &plan->vertices[v])
+                         : 0;
     return count;
 }
 
@@ -52,9 +104,10 @@ uint64_t taskmanager_cache_size(const struct taskmanager *taskmanager)
     return taskmanager->options.memory_size / 8;
 }
 
-uint64_t taskmanager_backend_size(const struct taskmanager *taskmanager)
+uint64_t taskmanager_backend_size(const struct taskmanager *taskmanager,
+    const struct placement *placement)
 {
-    uint32_t count = backend_count(taskmanager->options.plan);
+    uint32_t count = backend_count(taskmanager->options.plan, placement);
     uint64_t size = taskmanager->options.memory_size / 2 / (count == 0 ? 1 : count);
     return size < BACKEND_SIZE_MIN ? BACKEND_SIZE_MIN : size;
 }
@@ -75,13 +128,41 @@ static uint32_t channels_of(const struct plan *plan, const struct plan_edge *edg
     return producers * consumers; /* below 2^30: key_group.h's limit */
 }
 
+/* Who is at the ends of channel `index` of an edge. */
+static void ends_of(const struct plan *plan, const struct plan_edge *edge, uint32_t index,
+    uint32_t *producer, uint32_t *consumer)
+{
+    bool is_forward = edge->partitioner == PARTITIONER_FORWARD;
+    uint32_t consumers = plan->vertices[edge->to_vertex].parallelism;
+    *producer = is_forward ? index : index / consumers;
+    *consumer = is_forward ? index : index % consumers;
+}
+
+/* Channels of an edge that have an end here, those that have only one twice. */
+static uint64_t channels_here(const struct placement *placement, const struct plan *plan,
+    const struct plan_edge *edge)
+{
+    const struct plan_vertex *from = &plan->vertices[edge->from_vertex];
+    const struct plan_vertex *to = &plan->vertices[edge->to_vertex];
+    uint64_t ends = 0;
+    if (placement == NULL)
+        return channels_of(plan, edge);
+    for (uint32_t i = 0; i < channels_of(plan, edge); i++) {
+        uint32_t producer, consumer;
+        ends_of(plan, edge, i, &producer, &consumer);
+        bool is_from = is_here(placement, from, producer), is_to = is_here(placement, to, consumer);
+        ends += is_from && is_to ? 1 : is_from || is_to ? 2 : 0;
+    }
+    return ends;
+}
+
 /* Each channel has a segment being filled and its credits; half of the pool is for that. */
 static weir_error *size_channels(const struct taskmanager *taskmanager, uint32_t *credits)
 {
     const struct plan *plan = taskmanager->options.plan;
     uint64_t count = 0;
     for (uint32_t e = 0; e < plan->edge_count; e++)
-        count += channels_of(plan, &plan->edges[e]);
+        count += channels_here(taskmanager->placement, plan, &plan->edges[e]);
     *credits = CHANNEL_CREDITS_DEFAULT;
     if (count == 0)
         return NULL;
@@ -117,50 +198,98 @@ void taskmanager_free(struct taskmanager *taskmanager)
     mem_free(taskmanager);
 }
 
+static bool is_slot_here(const struct taskmanager *taskmanager, uint32_t group, uint32_t index)
+{
+    const struct placement *placement = taskmanager->placement;
+    return placement == NULL || worker_of_slot(taskmanager->options.plan, placement, group,
+                                    index) == wire_worker(placement->wire);
+}
+
+static void make_slot(struct taskmanager *taskmanager, uint32_t group, uint32_t index)
+{
+    uint32_t slot = taskmanager->group_slots[group] + index;
+    taskmanager->slot_indices[slot] = NOT_HERE;
+    if (!is_slot_here(taskmanager, group, index))
+        return;
+    char *name = mem_printf("%.9s-%u", taskmanager->options.plan->slot_groups[group], index);
+    taskmanager->slot_indices[slot] = taskmanager->slot_count;
+    taskmanager->slots[taskmanager->slot_count++] = executor_new(name);
+    mem_free(name);
+}
+
 static void make_slots(struct taskmanager *taskmanager)
 {
     const struct plan *plan = taskmanager->options.plan;
+    uint32_t count = 0;
     taskmanager->group_slots = mem_alloc_array(plan->slot_group_count, sizeof(uint32_t));
     for (uint32_t g = 0; g < plan->slot_group_count; g++) {
-        taskmanager->group_slots[g] = taskmanager->slot_count;
-        taskmanager->slot_count += plan->slot_group_sizes[g];
+        taskmanager->group_slots[g] = count;
+        count += plan->slot_group_sizes[g];
     }
-    taskmanager->slots = mem_alloc_array(taskmanager->slot_count, sizeof(*taskmanager->slots));
-    for (uint32_t g = 0; g < plan->slot_group_count; g++) {
-        for (uint32_t i = 0; i < plan->slot_group_sizes[g]; i++) {
-            char *name = mem_printf("%.9s-%u", plan->slot_groups[g], i);
-            taskmanager->slots[taskmanager->group_slots[g] + i] = executor_new(name);
-            mem_free(name);
-        }
-    }
+    taskmanager->slots = mem_alloc_array(count, sizeof(*taskmanager->slots));
+    taskmanager->slot_indices = mem_alloc_array(count, sizeof(uint32_t));
+    for (uint32_t g = 0; g < plan->slot_group_count; g++)
+        for (uint32_t i = 0; i < plan->slot_group_sizes[g]; i++)
+            make_slot(taskmanager, g, i);
 }
 
 static struct executor *slot_of(struct taskmanager *taskmanager, const struct plan_vertex *vertex,
     uint32_t subtask)
 {
-    uint32_t slot = taskmanager->group_slots[vertex->slot_group] + subtask;
+    uint32_t slot =
+        taskmanager->slot_indices[taskmanager->group_slots[vertex->slot_group] + subtask];
     ASSERT(slot < taskmanager->slot_count);
     return taskmanager->slots[slot];
 }
 
-static void make_edge(struct taskmanager *taskmanager, uint32_t index, uint32_t credits)
+/* Who is woken at an end of a channel: the slot of the task, or the thread of the wire. */
+static struct waker *waker_of(struct taskmanager *taskmanager, const struct plan_vertex *vertex,
+    uint32_t subtask)
+{
+    if (!taskmanager->options.is_threaded)
+        return NULL;
+    if (!is_here(taskmanager->placement, vertex, subtask))
+        return wire_waker(taskmanager->placement->wire);
+    return executor_waker(slot_of(taskmanager, vertex, subtask));
+}
+
+static void make_channel(struct taskmanager *taskmanager, uint32_t index, uint32_t i,
+    uint32_t credits)
 {
     const struct plan *plan = taskmanager->options.plan;
-    const struct plan_edge *it = &plan->edges[index];
-    const struct plan_vertex *from = &plan->vertices[it->from_vertex];
-    const struct plan_vertex *to = &plan->vertices[it->to_vertex];
+    const struct placement *placement = taskmanager->placement;
+    const struct plan_vertex *from = &plan->vertices[plan->edges[index].from_vertex];
+    const struct plan_vertex *to = &plan->vertices[plan->edges[index].to_vertex];
     struct edge *edge = &taskmanager->edges[index];
-    bool is_forward = it->partitioner == PARTITIONER_FORWARD;
-    edge->channel_count = channels_of(plan, it);
-    edge->channels = mem_alloc_array(edge->channel_count, sizeof(*edge->channels));
-    for (uint32_t i = 0; i < edge->channel_count; i++) {
-        uint32_t producer = is_forward ? i : i / to->parallelism;
-        uint32_t consumer = is_forward ? i : i % to->parallelism;
-        edge->channels[i] = channel_new(credits);
-        if (taskmanager->options.is_threaded)
-            channel_set_wakers(edge->channels[i],
-                executor_waker(slot_of(taskmanager, from, producer)),
-                executor_waker(slot_of(taskmanager, to, consumer)));
+    uint32_t producer, consumer;
+    ends_of(plan, &plan->edges[index], i, &producer, &consumer);
+    bool is_from = is_here(placement, from, producer), is_to = is_here(placement, to, consumer);
+    if (!is_from && !is_to)
+        return;
+    struct channel *channel = edge->channels[i] = channel_new(credits);
+    channel_set_wakers(channel, waker_of(taskmanager, from, producer),
+        waker_of(taskmanager, to, consumer));
+    if (!is_to)
+        wire_add_output(placement->wire, placement->workers[to->first_subtask + consumer],
+            edge->first_number + i, channel);
+    if (!is_from)
+        wire_add_input(placement->wire, placement->workers[from->first_subtask + producer],
+            edge->first_number + i, channel);
+}
+
+static void make_edges(struct taskmanager *taskmanager, uint32_t credits)
+{
+    const struct plan *plan = taskmanager->options.plan;
+    uint32_t number = 0;
+    taskmanager->edges = mem_alloc_array(plan->edge_count + 1, sizeof(*taskmanager->edges));
+    for (uint32_t e = 0; e < plan->edge_count; e++) {
+        struct edge *edge = &taskmanager->edges[e];
+        edge->first_number = number;
+        edge->channel_count = channels_of(plan, &plan->edges[e]);
+        edge->channels = mem_alloc_array(edge->channel_count, sizeof(*edge->channels));
+        for (uint32_t i = 0; i < edge->channel_count; i++)
+            make_channel(taskmanager, e, i, credits);
+        number += edge->channel_count;
     }
 }
 
@@ -229,7 +358,13 @@ static struct task *make_task(struct taskmanager *taskmanager, const struct task
 
 static weir_error *start_slots(struct taskmanager *taskmanager)
 {
+    const struct placement *placement = taskmanager->placement;
     FAULT_TRY(DEPLOY_BEFORE_START);
+    if (placement != NULL)
+        wire_connect(placement->wire, placement->addresses, taskmanager->pool,
+            placement->connect_timeout_ms);
+    if (placement != NULL && taskmanager->options.is_threaded)
+        WEIR_TRY(wire_start(placement->wire));
     for (uint32_t i = 0; taskmanager->options.is_threaded && i < taskmanager->slot_count; i++)
         WEIR_TRY(executor_start(taskmanager->slots[i]));
     FAULT_POINT(DEPLOY_AFTER_START);
@@ -242,16 +377,18 @@ weir_error *taskmanager_deploy(struct taskmanager *taskmanager, const struct tas
     const struct plan *plan = taskmanager->options.plan;
     uint32_t credits;
     ASSERT(taskmanager->pool == NULL);
+    WEIR_TRY(check_placement(plan, deployment->placement));
+    taskmanager->placement = deployment->placement;
     WEIR_TRY(size_channels(taskmanager, &credits));
     taskmanager->pool = segment_pool_new(pool_size(taskmanager));
     make_slots(taskmanager);
-    taskmanager->edges = mem_alloc_array(plan->edge_count + 1, sizeof(*taskmanager->edges));
-    for (uint32_t e = 0; e < plan->edge_count; e++)
-        make_edge(taskmanager, e, credits);
+    make_edges(taskmanager, credits);
     taskmanager->tasks = mem_alloc_array(plan->subtask_count, sizeof(struct task *));
     for (uint32_t v = 0; v < plan->vertex_count; v++) {
         const struct plan_vertex *vertex = &plan->vertices[v];
         for (uint32_t i = 0; i < vertex->parallelism; i++) {
+            if (!is_here(taskmanager->placement, vertex, i))
+                continue;
             struct task *task = make_task(taskmanager, host, deployment, v, i);
             taskmanager->tasks[vertex->first_subtask + i] = task;
             executor_add(slot_of(taskmanager, vertex, i), task);
@@ -266,8 +403,9 @@ static void free_tasks(struct taskmanager *taskmanager)
     report_reset(&taskmanager->report);
     for (uint32_t v = 0; v < plan->vertex_count; v++)
         for (uint32_t i = 0; i < plan->vertices[v].parallelism; i++)
-            report_add(&taskmanager->report,
-                taskmanager->tasks[plan->vertices[v].first_subtask + i], i);
+            if (is_here(taskmanager->placement, &plan->vertices[v], i))
+                report_add(&taskmanager->report,
+                    taskmanager->tasks[plan->vertices[v].first_subtask + i], i);
     for (uint32_t i = 0; i < plan->subtask_count; i++)
         task_free(taskmanager->tasks[i]);
     mem_free(taskmanager->tasks);
@@ -292,14 +430,19 @@ void taskmanager_tear_down(struct taskmanager *taskmanager)
         return;
     for (uint32_t i = 0; i < taskmanager->slot_count; i++)
         executor_stop(taskmanager->slots[i]);
+    if (taskmanager->placement != NULL)
+        wire_stop(taskmanager->placement->wire);
     free_tasks(taskmanager);
     free_edges(taskmanager);
     for (uint32_t i = 0; i < taskmanager->slot_count; i++)
         executor_free(taskmanager->slots[i]);
     mem_free(taskmanager->slots);
     mem_free(taskmanager->group_slots);
+    mem_free(taskmanager->slot_indices);
     taskmanager->slots = NULL;
     taskmanager->group_slots = NULL;
+    taskmanager->slot_indices = NULL;
+    taskmanager->placement = NULL;
     taskmanager->slot_count = 0;
     segment_pool_free(taskmanager->pool);
     taskmanager->pool = NULL;
@@ -317,8 +460,9 @@ static void each_task(struct taskmanager *taskmanager, bool only_sources,
 {
     ASSERT(taskmanager->tasks != NULL);
     for (uint32_t i = 0; i < taskmanager->options.plan->subtask_count; i++) {
-        if (!only_sources || is_source(taskmanager->tasks[i]))
-            call(taskmanager->tasks[i], checkpoint);
+        struct task *task = taskmanager->tasks[i];
+        if (task != NULL && (!only_sources || is_source(task)))
+            call(task, checkpoint);
     }
 }
 
@@ -352,6 +496,8 @@ bool taskmanager_has_published(const struct taskmanager *taskmanager, uint64_t c
 {
     ASSERT(taskmanager->tasks != NULL);
     for (uint32_t i = 0; i < taskmanager->options.plan->subtask_count; i++) {
+        if (taskmanager->tasks[i] == NULL)
+            continue;
         const struct task_metrics *metrics = task_metrics(taskmanager->tasks[i]);
         if ((uint64_t)metric_get(&metrics->notified) < checkpoint)
             return false;
