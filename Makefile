@@ -22,7 +22,7 @@ engine = +$(MAKE) --no-print-directory $(parallel) -f tools/build.mk
 run_tests = python3 tools/run_tests.py
 
 .PHONY: all release debug faults asan tsan demo deps test test-long unit unit-tsan sim mutants mutants-keyed \
-	fuzz oracle e2e outoftree conf tools-test tidy analyze bench install format clean help FORCE
+	fuzz oracle e2e outoftree conf tools-test tidy analyze bench bench-state install format clean help FORCE
 
 all: release ## build everything, optimised, into build/ and build/bin/
 
@@ -99,9 +99,12 @@ analyze: ## the static analyzer of clang-tidy, slow; T=state looks only at paths
 	@$(engine) VARIANT=release compile_commands.json
 	@bash tools/analyze.sh
 
-bench: ## run build/bin/bench_*, collect bench/RESULTS.tsv
+bench: ## run build/bin/bench_*, collect bench/RESULTS.tsv; T=restore runs those whose names contain it
 	@$(engine) VARIANT=release programs
 	@bash tools/bench.sh
+
+bench-state: T = state
+bench-state: bench ## the benchmarks of keyed state alone, 15 min; takes 12 GB of disk meanwhile
 
 install: ## headers, libraries, weir.pc and licence into DESTDIR and PREFIX (/usr/local)
 	@$(engine) VARIANT=release all

@@ -1,4 +1,4 @@
-/* restore.c -- how long a job with 1 GB of keyed state is away: from its checkpoint directory to the first read.
+/* state_restore.c -- how long a job with 1 GB of keyed state is away: from its checkpoint directory to the first read.
  *
  * Nine million keys with a value of 96 random bytes, so that compression wins nothing and 1 GB of state is 1 GB
  * of files, were written through the cache with a checkpoint for each million, the last one with changes of
@@ -12,10 +12,10 @@
  * there.
  *
  * Output: name TAB value TAB unit TAB goal TAB ok|short|-. */
-#include "checkpoint/restore.h"
 #include "base/memory.h"
 #include "base/os.h"
 #include "base/worker.h"
+#include "checkpoint/restore.h"
 #include "checkpoint/storage.h"
 #include "state/rocksdb.h"
 
@@ -42,7 +42,7 @@ static void check(weir_error *error)
 {
     if (error == NULL)
         return;
-    fprintf(stderr, "bench_restore: %s\n", weir_error_message(error));
+    fprintf(stderr, "bench_state_restore: %s\n", weir_error_message(error));
     exit(1);
 }
 
