@@ -71,6 +71,13 @@ uint64_t os_random(void)
     return os_current->random();
 }
 
+char *os_temporary_path(const char *name)
+{
+    const char *directory = getenv("TMPDIR");
+    return mem_printf("%s/%s-%016" PRIx64,
+        directory == NULL || directory[0] == '\0' ? "/tmp" : directory, name, os_random());
+}
+
 /* -- one file ------------------------------------------------------------------------------- */
 
 weir_error *os_open(const char *path, enum os_open_mode mode, struct os_file **file)

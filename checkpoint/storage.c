@@ -22,7 +22,6 @@
 
 #include <inttypes.h>
 #include <stdatomic.h>
-#include <stdlib.h>
 #include <string.h>
 
 #define JOB_SIZE_MAX ((size_t)64)
@@ -209,11 +208,8 @@ weir_error *storage_open(const char *root, const char *job, uint32_t retained,
     *storage = NULL;
     WEIR_TRY(check_job(job));
     struct storage *opened = mem_alloc(sizeof(*opened));
-    if (root == NULL) {
-        const char *temporary = getenv("TMPDIR");
-        opened->root = mem_printf("%s/weir-%016" PRIx64,
-            temporary == NULL || temporary[0] == '\0' ? "/tmp" : temporary, os_random());
-    }
+    if (root == NULL)
+        opened->root = os_temporary_path("weir");
     opened->job = mem_strdup(job);
     opened->retained = retained;
     opened->dir = mem_printf("%s/%s", root == NULL ? opened->root : root, job);

@@ -6,11 +6,11 @@
 #include "base/os_process.h"
 #include "cli/verb.h"
 
-weir_error *inspection_open(const char *path, struct inspection *it)
+weir_error *inspection_open(const char *path, bool is_json, struct inspection *it)
 {
-    *it = (struct inspection){ .path = path };
+    *it = (struct inspection){ .path = path, .is_json = is_json };
     WEIR_TRY(snapshot_dir_open(path, &it->snapshot));
-    it->work_dir = cli_work_dir();
+    it->work_dir = os_temporary_path("weir-inspect");
     return NULL;
 }
 
@@ -59,6 +59,7 @@ static const struct weir_option options[] = {
         "Read everything: checksums, references, and every entry; print how many there are.", 0, 0 },
     { "diff", WEIR_OPTION_TEXT, "PATH", NULL,
         "What that one has more, less and otherwise. Exit status 1: there is something.", 0, 0 },
+    { "json", WEIR_OPTION_FLAG, NULL, NULL, "The answer as JSON; that of --entries always is.", 0, 0 },
     { "job", WEIR_OPTION_TEXT, "PROGRAM", NULL,
         "Would this job restore it? What is kept, converted, dropped, refused. The job's options follow "
         "behind --.", 0, 0 },
@@ -69,7 +70,7 @@ static weir_error *diff(const struct inspection *it, const char *other, uint64_t
 {
     struct inspection second;
     bool is_same;
-    WEIR_TRY(inspection_open(other, &second));
+    WEIR_TRY(inspection_open(other, it->is_json, &second));
     weir_error *error = inspect_diff(it, &second, limit, &is_same);
     inspection_close(&second);
     if (error == NULL && !is_same)
@@ -104,6 +105,9 @@ static weir_error *check(const struct verb_call *call)
     if (count > 1)
         return weir_errorf(WEIR_E_USAGE,
             "--entries, --verify, --diff and --job are one question each; ask one at a time");
+    if (config_given(call->config, "json") && config_given(call->config, "job"))
+        return weir_errorf(WEIR_E_USAGE,
+            "option '--json' is not for --job: what the job says is text; leave one out");
     for (uint32_t i = 0; i < 3; i++)
         if (config_given(call->config, filters[i]) && !config_flag(call->config, "entries"))
             return weir_errorf(WEIR_E_USAGE, "option '--%s' is for --entries; give that, too",
@@ -117,7 +121,7 @@ static weir_error *run(const struct verb_call *call)
     WEIR_TRY(check(call));
     if (config_given(call->config, "job"))
         return ask_job(call->paths[0], config_text(call->config, "job"), call->rest);
-    WEIR_TRY(inspection_open(call->paths[0], &it));
+    WEIR_TRY(inspection_open(call->paths[0], config_flag(call->config, "json"), &it));
     weir_error *error = answer(call, &it);
     inspection_close(&it);
     return error;

@@ -15,8 +15,9 @@ struct inspection {
     struct snapshot_dir snapshot;
     const char *path;
     char *work_dir;
+    bool is_json; /* answer in JSON: an object, or lines of them where the answer has lines */
 };
-weir_error *inspection_open(const char *path, struct inspection *it) WEIR_MUST_USE;
+weir_error *inspection_open(const char *path, bool is_json, struct inspection *it) WEIR_MUST_USE;
 void inspection_close(struct inspection *it);
 
 /* Operators, states, key groups, sizes. */

@@ -40,6 +40,7 @@ struct comparing {
     struct state_schema schema;
     weir_buffer *value, *row, *out;
     uint64_t limit, printed;
+    bool is_json;
 };
 
 /* -- what is where -------------------------------------------------------------------------- */
@@ -89,12 +90,24 @@ static weir_error *keep(void *arg, const struct scan_entry *entry)
 
 /* -- what differs --------------------------------------------------------------------------- */
 
+/* What a line about one entry or item begins with. */
+static void begin_line(struct comparing *it, char sign)
+{
+    it->printed++;
+    if (it->is_json)
+        buffer_printf(it->out, "{\"change\":\"%s\",",
+            sign == '+'   ? "added"
+            : sign == '-' ? "removed"
+                          : "changed");
+    else
+        buffer_printf(it->out, "%c {", sign);
+}
+
 static weir_error *print(struct comparing *it, char sign, const struct scan_entry *entry)
 {
     if (it->limit > 0 && it->printed >= it->limit)
         return NULL;
-    it->printed++;
-    buffer_printf(it->out, "%c ", sign);
+    begin_line(it, sign);
     json_entry(it->uid, &it->schema, entry, it->out);
     if (buffer_size(it->out) < OUTPUT_BLOCK)
         return NULL;
@@ -160,8 +173,8 @@ static void print_item(struct comparing *it, char sign, weir_str uid, const stru
 {
     if (it->limit > 0 && it->printed >= it->limit)
         return;
-    it->printed++;
-    buffer_printf(it->out, "%c {\"operator\":", sign);
+    begin_line(it, sign);
+    buffer_printf(it->out, "\"operator\":");
     json_string(uid, it->out);
     buffer_printf(it->out, ",\"item\":");
     json_string(item->name, it->out);
@@ -209,6 +222,26 @@ static weir_error *scan_all(struct comparing *it, const struct inspection *of, s
     return NULL;
 }
 
+static void print_pairing(struct comparing *it, const struct pairing *pairing)
+{
+    if (!it->is_json) {
+        buffer_printf(it->out,
+            "operator '%.*s', '%s': %" PRIu64 " added, %" PRIu64 " changed, %" PRIu64
+            " removed, %" PRIu64 " the same\n",
+            (int)pairing->uid.size, pairing->uid.data, pairing->state, pairing->added,
+            pairing->changed, pairing->removed, pairing->same);
+        return;
+    }
+    buffer_printf(it->out, "{\"operator\":");
+    json_string(pairing->uid, it->out);
+    buffer_printf(it->out, ",\"entries\":");
+    json_string(weir_str_of(pairing->state), it->out);
+    buffer_printf(it->out,
+        ",\"added\":%" PRIu64 ",\"changed\":%" PRIu64 ",\"removed\":%" PRIu64 ",\"same\":%" PRIu64
+        "}\n",
+        pairing->added, pairing->changed, pairing->removed, pairing->same);
+}
+
 static weir_error *compare_all(struct comparing *it, const struct inspection *a,
     const struct inspection *b, bool *is_same)
 {
@@ -222,15 +255,14 @@ static weir_error *compare_all(struct comparing *it, const struct inspection *a,
     uint64_t added = diff_items(it, second, first, '+', &changed);
     *is_same = removed + added + changed == 0;
     buffer_printf(it->out,
-        "items of connectors: %" PRIu64 " added, %" PRIu64 " changed, %" PRIu64 " removed\n", added,
-        changed, removed);
+        it->is_json ? "{\"items\":{\"added\":%" PRIu64 ",\"changed\":%" PRIu64
+                      ",\"removed\":%" PRIu64 "}}\n"
+                    : "items of connectors: %" PRIu64 " added, %" PRIu64 " changed, %" PRIu64
+                      " removed\n",
+        added, changed, removed);
     for (uint32_t i = 0; i < it->pairing_count; i++) {
         const struct pairing *pairing = &it->pairings[i];
-        buffer_printf(it->out,
-            "operator '%.*s', '%s': %" PRIu64 " added, %" PRIu64 " changed, %" PRIu64
-            " removed, %" PRIu64 " the same\n",
-            (int)pairing->uid.size, pairing->uid.data, pairing->state, pairing->added,
-            pairing->changed, pairing->removed, pairing->same);
+        print_pairing(it, pairing);
         *is_same = *is_same && pairing->added + pairing->changed + pairing->removed == 0;
     }
     weir_str text = weir_buffer_view(it->out);
@@ -246,6 +278,7 @@ weir_error *inspect_diff(const struct inspection *a, const struct inspection *b,
         .groups = { 0, 0 },
         .memory_size = SCAN_MEMORY_SIZE };
     it->limit = limit;
+    it->is_json = a->is_json;
     *is_same = false;
     weir_error *error = backend_rocksdb.open(&options, NULL, 0, &it->scratch);
     if (error == NULL) {

@@ -58,6 +58,7 @@ static weir_error *print_entry(void *arg, const struct scan_entry *entry)
         return NULL;
     if (filter->key != NULL && !has_key(it, entry->head.key))
         return NULL;
+    weir_buffer_add_byte(it->out, '{');
     json_entry(it->uid, &it->schema, entry, it->out);
     it->printed++;
     if (it->printed ==

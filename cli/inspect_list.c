@@ -1,7 +1,9 @@
-/* inspect_list.c -- the contents: operators, their states, what of them is in which subtask. Prefixes: inspect_ */
+/* inspect_list.c -- the contents: operators, their states, what of them is in which subtask; as text, and as one
+ * object of JSON, which has all that the text has. Prefixes: inspect_ */
 #include "cli/inspect.h"
 
 #include "base/buffer.h"
+#include "cli/json_text.h"
 #include "cli/verb.h"
 #include "types/schema.h"
 
@@ -27,13 +29,36 @@ static void put_time(int64_t ms, weir_buffer *out)
         buffer_printf(out, "%s", text);
 }
 
-static void put_head(const struct inspection *it, weir_buffer *out)
+static uint64_t size_of_all(const struct checkpoint_metadata *metadata)
 {
-    const struct checkpoint_metadata *metadata = &it->snapshot.metadata;
     uint64_t size = 0;
     for (uint32_t i = 0; i < metadata->operator_count; i++)
         size += size_of(metadata->operators[i].files, metadata->operators[i].file_count) +
                 size_of(metadata->operators[i].staged, metadata->operators[i].staged_count);
+    return size;
+}
+
+static uint64_t size_of_items(const struct operator_snapshot *op)
+{
+    uint64_t size = 0;
+    for (uint32_t i = 0; i < op->item_count; i++)
+        size += op->items[i].value.size;
+    return size;
+}
+
+static bool is_first(const struct checkpoint_metadata *metadata, uint32_t index)
+{
+    for (uint32_t i = 0; i < index; i++)
+        if (weir_str_equal(metadata->operators[i].uid, metadata->operators[index].uid))
+            return false;
+    return true;
+}
+
+/* -- as text -------------------------------------------------------------------------------- */
+
+static void put_head(const struct inspection *it, weir_buffer *out)
+{
+    const struct checkpoint_metadata *metadata = &it->snapshot.metadata;
     if (it->snapshot.is_savepoint)
         buffer_printf(out, "savepoint of job '%.*s', made from checkpoint %" PRIu64,
             (int)metadata->job.size, metadata->job.data, metadata->checkpoint);
@@ -43,7 +68,7 @@ static void put_head(const struct inspection *it, weir_buffer *out)
     buffer_printf(out, " of attempt %" PRIu64 "\ntaken ", metadata->attempt);
     put_time(metadata->started_ms, out);
     buffer_printf(out, ", maximum parallelism %u, %" PRIu64 " bytes in files\n",
-        metadata->max_parallelism, size);
+        metadata->max_parallelism, size_of_all(metadata));
 }
 
 static void put_state(const struct weir_state *state, weir_buffer *out)
@@ -86,24 +111,13 @@ static void put_subtask(const struct operator_snapshot *op, weir_buffer *out)
     if (op->staged_count > 0)
         buffer_printf(out, " %u files of its connector, %" PRIu64 " bytes", op->staged_count,
             size_of(op->staged, op->staged_count));
-    uint64_t items_size = 0;
-    for (uint32_t i = 0; i < op->item_count; i++)
-        items_size += op->items[i].value.size;
     if (op->item_count > 0)
         buffer_printf(out, " %u items of its connector, %" PRIu64 " bytes", op->item_count,
-            items_size);
+            size_of_items(op));
     for (uint32_t i = 0; i < op->counter_count; i++)
         buffer_printf(out, " %.*s=%" PRId64, (int)op->counter_names[i].size,
             op->counter_names[i].data, op->counters[i]);
     buffer_printf(out, "\n");
-}
-
-static bool is_first(const struct checkpoint_metadata *metadata, uint32_t index)
-{
-    for (uint32_t i = 0; i < index; i++)
-        if (weir_str_equal(metadata->operators[i].uid, metadata->operators[index].uid))
-            return false;
-    return true;
 }
 
 static weir_error *put_operator(const struct checkpoint_metadata *metadata, uint32_t index,
@@ -122,14 +136,127 @@ static weir_error *put_operator(const struct checkpoint_metadata *metadata, uint
     return NULL;
 }
 
-weir_error *inspect_list(const struct inspection *it)
+static weir_error *put_all(const struct inspection *it, weir_buffer *out)
 {
     const struct checkpoint_metadata *metadata = &it->snapshot.metadata;
-    weir_buffer *out = weir_buffer_new(CLI_OUTPUT_MAX);
-    weir_error *error = NULL;
     put_head(it, out);
-    for (uint32_t i = 0; i < metadata->operator_count && error == NULL; i++)
+    for (uint32_t i = 0; i < metadata->operator_count; i++)
         if (is_first(metadata, i))
-            error = put_operator(metadata, i, out);
-    return weir_error_join(error, buffer_to_stdout(out));
+            WEIR_TRY(put_operator(metadata, i, out));
+    return NULL;
+}
+
+/* -- as JSON -------------------------------------------------------------------------------- */
+
+static void text(weir_buffer *out, const char *name, weir_str value)
+{
+    buffer_printf(out, "%s:", name);
+    json_string(value, out);
+}
+
+static void json_state(const struct weir_state *state, weir_buffer *out)
+{
+    weir_buffer *type = weir_buffer_new(CLI_OUTPUT_MAX);
+    schema_print(state->type, type);
+    text(out, "{\"state\"", weir_str_of(state->name));
+    text(out, ",\"kind\"", weir_str_of(state_kind_name(state->kind)));
+    text(out, ",\"type\"", weir_buffer_view(type));
+    if (state->ttl_ms != 0)
+        buffer_printf(out, ",\"ttl_ms\":%" PRId64 ",\"ttl_time\":\"%s\"", state->ttl_ms,
+            state->ttl_time == WEIR_EVENT_TIME ? "event" : "processing");
+    buffer_printf(out, "}");
+    weir_buffer_free(type);
+}
+
+/* Of an older version of Weir they are null. */
+static weir_error *json_states(const struct operator_snapshot *op, weir_buffer *out)
+{
+    struct arena arena;
+    struct state_schema schema;
+    text(out, ",\"backend\"", op->backend);
+    if (op->states.size == 0) {
+        buffer_printf(out, ",\"key\":null,\"states\":null");
+        return NULL;
+    }
+    arena_init(&arena, (size_t)16 << 10, (size_t)64 << 20);
+    weir_error *error = scan_schema(op, &arena, &schema);
+    buffer_printf(out, ",\"key\":[");
+    for (uint32_t i = 0; error == NULL && i < schema.key_count; i++) {
+        text(out, i == 0 ? "{\"field\"" : ",{\"field\"", weir_str_of(schema.keys[i].name));
+        buffer_printf(out, ",\"kind\":\"%s\"}", schema_kind_name(schema.keys[i].kind));
+    }
+    buffer_printf(out, "],\"states\":[");
+    for (uint32_t i = 0; error == NULL && i < schema.state_count; i++) {
+        buffer_printf(out, i == 0 ? "" : ",");
+        json_state(&schema.states[i], out);
+    }
+    buffer_printf(out, "]");
+    arena_release(&arena);
+    return error;
+}
+
+static void json_subtask(const struct operator_snapshot *op, weir_buffer *out)
+{
+    buffer_printf(out, "{\"subtask\":%u", op->subtask);
+    if (op->backend.size > 0)
+        buffer_printf(out, ",\"key_groups\":[%u,%u],\"files\":%u,\"bytes\":%" PRIu64,
+            op->groups.first, op->groups.last, op->file_count, size_of(op->files, op->file_count));
+    buffer_printf(out,
+        ",\"connector\":{\"files\":%u,\"bytes\":%" PRIu64 ",\"items\":%u"
+        ",\"item_bytes\":%" PRIu64 "},\"counters\":{",
+        op->staged_count, size_of(op->staged, op->staged_count), op->item_count, size_of_items(op));
+    for (uint32_t i = 0; i < op->counter_count; i++) {
+        buffer_printf(out, i == 0 ? "" : ",");
+        json_string(op->counter_names[i], out);
+        buffer_printf(out, ":%" PRId64, op->counters[i]);
+    }
+    buffer_printf(out, "}}");
+}
+
+static weir_error *json_operator(const struct checkpoint_metadata *metadata, uint32_t index,
+    weir_buffer *out)
+{
+    const struct operator_snapshot *op = &metadata->operators[index];
+    text(out, "{\"operator\"", op->uid);
+    buffer_printf(out, ",\"parallelism\":%u", op->parallelism);
+    if (op->backend.size > 0)
+        WEIR_TRY(json_states(op, out));
+    buffer_printf(out, ",\"subtasks\":[");
+    for (uint32_t i = index; i < metadata->operator_count; i++) {
+        if (!weir_str_equal(metadata->operators[i].uid, op->uid))
+            continue;
+        buffer_printf(out, i == index ? "" : ",");
+        json_subtask(&metadata->operators[i], out);
+    }
+    buffer_printf(out, "]}");
+    return NULL;
+}
+
+static weir_error *json_all(const struct inspection *it, weir_buffer *out)
+{
+    const struct checkpoint_metadata *metadata = &it->snapshot.metadata;
+    text(out, "{\"job\"", metadata->job);
+    buffer_printf(out,
+        ",\"savepoint\":%s,\"checkpoint\":%" PRIu64 ",\"attempt\":%" PRIu64 ",\"taken_ms\":%" PRId64
+        ",\"max_parallelism\":%u,\"bytes\":%" PRIu64 ",\"operators\":[",
+        it->snapshot.is_savepoint ? "true" : "false", metadata->checkpoint, metadata->attempt,
+        metadata->started_ms, metadata->max_parallelism, size_of_all(metadata));
+    for (uint32_t i = 0; i < metadata->operator_count; i++) {
+        if (!is_first(metadata, i))
+            continue;
+        buffer_printf(out, i == 0 ? "" : ",");
+        WEIR_TRY(json_operator(metadata, i, out));
+    }
+    buffer_printf(out, "]}\n");
+    return NULL;
+}
+
+weir_error *inspect_list(const struct inspection *it)
+{
+    weir_buffer *out = weir_buffer_new(CLI_OUTPUT_MAX);
+    weir_error *error = it->is_json ? json_all(it, out) : put_all(it, out);
+    if (error == NULL || !it->is_json)
+        return weir_error_join(error, buffer_to_stdout(out));
+    weir_buffer_free(out);
+    return error;
 }

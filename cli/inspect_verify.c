@@ -5,6 +5,7 @@
 
 #include "base/buffer.h"
 #include "checkpoint/published.h"
+#include "cli/json_text.h"
 #include "cli/verb.h"
 #include "types/key.h"
 
@@ -35,6 +36,28 @@ static weir_error *count(void *arg, const struct scan_entry *entry)
     return NULL;
 }
 
+static void put_counts(const struct counting *it, weir_buffer *out)
+{
+    buffer_printf(out, "operator '%.*s', subtask %u:", (int)it->op->uid.size, it->op->uid.data,
+        it->op->subtask);
+    for (uint32_t i = 0; i < it->schema.state_count; i++)
+        buffer_printf(out, " %" PRIu64 " in '%s',", it->counts[i], it->schema.states[i].name);
+    buffer_printf(out, " %" PRIu64 " timers\n", it->timers);
+}
+
+static void put_json(const struct counting *it, weir_buffer *out)
+{
+    buffer_printf(out, "{\"operator\":");
+    json_string(it->op->uid, out);
+    buffer_printf(out, ",\"subtask\":%u,\"states\":{", it->op->subtask);
+    for (uint32_t i = 0; i < it->schema.state_count; i++) {
+        buffer_printf(out, i == 0 ? "" : ",");
+        json_string(weir_str_of(it->schema.states[i].name), out);
+        buffer_printf(out, ":%" PRIu64, it->counts[i]);
+    }
+    buffer_printf(out, "},\"timers\":%" PRIu64 "}\n", it->timers);
+}
+
 static weir_error *verify_operator(const struct inspection *it, const struct operator_snapshot *op,
     weir_buffer *out)
 {
@@ -45,14 +68,10 @@ static weir_error *verify_operator(const struct inspection *it, const struct ope
     weir_error *error = scan_schema(op, &arena, &counting.schema);
     if (error == NULL)
         error = state_scan(&place, op, count, &counting);
-    if (error == NULL) {
-        buffer_printf(out, "operator '%.*s', subtask %u:", (int)op->uid.size, op->uid.data,
-            op->subtask);
-        for (uint32_t i = 0; i < counting.schema.state_count; i++)
-            buffer_printf(out, " %" PRIu64 " in '%s',", counting.counts[i],
-                counting.schema.states[i].name);
-        buffer_printf(out, " %" PRIu64 " timers\n", counting.timers);
-    }
+    if (error == NULL && it->is_json)
+        put_json(&counting, out);
+    else if (error == NULL)
+        put_counts(&counting, out);
     arena_release(&arena);
     return error;
 }
@@ -70,7 +89,10 @@ weir_error *inspect_verify(const struct inspection *it)
             error = verify_operator(it, op, out);
     }
     if (error == NULL)
-        buffer_printf(out, "whole: %" PRIu64 " files, all checksums right\n", files);
+        buffer_printf(out,
+            it->is_json ? "{\"whole\":true,\"files\":%" PRIu64 "}\n"
+                        : "whole: %" PRIu64 " files, all checksums right\n",
+            files);
     error = weir_error_join(error, buffer_to_stdout(out));
     return error == NULL ? NULL : weir_error_wrap(error, "%s is not whole", it->path);
 }

@@ -218,7 +218,7 @@ static void put_timer(const struct scan_entry *entry, weir_buffer *out)
 void json_entry(weir_str uid, const struct state_schema *schema, const struct scan_entry *entry,
     weir_buffer *out)
 {
-    buffer_printf(out, "{\"operator\":");
+    buffer_printf(out, "\"operator\":");
     json_string(uid, out);
     if (entry->state == NULL) {
         put_timer(entry, out);

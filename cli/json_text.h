@@ -21,7 +21,7 @@ void json_bytes(weir_str bytes, weir_buffer *out);
 void json_record(const struct weir_type *type, const void *record, weir_buffer *out);
 /* {"user":"ann"}: a key by its fields. */
 void json_key(const struct state_schema *schema, weir_str key, weir_buffer *out);
-/* A line, with its line feed. */
+/* The rest of a line, with its line feed: what is in front of it, "{" at least, is the caller's. */
 void json_entry(weir_str uid, const struct state_schema *schema, const struct scan_entry *entry,
     weir_buffer *out);
 

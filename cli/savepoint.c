@@ -9,7 +9,7 @@
 
 static weir_error *write_from(const struct snapshot_dir *from, const char *root, char **path)
 {
-    char *work = cli_work_dir();
+    char *work = os_temporary_path("weir-savepoint");
     struct scan_place place = { .dir = from->dir, .work_dir = work };
     weir_error *error = savepoint_write(&place, &from->metadata, root, path);
     error = weir_error_join(error, os_remove_tree(work));

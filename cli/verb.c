@@ -2,19 +2,7 @@
 #include "cli/verb.h"
 
 #include "base/buffer.h"
-#include "base/memory.h"
-#include "base/os.h"
 #include "base/os_process.h"
-
-#include <inttypes.h>
-#include <stdlib.h>
-
-char *cli_work_dir(void)
-{
-    const char *temporary = getenv("TMPDIR");
-    return mem_printf("%s/weir-inspect-%016" PRIx64,
-        temporary == NULL || temporary[0] == '\0' ? "/tmp" : temporary, os_random());
-}
 
 void verb_help(const struct verb *verb, weir_buffer *out)
 {

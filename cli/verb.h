@@ -6,7 +6,7 @@
  * answer on standard output and returns an error, or nothing; its exit status is that of the error's code,
  * or `verb_status`: 1 is an answer, not a failure (two savepoints differ).
  *
- * Prefixes: verb_, cli_
+ * Prefixes: verb_
  * Thread: one. */
 #ifndef WEIR_CLI_VERB_H
 #define WEIR_CLI_VERB_H
@@ -41,8 +41,5 @@ void verb_help(const struct verb *verb, weir_buffer *out);
 
 /* What a verb prints at most. */
 #define CLI_OUTPUT_MAX ((size_t)256 << 20)
-
-/* A directory of one's own, under TMPDIR, for scans; mem_free it and remove it. */
-char *cli_work_dir(void);
 
 #endif

@@ -170,6 +170,25 @@ class Inspect(Savepoints):
             self.assertIn(words, listed)
         self.assertIn(" in 'fixed',", self.inspect(GOLDEN, "--verify"))
 
+    def test_each_answer_is_also_json(self):
+        listed = json.loads(self.inspect(GOLDEN, "--json"))
+        self.assertEqual((listed["job"], listed["savepoint"], listed["checkpoint"], listed["max_parallelism"]),
+                         ("shop", True, 7, 16))
+        first, second = listed["operators"]
+        self.assertEqual((first["operator"], first["parallelism"], first["backend"]), ("op", 2, "savepoint"))
+        self.assertEqual(first["key"], [{"field": "name", "kind": "string"}])
+        self.assertEqual(first["states"][10], {
+            "state": "ttl-map", "kind": "map", "type": "profile { 1 user_id u64, 2 visits i64, 3 is_new bool }",
+            "ttl_ms": 100, "ttl_time": "event"})
+        self.assertEqual([subtask["key_groups"] for subtask in first["subtasks"]], [[0, 7], [8, 15]])
+        self.assertEqual([subtask["counters"] for subtask in first["subtasks"]], [{"late": 5}, {"late": 6}])
+        sizes = [subtask.get("bytes", 0) + subtask["connector"]["bytes"]
+                 for operator in (first, second) for subtask in operator["subtasks"]]
+        self.assertEqual(sum(sizes), listed["bytes"])
+        *counts, last = [json.loads(line) for line in self.inspect(GOLDEN, "--verify", "--json").splitlines()]
+        self.assertEqual([(count["states"]["fixed"], count["timers"]) for count in counts], [(20, 20), (20, 20)])
+        self.assertEqual(last, {"whole": True, "files": 4})
+
     def test_entries_are_json_by_operator_state_and_key(self):
         lines = self.inspect(GOLDEN, "--entries", "--operator", "op", "--state", "fixed", "--key", "key-17")
         self.assertEqual(json.loads(lines), {
@@ -201,12 +220,17 @@ class Inspect(Savepoints):
         said = self.inspect(first, "--diff", second, "--limit", "3", status=1)
         self.assertEqual(sum(line.startswith("! ") for line in said.splitlines()), 3)
         self.assertIn("0 added, 97 changed, 0 removed", said)
+        lines = [json.loads(line) for line in
+                 self.inspect(first, "--diff", second, "--limit", "3", "--json", status=1).splitlines()]
+        self.assertEqual([line["change"] for line in lines[:3]], ["changed"] * 3)
+        self.assertIn(("last", 97), [(line.get("entries"), line.get("changed")) for line in lines])
         self.inspect(first, "--diff", first)
 
     def test_mistakes_are_explained(self):
         for arguments, words in ((["look"], "there is no verb"), (["inspect"], "takes 1 path"),
                                  (["inspect", GOLDEN, "--state", "fixed"], "is for --entries"),
                                  (["inspect", GOLDEN, "--verify", "--entries"], "one at a time"),
+                                 (["inspect", GOLDEN, "--json", "--job", "x"], "not for --job"),
                                  (["inspect", GOLDEN, "--entries", "--operator", "x"], "no operator x"),
                                  (["inspect", self.directory], "no savepoint or checkpoint")):
             self.assert_ended(program.run("weir", *arguments), EXIT["usage"], words)
