@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <stdio_ext.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
@@ -58,6 +59,21 @@ weir_error *os_descriptor_write(int descriptor, const void *bytes, size_t size)
     char name[32];
     snprintf(name, sizeof(name), "file descriptor %d", descriptor);
     return cannot_write(name, write_all(descriptor, bytes, size));
+}
+
+int os_dir_claim(const char *path)
+{
+    int claim = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (claim >= 0 && flock(claim, LOCK_EX | LOCK_NB) == 0)
+        return claim;
+    os_dir_unclaim(claim);
+    return -1;
+}
+
+void os_dir_unclaim(int claim)
+{
+    if (claim >= 0)
+        close(claim);
 }
 
 weir_error *os_exec(char *const argv[])

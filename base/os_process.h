@@ -1,4 +1,4 @@
-/* os_process.h -- the process itself: its output, its end, what it used. Prefixes: os_
+/* os_process.h -- the process itself: its output, its end, what it used, what ends with it. Prefixes: os_
  *
  * Not behind the table of os.h: the simulator runs no process, it is one.
  * Thread: any. */
@@ -21,6 +21,11 @@ weir_error *os_stdout_write(const void *bytes, size_t size) WEIR_MUST_USE;
 bool os_descriptor_is_writable(int descriptor);
 /* All of it; errors as above. */
 weir_error *os_descriptor_write(int descriptor, const void *bytes, size_t size) WEIR_MUST_USE;
+
+/* A directory that one living holder at most has: the kernel takes it back when the process ends, however that
+ * happens. -1: somebody else has it, it is not there, or its file system cannot tell. */
+int os_dir_claim(const char *path);
+void os_dir_unclaim(int claim); /* -1 is fine */
 
 /* Becomes another program; argv[0] is looked for as a shell does, and the last one is NULL. Returns only
  * what went wrong. */

@@ -3,7 +3,9 @@
 
 #include "base/buffer.h"
 #include "base/fault.h"
+#include "base/log.h"
 #include "base/os.h"
+#include "base/os_process.h"
 #include "checkpoint/listing.h"
 #include "checkpoint/savepoint_format.h"
 
@@ -41,6 +43,60 @@ weir_error *savepoint_pin(const char *checkpoint_dir, const struct checkpoint_me
             WEIR_TRY(pin(checkpoint_dir, &op->staged[f], pin_dir));
     }
     return NULL;
+}
+
+/* -- sweeping ------------------------------------------------------------------------------- */
+
+#define ASIDE         ".savepoint-"
+#define RANDOM_DIGITS ((size_t)8)
+
+/* ASIDE <job> - <checkpoint> - <random digits>: other names, of jobs that begin alike, too, are not ours. */
+static bool is_aside(const char *name, weir_str job)
+{
+    size_t start = strlen(ASIDE);
+    if (strncmp(name, ASIDE, start) != 0 || strncmp(name + start, job.data, job.size) != 0)
+        return false;
+    const char *at = name + start + job.size;
+    size_t digits = *at == '-' ? strspn(at + 1, "0123456789") : 0;
+    if (digits == 0 || at[1 + digits] != '-')
+        return false;
+    at += 2 + digits;
+    return strlen(at) == RANDOM_DIGITS && strspn(at, "0123456789abcdef") == RANDOM_DIGITS;
+}
+
+static weir_error *sweep(const char *root, weir_str job)
+{
+    char **names;
+    uint32_t count;
+    struct os_stat stat;
+    WEIR_TRY(os_stat(root, &stat));
+    if (!stat.exists)
+        return NULL;
+    WEIR_TRY(os_list(root, &names, &count));
+    weir_error *error = NULL;
+    for (uint32_t i = 0; i < count && error == NULL; i++) {
+        if (!is_aside(names[i], job))
+            continue;
+        char *path = mem_printf("%s/%s", root, names[i]);
+        int claim = os_dir_claim(path);
+        if (claim >= 0) {
+            log_info("savepoint", "removed, because its writer died: %s", path);
+            error = os_remove_tree(path);
+        }
+        os_dir_unclaim(claim);
+        mem_free(path);
+    }
+    os_names_free(names, count);
+    return error;
+}
+
+void savepoint_sweep(const char *root, weir_str job)
+{
+    weir_error *error = sweep(root, job);
+    if (error != NULL)
+        log_warn("savepoint", "cannot remove what a dead writer left: %s",
+            weir_error_message(error));
+    weir_error_free(error);
 }
 
 /* -- writing -------------------------------------------------------------------------------- */
@@ -132,7 +188,6 @@ static weir_error *write_aside(const struct scan_place *place,
     struct checkpoint_metadata portable = *metadata;
     struct arena arena;
     arena_init(&arena, (size_t)16 << 10, (size_t)1 << 30);
-    WEIR_TRY(os_make_dirs(aside));
     portable.operators = mem_alloc_array(metadata->operator_count, sizeof(*portable.operators));
     weir_error *error = NULL;
     for (uint32_t i = 0; i < metadata->operator_count && error == NULL; i++)
@@ -161,9 +216,15 @@ weir_error *savepoint_write(const struct scan_place *place,
         metadata->job.data, metadata->checkpoint, (uint32_t)os_random());
     char *aside = mem_printf("%s/.%s", root, name);
     *path = mem_printf("%s/%s", root, name);
-    weir_error *error = write_aside(place, metadata, aside);
+    savepoint_sweep(root, metadata->job);
+    /* A sweep between the two makes this one fail, and nothing worse. */
+    weir_error *error = os_make_dirs(aside);
+    int claim = os_dir_claim(aside);
+    if (error == NULL)
+        error = write_aside(place, metadata, aside);
     if (error == NULL)
         error = publish(root, aside, *path);
+    os_dir_unclaim(claim);
     if (error != NULL) {
         error = weir_error_join(error, os_remove_tree(aside));
         error = weir_error_wrap(error, "cannot write a savepoint of checkpoint %" PRIu64 " to '%s'",

@@ -16,7 +16,10 @@
  *      2. savepoint_write      scans them (state_scan.h) into a directory aside, syncs, renames, syncs
  *
  * The second step alone makes a savepoint out of any old checkpoint, with no job near. Before the rename
- * nothing of it is there but a name that starts with a dot; after an error not even that.
+ * nothing of it is there but a name that starts with a dot; after an error not even that. A crash leaves it, and
+ * the next savepoint, or start, of a job of this name removes it: the writer has a claim (os_dir_claim) on it
+ * for as long as it lives, so whoever gets the claim knows that nobody writes there any more. Where the file
+ * system knows no claims, everything is left alone.
  *
  * Restoring one is the way back: savepoint_import.h makes a checkpoint of it.
  *
@@ -35,6 +38,8 @@ weir_error *savepoint_pin(const char *checkpoint_dir, const struct checkpoint_me
 /* Makes a savepoint under `root` out of what lies at `place`; *path, to be freed, is its directory. */
 weir_error *savepoint_write(const struct scan_place *place,
     const struct checkpoint_metadata *metadata, const char *root, char **path) WEIR_MUST_USE;
+/* Removes what writers under `root` left that are dead. Trouble is logged. */
+void savepoint_sweep(const char *root, weir_str job);
 
 /* A savepoint, or a complete checkpoint, that somebody has named by its path. Thread: its owner. */
 struct snapshot_dir {

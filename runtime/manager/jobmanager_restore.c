@@ -11,6 +11,7 @@
 #include "base/log.h"
 #include "base/os.h"
 #include "base/worker.h"
+#include "checkpoint/savepoint.h"
 #include "checkpoint/savepoint_import.h"
 #include "runtime/manager/jobmanager_private.h"
 
@@ -93,6 +94,8 @@ static weir_error *read_newest(struct jobmanager *jobmanager, struct restored *r
 {
     struct storage *storage = jobmanager->options.storage;
     WEIR_TRY(claim(jobmanager));
+    if (jobmanager->is_first_restore && jobmanager->options.savepoints != NULL)
+        savepoint_sweep(jobmanager->options.savepoints, weir_str_of(jobmanager->options.plan->job));
     if (jobmanager->is_first_restore && jobmanager->options.from_savepoint != NULL)
         return read_savepoint(jobmanager, restored);
     if (jobmanager->is_first_restore && jobmanager->options.is_fresh)

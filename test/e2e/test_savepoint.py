@@ -107,6 +107,17 @@ class Life(Savepoints):
         program.check_steady(self.output, self.COUNT)
 
 
+    def test_a_start_removes_what_a_crash_left_of_a_savepoint(self):
+        left = self.savepoints / ".savepoint-steady-3-0123abcd"
+        other = self.savepoints / ".savepoint-other-3-0123abcd"
+        for path in (left, other):
+            path.mkdir(parents=True)
+        (left / "entries-0").write_bytes(b"x")
+        said = self.assert_well(self.steady("--savepoints", self.savepoints, rate=0).end())
+        self.assertIn("removed, because its writer died", said)
+        self.assertEqual(list(self.savepoints.iterdir()), [other])
+
+
 class BadInput(Savepoints):
     def assert_not_restored(self, path, status, *words):
         result = self.steady("--from-savepoint", path, checkpoints=self.directory / "new").end()

@@ -3,6 +3,7 @@
 #include "checkpoint/savepoint.h"
 
 #include "base/fault.h"
+#include "base/os_process.h"
 #include "base/sealed.h"
 #include "checkpoint/savepoint_format.h"
 #include "test/support/fault_os.h"
@@ -104,6 +105,58 @@ static void a_savepoint_can_be_moved_and_its_checkpoint_deleted(void **state)
     expect_ok(os_remove_tree(kit.shelf.root));
     expect_ok(kit_import(&kit, &expected, "hashmap", SHELF_MAX_PARALLELISM, false, &restored));
     checkpoint_metadata_release(&restored);
+    kit_release(&kit);
+}
+
+static char *make_dir(const struct kit *kit, const char *name)
+{
+    char *path = mem_printf("%s/savepoints/%s", kit->dir, name),
+         *inner = mem_printf("%s/inner", path);
+    expect_ok(os_make_dirs(inner));
+    mem_free(inner);
+    return path;
+}
+
+static bool is_there(const char *path)
+{
+    struct os_stat stat;
+    expect_ok(os_stat(path, &stat));
+    return stat.exists;
+}
+
+static void sweep(const struct kit *kit)
+{
+    char *root = mem_printf("%s/savepoints", kit->dir);
+    savepoint_sweep(root, kit->metadata.job);
+    mem_free(root);
+}
+
+static void the_next_savepoint_removes_what_a_dead_writer_left_and_nothing_else(void **state)
+{
+    static const char *const others[] = { ".savepoint-shop-2-7-0123abcd",
+        ".savepoint-shops-7-0123abcd", ".savepoint-shop-7-0123abcd0", ".savepoint-shop-7-0123abcg",
+        ".savepoint-shop--0123abcd", "savepoint-shop-7-0123abcd", ".savepoint-sho-7-0123abcd" };
+    struct kit kit;
+    kit_init(&kit, &backend_hashmap, 1);
+    assert_true(weir_str_equal(kit.metadata.job, WEIR_STR("shop")));
+    char *dead = make_dir(&kit, ".savepoint-shop-7-0123abcd"), *paths[COUNT_OF(others)];
+    char *living = make_dir(&kit, ".savepoint-shop-7-4567abcd");
+    for (size_t i = 0; i < COUNT_OF(others); i++)
+        paths[i] = make_dir(&kit, others[i]);
+    int claim = os_dir_claim(living);
+    assert_true(claim >= 0);
+    kit_save(&kit);
+    assert_false(is_there(dead));
+    assert_true(is_there(living));
+    os_dir_unclaim(claim);
+    sweep(&kit);
+    assert_false(is_there(living));
+    for (size_t i = 0; i < COUNT_OF(others); i++) {
+        assert_true(is_there(paths[i]));
+        mem_free(paths[i]);
+    }
+    mem_free(dead);
+    mem_free(living);
     kit_release(&kit);
 }
 
@@ -319,7 +372,18 @@ static void arm(const char *rule)
     unsetenv("WEIR_FAULT");
 }
 
-/* Killed before the rename there is no savepoint, only a hidden name; and the next one is none the worse. */
+/* What is in the directory of savepoints is one thing, and hidden or not. */
+static void expect_one(const struct kit *kit, bool is_hidden)
+{
+    char **names;
+    uint32_t count;
+    expect_ok(os_list(temp_dir_path(kit->dir, "savepoints"), &names, &count));
+    assert_int_equal(count, 1);
+    assert_int_equal(names[0][0] == '.', is_hidden);
+    os_names_free(names, count);
+}
+
+/* Killed before the rename there is no savepoint, only a hidden name, which the next writer removes. */
 static void a_crash_while_writing_leaves_no_savepoint(void **state)
 {
     static const char *const rules[] = { "savepoint-before-metadata:1:kill",
@@ -336,15 +400,10 @@ static void a_crash_while_writing_leaves_no_savepoint(void **state)
         int status;
         assert_int_equal(waitpid(child, &status, 0), child);
         assert_true(WIFSIGNALED(status));
-        char **names;
-        uint32_t count;
-        expect_ok(os_list(temp_dir_path(kit.dir, "savepoints"), &names, &count));
-        assert_int_equal(count, i + 1);
-        for (uint32_t n = 0; n < count; n++)
-            assert_int_equal(names[n][0], '.');
-        os_names_free(names, count);
+        expect_one(&kit, true);
     }
     kit_save(&kit);
+    expect_one(&kit, false);
     expect_ok(import_again(&kit));
     kit_release(&kit);
 }
@@ -356,6 +415,7 @@ int main(void)
         cmocka_unit_test(another_maximum_parallelism_deals_the_keys_anew),
         cmocka_unit_test(items_counters_and_staged_files_are_as_they_were),
         cmocka_unit_test(a_savepoint_can_be_moved_and_its_checkpoint_deleted),
+        cmocka_unit_test(the_next_savepoint_removes_what_a_dead_writer_left_and_nothing_else),
         cmocka_unit_test(a_pinned_checkpoint_may_be_deleted_before_its_savepoint_is_written),
         cmocka_unit_test(fields_are_found_by_id_and_states_by_name),
         cmocka_unit_test(a_flipped_bit_anywhere_is_corruption),

@@ -319,6 +319,7 @@ static char *live_once(struct local_options *options, const struct trial *trial,
     mem_free(savepoints);
     mem_free(checkpoints);
     mem_free(dir);
+    options->checkpoints = options->savepoints = NULL;
     return savepoint;
 }
 
