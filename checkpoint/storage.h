@@ -14,7 +14,8 @@
  * the same number); then the attempt chooses, once, what it restores from, and its file says so.
  * Checkpoints of a zombie, an older attempt that goes on, are void: attempt.h tells how and why.
  * Numbers are never used twice: each attempt has set aside the numbers that it uses, and a new one
- * starts behind them, so they jump by about a hundred at each start.
+ * starts behind them, so they jump by about a hundred at each start, and by a random number at one
+ * from a savepoint.
  *
  * Retention: the newest `retained` complete ones stay, and the files in shared/ that they list; what is
  * not Weir's stays for ever (retention.h).

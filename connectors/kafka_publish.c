@@ -287,8 +287,8 @@ static weir_error *fenced(const struct work *work, const struct token *token)
     const struct kafka_publisher *publisher = work->publisher;
     return weir_errorf(WEIR_E_FENCED,
         "attempt %" PRIu64 " of this job publishes into topic '%s', this is attempt %" PRIu64
-        ". If no other one runs, the checkpoint directory is an old copy: set the sink's republish "
-        "option",
+        ": a later start, or another start from the same savepoint. If no other one runs, the "
+        "checkpoint directory is an old copy: set the sink's republish option",
         token->attempt, publisher->topic, publisher->attempt);
 }
 

@@ -45,6 +45,13 @@ static weir_error *claim(struct jobmanager *jobmanager)
     return NULL;
 }
 
+/* How far the checkpoints of a start from a savepoint are numbered from those of any other one, and of the job that
+ * it was taken from: each would otherwise take the other's output, by its number, for its own. */
+static uint64_t leap(void)
+{
+    return 1 + (os_random() >> 36);
+}
+
 static weir_error *import(struct jobmanager *jobmanager, struct checkpoint_metadata *metadata)
 {
     const struct jobmanager_options *options = &jobmanager->options;
@@ -59,19 +66,20 @@ static weir_error *import(struct jobmanager *jobmanager, struct checkpoint_metad
     WEIR_TRY(savepoint_import(options->from_savepoint, &target, metadata));
     metadata->job = weir_str_of(options->plan->job);
     uint64_t used = storage_last_number(options->storage);
-    metadata->checkpoint = (metadata->checkpoint > used ? metadata->checkpoint : used) + 1;
+    metadata->checkpoint = (metadata->checkpoint > used ? metadata->checkpoint : used) + leap();
     metadata->attempt = storage_attempt(options->storage);
     return NULL;
 }
 
-/* The attempts of a job rise, also from one directory to the next: its sinks are known by them outside. */
+/* The attempts of a job rise, also from one directory to the next: its sinks are known by them outside. Of several
+ * starts from one savepoint the last one has the highest, and fences the others, so they go by the clock. */
 static weir_error *rise_above(struct storage *storage, const char *path)
 {
     struct snapshot_dir from;
     WEIR_TRY(snapshot_dir_open(path, &from));
-    uint64_t attempt = from.metadata.attempt;
+    uint64_t attempt = from.metadata.attempt, now_ms = (uint64_t)os_wall_ms();
     snapshot_dir_close(&from);
-    return attempt < storage_attempt(storage) ? NULL : storage_next_attempt_above(storage, attempt);
+    return storage_next_attempt_above(storage, attempt > now_ms ? attempt : now_ms);
 }
 
 /* A start from a savepoint is a fresh start whose first checkpoint is there before the first task. */

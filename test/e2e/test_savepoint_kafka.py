@@ -2,7 +2,8 @@
 
 What   userprofile from topics to topics on a real broker is stopped with a savepoint, or writes one and goes on,
        and starts from it in another checkpoint directory, with another parallelism and state backend.
-How    The oracle finds the output exact; or the start is refused, because output behind the savepoint exists.
+How    The oracle finds the output exact; or the start is refused, because output behind the savepoint exists; or
+       the job is fenced, because another one has started from the same savepoint.
 """
 
 import os
@@ -50,6 +51,21 @@ class Savepoints(OnABroker):
         said = self.assert_well(self.moved())
         self.assertNotIn("an earlier life", said)
         self.feed(500, seed=9)
+        self.assert_exact()
+
+    def test_of_two_jobs_from_one_savepoint_the_last_started_goes_on_and_the_other_is_fenced(self):
+        self.assert_well(self.run_for_a_while().end(signal.SIGTERM))
+        savepoint, running = self.savepoint(), []
+        for name in ("one", "two"):
+            self.checkpoints = self.directory / name
+            running.append(self.start("userprofile", *self.argv("--checkpoint-interval=100ms", "-s", savepoint)))
+            running[-1].wait_for(COMPLETED, count=2)
+        self.feed(5_000, seed=8)
+        fenced = running[0].end()
+        self.assertNotEqual(fenced.status, 0)
+        self.assertIn("of this job publishes into topic", fenced.err)
+        self.assertIn("another start from the same savepoint", fenced.err)
+        self.assert_well(running[1].end(signal.SIGTERM))
         self.assert_exact()
 
     def test_behind_output_that_came_after_a_savepoint_it_goes_on_only_if_duplicates_are_accepted(self):

@@ -256,4 +256,9 @@ MUTANTS = [
     mutant("what is not UTF-8 passes", "formats/utf8.c",
            "            if (size == 0)\n                return false;\n",
            "            if (size == 0)\n                size = 1;\n", "unit formats/utf8_test"),
+    # ---- savepoints
+    mutant("starts from one savepoint number their checkpoints alike", "runtime/manager/jobmanager_restore.c",
+           "    return 1 + (os_random() >> 36);\n", "    return 1;\n", "unit runtime/manager/local_test"),
+    mutant("a savepoint that is being written is swept away", "checkpoint/savepoint.c",
+           "        if (claim >= 0) {\n", "        if (names != NULL) {\n", "unit checkpoint/savepoint_test"),
 ]

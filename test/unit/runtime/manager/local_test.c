@@ -296,8 +296,21 @@ static char *find_savepoint(const char *dir)
     return found;
 }
 
+struct numbers {
+    uint64_t attempt, checkpoint, instance;
+};
+
+static struct numbers numbers_of(const char *savepoint)
+{
+    struct snapshot_dir it;
+    succeed(snapshot_dir_open(savepoint, &it));
+    struct numbers numbers = { it.metadata.attempt, it.metadata.checkpoint, it.metadata.instance };
+    snapshot_dir_close(&it);
+    return numbers;
+}
+
 /* One life of a job: from the savepoint of the one before to a savepoint of its own. */
-static char *live_once(struct local_options *options, const struct trial *trial, uint32_t life)
+static char *live_once(struct local_options *options, uint32_t life)
 {
     static uint32_t lives;
     char *dir = mem_printf("%s/life-%u-%u", root, life, lives++);
@@ -305,17 +318,11 @@ static char *live_once(struct local_options *options, const struct trial *trial,
     options->checkpoints = checkpoints;
     options->savepoints = savepoints;
     options->stop_with_savepoint = true;
-    trial_change(trial);
-    if (options->from_savepoint != NULL) {
-        struct snapshot_dir from;
-        succeed(snapshot_dir_open(options->from_savepoint, &from));
-        assert_int_equal(from.metadata.attempt, life); /* each life had an attempt more */
-        snapshot_dir_close(&from);
-    }
     run_until(options, (life + 1) * 3000, false);
-    trial_check(false);
     char *savepoint = find_savepoint(savepoints);
     assert_non_null(savepoint);
+    if (options->from_savepoint != NULL)
+        assert_true(numbers_of(options->from_savepoint).attempt < numbers_of(savepoint).attempt);
     mem_free(savepoints);
     mem_free(checkpoints);
     mem_free(dir);
@@ -335,12 +342,12 @@ static void a_savepoint_goes_on_in_any_backend_and_parallelism(void **state)
     trial_reset(&(struct trial){ .count = 40000 });
     for (uint32_t i = 0; i < 4; i++) {
         options.backend = lives[i].backend;
-        char *next = live_once(&options,
-            &(struct trial){ .count = 40000,
-                .parallelism = lives[i].parallelism,
-                .max_parallelism = lives[i].max_parallelism,
-                .slow_batch = 32 },
-            i);
+        trial_change(&(struct trial){ .count = 40000,
+            .parallelism = lives[i].parallelism,
+            .max_parallelism = lives[i].max_parallelism,
+            .slow_batch = 32 });
+        char *next = live_once(&options, i);
+        trial_check(false);
         mem_free(savepoint);
         options.from_savepoint = savepoint = next;
     }
@@ -355,14 +362,41 @@ static void a_savepoint_goes_on_in_any_backend_and_parallelism(void **state)
     mem_free(savepoint);
 }
 
+/* What knows a job from outside, by attempts and numbers of checkpoints, must not take one for the other. */
+static void two_starts_from_one_savepoint_have_no_number_in_common(void **state)
+{
+    struct local_options options = quick(NULL);
+    const struct trial trial = { .count = 40000, .slow_batch = 32 };
+    struct numbers numbers[2];
+    trial_reset(&trial);
+    char *savepoint = live_once(&options, 0);
+    struct numbers before = numbers_of(savepoint);
+    options.from_savepoint = savepoint;
+    for (uint32_t i = 0; i < 2; i++) {
+        trial_reset(&trial);
+        char *later = live_once(&options, 0);
+        numbers[i] = numbers_of(later);
+        assert_true(numbers[i].checkpoint > before.checkpoint + 1000);
+        assert_true(numbers[i].instance == before.instance);
+        mem_free(later);
+    }
+    assert_true(numbers[0].attempt < numbers[1].attempt); /* the later one fences the other */
+    uint64_t distance = numbers[0].checkpoint > numbers[1].checkpoint
+                            ? numbers[0].checkpoint - numbers[1].checkpoint
+                            : numbers[1].checkpoint - numbers[0].checkpoint;
+    assert_true(distance > 1000);
+    mem_free(savepoint);
+}
+
 /* It failed behind the conversion, before anything was published: the same command does it all again. */
 static void a_restore_that_failed_on_the_way_is_done_again(void **state)
 {
     struct local_options options = quick(NULL);
     struct local *local;
     weir_job *job;
-    trial_reset(&(struct trial){ .count = 20000 });
-    char *savepoint = live_once(&options, &(struct trial){ .count = 20000, .slow_batch = 32 }, 0);
+    trial_reset(&(struct trial){ .count = 20000, .slow_batch = 32 });
+    char *savepoint = live_once(&options, 0);
+    trial_check(false);
     char *dir = mem_printf("%s/again-life", root);
     options.from_savepoint = savepoint;
     options.checkpoints = dir;
@@ -674,6 +708,8 @@ int main(void)
         cmocka_unit_test(a_stop_publishes_what_was_read),
         cmocka_unit_test(a_job_resumes_with_another_parallelism),
         cmocka_unit_test(a_savepoint_goes_on_in_any_backend_and_parallelism),
+        cmocka_unit_test(two_starts_from_one_savepoint_have_no_number_in_common),
+        cmocka_unit_test(two_starts_from_one_savepoint_have_no_number_in_common),
         cmocka_unit_test(a_restore_that_failed_on_the_way_is_done_again),
         cmocka_unit_test(a_savepoint_is_taken_while_the_job_goes_on),
         cmocka_unit_test(a_start_from_a_savepoint_never_hides_checkpoints),
