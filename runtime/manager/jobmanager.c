@@ -166,6 +166,12 @@ void jobmanager_host(struct jobmanager *jobmanager, struct task_host *host)
 
 /* -- failure -------------------------------------------------------------------------------------- */
 
+static void report_restart(const struct jobmanager *jobmanager)
+{
+    log_warn("job", "%s; restarting in %.1f s (restart %u)", weir_error_message(jobmanager->error),
+        (double)jobmanager->execution.restart_delay_ms / 1000, jobmanager->execution.restart_count);
+}
+
 static void keep_failure(struct jobmanager *jobmanager, weir_error *error, bool counts)
 {
     if (!counts) {
@@ -176,6 +182,8 @@ static void keep_failure(struct jobmanager *jobmanager, weir_error *error, bool 
     }
     weir_error_free(jobmanager->error);
     jobmanager->error = error;
+    if (jobmanager->execution.state == EXECUTION_RESTARTING)
+        report_restart(jobmanager); /* a restore: there are no tasks to tear down first */
 }
 
 void jobmanager_failed(struct jobmanager *jobmanager, weir_error *error, int64_t now_ms)
@@ -194,12 +202,6 @@ static void task_failed(struct jobmanager *jobmanager, struct event *event, int6
     keep_failure(jobmanager, error,
         execution_task_failed(&jobmanager->execution, event->subtask, weir_error_code(error),
             weir_error_is_retriable(error), now_ms, os_random()));
-}
-
-static void report_restart(const struct jobmanager *jobmanager)
-{
-    log_warn("job", "%s; restarting in %.1f s (restart %u)", weir_error_message(jobmanager->error),
-        (double)jobmanager->execution.restart_delay_ms / 1000, jobmanager->execution.restart_count);
 }
 
 /* What the person who asked for a stop has to know: what they have instead. */

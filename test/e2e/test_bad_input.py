@@ -266,6 +266,21 @@ class CheckpointDirectory(ProgramTest):
         self.assert_refused(self.steady(), EXIT["usage"], f"'{self.checkpoints}'", "the directory above")
         self.assertEqual(sorted(self.checkpoints.parent.rglob("*")), before)
 
+    def test_a_directory_that_vanishes_is_told_at_each_restart_until_it_is_back(self):
+        away = self.directory / "away"
+        running = self.start("steady", "--count", "20000", "--rate", "5000", "--output", self.output, "--checkpoints",
+                             self.checkpoints, "--checkpoint-interval", "100ms", "--restart-delay", "200ms")
+        running.wait_for(" completed in")
+        self.checkpoints.rename(away)
+        running.wait_for("(restart 3)")
+        told = [line for line in running.said().splitlines() if "; restarting in " in line]
+        self.assertEqual(len(told), 3)
+        for line in told[1:]:
+            self.assertIn(f"cannot list the directory '{self.checkpoints}/steady': No such file", line)
+        away.rename(self.checkpoints)
+        self.assert_well(running.end())
+        program.check_steady(self.output, 20000)
+
     def test_files_that_are_not_ours_stay_where_they_are(self):
         (self.checkpoints / "steady").mkdir(parents=True)
         for name in ("letter.txt", "steady/letter.txt"):
