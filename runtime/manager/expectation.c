@@ -29,17 +29,21 @@ static void expect(const struct plan_operator *op, const char *backend, struct a
     weir_buffer_free(text);
 }
 
-struct restore_expectation *expectation_list(const struct plan *plan, const char *backend,
-    struct arena *arena, uint32_t *count)
+void expectations_init(struct expectations *it, const struct plan *plan, const char *backend)
 {
-    *count = 0;
+    *it = (struct expectations){ .count = 0 };
     for (uint32_t v = 0; v < plan->vertex_count; v++)
-        *count += plan->vertices[v].operator_count;
-    struct restore_expectation *list = arena_alloc(arena, *count * sizeof(*list));
-    struct restore_expectation *next = list;
+        it->count += plan->vertices[v].operator_count;
+    arena_init(&it->arena, (size_t)4 << 10, (size_t)1 << 30);
+    it->list = arena_alloc(&it->arena, it->count * sizeof(*it->list));
+    struct restore_expectation *next = it->list;
     for (uint32_t v = 0; v < plan->vertex_count; v++)
         for (uint32_t i = 0; i < plan->vertices[v].operator_count; i++)
-            expect(&plan->vertices[v].operators[i], backend, arena, next++);
-    ASSERT(next == list + *count);
-    return list;
+            expect(&plan->vertices[v].operators[i], backend, &it->arena, next++);
+    ASSERT(next == it->list + it->count);
+}
+
+void expectations_release(struct expectations *it)
+{
+    arena_release(&it->arena);
 }

@@ -6,7 +6,6 @@
 #include "base/log.h"
 #include "base/os.h"
 #include "base/worker.h"
-#include "runtime/manager/expectation.h"
 #include "runtime/manager/jobmanager_private.h"
 
 #include <inttypes.h>
@@ -36,9 +35,7 @@ struct jobmanager *jobmanager_new(const struct jobmanager_options *options)
         options->plan->subtask_count * EVENTS_PER_SUBTASK + 64 + workers_jobs_max(options->workers);
     jobmanager->inbox = inbox_new(events_max, sizeof(struct event));
     jobmanager->is_first_restore = true;
-    arena_init(&jobmanager->arena, (size_t)4 << 10, (size_t)1 << 30);
-    jobmanager->expectations = expectation_list(options->plan, options->backend, &jobmanager->arena,
-        &jobmanager->expectation_count);
+    expectations_init(&jobmanager->expected, options->plan, options->backend);
     return jobmanager;
 }
 
@@ -67,7 +64,7 @@ void jobmanager_free(struct jobmanager *jobmanager)
         coordinator_release(&jobmanager->coordinator);
     execution_release(&jobmanager->execution);
     weir_error_free(jobmanager->error);
-    arena_release(&jobmanager->arena);
+    expectations_release(&jobmanager->expected);
     mem_free(jobmanager);
 }
 

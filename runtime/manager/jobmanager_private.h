@@ -9,6 +9,7 @@
 #include "base/queue.h"
 #include "checkpoint/restore.h"
 #include "checkpoint/savepoint.h"
+#include "runtime/manager/expectation.h"
 #include "runtime/manager/jobmanager.h"
 
 enum event_kind {
@@ -72,9 +73,7 @@ struct jobmanager {
     uint64_t last_number;        /* highest checkpoint number in use */
     struct pending pending;
     struct restored *restored; /* until all tasks run */
-    struct restore_expectation *expectations;
-    uint32_t expectation_count;
-    struct arena arena; /* of the expectations */
+    struct expectations expected;
     struct jobmanager_stats stats;
     weir_error *error; /* the failure that counts */
     struct savepoint savepoint;

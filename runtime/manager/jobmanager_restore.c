@@ -11,7 +11,6 @@
 #include "base/log.h"
 #include "base/os.h"
 #include "base/worker.h"
-#include "checkpoint/savepoint.h"
 #include "checkpoint/savepoint_import.h"
 #include "runtime/manager/jobmanager_private.h"
 
@@ -60,8 +59,8 @@ static weir_error *import(struct jobmanager *jobmanager, struct checkpoint_metad
         .attempt = storage_attempt(options->storage),
         .backend = weir_str_of(options->backend),
         .max_parallelism = options->plan->max_parallelism,
-        .expectations = jobmanager->expectations,
-        .expectation_count = jobmanager->expectation_count,
+        .expectations = jobmanager->expected.list,
+        .expectation_count = jobmanager->expected.count,
         .may_drop = options->allow_non_restored };
     WEIR_TRY(savepoint_import(options->from_savepoint, &target, metadata));
     metadata->job = weir_str_of(options->plan->job);
@@ -92,8 +91,8 @@ static weir_error *read_savepoint(struct jobmanager *jobmanager, struct restored
         return weir_error_wrap(hidden, "cannot start from '%s'", options->from_savepoint);
     WEIR_TRY(import(jobmanager, &restored->metadata));
     restored->found = true;
-    WEIR_TRY(restore_check(&restored->metadata, jobmanager->expectations,
-        jobmanager->expectation_count, options->plan->max_parallelism));
+    WEIR_TRY(restore_check(&restored->metadata, jobmanager->expected.list,
+        jobmanager->expected.count, options->plan->max_parallelism));
     FAULT_TRY(IMPORT_BEFORE_PUBLISH);
     return storage_publish(options->storage, &restored->metadata);
 }
@@ -113,8 +112,8 @@ static weir_error *read_newest(struct jobmanager *jobmanager, struct restored *r
     FAULT_TRY(RESTORE_AFTER_READ);
     if (!restored->found)
         return NULL;
-    return restore_check(&restored->metadata, jobmanager->expectations,
-        jobmanager->expectation_count, jobmanager->options.plan->max_parallelism);
+    return restore_check(&restored->metadata, jobmanager->expected.list, jobmanager->expected.count,
+        jobmanager->options.plan->max_parallelism);
 }
 
 static void run_restore(void *arg)

@@ -149,13 +149,11 @@ static struct jobmanager *make_jobmanager(struct local *local)
 static weir_error *check_newest(const struct local_options *options,
     const struct checkpoint_metadata *metadata)
 {
-    struct arena arena;
-    uint32_t count;
-    arena_init(&arena, (size_t)4 << 10, (size_t)1 << 30);
-    const struct restore_expectation *list =
-        expectation_list(options->plan, options->backend->format, &arena, &count);
-    weir_error *error = restore_check(metadata, list, count, options->plan->max_parallelism);
-    arena_release(&arena);
+    struct expectations expected;
+    expectations_init(&expected, options->plan, options->backend->format);
+    weir_error *error =
+        restore_check(metadata, expected.list, expected.count, options->plan->max_parallelism);
+    expectations_release(&expected);
     return error;
 }
 

@@ -185,15 +185,12 @@ static weir_error *version(void)
 static weir_error *explain_restore(const struct program *program)
 {
     const struct local_options *local = &program->options.local;
-    struct arena arena;
-    uint32_t count;
-    arena_init(&arena, (size_t)4 << 10, (size_t)1 << 30);
-    const struct restore_expectation *list =
-        expectation_list(program->plan, local->backend->format, &arena, &count);
+    struct expectations expected;
+    expectations_init(&expected, program->plan, local->backend->format);
     weir_buffer *out = weir_buffer_new(OUTPUT_SIZE_MAX);
-    weir_error *error =
-        savepoint_check(local->from_savepoint, list, count, local->allow_non_restored, out);
-    arena_release(&arena);
+    weir_error *error = savepoint_check(local->from_savepoint, expected.list, expected.count,
+        local->allow_non_restored, out);
+    expectations_release(&expected);
     return weir_error_join(error, buffer_to_stdout(out));
 }
 

@@ -20,15 +20,17 @@ static void release(weir_error *error)
 }
 
 /* Whatever the job manager does with a plan. */
-static void use(const struct plan *plan, struct arena *arena)
+static void use(const struct plan *plan)
 {
-    uint32_t count;
+    struct expectations expected;
     weir_buffer *out = weir_buffer_new(TEXT_SIZE_MAX);
     explain_text(plan, out);
     explain_json(plan, out);
     explain_dot(plan, out);
     weir_buffer_free(out);
-    ASSERT(expectation_list(plan, "hashmap", arena, &count) != NULL && count > 0);
+    expectations_init(&expected, plan, "hashmap");
+    ASSERT(expected.count > 0);
+    expectations_release(&expected);
 }
 
 static void decode_plan(weir_str bytes)
@@ -42,7 +44,7 @@ static void decode_plan(weir_str bytes)
         arena_release(&arena);
         return;
     }
-    use(plan, &arena);
+    use(plan);
     weir_buffer *first = weir_buffer_new(PLAN_SIZE_MAX), *second = weir_buffer_new(PLAN_SIZE_MAX);
     plan_encode(plan, first);
     arena_init(&again, 4096, PLAN_DECODED_SIZE_MAX);

@@ -50,22 +50,24 @@ static void a_decoded_plan_expects_the_same_state_by_the_same_numbers(void **sta
     for (size_t g = 0; g < COUNT_OF(graphs); g++) {
         struct arena arena;
         const struct plan *decoded;
-        uint32_t count, decoded_count, keyed = 0;
+        uint32_t keyed = 0;
+        struct expectations a, b;
         weir_job *job = job_new(NULL);
         const struct plan *plan = graphs[g](job);
         weir_buffer *bytes = weir_buffer_new(PLAN_SIZE_MAX);
         plan_encode(plan, bytes);
         arena_init(&arena, 4096, PLAN_DECODED_SIZE_MAX);
         expect_ok(plan_decode(weir_buffer_view(bytes), &arena, &decoded));
-        const struct restore_expectation *a = expectation_list(plan, "rocksdb", &arena, &count);
-        const struct restore_expectation *b =
-            expectation_list(decoded, "rocksdb", &arena, &decoded_count);
-        assert_int_equal(count, decoded_count);
-        for (uint32_t i = 0; i < count; i++) {
-            assert_equal(&a[i], &b[i]);
-            keyed += a[i].state_count > 0;
+        expectations_init(&a, plan, "rocksdb");
+        expectations_init(&b, decoded, "rocksdb");
+        assert_int_equal(a.count, b.count);
+        for (uint32_t i = 0; i < a.count; i++) {
+            assert_equal(&a.list[i], &b.list[i]);
+            keyed += a.list[i].state_count > 0;
         }
         assert_true(keyed > 0); /* something was compared */
+        expectations_release(&a);
+        expectations_release(&b);
         weir_buffer_free(bytes);
         arena_release(&arena);
         job_free(job);
