@@ -15,7 +15,7 @@ for program in build/bin/bench_*"${T:-}"* bench/*"${T:-}"*.py; do
     [ -x "$program" ] || continue
     echo "---- $(basename "$program")" >&2
     # Lines without four tabs are remarks for the reader of the terminal.
-    if ! timeout "${BENCH_SECONDS:-600}" "$program" | tee /dev/stderr |
+    if ! timeout "${BENCH_SECONDS:-600}" "$program" | tee -a /dev/stderr |
         awk -F '\t' 'NF == 5' >> "$collected"; then
         echo "$program failed" >&2
         failed=1
