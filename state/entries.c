@@ -326,7 +326,7 @@ void entries_free(struct entries *entries, struct slab *slab)
 /* Two cache lines: a small row's leaf. */
 bool entries_prefetch(const struct entries *entries)
 {
-    if (entries->leaf_capacity != 1)
+    if (entries->leaf_capacity != 1 || entries->leaf_count == 0)
         return false;
     __builtin_prefetch(entries->only);
     __builtin_prefetch((const char *)entries->only + 64);
