@@ -88,6 +88,7 @@ struct cache {
     int64_t turned_ms;          /* when the young ones became the old ones */
     struct flight *trickle;     /* what is frozen ahead of the barrier; NULL: nothing */
     uint64_t hand;              /* the eviction's: counts slots */
+    uint64_t clean_to;          /* up to where it has written what was cold */
     uint32_t era;               /* counts batches: see cache_evict.c */
     struct group_range groups;
     weir_error *failed;       /* an eviction could not write: the next verb says so */

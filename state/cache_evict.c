@@ -10,11 +10,14 @@
  * empty behind it and, with 0.7 rows a slot on average, more than full in front of it: probes through
  * thousands of slots, five times the CPU when all rows are new.
  *
- * Clean rows are freed at once. Dirty ones are collected into a flight, written sorted in one piece (see
- * rocksdb_bulk.c), and freed then; not while another flight is queued (cache_flight.c). A row that is
- * larger than a share of the budget has no heat.
+ * Only clean rows leave. When the hand comes to slots that it has not cleaned, the dirty rows that are cold
+ * in the next quarter of the table (AHEAD) are collected into a flight and written sorted in one piece (see
+ * rocksdb_bulk.c); not while another flight is queued (cache_flight.c). They stay, to be freed when the hand
+ * comes by, or to be used again. So what is written at once is large however little is freed at a time: for
+ * the store a few large sorted files, not many small ones. What has become dirty and cold in a cleaned part
+ * waits for the next pass. A row that is larger than a share of the budget has no heat.
  *
- * It stops at BELOW of the budget, so that dirty rows are written in pieces worth sorting. When flights
+ * It stops at BELOW of the budget. When flights
  * keep it from getting there the cache may be over by a quarter. From there on the task writes the
  * flights itself, or while a worker is at it waits a little for each batch: so it slows down to what the
  * disk takes, and no job in front of the worker's can make it wait for ever.
@@ -41,47 +44,21 @@
 #define HAND_GROUP      8u /* slots that are visited one after the other: two cache lines */
 #define GOLDEN_RATIO    UINT64_C(0x9e3779b97f4a7c15) /* of 2^64: multiples of it spread evenly */
 #define WAIT_MS         10
+#define AHEAD_MAX       UINT64_C(131072)
+#define AHEAD(count)    ((count) / 4 < AHEAD_MAX ? (count) / 4 : AHEAD_MAX) /* slots */
 #define CLOCK_PASSES    (HEAT_MAX + 1u)
-
-/* A dirty row that leaves when it has been written. Thread: task. */
-struct victim {
-    uint64_t hash;
-    struct row *row;
-};
 
 /* Thread: task. */
 struct eviction {
     struct cache *cache;
     bool may_write;
-    uint64_t wanted, freed; /* bytes; freed counts victims, too, and holes: SPACE */
-    struct flight *flight;  /* of the victims; NULL: none yet */
-    struct victim *victims;
-    size_t victim_count, victim_capacity;
+    uint64_t wanted, freed; /* bytes; with holes: SPACE */
 };
 
-static void add_victim(struct eviction *it, struct slot *slot)
+/* Larger than a share of the budget: it has no heat. */
+static bool is_heavy(const struct cache *cache, const struct row *row)
 {
-    if (it->victim_count == it->victim_capacity) {
-        it->victim_capacity = it->victim_capacity == 0 ? 256 : it->victim_capacity * 2;
-        it->victims = mem_realloc(it->victims, it->victim_capacity * sizeof(*it->victims));
-    }
-    it->victims[it->victim_count++] = (struct victim){ .hash = slot->hash, .row = slot->row };
-}
-
-/* True: there is nothing to write after all. Else its memory counts as freed: it is a victim. */
-static bool clean(struct eviction *it, struct slot *slot)
-{
-    struct cache *cache = it->cache;
-    struct row_key key = row_key_of(slot);
-    uint64_t size = row_size(slot->row);
-    if (it->flight == NULL)
-        it->flight = cache_flight_new(cache);
-    cache_unlist(cache, slot->row);
-    if (!cache_freeze_row(cache, it->flight, slot->row, &key))
-        return true;
-    add_victim(it, slot);
-    it->freed += SPACE(size);
-    return false;
+    return row->entries != NULL && row_size(row) > cache->budget / ROW_SHARE;
 }
 
 static bool is_cold(const struct cache *cache, struct row *row)
@@ -89,7 +66,27 @@ static bool is_cold(const struct cache *cache, struct row *row)
     if ((row->heat & HEAT_MAX) == 0)
         return true;
     row->heat--;
-    return row->entries != NULL && row_size(row) > cache->budget / ROW_SHARE;
+    return is_heavy(cache, row);
+}
+
+/* Each slot once in slot_count steps, for the stride is odd. */
+static struct slot *slot_at(const struct cache *cache, uint64_t hand)
+{
+    uint64_t group_count = cache->rows.slot_count / HAND_GROUP;
+    uint64_t stride = (GOLDEN_RATIO >> (64 - __builtin_ctzll(group_count))) | 1;
+    uint64_t group = hand / HAND_GROUP * stride & (group_count - 1);
+    return &cache->rows.slots[group * HAND_GROUP + hand % HAND_GROUP];
+}
+
+/* Of a slot that will be looked at soon: the slot itself, and nearer, its row. */
+static void look_ahead(const struct cache *cache, uint64_t hand)
+{
+    enum { FAR = 8 * HAND_GROUP, NEAR = 4 * HAND_GROUP };
+    if (hand % HAND_GROUP == 0) {
+        __builtin_prefetch(slot_at(cache, hand + FAR));
+        __builtin_prefetch(slot_at(cache, hand + FAR) + HAND_GROUP / 2);
+    }
+    __builtin_prefetch(slot_at(cache, hand + NEAR)->row);
 }
 
 /* Another row may be in the slot then. */
@@ -104,43 +101,58 @@ static bool look(struct eviction *it, struct slot *slot)
 {
     struct cache *cache = it->cache;
     struct row *row = slot->row;
-    if (row == NULL || !is_cold(cache, row) || cache_is_pinned(cache, row))
-        return true;
-    if (row->dirty != 0 && (!it->may_write || !clean(it, slot)))
+    if (row == NULL || !is_cold(cache, row) || row->dirty != 0 || cache_is_pinned(cache, row))
         return true;
     it->freed += SPACE(row_size(row));
     drop(cache, slot);
     return false;
 }
 
-/* Each slot once in slot_count steps, for the stride is odd. */
-static struct slot *slot_under_hand(const struct cache *cache)
+/* Freezes what is cold in front of the hand; NULL: there is nothing to write. */
+static struct flight *freeze_ahead(struct cache *cache)
 {
-    uint64_t group_count = cache->rows.slot_count / HAND_GROUP;
-    uint64_t stride = (GOLDEN_RATIO >> (64 - __builtin_ctzll(group_count))) | 1;
-    uint64_t group = cache->hand / HAND_GROUP * stride & (group_count - 1);
-    return &cache->rows.slots[group * HAND_GROUP + cache->hand % HAND_GROUP];
+    struct flight *flight = NULL;
+    for (; cache->clean_to < cache->hand + AHEAD(cache->rows.slot_count); cache->clean_to++) {
+        look_ahead(cache, cache->clean_to);
+        const struct slot *slot = slot_at(cache, cache->clean_to);
+        struct row *row = slot->row;
+        if (row == NULL || row->dirty == 0 ||
+            ((row->heat & HEAT_MAX) != 0 && !is_heavy(cache, row)))
+            continue;
+        struct row_key key = row_key_of(slot);
+        if (flight == NULL)
+            flight = cache_flight_new(cache);
+        cache_unlist(cache, row);
+        cache_freeze_row(cache, flight, row, &key);
+    }
+    return flight;
+}
+
+/* What cannot be written stays pinned by its flight, which stays in the queue. */
+static bool clean_ahead(struct cache *cache)
+{
+    weir_error *error;
+    cache->clean_to = cache->hand;
+    struct flight *flight = freeze_ahead(cache);
+    if (flight == NULL)
+        return true;
+    cache_flight_queue(cache, flight);
+    bool is_written = cache_settle(cache, true, &error);
+    cache->failed = weir_error_join(cache->failed, error);
+    return is_written;
 }
 
 static void sweep(struct eviction *it)
 {
     struct cache *cache = it->cache;
-    uint64_t steps = CLOCK_PASSES * cache->rows.slot_count;
-    for (; steps > 0 && it->freed < it->wanted; steps--)
-        if (look(it, slot_under_hand(cache)))
+    uint64_t steps = (CLOCK_PASSES + 1) * cache->rows.slot_count;
+    for (; steps > 0 && it->freed < it->wanted; steps--) {
+        if (cache->hand >= cache->clean_to && it->may_write)
+            it->may_write = clean_ahead(cache);
+        look_ahead(cache, cache->hand);
+        if (look(it, slot_at(cache, cache->hand)))
             cache->hand++;
-}
-
-/* A victim that cannot be written stays, pinned by its flight, which stays in the queue. */
-static void write_victims(struct eviction *it)
-{
-    struct cache *cache = it->cache;
-    weir_error *error;
-    cache_flight_queue(cache, it->flight);
-    bool is_written = cache_settle(cache, true, &error);
-    cache->failed = weir_error_join(cache->failed, error);
-    for (size_t i = 0; i < it->victim_count && is_written; i++)
-        drop(cache, rows_slot_of(&cache->rows, it->victims[i].hash, it->victims[i].row));
+    }
 }
 
 static void move_rows(struct cache *cache)
@@ -156,7 +168,7 @@ static void move_rows(struct cache *cache)
     }
 }
 
-/* Flights have copies and no pointers, victims are gone: rows may move, pinned or not. */
+/* Flights have copies and no pointers: rows may move, pinned or not. */
 static void close_holes(struct cache *cache)
 {
     struct slab *slab = &cache->rows.slab;
@@ -175,9 +187,6 @@ static void evict(struct cache *cache, bool takes_over)
     it.may_write = cache_settle(cache, takes_over, &error);
     cache->failed = weir_error_join(cache->failed, error);
     sweep(&it);
-    if (it.flight != NULL)
-        write_victims(&it);
-    mem_free(it.victims);
     rows_shrink(&cache->rows);
     close_holes(cache);
 }

@@ -26,8 +26,9 @@ MUTANTS = [
     keyed("a row that was frozen is changed without being frozen again", "state/cache.c",
           "    *cell.flags |= CELL_DIRTY;\n", "    *cell.flags |= *cell.flags == 0 ? CELL_DIRTY : 0;\n", EVICTING),
     keyed("a dirty row is dropped at its eviction", "state/cache_evict.c",
-          "    if (row->dirty != 0 && (!it->may_write || !clean(it, slot)))\n        return true;\n",
-          "    if (row->dirty != 0 && !it->may_write && !clean(it, slot))\n        return true;\n"
+          "    if (row == NULL || !is_cold(cache, row) || row->dirty != 0 || cache_is_pinned(cache, row))\n"
+          "        return true;\n",
+          "    if (row == NULL || !is_cold(cache, row) || cache_is_pinned(cache, row))\n        return true;\n"
           "    if (row->dirty != 0)\n        cache_unlist(cache, row);\n", EVICTING),
     keyed("two files of state of the same length get the same name", "state/state_file.c",
           "                content.checksum, content.length, attempt),",

@@ -132,10 +132,49 @@ static void a_scan_leaves_what_is_in_use(void **state)
     shelf_release(&shelf);
 }
 
+static uint64_t write_count, written_rows;
+
+static weir_error *counting_write(struct backend *store, const struct changes *const *lists,
+    uint32_t list_count)
+{
+    write_count++;
+    for (uint32_t i = 0; i < list_count; i++)
+        written_rows += lists[i]->row_count;
+    return backend_rocksdb.write_changes(store, lists, list_count);
+}
+
+/* Every row is new and dirty, and a twentieth of them leave at a time. */
+static void what_is_cold_is_written_in_large_pieces(void **state)
+{
+    (void)state;
+    struct shelf shelf;
+    shelf_init(&shelf);
+    shelf.memory_size = 4 << 20;
+    struct backend *backend = shelf_open(&shelf, &backend_cache, shelf_all_groups(), NULL, 0);
+    struct cache *cache = (struct cache *)(void *)backend;
+    struct backend_class verbs = backend_rocksdb;
+    verbs.write_changes = counting_write;
+    cache->verbs = &verbs;
+    put_rows(backend, 0, 200000, 32);
+    uint64_t rows = cache->rows.row_count;
+    assert_in_range(rows, 8000, 40000);
+    assert_true(written_rows > 100000);
+    assert_true(written_rows / write_count > rows / 6);
+    for (uint32_t i = 0; i < 200000; i += 7) {
+        char key[16];
+        snprintf(key, sizeof(key), "%u", i);
+        struct row_key row = shelf_row(0, key);
+        assert_int_equal(shelf_get(backend, &row, WEIR_STR("")).size, 32);
+    }
+    shelf_close(backend);
+    shelf_release(&shelf);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(rows_leave_evenly_all_over_the_table),
+        cmocka_unit_test(what_is_cold_is_written_in_large_pieces),
         cmocka_unit_test(memory_stays_within_the_budget_although_sizes_change),
         cmocka_unit_test(a_scan_leaves_what_is_in_use),
     };
