@@ -22,7 +22,7 @@
 #ifdef WEIR_DEBUG
 #define SORTED_MIN UINT64_C(300) /* tests have less to write, and take both ways */
 #else
-#define SORTED_MIN UINT64_C(50000) /* entries */
+#define SORTED_MIN UINT64_C(10000) /* entries */
 #endif
 #define BATCH_SIZE        ((size_t)256 << 10)
 #define PREFETCH_AHEAD    8u
