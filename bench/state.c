@@ -123,19 +123,21 @@ static double visit_ns(struct keyed *keyed, uint32_t state, uint64_t users, uint
 static double visit_prefetched_ns(struct keyed *keyed, uint64_t users, uint64_t count)
 {
     double ns[ROUNDS];
-    uint64_t keys[256], hashes[256];
+    uint64_t keys[256];
+    struct keyed_next next[256];
     for (int round = 0; round < ROUNDS; round++) {
         double start = cpu_ns();
         for (uint64_t i = 0; i < count; i++) {
             if (i % 256 == 0)
                 for (uint64_t j = 0; j < 256; j++) {
                     keys[j] = hash_mix(((uint64_t)round << 40) + i + j) % users;
-                    hashes[j] = hash_bytes(&keys[j], 8);
+                    next[j] =
+                        (struct keyed_next){ .key = { .data = (const char *)&keys[j], .size = 8 },
+                            .hash = hash_bytes(&keys[j], 8) };
                 }
-            if (i % 32 == 0)
-                keyed_prefetch(keyed, hashes + i % 256, 32);
-            weir_str key = { .data = (const char *)&keys[i % 256], .size = 8 };
-            keyed_select(keyed, key, hashes[i % 256]);
+            if (i % 256 == 0)
+                keyed_prefetch(keyed, next, 256);
+            keyed_select(keyed, next[i % 256].key, next[i % 256].hash);
             ((struct profile *)keyed_edit(keyed, 0, WEIR_STR("")))->visits++;
             check(keyed_commit(keyed));
         }

@@ -86,8 +86,9 @@ struct backend_snapshot; /* Thread: task makes it, then worker */
 typedef bool backend_entry_fn(void *arg, weir_str entry, weir_str value);
 typedef bool backend_key_fn(void *arg, const struct row_key *row);
 typedef bool backend_row_fn(void *arg, const struct row_key *row, weir_str entry, weir_str value);
+typedef bool backend_value_fn(void *arg, const struct row_key *row, weir_str value);
 
-#define BACKEND_PREFETCH_MAX 64u
+#define BACKEND_PREFETCH_MAX 256u
 
 struct backend_class {
     const char *name;
@@ -115,14 +116,18 @@ struct backend_class {
         size_t size, void **bytes, bool *is_new);
     /* Every entry of a state, all groups, row by row, in no particular order of rows. */
     weir_error *(*scan)(struct backend *backend, uint32_t state, backend_row_fn *each, void *arg);
-    /* Hint: these rows, at most BACKEND_PREFETCH_MAX, will be used next. Only hash, group and state are set. May
-     * be NULL. */
+    /* Hint: these rows, at most BACKEND_PREFETCH_MAX, will be used next. Data of a key may be NULL: not known.
+     * May be NULL. */
     void (*prefetch)(struct backend *backend, const struct row_key *rows, uint32_t row_count);
     /* Writes what a cache in front has collected, sorted; a later list is newer. After an error anything
      * may have been written. Thread: any, one at a time, and neither with another write nor with a snapshot.
      * NULL: nothing can be in front of this backend. */
     weir_error *(*write_changes)(struct backend *backend, const struct changes *const *lists,
         uint32_t list_count);
+    /* Gives the empty entry of each of these rows, at most BACKEND_PREFETCH_MAX, in any order, of equal ones once;
+     * data NULL: there is none. Cheaper than a get for each. NULL as write_changes. */
+    weir_error *(*get_values)(struct backend *backend, const struct row_key *rows,
+        uint32_t row_count, backend_value_fn *each, void *arg);
     /* Every row once or more often, as it was when called, and about how many there are. Thread: any. NULL as
      * write_changes. */
     weir_error *(*rows)(struct backend *backend, backend_key_fn *each, void *arg);

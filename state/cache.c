@@ -272,6 +272,8 @@ static weir_error *load_entry(struct cache *cache, struct slot *slot, const stru
             return NULL;
     }
     WEIR_TRY(cache->verbs->get(cache->store, key, entry, &value));
+    if (entry.size == 0)
+        cache_fetch_missed(cache, key->state);
     if (value.data == NULL)
         set_gone(cache, slot, entry, 0);
     else
@@ -284,11 +286,36 @@ static weir_error *know_cell(struct cache *cache, struct slot *slot, const struc
     weir_str entry, struct cell *cell)
 {
     *cell = find_cell(slot->row, entry);
-    if (__builtin_expect(cell->flags != NULL || (slot->row->flags & ROW_COMPLETE) != 0, 1))
+    if (__builtin_expect(cell->flags != NULL, 1)) {
+        if (__builtin_expect((*cell->flags & CELL_FETCHED) != 0, 0))
+            cache_fetch_used(cache, key->state, cell->flags);
+        return NULL;
+    }
+    if ((slot->row->flags & ROW_COMPLETE) != 0)
         return NULL;
     WEIR_TRY(load_entry(cache, slot, key, entry));
     *cell = find_cell(slot->row, entry);
     return NULL;
+}
+
+bool cache_lacks_value(const struct cache *cache, const struct row_key *key)
+{
+    const struct slot *slot = rows_find(&cache->rows, key);
+    if (slot == NULL)
+        return !cache_filter_is_new(cache, key);
+    return !has_value_cell(slot->row) && (slot->row->flags & ROW_COMPLETE) == 0;
+}
+
+void cache_learn_value(struct cache *cache, const struct row_key *key, weir_str value)
+{
+    struct slot *slot = rows_find(&cache->rows, key);
+    if (slot == NULL)
+        slot = add_row(cache, key, value.size);
+    DEBUG_ASSERT(!has_value_cell(slot->row));
+    if (value.data == NULL)
+        set_gone(cache, slot, WEIR_STR(""), CELL_FETCHED);
+    else
+        set_bytes(cache, slot, WEIR_STR(""), value, CELL_STORED | CELL_FETCHED);
 }
 
 /* -- verbs on entries ------------------------------------------------------------------------ */
@@ -550,7 +577,9 @@ static weir_error *scan(struct backend *backend, uint32_t state, backend_row_fn 
 
 static void prefetch(struct backend *backend, const struct row_key *rows, uint32_t row_count)
 {
-    rows_prefetch(&cache_of(backend)->rows, rows, row_count);
+    struct cache *cache = cache_of(backend);
+    rows_prefetch(&cache->rows, rows, row_count);
+    cache_fetch(cache, rows, row_count);
 }
 
 /* What is free in the pool is for whoever comes first; when it is used up, those who have more than their
@@ -638,6 +667,7 @@ static weir_error *open(const struct backend_options *options, const struct back
     cache->groups = options->groups;
     cache->waker = waker_new();
     rows_init(&cache->rows);
+    cache_fetch_init(cache);
     cache_flights_init(cache, options);
     weir_error *error = cache_replay(cache, options, sources, source_count);
     if (error != NULL) {

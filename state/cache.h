@@ -8,6 +8,7 @@
  *      DIRTY     the store has not got it: written by the next flush
  *      STORED    the store may have an entry of this name, so removing it must be written, too
  *      GONE      known to be absent: a miss that need not be repeated, or with DIRTY a removal
+ *      FETCHED   read from the store before anybody asked, and nobody has since: cache_fetch.c
  *
  * What is known of a row, in its flags:
  *
@@ -33,7 +34,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
-enum cell_flags { CELL_DIRTY = 1, CELL_STORED = 2, CELL_GONE = 4 };
+enum cell_flags { CELL_DIRTY = 1, CELL_STORED = 2, CELL_GONE = 4, CELL_FETCHED = 8 };
 
 #define ROW_COMPLETE   1u
 #define ROW_CLEARED    2u
@@ -43,6 +44,8 @@ enum cell_flags { CELL_DIRTY = 1, CELL_STORED = 2, CELL_GONE = 4 };
 #define HEAT_MAX    3u
 #define HEAT_BITS   2u
 #define FLIGHTS_MAX 4096u /* in the queue */
+
+#define FETCH_STATES 64u /* the operator's own */
 
 /* Everything that one barrier, or one eviction, has frozen. Thread: task while it is made, then whoever
  * holds the locks that cache_flight.c names. */
@@ -112,11 +115,25 @@ struct cache {
     struct row_filter *filter;   /* of rows that the store may have; NULL: it may have any */
     struct row_filter *building; /* the worker's part of it */
     atomic_bool is_filter_sure, is_filter_useless, is_closing;
-    struct waker *waker; /* woken when a flight is done */
+    struct waker *waker;           /* woken when a flight is done */
+    uint16_t credit[FETCH_STATES]; /* a state: how many values may be fetched ahead */
 };
 
 /* What counts against the budget. */
 uint64_t cache_size(const struct cache *cache);
+
+/* -- fetching ahead ------------------------------------------------------------------------------ */
+
+/* For rows that will be used next: the values of those that are only in the store are read all at once. */
+void cache_fetch(struct cache *cache, const struct row_key *rows, uint32_t row_count);
+void cache_fetch_init(struct cache *cache);
+/* A value was asked for that had to be read from the store, alone; or one that had been fetched. */
+void cache_fetch_missed(struct cache *cache, uint32_t state);
+void cache_fetch_used(struct cache *cache, uint32_t state, uint8_t *cell_flags);
+/* Whether the store must be asked for the row's value. */
+bool cache_lacks_value(const struct cache *cache, const struct row_key *key);
+/* What the store has of it; data NULL: nothing. */
+void cache_learn_value(struct cache *cache, const struct row_key *key, weir_str value);
 
 /* -- dirty rows, cache.c ------------------------------------------------------------------------- */
 

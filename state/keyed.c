@@ -578,18 +578,19 @@ void keyed_select(struct keyed *keyed, weir_str key, uint64_t hash)
 }
 
 /* For the first states: those that every record touches stand there. */
-void keyed_prefetch(struct keyed *keyed, const uint64_t *hashes, uint32_t count)
+void keyed_prefetch(struct keyed *keyed, const struct keyed_next *next, uint32_t count)
 {
-    struct row_key keys[KEYED_PREFETCH_MAX];
+    struct row_key rows[KEYED_PREFETCH_MAX];
     ASSERT(count <= KEYED_PREFETCH_MAX);
     if (keyed->verbs->prefetch == NULL || count == 0)
         return;
     for (uint32_t state = 0; state < keyed->state_count && state < PREFETCH_STATES; state++) {
         for (uint32_t i = 0; i < count; i++)
-            keys[i] = (struct row_key){ .hash = hashes[i],
-                .group = key_group_of(hashes[i], keyed->max_parallelism),
+            rows[i] = (struct row_key){ .key = next[i].key,
+                .hash = next[i].hash,
+                .group = key_group_of(next[i].hash, keyed->max_parallelism),
                 .state = state };
-        keyed->verbs->prefetch(keyed->backend, keys, count);
+        keyed->verbs->prefetch(keyed->backend, rows, count);
     }
 }
 

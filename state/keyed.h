@@ -32,9 +32,14 @@ void keyed_free(struct keyed *keyed); /* closes the backend */
 struct backend *keyed_backend(struct keyed *keyed);
 
 void keyed_select(struct keyed *keyed, weir_str key, uint64_t hash); /* copies */
-/* Hint: keys of these hashes, at most KEYED_PREFETCH_MAX, will be selected next. Pointers end. */
+/* A key that will be selected. Thread: task. */
+struct keyed_next {
+    weir_str key; /* data NULL: only the hash is known */
+    uint64_t hash;
+};
+/* Hint: these keys, at most KEYED_PREFETCH_MAX, will be selected next. Borrowed. Pointers end. */
 #define KEYED_PREFETCH_MAX BACKEND_PREFETCH_MAX
-void keyed_prefetch(struct keyed *keyed, const uint64_t *hashes, uint32_t count);
+void keyed_prefetch(struct keyed *keyed, const struct keyed_next *next, uint32_t count);
 void keyed_unselect(struct keyed *keyed);
 weir_str keyed_key(const struct keyed *keyed);
 uint64_t keyed_hash(const struct keyed *keyed);

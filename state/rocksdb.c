@@ -113,18 +113,24 @@ static void write_key(char *to, const struct row_key *row, weir_str entry)
         memcpy(to, entry.data, entry.size);
 }
 
+char *rocks_key_room(struct rocks *rocks, size_t size)
+{
+    if (__builtin_expect(size > rocks->key_capacity, 0)) {
+        rocks->key = mem_realloc(rocks->key, size * 2);
+        rocks->key_capacity = size * 2;
+    }
+    return rocks->key;
+}
+
 /* In the backend's own room: valid until the next call. */
 static weir_str make_key(struct rocks *rocks, const struct row_key *row, weir_str entry)
 {
     ASSERT(row->key.size <= UINT32_MAX / 2 && entry.size <= UINT32_MAX / 2);
     DEBUG_ASSERT(group_range_has(rocks->groups, row->group));
     size_t size = key_size_of(row, entry);
-    if (__builtin_expect(size > rocks->key_capacity, 0)) {
-        rocks->key = mem_realloc(rocks->key, size * 2);
-        rocks->key_capacity = size * 2;
-    }
-    write_key(rocks->key, row, entry);
-    return (weir_str){ .data = rocks->key, .size = size };
+    char *key = rocks_key_room(rocks, size);
+    write_key(key, row, entry);
+    return (weir_str){ .data = key, .size = size };
 }
 
 /* -- one entry ------------------------------------------------------------------------------ */
@@ -473,8 +479,10 @@ static void close(struct backend *backend)
     unpin(rocks);
     if (rocks->checkpoint != NULL)
         rocksdb_checkpoint_object_destroy(rocks->checkpoint);
-    if (rocks->db != NULL)
+    if (rocks->db != NULL) {
+        rocksdb_column_family_handle_destroy(rocks->entries);
         rocksdb_close(rocks->db);
+    }
     ASSERT(atomic_load(&rocks->expiry.filter_count) == 0);
     weir_error_free(os_remove_tree(rocks->directory)); /* rubbish at worst, in a work directory */
     free_parts(rocks);
@@ -571,6 +579,7 @@ const struct backend_class backend_rocksdb = { .name = "rocksdb-uncached",
     .each = each_entry,
     .scan = scan,
     .write_changes = rocks_write_changes,
+    .get_values = rocks_get_values,
     .rows = all_rows,
     .row_count = row_count,
     .expire = expire,

@@ -55,6 +55,7 @@ struct rocks_stored {
 struct rocks {
     struct backend backend;
     rocksdb_t *db;
+    rocksdb_column_family_handle_t *entries; /* all of them: the default family */
     rocksdb_checkpoint_t *checkpoint;
     rocksdb_options_t *options;
     rocksdb_readoptions_t *read;
@@ -82,6 +83,9 @@ char *rocks_put_header(char *to, uint32_t group, uint32_t state, uint32_t key_si
 size_t rocks_successor(char *key, size_t size);
 /* Takes a key apart; false: these bytes are no key. `row->hash` is computed. */
 bool rocks_parse_key(const char *bytes, size_t size, struct row_key *row, weir_str *entry);
+
+/* Room in the backend for keys, until the next verb. */
+char *rocks_key_room(struct rocks *rocks, size_t size);
 
 /* Deletes what the database has of a row. Thread: any. */
 weir_error *rocks_clear(struct rocks *rocks, const struct row_key *row) WEIR_MUST_USE;
@@ -117,6 +121,11 @@ void rocks_sorter_release(struct rocks_sorter *sorter);
  * task reads. */
 weir_error *rocks_write_changes(struct backend *backend, const struct changes *const *lists,
     uint32_t list_count) WEIR_MUST_USE;
+
+/* -- many values at once, rocksdb_values.c --------------------------------------------------------- */
+
+weir_error *rocks_get_values(struct backend *backend, const struct row_key *rows,
+    uint32_t row_count, backend_value_fn *each, void *arg) WEIR_MUST_USE;
 
 /* -- options, rocksdb_options.c ------------------------------------------------------------------ */
 

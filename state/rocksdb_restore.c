@@ -49,11 +49,15 @@ weir_error *rocks_fetch(const struct rocks *rocks, const struct backend_source *
     return NULL;
 }
 
+/* By the name of its family, because only so there is a handle of it, which reading many values takes. */
 static weir_error *open_database(struct rocks *rocks, bool may_create)
 {
+    const char *family = "default";
+    const rocksdb_options_t *options = rocks->options;
     char *message = NULL;
     rocksdb_options_set_create_if_missing(rocks->options, may_create);
-    rocks->db = rocksdb_open(rocks->options, rocks->database, &message);
+    rocks->db = rocksdb_open_column_families(rocks->options, rocks->database, 1, &family, &options,
+        &rocks->entries, &message);
     return rocks_error(message, "open the database", rocks->database);
 }
 

@@ -196,13 +196,19 @@ void context_select(struct weir_ctx *ctx, const struct weir_row *row)
     keyed_set_timestamp(ctx->keyed, row->timestamp_ms);
 }
 
+/* Keys of several fields lie one behind the other in the scratch; one that finds no room there is NULL. */
 static void prefetch_rows(struct weir_ctx *ctx, const struct weir_row *rows, uint32_t row_count)
 {
-    uint64_t hashes[KEYED_PREFETCH_MAX];
+    struct keyed_next next[KEYED_PREFETCH_MAX];
     uint32_t count = row_count < KEYED_PREFETCH_MAX ? row_count : KEYED_PREFETCH_MAX;
-    for (uint32_t i = 0; i < count; i++)
-        hashes[i] = rows[i].key_hash;
-    keyed_prefetch(ctx->keyed, hashes, count);
+    size_t used = 0;
+    for (uint32_t i = 0; i < count; i++) {
+        next[i].hash = rows[i].key_hash;
+        next[i].key = key_plan_encode(&ctx->key_plan, rows[i].record, ctx->key_scratch + used,
+            KEY_SIZE_MAX - used);
+        used += ctx->key_plan.part_count == 1 ? 0 : next[i].key.size;
+    }
+    keyed_prefetch(ctx->keyed, next, count);
 }
 
 static void operator_rows(struct weir_ctx *ctx, const struct weir_row *rows, uint32_t row_count)

@@ -265,15 +265,18 @@ bool timers_pop(struct timers *timers, enum weir_time time, int64_t until_ms, in
 uint32_t timers_prefetch(const struct timers *timers, enum weir_time time, int64_t until_ms)
 {
     void *due[KEYED_PREFETCH_MAX];
-    uint64_t hashes[KEYED_PREFETCH_MAX];
+    struct keyed_next next[KEYED_PREFETCH_MAX];
     if (timer_queue_next_ms(&timers->queues[time]) > until_ms)
         return 0;
     uint32_t count = timer_queue_peek(&timers->queues[time], due, KEYED_PREFETCH_MAX);
     for (uint32_t i = 0; i < count; i++)
         __builtin_prefetch(due[i]);
-    for (uint32_t i = 0; i < count; i++)
-        hashes[i] = ((const struct timer *)due[i])->key_hash;
-    keyed_prefetch(timers->keyed, hashes, count);
+    for (uint32_t i = 0; i < count; i++) {
+        const struct timer *timer = due[i];
+        next[i] = (struct keyed_next){ .key = { .data = timer->key, .size = timer->key_size },
+            .hash = timer->key_hash };
+    }
+    keyed_prefetch(timers->keyed, next, count);
     return count;
 }
 

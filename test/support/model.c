@@ -102,7 +102,7 @@ static void choose(const struct run *run, struct place *place)
     /* a third of everything happens to one busy key */
     if (draw(run, 3) % 3 == 0)
         place->key = 7;
-    place->entry = (uint32_t)(draw(run, 4) % ENTRIES);
+    place->entry = draw(run, 10) % 4 == 0 ? 0 : (uint32_t)(draw(run, 4) % ENTRIES);
     place->row = shelf_row_bytes(place->state, model_name(place->key, place->key_bytes));
     place->name = model_name(place->entry, place->entry_bytes);
     place->backend =
@@ -242,6 +242,21 @@ static void clear_row(struct run *run, const struct place *place)
 {
     shelf_clear(place->backend, &place->row);
     memset(run->now->numbers[place->state][place->key], 0, sizeof(run->now->numbers[0][0]));
+}
+
+/* Some rows, each twice, of which one is used next. */
+static void prefetch_rows(struct run *run, const struct place *place)
+{
+    struct row_key rows[2 * KEYS];
+    char bytes[2 * KEYS][16];
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < draw(run, 15) % (2 * KEYS); i++) {
+        rows[count] =
+            shelf_row_bytes(place->state, model_name((place->key + i / 2) % KEYS, bytes[count]));
+        count += place->backend == run->backends[key_group_subtask(rows[count].group,
+                                       run->parallelism, SHELF_MAX_PARALLELISM)];
+    }
+    run->verbs->prefetch(place->backend, rows, count);
 }
 
 /* -- faults --------------------------------------------------------------------------------- */
@@ -438,6 +453,8 @@ static void step(struct run *run)
     choose(run, &place);
     if (draw(run, 13) % 8 == 0)
         run->verbs->expire(place.backend, &(struct backend_expiry){ 0 });
+    if (run->verbs->prefetch != NULL && draw(run, 11) % 8 == 0)
+        prefetch_rows(run, &place);
     uint64_t what = draw(run, 0) % 20000;
     if (what < 8000)
         put_entry(run, &place);

@@ -577,11 +577,15 @@ static void prefetching_is_only_a_hint(void **state)
 {
     struct keyed_fixture it;
     keyed_fixture_begin(&it, state);
-    uint64_t hashes[KEYED_PREFETCH_MAX];
-    for (uint32_t i = 0; i < KEYED_PREFETCH_MAX; i++)
-        hashes[i] = hash_mix(i);
-    keyed_prefetch(it.keyed, hashes, 0);
-    keyed_prefetch(it.keyed, hashes, KEYED_PREFETCH_MAX);
+    struct keyed_next next[KEYED_PREFETCH_MAX];
+    char bytes[KEYED_PREFETCH_MAX];
+    for (uint32_t i = 0; i < KEYED_PREFETCH_MAX; i++) {
+        bytes[i] = (char)i;
+        next[i] = (struct keyed_next){ .key = { .data = i % 5 == 0 ? NULL : &bytes[i], .size = 1 },
+            .hash = hash_bytes(&bytes[i], 1) };
+    }
+    keyed_prefetch(it.keyed, next, 0);
+    keyed_prefetch(it.keyed, next, KEYED_PREFETCH_MAX);
     keyed_fixture_key_is(&it, "a");
     assert_null(keyed_read(it.keyed, FIXED, str("")));
     keyed_fixture_commit(&it);
