@@ -89,6 +89,9 @@ struct cache {
     uint32_t young;             /* which is which */
     uint32_t young_seen;        /* young ones when it last looked */
     int64_t turned_ms;          /* when the young ones became the old ones */
+    bool is_past_barrier;       /* since cache_trickle looked at the clock */
+    int64_t barrier_ms;         /* when it saw the last barrier */
+    int64_t interval_ms;        /* between the last two; 0: not known */
     struct flight *trickle;     /* what is frozen ahead of the barrier; NULL: nothing */
     uint64_t hand;              /* the eviction's: counts slots */
     uint64_t clean_to;          /* up to where it has written what was cold */

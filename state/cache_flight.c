@@ -481,9 +481,25 @@ void cache_trickle_end(struct cache *cache)
         atomic_store(&cache->is_logging, false); /* too much waits: it is logged later */
 }
 
+/* True: for half the time that was between the last two barriers nothing is frozen, because most of it would
+ * be changed and frozen again before the next one. The other half is enough: what takes half of it to become
+ * dirty is frozen in a quarter of it, and so on. */
+static bool is_too_early(struct cache *cache, int64_t now_ms)
+{
+    if (cache->is_past_barrier) {
+        cache->interval_ms =
+            cache->barrier_ms > 0 && now_ms > cache->barrier_ms ? now_ms - cache->barrier_ms : 0;
+        cache->barrier_ms = now_ms;
+        cache->is_past_barrier = false;
+    }
+    return now_ms >= cache->barrier_ms && now_ms - cache->barrier_ms < cache->interval_ms / 2;
+}
+
 /* True: the old rows are all frozen, and the young ones are old now. */
 static bool turn(struct cache *cache, int64_t now_ms)
 {
+    if (is_too_early(cache, now_ms))
+        return false;
     if (now_ms >= cache->turned_ms && now_ms - cache->turned_ms < TRICKLE_MS)
         return false;
     if (cache->dirty[cache->young].count < TRICKLE_MIN ||
@@ -589,6 +605,7 @@ weir_error *cache_snapshot(struct backend *backend, uint64_t checkpoint,
     struct frozen *frozen = mem_alloc(sizeof(*frozen));
     *frozen = (struct frozen){ .cache = cache, .number = flight->number };
     flight->is_barrier = true;
+    cache->is_past_barrier = true;
     freeze_rows(cache, &cache->dirty[0], UINT32_MAX, flight);
     freeze_rows(cache, &cache->dirty[1], UINT32_MAX, flight);
     link_frozen(frozen);
