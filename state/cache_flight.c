@@ -42,7 +42,6 @@
 #include "state/cache.h"
 
 #include "base/assert.h"
-#include "base/hash.h"
 #include "base/log.h"
 #include "base/memory.h"
 #include "base/os.h"
@@ -66,6 +65,10 @@
 #define TRICKLE_MIN  4096u
 #define TRICKLE_STEP 64u
 #endif
+/* What trickles is queued in pieces of this size, so that a buffer can be used again: touching new memory costs
+ * more than copying into it. */
+#define FLIGHT_SIZE           (UINT64_C(7) << 20)
+#define SPARE_SIZE_MAX(share) ((share) / 8)
 /* Flights that are written to the store together: a row that is in several is written once. */
 #define TOGETHER_MAX    256u
 #define TOGETHER_SIZE   (UINT64_C(128) << 20)
@@ -141,7 +144,6 @@ static void freeze_rows(struct cache *cache, struct dirty_rows *list, uint32_t c
         if (list->count >= AHEAD)
             __builtin_prefetch(list->rows[list->count - AHEAD]);
         struct row_key key = { .key = row_key_bytes(row),
-            .hash = hash_bytes(row->bytes, row->key_size),
             .group = row->group,
             .state = row->state };
         cache_freeze_row(cache, flight, row, &key);
@@ -155,6 +157,9 @@ struct flight *cache_flight_new(struct cache *cache)
 {
     struct flight *flight = mem_alloc(sizeof(*flight));
     flight->number = ++cache->frozen;
+    pthread_mutex_lock(&cache->lock);
+    changes_give_room(&cache->spare, &flight->changes);
+    pthread_mutex_unlock(&cache->lock);
     return flight;
 }
 
@@ -223,6 +228,11 @@ static void leave_queue(struct cache *cache)
 static void unload(struct cache *cache, struct flight *flight)
 {
     atomic_fetch_sub(&cache->queued_size, flight->changes.capacity);
+    pthread_mutex_lock(&cache->lock);
+    if (cache->spare.bytes == NULL && flight->changes.capacity <= 2 * FLIGHT_SIZE &&
+        flight->changes.capacity <= SPARE_SIZE_MAX(cache->share))
+        changes_give_room(&flight->changes, &cache->spare);
+    pthread_mutex_unlock(&cache->lock);
     changes_unload(&flight->changes);
 }
 
@@ -529,6 +539,8 @@ void cache_trickle(struct cache *cache, int64_t now_ms)
     if (cache->trickle == NULL)
         cache->trickle = cache_flight_new(cache);
     freeze_rows(cache, old, TRICKLE_STEP + 2 * grown, cache->trickle);
+    if (cache->trickle->changes.size >= FLIGHT_SIZE)
+        cache_trickle_end(cache);
 }
 
 void cache_flights_init(struct cache *cache, const struct backend_options *options)
@@ -554,6 +566,7 @@ void cache_flights_release(struct cache *cache)
         cache->first = flight->next;
         free_flight(flight);
     }
+    changes_release(&cache->spare);
     cache->verbs->snapshot_free(cache->base);
     segment_log_release(&cache->log);
     pthread_mutex_destroy(&cache->lock);

@@ -63,11 +63,11 @@ static weir_error *apply_row(struct cache *cache, const struct change_row *row)
     const struct backend_class *verbs = cache->backend.backend_class;
     struct row_key key = change_row_key(row);
     weir_str name, value;
-    const struct change_cell *cell = NULL;
+    struct change_cells cells = change_cells(row);
     key.hash = hash_bytes(key.key.data, key.key.size);
     if (row->is_cleared)
         WEIR_TRY(verbs->clear(&cache->backend, &key));
-    while ((cell = change_cell_next(row, cell, &name, &value)) != NULL)
+    while (change_cells_next(&cells, &name, &value))
         WEIR_TRY(value.data == NULL ? verbs->remove(&cache->backend, &key, name)
                                     : verbs->put(&cache->backend, &key, name, value));
     return NULL;

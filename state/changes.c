@@ -1,4 +1,4 @@
-/* changes.c -- records copied behind each other; row records are multiples of 8 bytes, cells of 4. */
+/* changes.c -- records copied behind each other; rows are multiples of 4 bytes, cells are not. */
 #include "state/changes.h"
 
 #include "base/assert.h"
@@ -7,10 +7,15 @@
 #include <string.h>
 
 #define CAPACITY_MIN ((size_t)64 << 10)
+#define UNIT         4u
 
-static size_t padded(size_t size, size_t unit)
+/* In place of a size. */
+#define SIZE_FOLLOWS 254u
+#define SIZE_GONE    255u
+
+static size_t padded(size_t size)
 {
-    return (size + unit - 1) & ~(unit - 1);
+    return (size + UNIT - 1) & ~(size_t)(UNIT - 1);
 }
 
 void changes_release(struct changes *changes)
@@ -24,6 +29,15 @@ void changes_unload(struct changes *changes)
     mem_free(changes->bytes);
     changes->bytes = NULL;
     changes->capacity = 0;
+}
+
+void changes_give_room(struct changes *from, struct changes *to)
+{
+    ASSERT(to->bytes == NULL);
+    to->bytes = from->bytes;
+    to->capacity = from->capacity;
+    from->bytes = NULL;
+    from->capacity = 0;
 }
 
 /* Room for `size` more bytes, not zeroed. */
@@ -49,7 +63,7 @@ static struct change_row *row_being_made(const struct changes *changes)
 void changes_begin(struct changes *changes, const struct row_key *key, bool is_cleared)
 {
     changes->row_start = changes->size;
-    char *at = take(changes, sizeof(struct change_row) + padded(key->key.size, 4));
+    char *at = take(changes, sizeof(struct change_row) + padded(key->key.size));
     struct change_row *row = (struct change_row *)(void *)at;
     *row = (struct change_row){ .key_size = (uint32_t)key->key.size,
         .group = (uint16_t)key->group,
@@ -59,17 +73,29 @@ void changes_begin(struct changes *changes, const struct row_key *key, bool is_c
         memcpy(at + sizeof(*row), key->key.data, key->key.size);
 }
 
+static char *put_size(char *at, size_t size)
+{
+    uint32_t stored = (uint32_t)size;
+    if (__builtin_expect(size < SIZE_FOLLOWS, 1))
+        return at;
+    memcpy(at, &stored, sizeof(stored));
+    return at + sizeof(stored);
+}
+
 void changes_add(struct changes *changes, weir_str name, weir_str value)
 {
-    struct change_cell cell = { .name_size = (uint32_t)name.size,
-        .value_size = value.data == NULL ? CHANGE_GONE : (uint32_t)value.size };
-    size_t value_size = value.data == NULL ? 0 : value.size;
-    char *at = take(changes, sizeof(cell) + padded(name.size + value_size, 4));
-    memcpy(at, &cell, sizeof(cell));
+    bool is_gone = value.data == NULL;
+    size_t value_size = is_gone ? 0 : value.size;
+    size_t more = (name.size < SIZE_FOLLOWS ? 0 : sizeof(uint32_t)) +
+                  (value_size < SIZE_FOLLOWS ? 0 : sizeof(uint32_t));
+    char *at = take(changes, 2 + more + name.size + value_size);
+    *at++ = (char)(name.size < SIZE_FOLLOWS ? name.size : SIZE_FOLLOWS);
+    *at++ = (char)(is_gone ? SIZE_GONE : value_size < SIZE_FOLLOWS ? value_size : SIZE_FOLLOWS);
+    at = put_size(put_size(at, name.size), value_size);
     if (name.size > 0)
-        memcpy(at + sizeof(cell), name.data, name.size);
+        memcpy(at, name.data, name.size);
     if (value_size > 0)
-        memcpy(at + sizeof(cell) + name.size, value.data, value_size);
+        memcpy(at + name.size, value.data, value_size);
     row_being_made(changes)->cell_count++;
 }
 
@@ -80,9 +106,12 @@ bool changes_end(struct changes *changes)
         changes->size = changes->row_start;
         return false;
     }
-    take(changes, padded(changes->size, 8) - changes->size);
+    size_t padding = padded(changes->size) - changes->size;
+    memset(take(changes, padding), 0, padding);
     row = row_being_made(changes);
-    row->size = changes->size - changes->row_start;
+    uint64_t units = (changes->size - changes->row_start) / UNIT;
+    ASSERT(units <= UINT32_MAX);
+    row->units = (uint32_t)units;
     changes->row_count++;
     changes->cell_count += row->cell_count;
     changes->cleared_count += row->is_cleared;
@@ -91,9 +120,14 @@ bool changes_end(struct changes *changes)
 
 /* -- reading -------------------------------------------------------------------------------- */
 
+static uint64_t row_size(const struct change_row *row)
+{
+    return (uint64_t)row->units * UNIT;
+}
+
 const struct change_row *changes_next(const struct changes *changes, const struct change_row *row)
 {
-    const char *at = row == NULL ? changes->bytes : (const char *)row + row->size;
+    const char *at = row == NULL ? changes->bytes : (const char *)row + row_size(row);
     if (at == changes->bytes + changes->size)
         return NULL;
     return (const struct change_row *)(const void *)at;
@@ -106,24 +140,39 @@ struct row_key change_row_key(const struct change_row *row)
         .state = row->state };
 }
 
-const struct change_cell *change_cell_next(const struct change_row *row,
-    const struct change_cell *cell, weir_str *name, weir_str *value)
+struct change_cells change_cells(const struct change_row *row)
 {
-    const char *at = (const char *)(row + 1) + padded(row->key_size, 4);
-    if (cell != NULL) {
-        size_t value_size = cell->value_size == CHANGE_GONE ? 0 : cell->value_size;
-        at = (const char *)(cell + 1) + padded(cell->name_size + value_size, 4);
+    return (struct change_cells){ .at = (const char *)(row + 1) + padded(row->key_size),
+        .left = row->cell_count };
+}
+
+/* The size that this byte stands for, and what follows. */
+static uint32_t read_size(unsigned char byte, const char **at)
+{
+    uint32_t size = byte;
+    if (__builtin_expect(byte >= SIZE_FOLLOWS, 0)) {
+        if (byte == SIZE_GONE)
+            return 0;
+        memcpy(&size, *at, sizeof(size));
+        *at += sizeof(size);
     }
-    /* less than a cell is left: padding */
-    if ((size_t)((const char *)row + row->size - at) < sizeof(*cell))
-        return NULL;
-    cell = (const struct change_cell *)(const void *)at;
-    at += sizeof(*cell);
-    *name = (weir_str){ .data = at, .size = cell->name_size };
-    bool is_gone = cell->value_size == CHANGE_GONE;
-    *value = (weir_str){ .data = is_gone ? NULL : at + cell->name_size,
-        .size = is_gone ? 0 : cell->value_size };
-    return cell;
+    return size;
+}
+
+bool change_cells_next(struct change_cells *cells, weir_str *name, weir_str *value)
+{
+    if (cells->left == 0)
+        return false;
+    cells->left--;
+    const char *at = cells->at + 2;
+    unsigned char name_byte = (unsigned char)cells->at[0], value_byte = (unsigned char)cells->at[1];
+    uint32_t name_size = read_size(name_byte, &at);
+    uint32_t value_size = read_size(value_byte, &at);
+    *name = (weir_str){ .data = at, .size = name_size };
+    at += name_size;
+    *value = (weir_str){ .data = value_byte == SIZE_GONE ? NULL : at, .size = value_size };
+    cells->at = at + value_size;
+    return true;
 }
 
 /* -- trusting ------------------------------------------------------------------------------- */
@@ -131,31 +180,36 @@ const struct change_cell *change_cell_next(const struct change_row *row,
 /* `at` is a cell's offset in the row; false: it does not end within it. */
 static bool skip_cell(const char *row, uint64_t size, uint64_t *at)
 {
-    struct change_cell cell;
-    if (size - *at < sizeof(cell))
+    if (size - *at < 2)
         return false;
-    memcpy(&cell, row + *at, sizeof(cell));
-    uint64_t value_size = cell.value_size == CHANGE_GONE ? 0 : cell.value_size;
-    uint64_t needed = sizeof(cell) + padded(cell.name_size + value_size, 4);
+    unsigned char bytes[2];
+    memcpy(bytes, row + *at, sizeof(bytes));
+    uint64_t follow = (bytes[0] >= SIZE_FOLLOWS) + (uint64_t)(bytes[1] == SIZE_FOLLOWS);
+    if (bytes[0] == SIZE_GONE || size - *at < 2 + follow * sizeof(uint32_t))
+        return false;
+    const char *sizes = row + *at + 2;
+    uint64_t needed = 2 + follow * sizeof(uint32_t);
+    needed += read_size(bytes[0], &sizes);
+    needed += read_size(bytes[1], &sizes);
     if (size - *at < needed)
         return false;
     *at += needed;
     return true;
 }
 
-/* Behind the last cell is less than a cell: change_cell_next ends there. */
+/* Behind the last cell is padding only. */
 static bool is_row_sound(const char *bytes, uint64_t size_max, struct change_row *row)
 {
     if (size_max < sizeof(*row))
         return false;
     memcpy(row, bytes, sizeof(*row));
-    uint64_t at = sizeof(*row) + padded(row->key_size, 4);
-    if (row->is_cleared > 1 || row->size % 8 != 0 || row->size > size_max || row->size < at)
+    uint64_t size = row_size(row), at = sizeof(*row) + padded(row->key_size);
+    if (row->is_cleared > 1 || size > size_max || size < at)
         return false;
     for (uint32_t i = 0; i < row->cell_count; i++)
-        if (!skip_cell(bytes, row->size, &at))
+        if (!skip_cell(bytes, size, &at))
             return false;
-    return row->size - at < sizeof(struct change_cell);
+    return size == padded(at);
 }
 
 bool changes_are_sound(const struct changes *changes)
@@ -167,7 +221,7 @@ bool changes_are_sound(const struct changes *changes)
             return false;
         cells += row.cell_count;
         cleared += row.is_cleared;
-        at += row.size;
+        at += row_size(&row);
     }
     return rows == changes->row_count && cells == changes->cell_count &&
            cleared == changes->cleared_count;

@@ -186,8 +186,8 @@ static weir_error *write_row(struct bulk *bulk, const struct change_row *row)
 {
     weir_str name, value;
     size_t skip = start_key(bulk, row);
-    const struct change_cell *cell = NULL;
-    while ((cell = change_cell_next(row, cell, &name, &value)) != NULL)
+    struct change_cells cells = change_cells(row);
+    while (change_cells_next(&cells, &name, &value))
         WEIR_TRY(write_named(bulk, row->group, skip, name, value));
     return NULL;
 }
@@ -217,10 +217,9 @@ static weir_error *write_versions(struct bulk *bulk, const struct place *places,
     while (first > 0 && !places[first].row->is_cleared)
         first--;
     for (size_t i = first; i < place_count; i++) {
-        const struct change_cell *cell = NULL;
+        struct change_cells cells = change_cells(places[i].row);
         struct version version = { .place = i };
-        while (
-            (cell = change_cell_next(places[i].row, cell, &version.name, &version.value)) != NULL)
+        while (change_cells_next(&cells, &version.name, &version.value))
             add_version(bulk, count++, version);
     }
     if (count > 1)

@@ -237,9 +237,9 @@ static void clip(const struct changes *all, struct group_range groups, struct ch
         if (!group_range_has(groups, key.group))
             continue;
         weir_str name, value;
-        const struct change_cell *cell = NULL;
+        struct change_cells cells = change_cells(row);
         changes_begin(clipped, &key, row->is_cleared);
-        while ((cell = change_cell_next(row, cell, &name, &value)) != NULL)
+        while (change_cells_next(&cells, &name, &value))
             changes_add(clipped, name, value);
         changes_end(clipped);
     }

@@ -27,7 +27,7 @@
 #include "state/backend.h"
 #include "state/changes.h"
 
-#define SEGMENT_MAGIC    UINT64_C(0x3167657372696577) /* "weirseg1" */
+#define SEGMENT_MAGIC    UINT64_C(0x3267657372696577) /* "weirseg2" */
 #define SEGMENT_LIST_MAX (UINT64_C(1) << 36)
 
 struct os_file;

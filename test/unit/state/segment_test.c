@@ -59,7 +59,8 @@ static weir_error *note(void *arg, const struct changes *changes)
     const struct change_row *row = NULL;
     while ((row = changes_next(changes, row)) != NULL) {
         weir_str name, value, key = change_row_key(row).key;
-        assert_non_null(change_cell_next(row, NULL, &name, &value));
+        struct change_cells cells = change_cells(row);
+        assert_true(change_cells_next(&cells, &name, &value));
         size_t size = strlen(it->text);
         snprintf(it->text + size, sizeof(it->text) - size, "%.*s=%.*s ", (int)key.size, key.data,
             (int)value.size, value.data);
