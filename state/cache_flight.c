@@ -55,15 +55,17 @@
 #define SETTLE_SIZE (UINT64_C(16) << 20)
 #endif
 #define BASE_AGE_MAX 8u
-/* See cache_trickle: ms, rows, rows a batch. */
+/* See cache_trickle: ms, rows, rows a batch, rows. */
 #ifdef WEIR_DEBUG
 #define TRICKLE_MS   0
 #define TRICKLE_MIN  4u
 #define TRICKLE_STEP 2u
+#define TRICKLE_LATE 64u
 #else
 #define TRICKLE_MS   250
 #define TRICKLE_MIN  4096u
 #define TRICKLE_STEP 64u
+#define TRICKLE_LATE (UINT32_C(512) << 10) /* a quarter of a second to freeze */
 #endif
 /* What trickles is queued in pieces of this size, so that a buffer can be used again: touching new memory costs
  * more than copying into it. */
@@ -491,9 +493,10 @@ void cache_trickle_end(struct cache *cache)
         atomic_store(&cache->is_logging, false); /* too much waits: it is logged later */
 }
 
-/* True: for half the time that was between the last two barriers nothing is frozen, because most of it would
- * be changed and frozen again before the next one. The other half is enough: what takes half of it to become
- * dirty is frozen in a quarter of it, and so on. */
+/* For half the time that was between the last two barriers nothing is frozen, because most of it would be
+ * changed and frozen again before the next one. The other half is enough: what takes half of it to become dirty
+ * is frozen in a quarter of it, and so on. Unless so much is dirty that a barrier out of turn, as a savepoint
+ * is, would take too long. */
 static bool is_too_early(struct cache *cache, int64_t now_ms)
 {
     if (cache->is_past_barrier) {
@@ -502,7 +505,8 @@ static bool is_too_early(struct cache *cache, int64_t now_ms)
         cache->barrier_ms = now_ms;
         cache->is_past_barrier = false;
     }
-    return now_ms >= cache->barrier_ms && now_ms - cache->barrier_ms < cache->interval_ms / 2;
+    return cache->dirty[cache->young].count < TRICKLE_LATE && now_ms >= cache->barrier_ms &&
+           now_ms - cache->barrier_ms < cache->interval_ms / 2;
 }
 
 /* True: the old rows are all frozen, and the young ones are old now. */

@@ -157,7 +157,8 @@ weir_error *hashmap_snapshot_write(struct backend_snapshot *frozen, struct arena
     *file_count = 1;
     weir_error *error = write_chunks(snapshot, temporary);
     if (error == NULL)
-        error = state_file_add(temporary, directory, snapshot->attempt, FILE_NAME, arena, *files);
+        error =
+            state_file_add(temporary, NULL, directory, snapshot->attempt, FILE_NAME, arena, *files);
     error = weir_error_join(error, os_remove(temporary));
     if (error == NULL)
         error = state_file_end(directory);

@@ -125,7 +125,8 @@ static weir_error *store_one(const struct rocks_frozen *frozen, const char *name
     char *path = mem_printf("%s/%s", frozen->directory, name);
     weir_error *error = NULL;
     if (!is_stored(rocks, name, path, arena, file))
-        error = state_file_add(path, rocks->checkpoint_dir, rocks->attempt, name, arena, file);
+        error =
+            state_file_add(path, NULL, rocks->checkpoint_dir, rocks->attempt, name, arena, file);
     mem_free(path);
     return error;
 }

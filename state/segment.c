@@ -2,6 +2,7 @@
 #include "state/segment.h"
 
 #include "base/assert.h"
+#include "base/hash.h"
 #include "base/memory.h"
 #include "base/os.h"
 
@@ -43,6 +44,7 @@ static void segment_release(struct segment *segment)
 void segment_log_release(struct segment_log *log)
 {
     os_close(log->open);
+    checksum_free(log->checksum);
     for (uint32_t i = 0; i < log->count; i++)
         segment_release(&log->segments[i]);
     mem_free(log->segments);
@@ -71,6 +73,7 @@ static weir_error *open_segment(struct segment_log *log)
         log->segments = mem_realloc(log->segments, log->capacity * sizeof(*log->segments));
     }
     log->segments[log->count++] = (struct segment){ .name = name, .path = path };
+    log->checksum = checksum_new();
     return NULL;
 }
 
@@ -88,9 +91,11 @@ static weir_error *append(struct segment_log *log, const struct changes *changes
     WEIR_TRY(os_write(log->open, &header, sizeof(header)));
     WEIR_TRY(os_write(log->open, changes->bytes, changes->size));
     struct segment *segment = &log->segments[log->count - 1];
-    *place =
-        (struct segment_place){ .segment = log->opened, .offset = segment->size + sizeof(header) };
-    segment->size += sizeof(header) + changes->size;
+    *place = (struct segment_place){ .segment = log->opened,
+        .offset = segment->content.length + sizeof(header) };
+    checksum_add(log->checksum, &header, sizeof(header));
+    checksum_add(log->checksum, changes->bytes, changes->size);
+    segment->content.length += sizeof(header) + changes->size;
     log->size += sizeof(header) + changes->size;
     return NULL;
 }
@@ -138,8 +143,13 @@ weir_error *segment_log_read(const struct segment_log *log, struct segment_place
 
 void segment_log_seal(struct segment_log *log)
 {
+    if (log->open == NULL)
+        return;
     os_close(log->open);
     log->open = NULL;
+    log->segments[log->count - 1].content.checksum = checksum_value(log->checksum);
+    checksum_free(log->checksum);
+    log->checksum = NULL;
 }
 
 /* -- storing -------------------------------------------------------------------------------- */
@@ -151,8 +161,8 @@ static weir_error *store_one(const struct segment_log *log, struct segment *segm
         return NULL;
     struct state_file file;
     forget_stored(segment);
-    WEIR_TRY(state_file_add(segment->path, log->checkpoint_dir, log->attempt, segment->name, arena,
-        &file));
+    WEIR_TRY(state_file_add(segment->path, &segment->content, log->checkpoint_dir, log->attempt,
+        segment->name, arena, &file));
     segment->stored = file;
     segment->stored.name = segment->name;
     segment->stored.path = mem_strdup(file.path);
@@ -167,6 +177,7 @@ weir_error *segment_log_store(struct segment_log *log, uint64_t number, struct a
         return NULL;
     WEIR_TRY(state_file_begin(log->checkpoint_dir));
     for (uint32_t i = 0; i < log->count && log->segments[i].last <= number; i++) {
+        ASSERT(i + 1 < log->count || log->open == NULL);
         WEIR_TRY(store_one(log, &log->segments[i], arena));
         struct state_file *file = &files[(*count)++];
         *file = log->segments[i].stored;
@@ -187,7 +198,7 @@ void segment_log_drop(struct segment_log *log, uint64_t number)
            (dropped + 1 < log->count || log->open == NULL)) {
         struct segment *segment = &log->segments[dropped++];
         weir_error_free(os_remove(segment->path)); /* rubbish at worst, in a work directory */
-        log->size -= segment->size;
+        log->size -= segment->content.length;
         segment_release(segment);
     }
     log->count -= dropped;

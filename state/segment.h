@@ -31,13 +31,14 @@
 #define SEGMENT_LIST_MAX (UINT64_C(1) << 36)
 
 struct os_file;
+struct checksum;
 
 /* Thread: its owner. */
 struct segment {
     char *name, *path;
-    uint64_t last;            /* number of the last list in it */
-    uint64_t size;            /* bytes */
-    struct state_file stored; /* path NULL: it is not; its strings are the segment's */
+    uint64_t last;                /* number of the last list in it */
+    struct state_content content; /* its checksum is known when it is sealed */
+    struct state_file stored;     /* path NULL: it is not; its strings are the segment's */
 };
 
 /* Thread: its owner. */
@@ -46,10 +47,11 @@ struct segment_log {
     uint64_t attempt;
     struct segment *segments; /* in order; the last one may be open */
     uint32_t count, capacity;
-    struct os_file *open; /* NULL: none */
-    uint64_t opened;      /* how many so far: names */
-    uint64_t size;        /* bytes of all segments */
-    bool is_broken;       /* an append has failed: what is in there cannot be trusted */
+    struct os_file *open;      /* NULL: none */
+    struct checksum *checksum; /* of the open one so far: nobody needs to read it for that */
+    uint64_t opened;           /* how many so far: names */
+    uint64_t size;             /* bytes of all segments */
+    bool is_broken;            /* an append has failed: what is in there cannot be trusted */
 };
 
 void segment_log_init(struct segment_log *log, const struct backend_options *options);

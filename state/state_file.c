@@ -17,21 +17,17 @@
 
 #define BLOCK_SIZE ((size_t)256 << 10)
 
-/* What reading a whole file has shown. Thread: its owner. */
-struct content {
-    uint64_t length, checksum;
-};
-
 /* -- reading -------------------------------------------------------------------------------- */
 
 /* Reads `from` to its end; also writes it to `to` when that is not NULL. */
-static weir_error *read_through(struct os_file *from, struct os_file *to, struct content *content)
+static weir_error *read_through(struct os_file *from, struct os_file *to,
+    struct state_content *content)
 {
     struct checksum *checksum = checksum_new();
     char *block = mem_alloc(BLOCK_SIZE);
     weir_error *error = NULL;
     size_t got = BLOCK_SIZE;
-    *content = (struct content){ 0 };
+    *content = (struct state_content){ 0 };
     while (error == NULL && got == BLOCK_SIZE) {
         error = os_read(from, block, BLOCK_SIZE, &got);
         if (error != NULL)
@@ -47,7 +43,7 @@ static weir_error *read_through(struct os_file *from, struct os_file *to, struct
     return error;
 }
 
-static weir_error *read_content(const char *path, struct content *content)
+static weir_error *read_content(const char *path, struct state_content *content)
 {
     struct os_file *file;
     WEIR_TRY(os_open(path, OS_READ, &file));
@@ -56,7 +52,7 @@ static weir_error *read_content(const char *path, struct content *content)
     return error;
 }
 
-static weir_error *copy(const char *from, const char *to, bool sync, struct content *content)
+static weir_error *copy(const char *from, const char *to, bool sync, struct state_content *content)
 {
     struct os_file *source = NULL, *target = NULL;
     WEIR_TRY(os_open(from, OS_READ, &source));
@@ -160,16 +156,31 @@ weir_error *state_file_end(const char *checkpoint_dir)
     return error;
 }
 
+/* The file is as long as its writer says: a checksum of what was written is none of what is there. */
+static weir_error *check_length(const char *path, uint64_t length)
+{
+    struct os_stat stat;
+    WEIR_TRY(os_stat(path, &stat));
+    if (stat.size == length)
+        return NULL;
+    return weir_errorf(WEIR_E_IO, "'%s' has %" PRIu64 " bytes, but %" PRIu64 " were written", path,
+        stat.size, length);
+}
+
 /* Links or copies `from` to the temporary name, synced. Why linking failed does not matter: a file
  * system without links, another device, too many links; when copying fails too, that is told. */
-static weir_error *make_temporary(const char *from, const char *temporary, struct content *content)
+static weir_error *make_temporary(const char *from, const char *temporary,
+    const struct state_content *known, struct state_content *content)
 {
     weir_error *error = os_link(from, temporary);
     if (error != NULL) {
         weir_error_free(error);
         return copy(from, temporary, true, content);
     }
-    WEIR_TRY(read_content(temporary, content));
+    if (known != NULL)
+        *content = *known;
+    WEIR_TRY(
+        known == NULL ? read_content(temporary, content) : check_length(temporary, known->length));
     return sync_file(temporary);
 }
 
@@ -184,13 +195,14 @@ static weir_error *publish(const char *temporary, const char *final, uint64_t le
     return os_remove(temporary);
 }
 
-weir_error *state_file_add(const char *from, const char *checkpoint_dir, uint64_t attempt,
-    const char *name, struct arena *arena, struct state_file *file)
+weir_error *state_file_add(const char *from, const struct state_content *known,
+    const char *checkpoint_dir, uint64_t attempt, const char *name, struct arena *arena,
+    struct state_file *file)
 {
     ASSERT(from != NULL && checkpoint_dir != NULL && name != NULL);
     char *temporary = state_file_temporary(checkpoint_dir, attempt, arena);
-    struct content content = { 0 };
-    weir_error *error = make_temporary(from, temporary, &content);
+    struct state_content content = { 0 };
+    weir_error *error = make_temporary(from, temporary, known, &content);
     if (error == NULL) {
         *file = (struct state_file){ .name = arena_strdup(arena, name),
             .path = arena_printf(arena, STATE_FILE_DIR "/%016" PRIx64 "-%" PRIu64 "-%" PRIu64,
@@ -213,7 +225,7 @@ weir_error *state_file_store(const char *from, const char *checkpoint_dir, uint6
     const char *name, struct arena *arena, struct state_file *file)
 {
     WEIR_TRY(state_file_begin(checkpoint_dir));
-    WEIR_TRY(state_file_add(from, checkpoint_dir, attempt, name, arena, file));
+    WEIR_TRY(state_file_add(from, NULL, checkpoint_dir, attempt, name, arena, file));
     return state_file_end(checkpoint_dir);
 }
 
@@ -242,7 +254,7 @@ static weir_error *compare(const char *path, const struct state_file *file)
             "the state file '%s' (%s) has %" PRIu64 " bytes instead of %" PRIu64
             ": restore another checkpoint",
             path, file->name, stat.size, file->length);
-    struct content content;
+    struct state_content content;
     if (file->is_verified)
         return NULL;
     WEIR_TRY(read_content(path, &content));
@@ -270,7 +282,7 @@ weir_error *state_file_fetch(const char *checkpoint_dir, const struct state_file
     char *path = mem_printf("%s/%s", checkpoint_dir, file->path);
     weir_error *linked = may_link ? os_link(path, to) : NULL;
     weir_error *error = NULL;
-    struct content content;
+    struct state_content content;
     if (!may_link || linked != NULL)
         error = copy(path, to, false, &content);
     weir_error_free(linked);

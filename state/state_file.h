@@ -33,16 +33,23 @@ struct state_file {
     bool is_verified;  /* this process has read it whole, and its checksum was right; not stored */
 };
 
+/* What is in a file. Thread: its owner. */
+struct state_content {
+    uint64_t length, checksum;
+};
+
 /* Copies (or hard-links) a finished file into <checkpoint_dir>/shared under a name made of its
  * checksum, length and attempt, synced; a file of that name that is already there is kept. */
 weir_error *state_file_store(const char *from, const char *checkpoint_dir, uint64_t attempt,
     const char *name, struct arena *arena, struct state_file *file) WEIR_MUST_USE;
 
 /* The same in two parts, for many files: the first makes the directory, the second stores without
- * syncing it. Call state_file_begin, then _add for each, then _end, which makes the names durable. */
+ * syncing it. Call state_file_begin, then _add for each, then _end, which makes the names durable. A writer who
+ * has summed up what he wrote gives it as `known`; NULL: the file is read. */
 weir_error *state_file_begin(const char *checkpoint_dir) WEIR_MUST_USE;
-weir_error *state_file_add(const char *from, const char *checkpoint_dir, uint64_t attempt,
-    const char *name, struct arena *arena, struct state_file *file) WEIR_MUST_USE;
+weir_error *state_file_add(const char *from, const struct state_content *known,
+    const char *checkpoint_dir, uint64_t attempt, const char *name, struct arena *arena,
+    struct state_file *file) WEIR_MUST_USE;
 weir_error *state_file_end(const char *checkpoint_dir) WEIR_MUST_USE;
 
 /* Length and checksum of a stored file as listed, or WEIR_E_CORRUPT naming it. One that is_verified is not
