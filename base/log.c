@@ -6,6 +6,7 @@
 
 #include "base/assert.h"
 #include "base/os.h"
+#include "base/utf8.h"
 
 #include <pthread.h>
 #include <stdarg.h>
@@ -81,19 +82,8 @@ static void line_add_text(struct line *line, const char *text)
 static size_t utf8_size(const char *text)
 {
     const unsigned char *at = (const unsigned char *)text;
-    size_t size = at[0] < 0x80   ? 1
-                  : at[0] < 0xc2 ? 0
-                  : at[0] < 0xe0 ? 2
-                  : at[0] < 0xf0 ? 3
-                  : at[0] < 0xf5 ? 4
-                                 : 0;
-    for (size_t i = 1; i < size; i++)
-        if ((at[i] & 0xc0) != 0x80)
-            return 0;
-    bool is_bad = (at[0] == 0xc2 && at[1] < 0xa0) || /* C1 controls */
-                  (at[0] == 0xe0 && at[1] < 0xa0) || (at[0] == 0xed && at[1] > 0x9f) ||
-                  (at[0] == 0xf0 && at[1] < 0x90) || (at[0] == 0xf4 && at[1] > 0x8f);
-    return is_bad ? 0 : size;
+    bool is_c1 = at[0] == 0xc2 && at[1] < 0xa0;
+    return at[0] < 0x80 ? 1 : is_c1 ? 0 : utf8_sequence(text, text + strnlen(text, 4));
 }
 
 /* One character, escaped as JSON wants it, or for people; returns how many bytes it took. */

@@ -2,45 +2,13 @@
 #include "cli/json_text.h"
 
 #include "base/buffer.h"
+#include "base/json.h"
 #include "types/schema.h"
 
 #include <endian.h>
 #include <inttypes.h>
-#include <math.h>
 
 /* -- strings -------------------------------------------------------------------------------- */
-
-/* How many bytes of a UTF-8 sequence start with this one; 0: none can. */
-static uint32_t sequence_size(unsigned char first)
-{
-    if (first < 0x80)
-        return 1;
-    if (first < 0xc2)
-        return 0;
-    return first < 0xe0 ? 2 : first < 0xf0 ? 3 : first < 0xf5 ? 4 : 0;
-}
-
-static bool is_sequence(const unsigned char *at, uint32_t size)
-{
-    for (uint32_t i = 1; i < size; i++)
-        if ((at[i] & 0xc0) != 0x80)
-            return false;
-    if (size == 3) /* too long a form, or half of a pair */
-        return !(at[0] == 0xe0 && at[1] < 0xa0) && !(at[0] == 0xed && at[1] >= 0xa0);
-    return size != 4 || (!(at[0] == 0xf0 && at[1] < 0x90) && !(at[0] == 0xf4 && at[1] >= 0x90));
-}
-
-static bool is_utf8(weir_str text)
-{
-    for (uint64_t i = 0; i < text.size;) {
-        const unsigned char *at = (const unsigned char *)text.data + i;
-        uint32_t size = sequence_size(*at);
-        if (size == 0 || size > text.size - i || !is_sequence(at, size))
-            return false;
-        i += size;
-    }
-    return true;
-}
 
 static void put_hex(weir_str bytes, weir_buffer *out)
 {
@@ -56,21 +24,10 @@ void json_string(weir_str text, weir_buffer *out)
         buffer_printf(out, "null");
         return;
     }
-    if (!is_utf8(text)) {
+    if (json_is_text(text))
+        json_put_quote(text, out);
+    else
         put_hex(text, out);
-        return;
-    }
-    weir_buffer_add_byte(out, '"');
-    for (uint64_t i = 0; i < text.size; i++) {
-        unsigned char byte = (unsigned char)text.data[i];
-        if (byte == '"' || byte == '\\')
-            weir_buffer_add_byte(out, '\\');
-        if (byte < 0x20)
-            buffer_printf(out, "\\u%04x", byte);
-        else
-            weir_buffer_add_byte(out, (char)byte);
-    }
-    weir_buffer_add_byte(out, '"');
 }
 
 void json_bytes(weir_str bytes, weir_buffer *out)
@@ -85,14 +42,6 @@ void json_bytes(weir_str bytes, weir_buffer *out)
 }
 
 /* -- records -------------------------------------------------------------------------------- */
-
-static void put_real(double real, weir_buffer *out)
-{
-    if (isfinite(real))
-        buffer_printf(out, "%.17g", real);
-    else
-        buffer_printf(out, isnan(real) ? "\"NaN\"" : real > 0 ? "\"Infinity\"" : "\"-Infinity\"");
-}
 
 /* A member, or a part of a key: its bytes, little-endian. */
 static void put_value(enum weir_kind kind, const void *at, weir_buffer *out)
@@ -118,7 +67,7 @@ static void put_value(enum weir_kind kind, const void *at, weir_buffer *out)
         return;
     case WEIR_F64:
         memcpy(&real, &bits, sizeof(real));
-        put_real(real, out);
+        json_put_real(&(struct json){ .out = out }, NULL, real);
         return;
     case WEIR_STRING:
         memcpy(&string, at, sizeof(string));

@@ -12,7 +12,7 @@
 #include <weir/json.h>
 
 #include "base/assert.h"
-#include "formats/utf8.h"
+#include "base/utf8.h"
 
 #ifdef __SSE2__
 #include <emmintrin.h>

@@ -8,7 +8,7 @@
  * Prefixes: weir_json_ */
 #include <weir/json.h>
 
-#include "formats/utf8.h"
+#include "base/utf8.h"
 
 #ifdef __SSE2__
 #include <emmintrin.h>

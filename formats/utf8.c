@@ -6,7 +6,7 @@
  * but needs SSSE3 and a run-time choice. Elsewhere than on x86-64, eight bytes at a time.
  *
  * Prefixes: weir_ */
-#include "formats/utf8.h"
+#include "base/utf8.h"
 
 #include <weir/json.h>
 

@@ -1,90 +1,70 @@
-/* metrics_json.c -- see metrics_json.h. By hand, as explain_json.c: a member a line. */
+/* metrics_json.c -- see metrics_json.h. */
 #include "runtime/program/metrics_json.h"
 
-#include "base/buffer.h"
+#include "base/json.h"
 #include "base/os.h"
 #include "base/os_process.h"
 
-#include <inttypes.h>
+#include <math.h>
 
 #define SIZE_MAX_BYTES ((size_t)64 << 20)
 
-static void put_text(weir_buffer *out, const char *text)
-{
-    weir_buffer_add_byte(out, '"');
-    for (; *text != '\0'; text++) {
-        unsigned char byte = (unsigned char)*text;
-        if (byte == '"' || byte == '\\')
-            buffer_printf(out, "\\%c", byte);
-        else if (byte < 0x20)
-            buffer_printf(out, "\\u%04x", byte);
-        else
-            weir_buffer_add_byte(out, *text);
-    }
-    weir_buffer_add_byte(out, '"');
-}
-
-static void put_member(weir_buffer *out, const char *name, int64_t value)
-{
-    buffer_printf(out, ",\"%s\":%" PRId64, name, value);
-}
-
 /* Counters of one uid stand together: tasks are reported in the order of the plan. */
-static void put_counters(weir_buffer *out, const struct report *report)
+static void put_counters(struct json *json, const struct report *report)
 {
-    buffer_printf(out, ",\"counters\":{");
+    json_put_object(json, "counters");
     for (uint32_t i = 0; i < report->counter_count; i++) {
         const struct report_counter *it = &report->counters[i];
-        bool is_first = i == 0 || strcmp(it->uid, report->counters[i - 1].uid) != 0;
-        if (is_first) {
-            buffer_printf(out, "%s\n  ", i == 0 ? "" : "},");
-            put_text(out, it->uid);
-            buffer_printf(out, ":{");
-        } else {
-            weir_buffer_add_byte(out, ',');
+        if (i == 0 || strcmp(it->uid, report->counters[i - 1].uid) != 0) {
+            if (i > 0)
+                json_put_end(json);
+            json_put_object(json, it->uid);
         }
-        put_text(out, it->name);
-        buffer_printf(out, ":%" PRId64, it->value);
+        json_put_int(json, it->name, it->value);
     }
-    buffer_printf(out, report->counter_count > 0 ? "}}" : "}");
+    if (report->counter_count > 0)
+        json_put_end(json);
+    json_put_end(json);
 }
 
-static void put_tasks(weir_buffer *out, const struct report *report)
+static void put_tasks(struct json *json, const struct report *report)
 {
-    buffer_printf(out, ",\"tasks\":[");
+    json_put_array(json, "tasks");
     for (uint32_t i = 0; i < report->task_count; i++) {
         const struct report_task *it = &report->tasks[i];
-        buffer_printf(out, "%s\n  {\"task\":", i == 0 ? "" : ",");
-        put_text(out, it->vertex->name);
-        put_member(out, "subtask", it->subtask);
-        put_member(out, "parallelism", it->vertex->parallelism);
-        put_member(out, "records_in", it->records_in);
-        put_member(out, "records_out", it->records_out);
-        put_member(out, "busy_ms", it->busy_ms);
-        put_member(out, "idle_ms", it->idle_ms);
-        put_member(out, "backpressured_ms", it->backpressured_ms);
-        put_member(out, "state_bytes", it->state_size);
-        buffer_printf(out, ",\"state_expired\":{\"read\":%" PRId64, it->expired_met);
-        put_member(out, "compaction", it->expired_dropped);
-        weir_buffer_add_byte(out, '}');
-        weir_buffer_add_byte(out, '}');
+        json_put_object(json, NULL);
+        json_put_text(json, "task", it->vertex->name);
+        json_put_uint(json, "subtask", it->subtask);
+        json_put_uint(json, "parallelism", it->vertex->parallelism);
+        json_put_int(json, "records_in", it->records_in);
+        json_put_int(json, "records_out", it->records_out);
+        json_put_int(json, "busy_ms", it->busy_ms);
+        json_put_int(json, "idle_ms", it->idle_ms);
+        json_put_int(json, "backpressured_ms", it->backpressured_ms);
+        json_put_int(json, "state_bytes", it->state_size);
+        json_put_object(json, "state_expired");
+        json_put_int(json, "read", it->expired_met);
+        json_put_int(json, "compaction", it->expired_dropped);
+        json_put_end(json);
+        json_put_end(json);
     }
-    buffer_printf(out, "]");
+    json_put_end(json);
 }
 
-static void put_checkpoints(weir_buffer *out, const struct jobmanager_stats *stats)
+static void put_checkpoints(struct json *json, const struct jobmanager_stats *stats)
 {
     const struct histogram *durations = &stats->durations;
-    buffer_printf(out, ",\n\"checkpoints\":{\"completed\":%" PRIu64, stats->completed);
-    put_member(out, "failed", (int64_t)stats->failed);
-    put_member(out, "last", (int64_t)stats->last_checkpoint);
-    buffer_printf(out, ",\"duration_ms\":{\"p50\":%" PRId64,
-        histogram_quantile_us(durations, 0.5) / 1000);
-    put_member(out, "p99", histogram_quantile_us(durations, 0.99) / 1000);
-    put_member(out, "max", durations->max_us / 1000);
-    weir_buffer_add_byte(out, '}');
-    put_member(out, "last_bytes", (int64_t)stats->last_size);
-    weir_buffer_add_byte(out, '}');
+    json_put_object(json, "checkpoints");
+    json_put_uint(json, "completed", stats->completed);
+    json_put_uint(json, "failed", stats->failed);
+    json_put_uint(json, "last", stats->last_checkpoint);
+    json_put_object(json, "duration_ms");
+    json_put_int(json, "p50", histogram_quantile_us(durations, 0.5) / 1000);
+    json_put_int(json, "p99", histogram_quantile_us(durations, 0.99) / 1000);
+    json_put_int(json, "max", durations->max_us / 1000);
+    json_put_end(json);
+    json_put_uint(json, "last_bytes", stats->last_size);
+    json_put_end(json);
 }
 
 void metrics_json_print(const struct local *local, const char *error, int64_t elapsed_ms,
@@ -94,23 +74,24 @@ void metrics_json_print(const struct local *local, const char *error, int64_t el
     const struct report *report = taskmanager_report(local_tasks(local));
     struct os_usage usage;
     os_usage(&usage);
-    buffer_printf(out, "{\"job\":");
-    put_text(out, local_plan(local)->job);
-    buffer_printf(out, ",\"state\":\"%s\"", execution_state_name(stats->state));
-    put_member(out, "attempt", (int64_t)stats->attempt);
-    put_member(out, "attempts", (int64_t)stats->restarts + 1);
-    if (error != NULL) {
-        buffer_printf(out, ",\"error\":");
-        put_text(out, error);
-    }
-    buffer_printf(out, ",\n\"events_in\":%" PRId64, report_events_in(report));
-    put_member(out, "records_out", report_records_out(report));
-    put_counters(out, report);
-    put_tasks(out, report);
-    put_checkpoints(out, stats);
-    buffer_printf(out, ",\n\"elapsed_ms\":%" PRId64, elapsed_ms);
-    put_member(out, "peak_rss_bytes", (int64_t)usage.peak_rss_size);
-    buffer_printf(out, ",\"cpu_seconds\":%.3f}\n", usage.cpu_seconds);
+    struct json json = json_to(out);
+    json_put_object(&json, NULL);
+    json_put_text(&json, "job", local_plan(local)->job);
+    json_put_text(&json, "state", execution_state_name(stats->state));
+    json_put_uint(&json, "attempt", stats->attempt);
+    json_put_uint(&json, "attempts", stats->restarts + 1);
+    if (error != NULL)
+        json_put_text(&json, "error", error);
+    json_put_int(&json, "events_in", report_events_in(report));
+    json_put_int(&json, "records_out", report_records_out(report));
+    put_counters(&json, report);
+    put_tasks(&json, report);
+    put_checkpoints(&json, stats);
+    json_put_int(&json, "elapsed_ms", elapsed_ms);
+    json_put_uint(&json, "peak_rss_bytes", usage.peak_rss_size);
+    json_put_real(&json, "cpu_seconds", round(usage.cpu_seconds * 1000) / 1000);
+    json_put_end(&json);
+    weir_buffer_add_byte(out, '\n');
 }
 
 weir_error *metrics_json_write(const struct local *local, const char *error, int64_t elapsed_ms,

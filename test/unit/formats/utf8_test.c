@@ -1,5 +1,5 @@
 /* utf8_test.c -- UTF-8 by RFC 3629, at every place of a block. */
-#include "formats/utf8.h"
+#include "base/utf8.h"
 
 #include <weir/json.h>
 

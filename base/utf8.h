@@ -1,8 +1,8 @@
 /* utf8.h -- one sequence of UTF-8, judged by RFC 3629. weir_utf8_valid is in weir/json.h.
  *
  * Thread: any, pure. */
-#ifndef WEIR_FORMATS_UTF8_H
-#define WEIR_FORMATS_UTF8_H
+#ifndef WEIR_BASE_UTF8_H
+#define WEIR_BASE_UTF8_H
 
 #include <weir/type.h>
 
