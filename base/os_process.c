@@ -13,6 +13,7 @@
 #include <string.h>
 #include <sys/file.h>
 #include <sys/resource.h>
+#include <sys/utsname.h>
 #include <unistd.h>
 
 /* 0, or the error number. */
@@ -117,4 +118,10 @@ uint32_t os_cpu_count(void)
         return 1;
     int count = CPU_COUNT(&set);
     return count < 1 ? 1 : (uint32_t)count;
+}
+
+const char *os_machine(void)
+{
+    static struct utsname name; /* the same bytes, whoever writes them */
+    return uname(&name) == 0 ? name.machine : "unknown";
 }

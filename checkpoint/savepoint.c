@@ -288,3 +288,16 @@ void snapshot_dir_close(struct snapshot_dir *it)
     checkpoint_metadata_release(&it->metadata);
     mem_free(it->dir);
 }
+
+weir_error *savepoint_dispose(const char *path)
+{
+    struct snapshot_dir it;
+    WEIR_TRY(snapshot_dir_open(path, &it));
+    bool is_savepoint = it.is_savepoint;
+    snapshot_dir_close(&it);
+    if (!is_savepoint)
+        return weir_errorf(WEIR_E_USAGE,
+            "'%s' is no savepoint but a checkpoint of a job, which deletes its own: it stays",
+            path);
+    return os_remove_tree(path);
+}

@@ -41,6 +41,9 @@ weir_error *savepoint_write(const struct scan_place *place,
 /* Removes what writers under `root` left that are dead. Trouble is logged. */
 void savepoint_sweep(const char *root, weir_str job);
 
+/* Deletes a savepoint. WEIR_E_USAGE: it is something else, a checkpoint of a job for example, and stays. */
+weir_error *savepoint_dispose(const char *path) WEIR_MUST_USE;
+
 /* A savepoint, or a complete checkpoint, that somebody has named by its path. Thread: its owner. */
 struct snapshot_dir {
     struct checkpoint_metadata metadata;

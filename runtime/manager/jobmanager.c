@@ -52,7 +52,7 @@ void jobmanager_free(struct jobmanager *jobmanager)
     if (jobmanager == NULL)
         return;
     workers_drain(jobmanager->options.workers, jobmanager);
-    workers_drain(jobmanager->options.workers, &jobmanager->savepoint);
+    workers_drain(jobmanager->options.workers, &jobmanager->asked);
     inbox_close(jobmanager->inbox);
     struct event event;
     while (inbox_take(jobmanager->inbox, &event))
@@ -65,6 +65,7 @@ void jobmanager_free(struct jobmanager *jobmanager)
     execution_release(&jobmanager->execution);
     weir_error_free(jobmanager->error);
     expectations_release(&jobmanager->expected);
+    mem_free(jobmanager->asked.directory);
     mem_free(jobmanager);
 }
 
@@ -169,7 +170,33 @@ static void report_restart(const struct jobmanager *jobmanager)
         (double)jobmanager->execution.restart_delay_ms / 1000, jobmanager->execution.restart_count);
 }
 
-static void keep_failure(struct jobmanager *jobmanager, weir_error *error, bool counts)
+/* `subtask` UINT32_MAX: no task's. */
+static void remember(struct jobmanager *jobmanager, const weir_error *error, uint32_t subtask)
+{
+    const struct jobmanager_options *options = &jobmanager->options;
+    if (options->history == NULL)
+        return;
+    struct history_failure failure = { .attempt = jobmanager->stats.attempt,
+        .at_ms = os_wall_ms(),
+        .code = weir_error_code(error),
+        .has_restarted = !jobmanager->execution.is_fatal };
+    char *text = mem_strdup(weir_error_message(error)), *place = NULL;
+    if (subtask != UINT32_MAX) {
+        const struct plan_vertex *vertex = jobmanager_vertex(jobmanager, subtask);
+        failure.vertex = vertex->name;
+        failure.subtask = subtask - vertex->first_subtask;
+        if (options->tasks.place != NULL)
+            place = mem_strdup(options->tasks.place(options->tasks.arg, subtask));
+    }
+    failure.text = text;
+    failure.place = place;
+    history_failed(options->history, &failure);
+    mem_free(text);
+    mem_free(place);
+}
+
+static void keep_failure(struct jobmanager *jobmanager, weir_error *error, uint32_t subtask,
+    bool counts)
 {
     if (!counts) {
         log_debug("job", "failed too, in the wake of the first failure: %s",
@@ -177,6 +204,7 @@ static void keep_failure(struct jobmanager *jobmanager, weir_error *error, bool 
         weir_error_free(error);
         return;
     }
+    remember(jobmanager, error, subtask);
     weir_error_free(jobmanager->error);
     jobmanager->error = error;
     if (jobmanager->execution.state == EXECUTION_RESTARTING)
@@ -186,7 +214,7 @@ static void keep_failure(struct jobmanager *jobmanager, weir_error *error, bool 
 void jobmanager_failed(struct jobmanager *jobmanager, weir_error *error, int64_t now_ms)
 {
     ASSERT(error != NULL);
-    keep_failure(jobmanager, error,
+    keep_failure(jobmanager, error, UINT32_MAX,
         execution_failed(&jobmanager->execution, weir_error_code(error),
             weir_error_is_retriable(error), now_ms, os_random()));
 }
@@ -196,7 +224,7 @@ static void task_failed(struct jobmanager *jobmanager, struct event *event, int6
     weir_error *error = event->error;
     event->error = NULL; /* taken */
     ASSERT(error != NULL);
-    keep_failure(jobmanager, error,
+    keep_failure(jobmanager, error, event->subtask,
         execution_task_failed(&jobmanager->execution, event->subtask, weir_error_code(error),
             weir_error_is_retriable(error), now_ms, os_random()));
 }
@@ -239,7 +267,7 @@ static void tear_down(struct jobmanager *jobmanager, int64_t now_ms)
     jobmanager->options.tasks.tear_down(jobmanager->options.tasks.arg);
     jobmanager->generation++;
     jobmanager_forget_restored(jobmanager);
-    jobmanager_savepoint_lost(jobmanager, 0, "the job was restarted or has ended");
+    jobmanager_request_lost(jobmanager, 0, "the job was restarted or has ended");
     execution_torn_down(execution, now_ms);
     if (execution->state == EXECUTION_RESTARTING)
         report_restart(jobmanager);
@@ -288,6 +316,8 @@ static void act(struct jobmanager *jobmanager, enum execution_action action, int
         jobmanager_forget_restored(jobmanager);
         jobmanager_carry_out(jobmanager, coordinator_running(&jobmanager->coordinator, now_ms),
             now_ms);
+        if (jobmanager->is_draining) /* a restart came between */
+            tasks->drain(tasks->arg);
         return;
     case EXECUTION_STOP_SOURCES:
         tasks->stop(tasks->arg);

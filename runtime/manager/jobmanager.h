@@ -28,6 +28,7 @@
 #include "checkpoint/storage.h"
 #include "runtime/graph/plan.h"
 #include "runtime/manager/execution.h"
+#include "runtime/manager/history.h"
 #include "runtime/task/host.h"
 
 /* Where the subtasks of an attempt run when there are several workers, and how they reach each other.
@@ -59,7 +60,10 @@ struct task_gateway {
     void (*trigger)(void *arg, uint64_t checkpoint); /* sources */
     void (*complete)(void *arg, uint64_t checkpoint);
     void (*abort)(void *arg, uint64_t checkpoint);
-    void (*stop)(void *arg); /* sources */
+    void (*stop)(void *arg);  /* sources */
+    void (*drain)(void *arg); /* sources: as if all input had ended */
+    /* Where a subtask runs, for people; NULL: in this process. May be NULL itself. */
+    const char *(*place)(void *arg, uint32_t subtask);
     /* Every task knows that `checkpoint` is complete and has nothing left to publish. */
     bool (*has_published)(void *arg, uint64_t checkpoint);
 };
@@ -80,6 +84,16 @@ struct jobmanager_options {
     bool allow_non_restored;    /* what the job no longer has is dropped then */
     const char *savepoints;     /* where savepoints are written; NULL: nowhere */
     bool stop_with_savepoint;
+    struct history *history; /* what happens is written into; NULL: nowhere. Outlives it */
+};
+
+/* Somebody asks for a checkpoint now, or for a savepoint made out of it. */
+struct jobmanager_request {
+    const char *directory; /* of savepoints; copied. NULL: a checkpoint is all that is wanted */
+    /* What came of it: the checkpoint's number, where the savepoint is (NULL: none was wanted); or an
+     * error, which is borrowed. Called once, unless the job manager is freed before. */
+    void (*done)(void *arg, uint64_t checkpoint, const char *path, const weir_error *error);
+    void *arg;
 };
 
 /* For people and --metrics-json. Thread: control. */
@@ -110,8 +124,16 @@ bool jobmanager_step(struct jobmanager *jobmanager, int64_t now_ms);
 int64_t jobmanager_deadline_ms(const struct jobmanager *jobmanager);
 void jobmanager_stop(struct jobmanager *jobmanager, int64_t now_ms); /* in good order */
 void jobmanager_cancel(struct jobmanager *jobmanager);               /* at once */
-/* Somebody asks for a savepoint (jobmanager_savepoint.c); what comes of it is logged. */
+/* Somebody asks for a savepoint in options.savepoints (jobmanager_request.c); what comes of it is logged. */
 void jobmanager_savepoint(struct jobmanager *jobmanager, int64_t now_ms);
+/* WEIR_E_STATE: not now, and why. One at a time. */
+weir_error *jobmanager_ask(struct jobmanager *jobmanager, const struct jobmanager_request *request,
+    int64_t now_ms) WEIR_MUST_USE;
+/* Stops, or drains, and a savepoint is made out of the last checkpoint. */
+weir_error *jobmanager_stop_with(struct jobmanager *jobmanager,
+    const struct jobmanager_request *request, bool drain, int64_t now_ms) WEIR_MUST_USE;
+/* Something asked for is on its way: keep stepping, even if the job is over. */
+bool jobmanager_is_asked(const struct jobmanager *jobmanager);
 /* After the last step: waits for a savepoint that is being written. An error: the job was to stop with
  * one, and has none. */
 weir_error *jobmanager_settle(struct jobmanager *jobmanager) WEIR_MUST_USE;

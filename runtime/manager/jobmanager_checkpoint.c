@@ -65,11 +65,11 @@ static void check_attempt(struct jobmanager *jobmanager)
         log_debug("checkpoint", "too much blocking work is waiting to check the attempt");
 }
 
-static uint64_t size_of(const struct checkpoint_metadata *metadata)
+static uint64_t size_of(const struct operator_snapshot *operators, uint32_t count)
 {
     uint64_t size = 0;
-    for (uint32_t i = 0; i < metadata->operator_count; i++) {
-        const struct operator_snapshot *it = &metadata->operators[i];
+    for (uint32_t i = 0; i < count; i++) {
+        const struct operator_snapshot *it = &operators[i];
         for (uint32_t f = 0; f < it->file_count; f++)
             size += it->files[f].length;
         for (uint32_t f = 0; f < it->staged_count; f++)
@@ -90,7 +90,7 @@ static void store(struct jobmanager *jobmanager, int64_t now_ms)
     job->metadata = pending->metadata;
     job->is_saved = jobmanager_is_saved(jobmanager, checkpoint);
     pending->is_active = false;
-    jobmanager->stats.last_size = size_of(&job->metadata);
+    jobmanager->stats.last_size = size_of(job->metadata.operators, job->metadata.operator_count);
     if (workers_submit(jobmanager->options.workers, jobmanager, run_store, job))
         return;
     if (job->is_saved)
@@ -128,6 +128,9 @@ static void trigger(struct jobmanager *jobmanager, uint64_t checkpoint, int64_t 
     pending->metadata.fingerprint = plan->fingerprint;
     pending->metadata.max_parallelism = plan->max_parallelism;
     pending->metadata.started_ms = os_wall_ms();
+    if (jobmanager->options.history != NULL)
+        history_triggered(jobmanager->options.history, checkpoint,
+            jobmanager->asked.is_wanted && jobmanager->asked.directory != NULL, os_wall_ms());
     FAULT_POINT(TRIGGER_BEFORE_SEND);
     tasks->trigger(tasks->arg, checkpoint);
     FAULT_POINT(TRIGGER_AFTER_SEND);
@@ -148,6 +151,19 @@ static void report_completed(const struct jobmanager *jobmanager, uint64_t check
         (double)pending->async_us / 1000);
 }
 
+static void remember_completed(struct jobmanager *jobmanager, uint64_t checkpoint)
+{
+    const struct jobmanager_options *options = &jobmanager->options;
+    if (options->history == NULL)
+        return;
+    char *path = storage_is_temporary(options->storage)
+                     ? NULL
+                     : mem_printf("%s/chk-%" PRIu64, storage_dir(options->storage), checkpoint);
+    history_completed(options->history, checkpoint, jobmanager->stats.last_size, path,
+        os_wall_ms());
+    mem_free(path);
+}
+
 static void notify(struct jobmanager *jobmanager, uint64_t checkpoint, int64_t now_ms)
 {
     const struct task_gateway *tasks = &jobmanager->options.tasks;
@@ -159,12 +175,14 @@ static void notify(struct jobmanager *jobmanager, uint64_t checkpoint, int64_t n
     stats->last_completed_ms = now_ms;
     histogram_add(&stats->durations, duration_ms * 1000);
     report_completed(jobmanager, checkpoint);
+    remember_completed(jobmanager, checkpoint);
     if (execution_has_tasks(&jobmanager->execution)) {
         FAULT_POINT(NOTIFY_BEFORE_SEND);
         tasks->complete(tasks->arg, checkpoint);
         FAULT_POINT(NOTIFY_AFTER_SEND);
     }
     execution_completed(&jobmanager->execution, checkpoint);
+    jobmanager_answer(jobmanager, checkpoint);
     /* Behind the last one no other may start: each leaves something to publish, and the end waits until
      * nothing is left. */
     if (execution_to_publish(&jobmanager->execution) > 0)
@@ -177,8 +195,10 @@ static void abort_checkpoint(struct jobmanager *jobmanager, uint64_t checkpoint,
 {
     const struct task_gateway *tasks = &jobmanager->options.tasks;
     jobmanager->stats.failed++;
+    if (jobmanager->options.history != NULL)
+        history_aborted(jobmanager->options.history, checkpoint, why, os_wall_ms());
     jobmanager_forget_pending(jobmanager);
-    jobmanager_savepoint_lost(jobmanager, checkpoint, why);
+    jobmanager_request_lost(jobmanager, checkpoint, why);
     if (!execution_has_tasks(&jobmanager->execution)) {
         log_info("checkpoint", "%" PRIu64 " was given up: %s", checkpoint, why);
         return;
@@ -213,6 +233,19 @@ void jobmanager_carry_out(struct jobmanager *jobmanager, struct coordinator_acti
 
 /* -- the events ----------------------------------------------------------------------------------- */
 
+static void remember_ack(struct jobmanager *jobmanager, const struct subtask_snapshot *snapshot,
+    uint32_t subtask)
+{
+    if (jobmanager->options.history == NULL)
+        return;
+    struct history_ack ack = { .at_ms = os_wall_ms(),
+        .sync_us = snapshot->sync_us,
+        .async_us = snapshot->async_us,
+        .alignment_us = snapshot->alignment_us,
+        .size = size_of(snapshot->operators, snapshot->operator_count) };
+    history_acked(jobmanager->options.history, snapshot->checkpoint, subtask, &ack);
+}
+
 void jobmanager_acked(struct jobmanager *jobmanager, const struct event *event, int64_t now_ms)
 {
     struct pending *pending = &jobmanager->pending;
@@ -226,6 +259,7 @@ void jobmanager_acked(struct jobmanager *jobmanager, const struct event *event, 
     }
     ASSERT(pending->is_active && pending->metadata.checkpoint == event->checkpoint);
     checkpoint_metadata_add(&pending->metadata, event->snapshot);
+    remember_ack(jobmanager, event->snapshot, event->subtask);
     pending->slowest = event->subtask;
     pending->slowest_ms = event->at_ms - pending->started_ms;
     pending->sync_us = event->snapshot->sync_us;

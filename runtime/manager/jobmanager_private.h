@@ -1,6 +1,6 @@
 /* jobmanager_private.h -- the inside of the job manager, shared by jobmanager.c (events, the run),
  * jobmanager_checkpoint.c (the story of a checkpoint) and jobmanager_restore.c (what comes before) and
- * jobmanager_savepoint.c (what is made out of a checkpoint).
+ * jobmanager_request.c (what somebody has asked for).
  *
  * Thread: control, where nothing else is said. */
 #ifndef WEIR_MANAGER_JOBMANAGER_PRIVATE_H
@@ -39,16 +39,21 @@ struct event {
     int64_t at_ms; /* monotonic */
     struct subtask_snapshot *snapshot;
     struct restored *restored;
-    char *path; /* of a savepoint */
+    char *path;                        /* of a savepoint */
+    struct jobmanager_request request; /* that it answers */
     weir_error *error;
 };
 
-/* Savepoints on their way. Checkpoints are named by number. */
-struct savepoint {
-    bool is_wanted;
-    uint64_t behind;      /* is_wanted: it is made out of the first one behind this */
-    uint32_t writing;     /* not heard of yet */
-    uint64_t written;     /* the newest that one was made out of; 0: none */
+/* What somebody has asked for. Checkpoints are named by number. */
+struct asked {
+    struct jobmanager_request request; /* done NULL: nothing is asked for */
+    char *directory;                   /* its own copy; NULL: of options.savepoints */
+    bool is_wanted;       /* its checkpoint was not triggered yet, or is not complete */
+    bool is_of_stop;      /* is_wanted: of the last checkpoint of a stop */
+    bool is_at_end;       /* not wanted yet: it is made out of the last one of a stop */
+    uint64_t behind;      /* is_wanted: it is the first one behind this */
+    uint32_t writing;     /* savepoints that a worker writes: one, and that of a stop */
+    uint64_t written;     /* the newest that a savepoint was made out of; 0: none */
     uint64_t last_behind; /* the job was stopped, and its savepoint is one behind this */
 };
 
@@ -76,8 +81,9 @@ struct jobmanager {
     struct expectations expected;
     struct jobmanager_stats stats;
     weir_error *error; /* the failure that counts */
-    struct savepoint savepoint;
+    struct asked asked;
     bool is_first_restore;
+    bool is_draining;
 };
 
 /* -- jobmanager.c */
@@ -103,15 +109,17 @@ void jobmanager_restored(struct jobmanager *jobmanager, struct event *event, int
 void jobmanager_forget_restored(struct jobmanager *jobmanager);
 void restored_free(struct restored *restored);
 
-/* -- jobmanager_savepoint.c */
+/* -- jobmanager_request.c */
 /* This checkpoint is stored now: is it what a savepoint waits for? If so, an EVENT_SAVED will come. */
 bool jobmanager_is_saved(struct jobmanager *jobmanager, uint64_t checkpoint);
 /* Thread: worker. It is complete, or not: its savepoint can be made, or not. */
 void jobmanager_save(struct jobmanager *jobmanager, const struct checkpoint_metadata *metadata,
     bool is_complete);
 void jobmanager_last_savepoint(struct jobmanager *jobmanager, int64_t now_ms);
+/* This checkpoint is complete: is it all that is wanted? */
+void jobmanager_answer(struct jobmanager *jobmanager, uint64_t checkpoint);
 /* The checkpoint that it waits for will not be; 0: none will. */
-void jobmanager_savepoint_lost(struct jobmanager *jobmanager, uint64_t checkpoint, const char *why);
+void jobmanager_request_lost(struct jobmanager *jobmanager, uint64_t checkpoint, const char *why);
 void jobmanager_saved(struct jobmanager *jobmanager, struct event *event);
 
 #endif

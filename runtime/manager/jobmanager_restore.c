@@ -173,6 +173,10 @@ void jobmanager_restored(struct jobmanager *jobmanager, struct event *event, int
         jobmanager->instance = restored->metadata.instance;
     else
         jobmanager->instance = storage_instance(jobmanager->options.storage);
+    if (restored->found && jobmanager->options.history != NULL)
+        history_restored(jobmanager->options.history, restored->metadata.checkpoint,
+            jobmanager->is_first_restore && jobmanager->options.from_savepoint != NULL,
+            os_wall_ms());
     jobmanager->restored = restored;
     jobmanager->is_first_restore = false;
     jobmanager->stats.attempt = storage_attempt(jobmanager->options.storage);

@@ -81,6 +81,12 @@ static void gateway_stop(void *arg)
     taskmanager_stop(local->taskmanager);
 }
 
+static void gateway_drain(void *arg)
+{
+    const struct local *local = arg;
+    taskmanager_drain(local->taskmanager);
+}
+
 static bool gateway_has_published(void *arg, uint64_t checkpoint)
 {
     const struct local *local = arg;
@@ -132,6 +138,7 @@ static struct jobmanager *make_jobmanager(struct local *local)
             .complete = gateway_complete,
             .abort = gateway_abort,
             .stop = gateway_stop,
+            .drain = gateway_drain,
             .has_published = gateway_has_published },
         .interval_ms = options->interval_ms,
         .min_pause_ms = options->min_pause_ms,

@@ -472,6 +472,12 @@ static void stop_task(struct task *task, uint64_t checkpoint)
     task_stop(task);
 }
 
+static void drain_task(struct task *task, uint64_t checkpoint)
+{
+    (void)checkpoint;
+    task_drain(task);
+}
+
 void taskmanager_trigger(struct taskmanager *taskmanager, uint64_t checkpoint)
 {
     each_task(taskmanager, true, task_trigger, checkpoint);
@@ -490,6 +496,11 @@ void taskmanager_abort(struct taskmanager *taskmanager, uint64_t checkpoint)
 void taskmanager_stop(struct taskmanager *taskmanager)
 {
     each_task(taskmanager, true, stop_task, 0);
+}
+
+void taskmanager_drain(struct taskmanager *taskmanager)
+{
+    each_task(taskmanager, true, drain_task, 0);
 }
 
 bool taskmanager_has_published(const struct taskmanager *taskmanager, uint64_t checkpoint)

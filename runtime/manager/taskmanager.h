@@ -51,6 +51,7 @@ void taskmanager_trigger(struct taskmanager *taskmanager, uint64_t checkpoint);
 void taskmanager_complete(struct taskmanager *taskmanager, uint64_t checkpoint);
 void taskmanager_abort(struct taskmanager *taskmanager, uint64_t checkpoint);
 void taskmanager_stop(struct taskmanager *taskmanager);
+void taskmanager_drain(struct taskmanager *taskmanager); /* as at the end of all input */
 bool taskmanager_has_published(const struct taskmanager *taskmanager, uint64_t checkpoint);
 
 /* Slots that are here; 0: nothing deployed. */

@@ -4,6 +4,7 @@
 
 #include "base/assert.h"
 #include "base/buffer.h"
+#include "runtime/task/current.h"
 #include "types/key.h"
 #include "types/msgpack.h"
 
@@ -228,21 +229,28 @@ static void operator_rows(struct weir_ctx *ctx, const struct weir_row *rows, uin
     }
 }
 
-void context_rows(struct weir_ctx *ctx, const struct weir_row *rows, uint32_t row_count)
+static void sink_rows(struct weir_ctx *ctx, const struct weir_row *rows, uint32_t row_count)
 {
-    if (__builtin_expect(ctx->error != NULL, 0) || row_count == 0)
-        return;
-    metric_add(&ctx->records_in, row_count);
-    if (ctx->op->kind == PLAN_OPERATOR) {
-        operator_rows(ctx, rows, row_count);
-        return;
-    }
     DEBUG_ASSERT(ctx->op->kind == PLAN_SINK);
     metric_add(&ctx->counters[0].value, row_count);
     ctx->timestamp_ms = rows[0].timestamp_ms;
     weir_error *error = ctx->op->sink.sink_class->write(ctx, ctx->instance, rows, row_count);
     if (__builtin_expect(error != NULL, 0))
         context_fail(ctx, error);
+}
+
+void context_rows(struct weir_ctx *ctx, const struct weir_row *rows, uint32_t row_count)
+{
+    if (__builtin_expect(ctx->error != NULL, 0) || row_count == 0)
+        return;
+    metric_add(&ctx->records_in, row_count);
+    const struct weir_ctx *outer = current_context;
+    current_context = ctx;
+    if (ctx->op->kind == PLAN_OPERATOR)
+        operator_rows(ctx, rows, row_count);
+    else
+        sink_rows(ctx, rows, row_count);
+    current_context = outer;
 }
 
 /* -- time --------------------------------------------------------------------------------------------- */
@@ -264,6 +272,7 @@ uint32_t context_fire(struct weir_ctx *ctx, enum weir_time time, int64_t until_m
     weir_str key;
     uint64_t key_hash;
     uint32_t count = 0, ahead = 0;
+    current_context = ctx;
     while (count < count_max && ctx->error == NULL) {
         ahead = ahead > 0 ? ahead - 1 : timers_prefetch(ctx->timers, time, until_ms);
         if (!timers_pop(ctx->timers, time, until_ms, &at_ms, &key, &key_hash))
@@ -271,6 +280,7 @@ uint32_t context_fire(struct weir_ctx *ctx, enum weir_time time, int64_t until_m
         fire_one(ctx, time, at_ms, key, key_hash);
         count++;
     }
+    current_context = NULL;
     return count;
 }
 

@@ -18,6 +18,8 @@ struct executor {
     pthread_t thread;
     bool is_started;
     atomic_bool is_stopping;
+    metric steps;                         /* Thread: the slot's writes, any reads */
+    _Atomic(const struct task *) current; /* the same */
     char name[16];
 };
 
@@ -47,10 +49,19 @@ bool executor_round(struct executor *executor)
 {
     bool has_worked = false;
     for (uint32_t i = 0; i < executor->task_count; i++) {
+        metric_add(&executor->steps, 1);
+        atomic_store_explicit(&executor->current, executor->tasks[i], memory_order_relaxed);
         if (task_step(executor->tasks[i]) == TASK_WORKED)
             has_worked = true;
     }
+    atomic_store_explicit(&executor->current, NULL, memory_order_relaxed);
     return has_worked;
+}
+
+uint64_t executor_steps(const struct executor *executor, const struct task **task)
+{
+    *task = atomic_load_explicit(&executor->current, memory_order_relaxed);
+    return (uint64_t)metric_get(&executor->steps);
 }
 
 int64_t executor_deadline_ms(const struct executor *executor)

@@ -22,6 +22,9 @@ void executor_stop(struct executor *executor);
 void executor_free(struct executor *executor); /* stopped */
 
 bool executor_round(struct executor *executor); /* true: a task worked */
+/* For a watchdog: how many steps have begun, and of which task the last one is; NULL: none is under way.
+ * Thread: any. */
+uint64_t executor_steps(const struct executor *executor, const struct task **task);
 /* The earliest deadline of its tasks, wall clock; INT64_MAX: none. */
 int64_t executor_deadline_ms(const struct executor *executor);
 

@@ -1,6 +1,7 @@
 /* task.c -- see task.h. The snapshot half is in snapshot.c. */
 #include "runtime/task/task.h"
 
+#include "runtime/task/current.h"
 #include "runtime/task/task_private.h"
 
 #include "base/assert.h"
@@ -248,7 +249,9 @@ static enum task_result step_source(struct task *task, weir_error **error)
     struct weir_ctx *head = task->head;
     const struct weir_source_class *class = head->op->source.source_class;
     enum weir_source_status status = WEIR_SOURCE_IDLE;
+    current_context = head;
     *error = class->poll(head, head->instance, &status);
+    current_context = NULL;
     if (*error != NULL)
         return TASK_WORKED;
     flush_pending(head);
@@ -427,6 +430,18 @@ static void on_stop(struct task *task, void *arg)
 void task_stop(struct task *task)
 {
     task_post(task, (struct letter){ .what = "stop", .run = on_stop });
+}
+
+static void on_drain(struct task *task, void *arg)
+{
+    (void)arg;
+    if (task->is_source && task->state == TASK_RUNNING)
+        end(task);
+}
+
+void task_drain(struct task *task)
+{
+    task_post(task, (struct letter){ .what = "drain", .run = on_drain });
 }
 
 const struct task_metrics *task_metrics(const struct task *task)

@@ -75,6 +75,8 @@ void task_trigger(struct task *task, uint64_t checkpoint);  /* sources */
 void task_complete(struct task *task, uint64_t checkpoint); /* notify */
 void task_abort(struct task *task, uint64_t checkpoint);
 void task_stop(struct task *task); /* sources poll no more */
+void task_drain(
+    struct task *task); /* to sources it is as if their input were over: all timers fire */
 const struct task_metrics *task_metrics(const struct task *task);
 const struct plan_vertex *task_vertex(const struct task *task);
 int task_wake_fd(const struct task *task);

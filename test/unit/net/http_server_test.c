@@ -6,7 +6,9 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <linux/sockios.h>
 #include <netinet/in.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -76,6 +78,7 @@ static int dial_raw(const struct rig *rig)
 }
 
 /* Sends everything, letting the server read meanwhile; what was not taken is dropped when it has closed. */
+/* Until the server has taken all of it, or has closed: one turn takes what is ready, not more. */
 static void say(struct rig *rig, int fd, weir_str bytes)
 {
     while (bytes.size > 0) {
@@ -87,6 +90,10 @@ static void say(struct rig *rig, int fd, weir_str bytes)
             bytes.size -= (uint64_t)count;
         }
         net_wait(rig->net, 0);
+    }
+    for (int i = 0, waiting = 1; i < 1000; i++) {
+        assert_int_equal(ioctl(fd, SIOCOUTQ, &waiting), 0);
+        net_wait(rig->net, waiting > 0 ? 1 : 0);
     }
 }
 

@@ -1,0 +1,310 @@
+/* os_child.c -- see os_child.h. Prefixes: os_signal_
+ *
+ * Between fork and exec only what is safe there runs: no allocation, no lock, no log. A failure in between
+ * comes back as an errno through a pipe that exec closes. */
+#include "base/os_child.h"
+
+#include "base/assert.h"
+#include "base/memory.h"
+#include "base/os.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#define SHARED_FD 3
+
+struct os_child {
+    pid_t pid;
+    int memory_fd; /* the other end of its descriptor 3 */
+    bool has_ended;
+    struct os_child_end end;
+};
+
+/* -- SIGCHLD ---------------------------------------------------------------------------------------- */
+
+static _Atomic int watch_fd = -1;
+
+/* Writes to the waker's descriptor as an outside writer does: waker_wake is for threads (os_signal.c). */
+static void on_child(int signal)
+{
+    (void)signal;
+    int saved = errno, fd = atomic_load(&watch_fd);
+    uint64_t one = 1;
+    if (fd >= 0 && write(fd, &one, sizeof(one)) < 0)
+        errno = saved; /* full: it is awake already */
+    errno = saved;
+}
+
+void os_children_watch(struct waker *waker)
+{
+    atomic_store(&watch_fd, waker == NULL ? -1 : waker_fd(waker));
+    struct sigaction action = { .sa_handler = waker == NULL ? SIG_DFL : on_child,
+        .sa_flags = SA_RESTART | SA_NOCLDSTOP };
+    ASSERT(sigaction(SIGCHLD, &action, NULL) == 0);
+}
+
+const char *os_signal_name(int signal)
+{
+    static const struct {
+        int number;
+        const char *name;
+    } names[] = { { SIGSEGV, "SIGSEGV" }, { SIGABRT, "SIGABRT" }, { SIGBUS, "SIGBUS" },
+        { SIGFPE, "SIGFPE" }, { SIGILL, "SIGILL" }, { SIGKILL, "SIGKILL" }, { SIGTERM, "SIGTERM" },
+        { SIGINT, "SIGINT" }, { SIGXCPU, "SIGXCPU" }, { SIGSYS, "SIGSYS" }, { SIGTRAP, "SIGTRAP" },
+        { SIGHUP, "SIGHUP" }, { SIGQUIT, "SIGQUIT" }, { SIGPIPE, "SIGPIPE" },
+        { SIGXFSZ, "SIGXFSZ" } };
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+        if (names[i].number == signal)
+            return names[i].name;
+    }
+    return "a signal";
+}
+
+/* -- starting --------------------------------------------------------------------------------------- */
+
+/* What is open is ours, and must not be the child's: all of it is marked to be closed by exec. */
+static bool keep_descriptors_out(void)
+{
+    return close_range(SHARED_FD + 1, ~0u, CLOSE_RANGE_CLOEXEC) == 0;
+}
+
+static bool redirect(const struct os_child_options *options, int memory_fd)
+{
+    int null = open("/dev/null", O_RDONLY);
+    int log = open(options->log_path, O_WRONLY | O_CREAT | O_APPEND, 0600);
+    return null >= 0 && log >= 0 && dup2(memory_fd, SHARED_FD) == SHARED_FD && dup2(null, 0) == 0 &&
+           dup2(log, 1) == 1 && dup2(log, 2) == 2;
+}
+
+static void forget_signals(void)
+{
+    struct sigaction action = { .sa_handler = SIG_DFL };
+    sigset_t none;
+    sigemptyset(&none);
+    for (int i = 1; i < NSIG; i++)
+        sigaction(i, &action, NULL); /* those that cannot be changed say so; let them */
+    sigprocmask(SIG_SETMASK, &none, NULL);
+}
+
+static bool limit(const struct os_child_options *options)
+{
+    struct rlimit data = { .rlim_cur = options->data_size_max, .rlim_max = options->data_size_max };
+    return options->data_size_max == 0 || setrlimit(RLIMIT_DATA, &data) == 0;
+}
+
+/* In the child. Returns only to say what went wrong. */
+static void become(const struct os_child_options *options, int memory_fd, pid_t parent)
+{
+    if (setpgid(0, 0) != 0 || prctl(PR_SET_PDEATHSIG, SIGKILL) != 0 || getppid() != parent)
+        return;
+    forget_signals();
+    if (redirect(options, memory_fd) && keep_descriptors_out() && chdir(options->directory) == 0 &&
+        limit(options))
+        execv(options->path, options->argv);
+}
+
+static int shared_memory(weir_str input)
+{
+    int fd = memfd_create("weir", MFD_CLOEXEC);
+    if (fd < 0)
+        return -1;
+    size_t done = 0;
+    while (done < input.size) {
+        ssize_t count = write(fd, input.data + done, input.size - done);
+        if (count <= 0) {
+            close(fd);
+            return -1;
+        }
+        done += (size_t)count;
+    }
+    lseek(fd, 0, SEEK_SET);
+    return fd;
+}
+
+static weir_error *not_started(const struct os_child_options *options, int code)
+{
+    if (code == ENOEXEC || code == ENOENT)
+        return weir_errorf(WEIR_E_USAGE,
+            "'%s' cannot run here: it is no program for this machine (%s); build the job for it",
+            options->path, strerror(code));
+    return weir_errorf(WEIR_E_IO, "cannot start '%s': %s", options->path, strerror(code));
+}
+
+/* The errno that the child has met before its exec; 0: it is running. */
+static int wait_for_exec(int fd)
+{
+    int code = 0;
+    ssize_t count;
+    do
+        count = read(fd, &code, sizeof(code));
+    while (count < 0 && errno == EINTR);
+    return count == (ssize_t)sizeof(code) ? code : 0;
+}
+
+static int spawn(const struct os_child_options *options, int memory_fd, pid_t *pid)
+{
+    int told[2];
+    if (pipe2(told, O_CLOEXEC) != 0)
+        return errno;
+    pid_t parent = getpid();
+    *pid = fork();
+    if (*pid == 0) {
+        int report = fcntl(told[1], F_DUPFD_CLOEXEC, SHARED_FD + 1); /* not in the way of dup2 */
+        become(options, memory_fd, parent);
+        int code = errno;
+        (void)!write(report, &code, sizeof(code));
+        _exit(127);
+    }
+    int code = *pid < 0 ? errno : 0;
+    close(told[1]);
+    if (*pid > 0)
+        code = wait_for_exec(told[0]);
+    close(told[0]);
+    if (*pid > 0 && code != 0)
+        waitpid(*pid, NULL, 0);
+    return code;
+}
+
+weir_error *os_child_start(const struct os_child_options *options, struct os_child **child)
+{
+    int memory_fd = shared_memory(options->input);
+    if (memory_fd < 0)
+        return weir_errorf(WEIR_E_IO, "cannot start '%s': no memory to share with it: %s",
+            options->path, strerror(errno));
+    pid_t pid = 0;
+    int code = spawn(options, memory_fd, &pid);
+    if (code != 0) {
+        close(memory_fd);
+        return not_started(options, code);
+    }
+    struct os_child *it = *child = mem_alloc(sizeof(*it));
+    it->pid = pid;
+    it->memory_fd = memory_fd;
+    return NULL;
+}
+
+/* -- afterwards --------------------------------------------------------------------------------------- */
+
+static void keep_end(struct os_child *child, int status)
+{
+    child->has_ended = true;
+    child->end = (struct os_child_end){ .status = WIFEXITED(status) ? WEXITSTATUS(status) : -1,
+        .signal = WIFSIGNALED(status) ? WTERMSIG(status) : 0,
+        .has_core = WIFSIGNALED(status) && WCOREDUMP(status) };
+}
+
+bool os_child_has_ended(struct os_child *child, struct os_child_end *end)
+{
+    int status;
+    if (!child->has_ended && waitpid(child->pid, &status, WNOHANG) == child->pid)
+        keep_end(child, status);
+    if (child->has_ended && end != NULL)
+        *end = child->end;
+    return child->has_ended;
+}
+
+void os_child_kill(const struct os_child *child, int signal)
+{
+    if (!child->has_ended)
+        kill(-child->pid, signal);
+}
+
+int os_child_pid(const struct os_child *child)
+{
+    return child->pid;
+}
+
+uint64_t os_child_rss(const struct os_child *child)
+{
+    char path[64], text[128];
+    unsigned long size, resident;
+    snprintf(path, sizeof(path), "/proc/%d/statm", child->pid);
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
+        return 0;
+    ssize_t count = read(fd, text, sizeof(text) - 1);
+    close(fd);
+    if (count <= 0)
+        return 0;
+    text[count] = '\0';
+    if (sscanf(text, "%lu %lu", &size, &resident) != 2)
+        return 0;
+    return (uint64_t)resident * (uint64_t)sysconf(_SC_PAGESIZE);
+}
+
+/* False: it is not there, or too large. */
+static bool read_whole(int fd, size_t size_max, char **bytes, size_t *size)
+{
+    off_t length = lseek(fd, 0, SEEK_END);
+    if (length < 0 || (uint64_t)length > size_max)
+        return false;
+    *bytes = mem_alloc((size_t)length + 1);
+    *size = 0;
+    while (*size < (size_t)length) {
+        ssize_t count = pread(fd, *bytes + *size, (size_t)length - *size, (off_t)*size);
+        if (count <= 0)
+            break;
+        *size += (size_t)count;
+    }
+    return true;
+}
+
+weir_error *os_child_output(struct os_child *child, size_t size_max, char **bytes, size_t *size)
+{
+    if (read_whole(child->memory_fd, size_max, bytes, size))
+        return NULL;
+    return weir_errorf(WEIR_E_LIMIT, "a child process has written more than %zu bytes", size_max);
+}
+
+weir_error *os_child_input(size_t size_max, char **bytes, size_t *size)
+{
+    if (read_whole(SHARED_FD, size_max, bytes, size)) {
+        close(SHARED_FD);
+        return NULL;
+    }
+    return weir_errorf(WEIR_E_USAGE,
+        "nothing is on file descriptor %d: this is how a task manager starts a worker, not a "
+        "person",
+        SHARED_FD);
+}
+
+void os_child_trim_log(const char *path, uint64_t size_max)
+{
+    struct stat stat;
+    int fd = open(path, O_RDWR | O_CLOEXEC);
+    if (fd < 0)
+        return;
+    if (fstat(fd, &stat) == 0 && (uint64_t)stat.st_size > size_max) {
+        size_t kept = (size_t)size_max / 4;
+        char *text = mem_alloc(kept);
+        ssize_t count = pread(fd, text, kept, stat.st_size - (off_t)kept);
+        if (ftruncate(fd, 0) == 0 && count > 0)
+            (void)!pwrite(fd, text, (size_t)count, 0);
+        mem_free(text);
+    }
+    close(fd);
+}
+
+void os_child_free(struct os_child *child)
+{
+    if (child == NULL)
+        return;
+    os_child_kill(child, SIGKILL);
+    if (!child->has_ended) {
+        int status;
+        while (waitpid(child->pid, &status, 0) < 0 && errno == EINTR)
+            continue;
+    }
+    close(child->memory_fd);
+    mem_free(child);
+}

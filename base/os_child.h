@@ -1,0 +1,57 @@
+/* os_child.h -- child processes: started with limits, waited for without blocking, gone when we are.
+ *
+ * A child has a process group of its own, reads nothing on standard input, appends what it prints to a
+ * log, and is killed by the kernel when the thread that started it ends. Descriptor 3 is a file in memory
+ * that both sides see: what we give it, or what it gives us. Nothing else of ours is open in it.
+ *
+ * Not behind the table of os.h: the simulator has no processes.
+ * Prefixes: os_child_, os_children_
+ * Thread: the one that starts them. */
+#ifndef WEIR_BASE_OS_CHILD_H
+#define WEIR_BASE_OS_CHILD_H
+
+#include <weir/type.h>
+
+struct waker;
+struct os_child;
+
+/* Thread: its holder. */
+struct os_child_options {
+    const char *path;
+    char *const *argv;     /* the last one is NULL */
+    const char *directory; /* where it runs */
+    const char *log_path;  /* of standard output and error; appended to */
+    weir_str input;        /* on descriptor 3, from the start */
+    uint64_t
+        data_size_max; /* bytes of private memory: more and its allocations fail; 0: no limit */
+};
+/* WEIR_E_USAGE: it is no program for this machine; others: it could not be started. */
+weir_error *os_child_start(const struct os_child_options *options, struct os_child **child)
+    WEIR_MUST_USE;
+/* From now on each end of a child wakes the waker. NULL: no longer. */
+void os_children_watch(struct waker *waker);
+
+/* Thread: its holder. */
+struct os_child_end {
+    int status; /* of exit; -1: by a signal */
+    int signal; /* 0: by exit */
+    bool has_core;
+};
+bool os_child_has_ended(struct os_child *child, struct os_child_end *end); /* never waits */
+const char *os_signal_name(int signal);                                    /* "SIGSEGV" */
+void os_child_kill(const struct os_child *child,
+    int signal); /* its process group; harmless when it is gone */
+int os_child_pid(const struct os_child *child);
+uint64_t os_child_rss(const struct os_child *child); /* bytes; 0: not known */
+/* What is on descriptor 3, at most size_max bytes; mem_free it. */
+weir_error *os_child_output(struct os_child *child, size_t size_max, char **bytes, size_t *size)
+    WEIR_MUST_USE;
+void os_child_free(struct os_child *child); /* kills what is left, waits for it */
+/* A log that is larger is cut to its last quarter. Lines that come at this moment may be lost. */
+void os_child_trim_log(const char *path, uint64_t size_max);
+
+/* -- the child's side */
+/* What it was given on descriptor 3, at most size_max bytes; mem_free it. WEIR_E_USAGE: nothing is there. */
+weir_error *os_child_input(size_t size_max, char **bytes, size_t *size) WEIR_MUST_USE;
+
+#endif
