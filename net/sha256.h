@@ -10,6 +10,11 @@
 
 #define SHA256_HEX_SIZE 64
 
+/* Piece by piece: end frees the state. */
+void *sha256_begin(void);
+void sha256_add(void *state, const void *bytes, size_t size);
+void sha256_end(void *state, char hex[SHA256_HEX_SIZE + 1]);
+
 void sha256_bytes(weir_str bytes, char hex[SHA256_HEX_SIZE + 1]); /* lower case, terminated */
 weir_error *sha256_file(const char *path, char hex[SHA256_HEX_SIZE + 1]) WEIR_MUST_USE;
 

@@ -61,8 +61,8 @@ PACKAGES := rdkafka rocksdb libxxhash msgpack zlib liblz4 libevent libevent_open
 LIBS := -Wl,--as-needed $(shell pkg-config --libs $(PACKAGES) 2>/dev/null) -lpthread -lm
 CFLAGS_ALL += $(shell pkg-config --cflags $(PACKAGES) 2>/dev/null)
 # Of programs of a cluster only: no job needs them, so they are not in libweir.so, and the linker leaves them away.
-LIBS_SERVER := -lyaml -lzookeeper_mt
-LIBS_TEST := -lcmocka $(shell pkg-config --libs jansson 2>/dev/null)
+LIBS_SERVER := -lyaml -lzookeeper_mt -ljansson
+LIBS_TEST := -lcmocka
 
 # ---- sources, by folder ----------------------------------------------------------------------------------
 
@@ -71,19 +71,20 @@ objs = $(patsubst %.c,$(OBJ)/%.o,$1)
 find = $(sort $(shell find $1 -name '$2' 2>/dev/null))
 
 LIB_SRC := $(sort $(foreach d,$(LIB_DIRS),$(wildcard $d/*.c $d/*/*.c)))
-SERVER_SRC := $(addprefix runtime/cluster/,conf.c conf_yaml.c election_zookeeper.c)
+SERVER_SRC := $(addprefix runtime/cluster/,conf.c conf_yaml.c election_zookeeper.c) $(wildcard web/*.c)
 SHARED_SRC := $(filter-out $(SERVER_SRC),$(LIB_SRC))
 JOBS_NAMES := $(sort $(patsubst jobs/%/,%,$(dir $(wildcard jobs/*/*.c))))
 EXAMPLE_SRC := $(wildcard examples/*.c)
 BENCH_SRC := $(wildcard bench/*.c)
 CLI_SRC := $(wildcard cli/*.c)
+DAEMON_SRC := $(wildcard daemon/*.c)
 UNIT_SRC := $(call find,test/unit,*_test.c)
 FUZZ_SRC := $(wildcard test/fuzz/*_fuzz.c)
 E2E_SRC := $(wildcard test/e2e/tools/*.c)
 SIM_SRC := $(wildcard test/sim/*_test.c)
 SUPPORT_SRC := $(wildcard test/support/*.c) \
 	$(filter-out $(SIM_SRC),$(wildcard test/sim/*.c))
-ALL_SRC := $(LIB_SRC) $(wildcard jobs/*/*.c) $(EXAMPLE_SRC) $(BENCH_SRC) $(CLI_SRC) $(UNIT_SRC) $(FUZZ_SRC) \
+ALL_SRC := $(LIB_SRC) $(wildcard jobs/*/*.c) $(EXAMPLE_SRC) $(BENCH_SRC) $(CLI_SRC) $(DAEMON_SRC) $(UNIT_SRC) $(FUZZ_SRC) \
 	$(E2E_SRC) $(SIM_SRC) $(SUPPORT_SRC)
 
 LIBWEIR := $(OUT)/libweir.a
@@ -92,6 +93,7 @@ JOB_BIN := $(addprefix $(BIN)/,$(JOBS_NAMES))
 EXAMPLE_BIN := $(patsubst examples/%.c,$(BIN)/%,$(EXAMPLE_SRC))
 BENCH_BIN := $(patsubst bench/%.c,$(BIN)/bench_%,$(BENCH_SRC))
 CLI_BIN := $(if $(CLI_SRC),$(BIN)/weir)
+DAEMON_BIN := $(BIN)/weir-jobmanager $(BIN)/weir-taskmanager
 UNIT_BIN := $(patsubst test/%.c,$(OUT)/%,$(UNIT_SRC))
 SIM_BIN := $(patsubst test/%.c,$(OUT)/%,$(SIM_SRC))
 E2E_BIN := $(patsubst test/e2e/tools/%.c,$(OUT)/e2e/%,$(E2E_SRC))
@@ -100,7 +102,7 @@ SHARED := $(if $(filter release,$(VARIANT)),$(if $(LIB_SRC),$(OUT)/$(SONAME) $(O
 
 .PHONY: all programs install run-unit run-unit-tsan run-sim run-fuzz FORCE
 # What users need, with the packages that they need; the rest needs those of the tests, too.
-all: $(LIBWEIR) $(SHARED) $(JOB_BIN) $(EXAMPLE_BIN) $(CLI_BIN)
+all: $(LIBWEIR) $(SHARED) $(JOB_BIN) $(EXAMPLE_BIN) $(CLI_BIN) $(DAEMON_BIN)
 
 programs: all $(BENCH_BIN) $(E2E_BIN)
 
@@ -128,6 +130,9 @@ $(OBJ)/%.o: %.c $(V)/flags
 	@mkdir -p $(@D)
 	@echo "  cc    $(VARIANT) $<"
 	@$(CC) $(CFLAGS_ALL) -MMD -MP -c -o $@ $<
+
+# The page is taken in by the assembler, of which -MMD knows nothing.
+$(OBJ)/web/rest_ui.o: web/ui/index.html
 
 $(LIBWEIR): $(call objs,$(LIB_SRC)) $(V)/libweir.list
 $(LIBTEST): $(call objs,$(SUPPORT_SRC)) $(V)/libtest.list
@@ -162,6 +167,7 @@ $(foreach s,$(EXAMPLE_SRC),$(eval $(call program,$(s:examples/%.c=$(BIN)/%),$(ca
 $(foreach s,$(BENCH_SRC),$(eval $(call program,$(s:bench/%.c=$(BIN)/bench_%),\
 	$(call one,$s) $(call under_test,$s),$(LIBTEST))))
 $(if $(CLI_SRC),$(eval $(call program,$(BIN)/weir,$(call objs,$(CLI_SRC)))))
+$(foreach d,jobmanager taskmanager,$(eval $(call program,$(BIN)/weir-$d,$(call objs,daemon/daemon.c daemon/$d.c))))
 $(foreach s,$(UNIT_SRC) $(SIM_SRC),$(eval $(call program,$(s:test/%.c=$(OUT)/%),\
 	$(call one,$s) $(call under_test,$s),$(LIBTEST),$(LIBS_TEST))))
 $(foreach s,$(E2E_SRC),$(eval $(call program,$(s:test/e2e/tools/%.c=$(OUT)/e2e/%),$(call one,$s),$(LIBTEST))))
@@ -195,12 +201,12 @@ $(OUT)/weir.pc: tools/build.mk
 	@printenv PC_TREE > $@
 
 DEST := $(DESTDIR)$(PREFIX)
-install: $(LIBWEIR) $(SHARED) $(CLI_BIN)
+install: $(LIBWEIR) $(SHARED) $(CLI_BIN) $(DAEMON_BIN)
 	@install -d $(DEST)/include/weir $(DEST)/lib/pkgconfig $(DEST)/share/doc/weir
 	@$(if $(wildcard include/weir/*.h),install -m 644 include/weir/*.h $(DEST)/include/weir/)
 	@install -m 644 $(LIBWEIR) $(DEST)/lib/
 	@$(if $(LIB_SRC),install -m 755 $(OUT)/$(SONAME) $(DEST)/lib/ && ln -sf $(SONAME) $(DEST)/lib/libweir.so)
-	@$(if $(CLI_BIN),install -d $(DEST)/bin && install -m 755 $(CLI_BIN) $(DEST)/bin/)
+	@$(if $(CLI_BIN),install -d $(DEST)/bin && install -m 755 $(CLI_BIN) $(DAEMON_BIN) $(DEST)/bin/)
 	@install -m 644 LICENSE $(DEST)/share/doc/weir/
 	@printenv PC_INSTALLED > $(DEST)/lib/pkgconfig/weir.pc
 	@echo "installed into $(DEST)"

@@ -25,8 +25,8 @@ build | libzookeeper-mt-dev    | -            | election of a job manager
 build | libevent-dev           | -            | event loop of control connections and HTTP
 build | libssl-dev             | -            | TLS
 build | libcurl4-openssl-dev   | -            | HTTP client
+build | libjansson-dev         | -            | reads the JSON of requests
 test  | libcmocka-dev          | -            | unit tests
-test  | libjansson-dev         | -            | reads the JSON that the engine writes
 test  | clang-14               | clang-14     | second compiler, fuzzers
 test  | libclang-rt-14-dev     | -            | runtime of the fuzzers and sanitizers
 test  | llvm-14                | -            | readable stacks of the fuzzers

@@ -25,18 +25,18 @@ LAYERS["runtime"] = LAYERS["runtime/manager"] + ["runtime/manager"]
 LAYERS["runtime/cluster"] = LAYERS["runtime"] + ["net"]
 LAYERS["runtime/program"] = LAYERS["runtime/cluster"] + ["runtime/cluster"]
 LAYERS["web"] = LAYERS["runtime/cluster"] + ["runtime", "runtime/cluster"]
-LAYERS["cli"] = LAYERS["web"] + ["web"]
+LAYERS["cli"] = LAYERS["daemon"] = LAYERS["web"] + ["web"]
 LAYERS.update({"operators": ["base"], "connectors": ["base"], "formats": ["base", "types"], "jobs": [],
                "examples": []})
 EVERYTHING = ["test", "bench"]  # folders that may include whatever they like
-LIBRARY = [folder for folder in LAYERS if folder not in ("jobs", "examples", "cli")]
+LIBRARY = [folder for folder in LAYERS if folder not in ("jobs", "examples", "cli", "daemon")]
 
 # headers of a library: the only files that may include them (tests and benchmarks always may)
 LIBRARIES = {
     "librdkafka/*": ["connectors/*"],
     "rocksdb/*": ["state/rocksdb*"],
     "msgpack*": ["types/msgpack*"],
-    "jansson.h": [],
+    "jansson.h": ["web/json_read*"],
     "xxhash.h": ["base/*"],
     "lz4*.h": ["base/*", "connectors/*"],
     "zlib.h": ["base/*", "connectors/*"],

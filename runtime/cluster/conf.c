@@ -32,6 +32,8 @@ static const struct weir_option rows[] = {
         "The port of the REST interface and the web page. 0: any that is free.", 0, 65535 },
     { "rest.bind-address", WEIR_OPTION_TEXT, "ADDRESS", "localhost",
         "The address that this port is opened on. " LOOPBACK, 0, 0 },
+    { "web.ui-dir", WEIR_OPTION_TEXT, "DIR", NULL,
+        "The files of another web page, such as those of Flink's dashboard. Without it, Weir's own.", 0, 0 },
     { "taskmanager.numberOfTaskSlots", WEIR_OPTION_NUMBER, "N", "1",
         "Slots of a task manager: how many parallel pipelines it runs, each on a thread. As many as it has cores "
         "is a good start.", 1, 1024 },
@@ -199,6 +201,7 @@ static weir_error *fill(struct conf *conf)
     conf->rest.address = TEXT("rest.address");
     conf->rest.port = (uint16_t)NUMBER("rest.port");
     conf->rest.bind_address = TEXT("rest.bind-address");
+    conf->rest.ui_dir = TEXT("web.ui-dir");
     conf->taskmanager.slots = (uint32_t)NUMBER("taskmanager.numberOfTaskSlots");
     conf->taskmanager.memory_size = (uint64_t)NUMBER("taskmanager.memory.process.size");
     conf->taskmanager.host = TEXT("taskmanager.host");

@@ -41,6 +41,7 @@ struct conf {
     struct {
         const char *address, *bind_address;
         uint16_t port;
+        const char *ui_dir; /* NULL: Weir's own page */
     } rest;
     struct {
         const char *host, *bind_host;

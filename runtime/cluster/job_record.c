@@ -17,7 +17,7 @@ static const struct sealed_form form = { .magic = "WEIRJOB1",
 
 bool job_is_over(enum job_status status)
 {
-    return status >= JOB_FINISHED;
+    return status >= RECORD_FINISHED;
 }
 
 static weir_str str_of(const char *text)
@@ -93,7 +93,7 @@ weir_error *job_record_decode(weir_str bytes, const char *what, struct job_recor
     weir_str name = reader_str(&reader), message = reader_str(&reader);
     record->spec = reader_str(&reader);
     is_good = is_good && take_blobs(&reader, record) && !reader_failed(&reader) &&
-              reader_at_end(&reader) && status < JOB_STATUS_COUNT && record->epoch > 0 &&
+              reader_at_end(&reader) && status < RECORD_STATUS_COUNT && record->epoch > 0 &&
               is_text(name, JOB_NAME_MAX) && name.size > 0 && is_text(message, JOB_MESSAGE_MAX) &&
               record->spec.data != NULL && record->spec.size <= JOB_SPEC_MAX;
     if (!is_good)

@@ -432,7 +432,7 @@ weir_error *job_store_add(struct job_store *store, const struct job_record *reco
 {
     WEIR_TRY(check_new(store, record));
     struct job *job = job_new(record, "");
-    job->record.status = JOB_ACCEPTED;
+    job->record.status = RECORD_ACCEPTED;
     job->record.epoch = store->epoch;
     job->record.started_ms = job->record.ended_ms = 0;
     weir_error *error = write_record(store, &job->record);
@@ -454,7 +454,7 @@ weir_error *job_store_update(struct job_store *store, const char *id, enum job_s
         return weir_errorf(WEIR_E_STATE, "job '%s' (%s) is over", old->record.name, id);
     struct job *job = job_new(&old->record, message);
     job->record.status = status;
-    if (status == JOB_RUNNING && job->record.started_ms == 0)
+    if (status == RECORD_RUNNING && job->record.started_ms == 0)
         job->record.started_ms = now_ms;
     if (job_is_over(status))
         job->record.ended_ms = now_ms;

@@ -41,8 +41,14 @@
 #define JOB_BLOBS_MAX   16u
 #define JOB_LIVE_MAX    10000u /* not over, at one time */
 
-enum job_status { JOB_ACCEPTED, JOB_RUNNING, JOB_FINISHED, JOB_FAILED, JOB_CANCELLED };
-#define JOB_STATUS_COUNT 5u
+enum job_status {
+    RECORD_ACCEPTED,
+    RECORD_RUNNING,
+    RECORD_FINISHED,
+    RECORD_FAILED,
+    RECORD_CANCELLED
+};
+#define RECORD_STATUS_COUNT 5u
 
 /* Texts and bytes belong to the store, or to whoever adds. Thread: that of the store. */
 struct job_record {

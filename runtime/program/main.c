@@ -15,6 +15,7 @@
 #include "base/os_process.h"
 #include "base/os_signal.h"
 #include "checkpoint/savepoint_import.h"
+#include "runtime/cluster/worker.h"
 #include "runtime/graph/builder.h"
 #include "runtime/manager/expectation.h"
 #include "runtime/program/metrics_json.h"
@@ -28,7 +29,7 @@
 #define OUTPUT_SIZE_MAX ((size_t)64 << 20)
 #define JOB_NAME_MAX    64
 
-enum verb { VERB_RUN, VERB_EXPLAIN, VERB_PLAN, VERB_HELP, VERB_VERSION };
+enum verb { VERB_RUN, VERB_EXPLAIN, VERB_PLAN, VERB_WORKER, VERB_HELP, VERB_VERSION };
 
 /* One call of weir_main. Thread: control. */
 struct program {
@@ -66,14 +67,15 @@ static void name_job(struct program *program, const char *path)
         memcpy(program->name, "job", sizeof("job"));
 }
 
-/* The verb, and how many arguments it takes: 0 or 1. `plan` is for programs, and no person is told of it. */
+/* The verb, and how many arguments it takes: 0 or 1. `plan` and `worker` are for programs, and no person is told of
+ * them. */
 static weir_error *read_verb(struct program *program, int argc, char **argv, int *taken)
 {
     static const struct {
         const char *name;
         enum verb verb;
     } verbs[] = { { "run", VERB_RUN }, { "explain", VERB_EXPLAIN }, { "plan", VERB_PLAN },
-        { "help", VERB_HELP }, { "version", VERB_VERSION } };
+        { "worker", VERB_WORKER }, { "help", VERB_HELP }, { "version", VERB_VERSION } };
     *taken = 0;
     if (argc < 2 || argv[1][0] == '-')
         return NULL;
@@ -330,6 +332,8 @@ static weir_error *do_all(struct program *program, int argc, char **argv)
     case VERB_PLAN:
         return plan_output_write(program->plan, &program->options.local, program->arguments,
             program->argument_count);
+    case VERB_WORKER:
+        return worker_run(program->plan, &program->options.local);
     case VERB_RUN:
     case VERB_HELP:
     case VERB_VERSION:

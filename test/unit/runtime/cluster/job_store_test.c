@@ -106,7 +106,7 @@ static void a_job_is_found_by_the_next_leader_with_all_that_it_is(void **state)
     assert_int_equal(job_store_count(store), 0);
     expect_ok(add(store, 0));
     expect_ok(add(store, 1));
-    expect_ok(job_store_update(store, ids[1], JOB_RUNNING, "", 2000));
+    expect_ok(job_store_update(store, ids[1], RECORD_RUNNING, "", 2000));
     job_store_close(store);
     sim_os_kill(0);
     sim_os_reap(0);
@@ -115,12 +115,12 @@ static void a_job_is_found_by_the_next_leader_with_all_that_it_is(void **state)
     assert_int_equal(job_store_count(store), 2);
     const struct job_record *job = job_store_at(store, 0);
     assert_string_equal(job->id, ids[1]);
-    assert_int_equal(job->status, JOB_RUNNING);
+    assert_int_equal(job->status, RECORD_RUNNING);
     assert_int_equal(job->started_ms, 2000);
     assert_int_equal(job->epoch, 2);
     job = job_store_find(store, ids[0]);
     assert_string_equal(job->name, "wordcount");
-    assert_int_equal(job->status, JOB_ACCEPTED);
+    assert_int_equal(job->status, RECORD_ACCEPTED);
     assert_int_equal(job->submitted_ms, 1000);
     assert_int_equal(job->spec.size, 10);
     assert_memory_equal(job->spec.data, "spec\0bytes", 10);
@@ -135,7 +135,7 @@ static void jobs_that_are_over_stay_until_others_are(void **state)
     struct job_store *store = leader(1);
     for (uint32_t i = 0; i < 4; i++) {
         expect_ok(add(store, i));
-        expect_ok(job_store_update(store, ids[i], JOB_FAILED, "it broke", 5000 + i));
+        expect_ok(job_store_update(store, ids[i], RECORD_FAILED, "it broke", 5000 + i));
     }
     assert_int_equal(job_store_count(store), 2);
     assert_null(job_store_find(store, ids[1]));
@@ -143,11 +143,11 @@ static void jobs_that_are_over_stay_until_others_are(void **state)
     store = leader(2);
     assert_int_equal(job_store_count(store), 2);
     const struct job_record *job = job_store_find(store, ids[3]);
-    assert_int_equal(job->status, JOB_FAILED);
+    assert_int_equal(job->status, RECORD_FAILED);
     assert_int_equal(job->ended_ms, 5003);
     assert_string_equal(job->message, "it broke");
     assert_int_equal(job->epoch, 1); /* nothing to take over */
-    expect_error(job_store_update(store, ids[3], JOB_RUNNING, "", 1), WEIR_E_STATE, "is over");
+    expect_error(job_store_update(store, ids[3], RECORD_RUNNING, "", 1), WEIR_E_STATE, "is over");
     job_store_close(store);
 }
 
@@ -168,7 +168,7 @@ static void what_does_not_fit_is_refused(void **state)
     expect_error(job_store_add(store, &record), WEIR_E_LIMIT, "at most");
     expect_ok(add(store, 0));
     expect_error(add(store, 0), WEIR_E_STATE, "there is a job");
-    expect_error(job_store_update(store, ids[1], JOB_RUNNING, "", 1), WEIR_E_STATE, "no job");
+    expect_error(job_store_update(store, ids[1], RECORD_RUNNING, "", 1), WEIR_E_STATE, "no job");
     job_store_close(store);
 }
 
@@ -180,7 +180,7 @@ static void the_largest_job_fits_and_a_long_message_is_cut(void **state)
     memset(message, 'm', 3 * JOB_MESSAGE_MAX - 1);
     record.spec = (weir_str){ .data = spec, .size = JOB_SPEC_MAX };
     expect_ok(job_store_add(store, &record));
-    expect_ok(job_store_update(store, ids[0], JOB_FAILED, message, 1));
+    expect_ok(job_store_update(store, ids[0], RECORD_FAILED, message, 1));
     job_store_close(store);
     store = leader(2);
     assert_int_equal(strlen(job_store_at(store, 0)->message), JOB_MESSAGE_MAX);
@@ -212,8 +212,8 @@ static void without_certainty_nothing_is_written_or_deleted(void **state)
     uint32_t files = file_count();
     fake.is_sure = false;
     expect_error(add(store, 1), WEIR_E_FENCED, "cannot store job 'wordcount'");
-    expect_error(job_store_update(store, ids[0], JOB_FINISHED, "", 1), WEIR_E_FENCED, "leads");
-    assert_int_equal(job_store_find(store, ids[0])->status, JOB_ACCEPTED);
+    expect_error(job_store_update(store, ids[0], RECORD_FINISHED, "", 1), WEIR_E_FENCED, "leads");
+    assert_int_equal(job_store_find(store, ids[0])->status, RECORD_ACCEPTED);
     assert_int_equal(job_store_count(store), 1);
     expect_error(open_as(2, &fake.election, &none), WEIR_E_FENCED, "leads");
     assert_int_equal(file_count(), files);
@@ -243,7 +243,7 @@ static void a_late_write_never_counts(void **state)
             next = NULL;
             sim_os_freeze_at(n, four_takes_over, NULL);
             weir_error *error =
-                is_new == 1 ? add(old, 1) : job_store_update(old, ids[0], JOB_FAILED, "3", 1);
+                is_new == 1 ? add(old, 1) : job_store_update(old, ids[0], RECORD_FAILED, "3", 1);
             sim_os_freeze_at(0, NULL, NULL);
             was_hit = next != NULL;
             weir_error_free(error);
@@ -283,10 +283,10 @@ static void a_job_that_ended_and_was_deleted_does_not_come_back(void **state)
     expect_ok(os_read_file(path, 1 << 20, &bytes, &size));
     job_store_close(three);
     four = leader(4);
-    expect_ok(job_store_update(four, ids[0], JOB_FINISHED, "", 1));
+    expect_ok(job_store_update(four, ids[0], RECORD_FINISHED, "", 1));
     for (uint32_t i = 1; i < 4; i++) {
         expect_ok(add(four, i));
-        expect_ok(job_store_update(four, ids[i], JOB_FINISHED, "", 1 + i));
+        expect_ok(job_store_update(four, ids[i], RECORD_FINISHED, "", 1 + i));
     }
     assert_null(job_store_find(four, ids[0]));
     job_store_close(four);
@@ -305,8 +305,8 @@ static void scenario(void)
     weir_error *error = open_as(2, NULL, &store);
     if (error == NULL)
         error = weir_error_join(add(store, 1),
-            weir_error_join(job_store_update(store, ids[0], JOB_RUNNING, "", 7),
-                job_store_update(store, ids[1], JOB_FINISHED, "", 8)));
+            weir_error_join(job_store_update(store, ids[0], RECORD_RUNNING, "", 7),
+                job_store_update(store, ids[1], RECORD_FINISHED, "", 8)));
     weir_error_free(error);
     job_store_close(store);
 }

@@ -1,0 +1,221 @@
+/* daemon.c -- see daemon.h. */
+#include "daemon/daemon.h"
+
+#include "base/buffer.h"
+#include "base/log.h"
+#include "base/memory.h"
+#include "base/os.h"
+#include "base/os_process.h"
+#include "base/os_signal.h"
+#include <weir/weir.h>
+
+#include <stdio.h>
+#include <string.h>
+
+#define TOKEN_FILE_MAX ((size_t)4096)
+#define OVERRIDES_MAX  256u
+
+/* -- arguments ------------------------------------------------------------------------------------ */
+
+static int usage(const char *name)
+{
+    weir_buffer *out = weir_buffer_new((size_t)1 << 20);
+    buffer_printf(out,
+        "usage: %s [--conf FILE] [-D key=value]...\n"
+        "\n"
+        "  --conf FILE    the configuration; without it conf/weir.yaml if that is there, else "
+        "defaults\n"
+        "  -D key=value   counts instead of what the file says; may be repeated\n"
+        "  --version, --help\n"
+        "\n"
+        "conf/weir.yaml explains every key. It logs to standard error, and ends in good order at "
+        "SIGTERM.\n",
+        name);
+    weir_error *error = buffer_to_stdout(out);
+    weir_error_free(error);
+    return 0;
+}
+
+static int version(const char *name)
+{
+    weir_buffer *out = weir_buffer_new(1024);
+    buffer_printf(out, "%s %s\n", name, WEIR_VERSION);
+    weir_error_free(buffer_to_stdout(out));
+    return 0;
+}
+
+/* Thread: control. */
+struct arguments {
+    const char *conf;
+    const char *overrides[OVERRIDES_MAX];
+    uint32_t override_count;
+};
+
+static weir_error *read_argument(struct arguments *arguments, int argc, char **argv, int *i)
+{
+    const char *it = argv[*i];
+    const char *value = strncmp(it, "-D", 2) == 0 && it[2] != '\0' ? it + 2 : NULL;
+    bool is_override = strncmp(it, "-D", 2) == 0, is_conf = strcmp(it, "--conf") == 0;
+    if (!is_override && !is_conf)
+        return weir_errorf(WEIR_E_USAGE, "there is no option '%.100s'; --help lists all", it);
+    if (value == NULL && *i + 1 >= argc)
+        return weir_errorf(WEIR_E_USAGE, "option '%s' needs a value", it);
+    if (value == NULL)
+        value = argv[++*i];
+    if (is_conf)
+        arguments->conf = value;
+    else if (arguments->override_count == OVERRIDES_MAX)
+        return weir_errorf(WEIR_E_USAGE, "more than %u times -D", OVERRIDES_MAX);
+    else
+        arguments->overrides[arguments->override_count++] = value;
+    return NULL;
+}
+
+static weir_error *read_arguments(struct arguments *arguments, int argc, char **argv)
+{
+    struct os_stat stat;
+    for (int i = 1; i < argc; i++)
+        WEIR_TRY(read_argument(arguments, argc, argv, &i));
+    if (arguments->conf != NULL)
+        return NULL;
+    WEIR_TRY(os_stat("conf/weir.yaml", &stat));
+    if (stat.exists)
+        arguments->conf = "conf/weir.yaml";
+    return NULL;
+}
+
+/* -- what the configuration names ----------------------------------------------------------------- */
+
+/* The first line of the file, without blanks around it. */
+static weir_error *read_token(const char *path, char **token)
+{
+    char *bytes;
+    size_t size;
+    if (path == NULL)
+        return NULL;
+    WEIR_TRY(os_read_file(path, TOKEN_FILE_MAX, &bytes, &size));
+    size_t end = strcspn(bytes, " \t\r\n");
+    *token = mem_printf("%.*s", (int)end, bytes);
+    mem_free(bytes);
+    if (end > 0)
+        return NULL;
+    return weir_errorf(WEIR_E_USAGE,
+        "security.token-file '%s' is empty; write a random word into it, for example that of "
+        "`head -c 32 /dev/urandom | sha256sum`",
+        path);
+}
+
+static weir_error *make_tls(struct daemon *daemon)
+{
+    const struct conf *conf = &daemon->conf;
+    if (!conf->security.is_ssl)
+        return NULL;
+    struct tls_files server = { .cert_file = conf->security.cert,
+        .key_file = conf->security.key,
+        .ca_file = conf->security.is_mutual ? conf->security.ca : NULL };
+    struct tls_files client = { .ca_file = conf->security.ca,
+        .cert_file = conf->security.is_mutual ? conf->security.cert : NULL,
+        .key_file = conf->security.is_mutual ? conf->security.key : NULL };
+    WEIR_TRY(tls_server_new(&server, &daemon->server));
+    return tls_client_new(&client, &daemon->client);
+}
+
+/* A name of its own, because several may run on one machine; what is in it is worth nothing afterwards. */
+static weir_error *make_work_dir(struct daemon *daemon)
+{
+    size_t size = strcspn(daemon->conf.tmp_dirs, ",:");
+    daemon->work_dir = mem_printf("%.*s/%s-%016llx", (int)size, daemon->conf.tmp_dirs, daemon->name,
+        (unsigned long long)os_random());
+    return os_make_dirs(daemon->work_dir);
+}
+
+static weir_error *open_daemon(struct daemon *daemon, int argc, char **argv)
+{
+    struct arguments arguments = { .conf = NULL };
+    WEIR_TRY(read_arguments(&arguments, argc, argv));
+    WEIR_TRY(
+        conf_load(arguments.conf, arguments.overrides, arguments.override_count, &daemon->conf));
+    WEIR_TRY(conf_check(&daemon->conf));
+    log_set_json(daemon->conf.is_log_json);
+    log_set_level(daemon->conf.log_level);
+    WEIR_TRY(read_token(daemon->conf.security.token_file, &daemon->token));
+    WEIR_TRY(make_tls(daemon));
+    return make_work_dir(daemon);
+}
+
+bool daemon_open(struct daemon *daemon, const char *name, int argc, char **argv, int *status)
+{
+    *daemon = (struct daemon){ .name = name };
+    *status = 0;
+    for (int i = 1; i < argc; i++) {
+        if (strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-h") == 0) {
+            *status = usage(name);
+            return false;
+        }
+        if (strcmp(argv[i], "--version") == 0) {
+            *status = version(name);
+            return false;
+        }
+    }
+    *status = daemon_end(daemon, open_daemon(daemon, argc, argv));
+    return *status == 0;
+}
+
+void daemon_close(struct daemon *daemon)
+{
+    weir_error_free(daemon->work_dir == NULL ? NULL : os_remove_tree(daemon->work_dir));
+    tls_free(daemon->server);
+    tls_free(daemon->client);
+    mem_free(daemon->token);
+    mem_free(daemon->work_dir);
+    conf_release(&daemon->conf);
+}
+
+int daemon_end(const struct daemon *daemon, weir_error *error)
+{
+    if (error == NULL)
+        return 0;
+    int status = weir_code_exit(weir_error_code(error));
+    if (daemon->conf.is_log_json)
+        log_error(daemon->name, "%s", weir_error_message(error));
+    else
+        fprintf(stderr, "%s: %s\n", daemon->name, weir_error_message(error));
+    weir_error_free(error);
+    return status;
+}
+
+weir_error *daemon_election(const struct daemon *daemon, bool is_observer, struct waker *waker,
+    struct election **election)
+{
+    const struct conf *conf = &daemon->conf;
+    *election = NULL;
+    if (conf->ha.type == CONF_HA_NONE)
+        return NULL;
+    char *rpc = mem_printf("%s:%u", conf->jobmanager.rpc_address, conf->jobmanager.rpc_port);
+    char *rest = mem_printf("%s:%u", conf->rest.address, conf->rest.port);
+    char *dir = mem_printf("%s/%s/election",
+        conf->ha.storage_dir == NULL ? "" : conf->ha.storage_dir, conf->ha.cluster_id);
+    char *node = mem_printf("%s/%s", conf->ha.path_root, conf->ha.cluster_id);
+    struct election_options options = { .rpc = is_observer ? NULL : rpc,
+        .rest = is_observer ? NULL : rest,
+        .is_observer = is_observer,
+        .waker = waker };
+    if (conf->ha.type == CONF_HA_FILE) {
+        options.class = &election_file;
+        options.file.dir = dir;
+        options.file.lease_ms = conf->ha.lease_ms;
+    } else {
+        options.class = &election_zookeeper;
+        options.zookeeper.quorum = conf->ha.quorum;
+        options.zookeeper.path = node;
+        options.zookeeper.session_timeout_ms = conf->ha.session_timeout_ms;
+    }
+    weir_error *error = os_make_dirs(dir);
+    if (error == NULL)
+        error = election_new(&options, election);
+    mem_free(rpc);
+    mem_free(rest);
+    mem_free(dir);
+    mem_free(node);
+    return error;
+}

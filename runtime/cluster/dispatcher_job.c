@@ -1,0 +1,529 @@
+/* dispatcher_job.c -- the life of one job: planned, opened, run by its job manager, over. Prefixes: entry_
+ *
+ *   TO_PLAN -> PLANNING -> TO_OPEN -> OPENING -> RUNNING -> OVER
+ *                             ^                     |
+ *                             '---- rescaled -------'
+ *
+ * A rescale is a plan with another parallelism, a checkpoint, and then the job manager of the old plan goes and that
+ * of the new one comes, in the same checkpoint directory, as after a failure. */
+#include "base/assert.h"
+#include "base/log.h"
+#include "checkpoint/storage.h"
+#include "runtime/cluster/address.h"
+#include "runtime/cluster/dispatcher_private.h"
+
+#include <stdio.h>
+
+#define PLAN_TIMEOUT_MS 60000
+#define ARENA_SIZE_MAX  ((size_t)64 << 20)
+
+/* -- states --------------------------------------------------------------------------------------- */
+
+/* What a new leader must know. One that cannot write it is no leader any more, or says so again and again. */
+static void store_state(struct entry *entry)
+{
+    const struct job *job = &entry->job;
+    struct job_store *store = entry->dispatcher->options.store;
+    if (job->state == JOB_RUNNING && entry->has_started)
+        return;
+    entry->has_started = true;
+    if (store == NULL)
+        return;
+    enum job_status status = job->state == JOB_RUNNING    ? RECORD_RUNNING
+                             : job->state == JOB_FINISHED ? RECORD_FINISHED
+                             : job->state == JOB_CANCELED ? RECORD_CANCELLED
+                                                          : RECORD_FAILED;
+    weir_error *error = job_store_update(store, job->id, status,
+        job->error == NULL ? "" : weir_error_message(job->error), os_wall_ms());
+    if (error != NULL)
+        log_error("dispatcher", "cannot store that job %s is %s: %s", job->id,
+            job_state_name(job->state), weir_error_message(error));
+    weir_error_free(error);
+}
+
+void entry_set_state(struct entry *entry, enum job_state state)
+{
+    struct job *job = &entry->job;
+    if (job->state == state && job->entered_ms[state] > 0)
+        return;
+    log_info("dispatcher", "job %s (%s) is %s%s%s", job->id, job->name, job_state_name(state),
+        state == JOB_FAILED && job->error != NULL ? ": " : "",
+        state == JOB_FAILED && job->error != NULL ? weir_error_message(job->error) : "");
+    job->state = state;
+    job->entered_ms[state] = os_wall_ms();
+    if (job_state_is_terminal(state))
+        job->end_ms = job->entered_ms[state];
+    if (state == JOB_RUNNING || job_state_is_terminal(state))
+        store_state(entry);
+}
+
+/* No job manager has it any more, and none will. Takes the error. */
+static void finish(struct entry *entry, enum job_state state, weir_error *error)
+{
+    weir_error_free(entry->job.error);
+    entry->job.error = error;
+    entry->phase = ENTRY_OVER;
+    entry_set_state(entry, state);
+    operations_job_over(entry);
+}
+
+/* -- versions ------------------------------------------------------------------------------------- */
+
+static void free_version(struct version *version)
+{
+    if (version == NULL)
+        return;
+    arena_release(&version->arena);
+    mem_free(version);
+}
+
+static weir_error *make_version(weir_str bytes, struct version **version)
+{
+    struct version *it = mem_alloc(sizeof(*it));
+    arena_init(&it->arena, (size_t)4 << 10, JOB_SPEC_DECODED_SIZE_MAX + JOB_SPEC_SIZE_MAX);
+    weir_error *error = job_spec_decode(bytes, &it->arena, &it->spec);
+    if (error != NULL) {
+        free_version(it);
+        return error;
+    }
+    it->bytes =
+        (weir_str){ .data = arena_dup(&it->arena, bytes.data, bytes.size), .size = bytes.size };
+    *version = it;
+    return NULL;
+}
+
+static bool is_relative(const char *path)
+{
+    return path != NULL && path[0] != '/';
+}
+
+static weir_error *check_spec(const struct job_spec *spec)
+{
+    if (is_relative(spec->checkpoints) || is_relative(spec->savepoints) ||
+        is_relative(spec->from_savepoint))
+        return weir_errorf(WEIR_E_USAGE,
+            "a directory of the job is relative, but its processes have no common working "
+            "directory; "
+            "give --checkpoints, --savepoints and --from-savepoint from the root ('/...') on, "
+            "where all machines see them");
+    return NULL;
+}
+
+/* -- planning --------------------------------------------------------------------------------------- */
+
+const char **entry_arguments_with(const struct entry *entry, uint32_t parallelism,
+    struct arena *arena, uint32_t *count)
+{
+    static const char name[] = "--parallelism";
+    const char **list = arena_alloc(arena, (entry->job.argument_count + 3) * sizeof(*list));
+    *count = 0;
+    for (uint32_t i = 0; i < entry->job.argument_count; i++) {
+        const char *it = entry->arguments[i];
+        if (strcmp(it, name) == 0)
+            i++; /* and its value */
+        else if (strncmp(it, name, sizeof(name) - 1) != 0 || it[sizeof(name) - 1] != '=')
+            list[(*count)++] = it;
+    }
+    list[(*count)++] = name;
+    list[(*count)++] = arena_printf(arena, "%u", parallelism);
+    return list;
+}
+
+/* The one with most to spare. */
+static struct task_manager *choose_planner(const struct resources *resources)
+{
+    struct task_manager *best = NULL;
+    for (uint32_t i = 0; i < resources_count(resources); i++) {
+        struct task_manager *it = resources_at(resources, i);
+        if (best == NULL || it->free_count > best->free_count)
+            best = it;
+    }
+    return best;
+}
+
+void entry_ask_for_plan(struct entry *entry, int64_t now_ms)
+{
+    struct arena arena;
+    struct task_manager *planner = choose_planner(entry->dispatcher->resources);
+    if (planner == NULL)
+        return;
+    arena_init(&arena, 4096, ARENA_SIZE_MAX);
+    address_new_id(entry->plan_request);
+    struct message_plan message = { .epoch = entry->dispatcher->options.epoch,
+        .request = weir_str_of(entry->plan_request),
+        .digest = weir_str_of(entry->job.digest),
+        .program = weir_str_of(entry->program),
+        .arguments =
+            entry->rescale == NULL
+                ? message_put_strings(entry->arguments, entry->job.argument_count, &arena)
+                : message_put_strings(entry->next_arguments, entry->next_argument_count, &arena) };
+    entry->planner = planner;
+    entry->deadline_ms = now_ms + PLAN_TIMEOUT_MS;
+    entry->phase = entry->phase == ENTRY_TO_PLAN ? ENTRY_PLANNING : entry->phase;
+    message_send(planner->connection, MESSAGE_PLAN, &message);
+    arena_release(&arena);
+}
+
+static void set_version(struct entry *entry, struct version *version)
+{
+    struct job *job = &entry->job;
+    free_version(entry->version);
+    entry->version = version;
+    job->spec = &version->spec;
+    job->plan = version->spec.plan;
+    history_release(&job->history);
+    history_init(&job->history, job->plan->subtask_count);
+}
+
+/* Its own name, or --job-name, is known now. */
+static void name_job(struct entry *entry)
+{
+    mem_free(entry->job.name);
+    entry->job.name = mem_strdup(entry->job.plan->job);
+}
+
+static weir_error *take_plan(struct entry *entry, weir_str bytes)
+{
+    struct version *version;
+    WEIR_TRY(make_version(bytes, &version));
+    weir_error *error = check_spec(&version->spec);
+    if (error != NULL) {
+        free_version(version);
+        return error;
+    }
+    if (entry->phase == ENTRY_PLANNING) {
+        set_version(entry, version);
+        name_job(entry);
+        entry->phase = ENTRY_TO_OPEN;
+        return NULL;
+    }
+    free_version(entry->next_version);
+    entry->next_version = version;
+    if (entry->rescale != NULL && entry->phase == ENTRY_RUNNING)
+        operations_rescale(entry);
+    return NULL;
+}
+
+void entry_planned(struct entry *entry, weir_str spec, weir_error *error)
+{
+    entry->plan_request[0] = '\0';
+    entry->planner = NULL;
+    if (entry->phase == ENTRY_OVER) { /* it was cancelled meanwhile */
+        weir_error_free(error);
+        return;
+    }
+    if (error == NULL)
+        error = take_plan(entry, spec);
+    if (error == NULL)
+        return;
+    if (entry->phase == ENTRY_PLANNING) {
+        finish(entry, JOB_FAILED, error);
+    } else if (entry->rescale != NULL) {
+        operation_done(entry->rescale, error);
+        entry->rescale = NULL;
+    } else {
+        weir_error_free(error);
+    }
+}
+
+/* -- opening ---------------------------------------------------------------------------------------- */
+
+/* Thread: worker. */
+static void run_open(void *arg)
+{
+    struct entry *entry = arg;
+    const struct job_spec *spec = &entry->version->spec;
+    const struct dispatcher_options *options = &entry->dispatcher->options;
+    char *root = spec->checkpoints != NULL ? mem_strdup(spec->checkpoints)
+                 : options->checkpoints != NULL
+                     ? mem_printf("%s/%s", options->checkpoints, entry->job.id)
+                     : NULL;
+    entry->open_error = storage_open(root, spec->plan->job, spec->retained, &entry->storage);
+    mem_free(root);
+    ASSERT(inbox_push(entry->dispatcher->opened, &entry)); /* as many as there are jobs */
+    waker_wake(net_waker(options->net));
+}
+
+static void open_entry(struct entry *entry)
+{
+    struct dispatcher *dispatcher = entry->dispatcher;
+    entry->phase = ENTRY_OPENING;
+    if (!workers_submit(dispatcher->options.workers, dispatcher, run_open, entry))
+        entry->phase = ENTRY_TO_OPEN; /* too much is waiting: a little later */
+}
+
+static void make_gateway(struct entry *entry)
+{
+    const struct dispatcher *dispatcher = entry->dispatcher;
+    const struct job_spec *spec = &entry->version->spec;
+    struct gateway_options options = { .job = entry->job.id,
+        .plan = spec->plan,
+        .digest = entry->job.digest,
+        .program = entry->program,
+        .arguments =
+            message_put_strings(spec->arguments, spec->argument_count, &entry->version->arena),
+        .resources = dispatcher->resources,
+        .epoch = dispatcher->options.epoch,
+        .slot_timeout_ms = dispatcher->options.slot_timeout_ms,
+        .start_timeout_ms = dispatcher->options.start_timeout_ms,
+        .heartbeat_timeout_ms = dispatcher->options.heartbeat_timeout_ms };
+    entry->gateway = gateway_new(&options);
+}
+
+static void make_jobmanager(struct entry *entry)
+{
+    const struct dispatcher_options *dispatcher = &entry->dispatcher->options;
+    const struct job_spec *spec = &entry->version->spec;
+    bool is_first = !entry->has_started;
+    struct jobmanager_options options = { .plan = spec->plan,
+        .backend = spec->backend,
+        .storage = entry->storage,
+        .workers = dispatcher->workers,
+        .waker = net_waker(dispatcher->net),
+        .tasks = gateway_tasks(entry->gateway),
+        .interval_ms = spec->interval_ms,
+        .min_pause_ms = spec->min_pause_ms,
+        .timeout_ms = spec->timeout_ms,
+        .restart = spec->restart,
+        .stop_timeout_ms = spec->stop_timeout_ms,
+        .is_fresh = is_first && spec->is_fresh,
+        .from_savepoint = is_first ? spec->from_savepoint : NULL,
+        .allow_non_restored = spec->allow_non_restored,
+        .savepoints = spec->savepoints,
+        .history = &entry->job.history };
+    entry->jobmanager = jobmanager_new(&options);
+    gateway_set_jobmanager(entry->gateway, entry->jobmanager);
+}
+
+void entry_opened(struct entry *entry)
+{
+    weir_error *error = entry->open_error;
+    entry->open_error = NULL;
+    ASSERT(entry->phase == ENTRY_OPENING);
+    if (error != NULL) {
+        finish(entry, JOB_FAILED, error);
+        return;
+    }
+    make_gateway(entry);
+    make_jobmanager(entry);
+    entry->job.jobmanager = entry->jobmanager;
+    entry->job.stats = jobmanager_stats(entry->jobmanager);
+    entry->job.gateway = entry->gateway;
+    entry->phase = ENTRY_RUNNING;
+    entry_set_state(entry, JOB_CREATED);
+    jobmanager_start(entry->jobmanager, entry->dispatcher->now_ms);
+    if (entry->is_cancel_wanted)
+        jobmanager_cancel(entry->jobmanager);
+}
+
+/* -- running ---------------------------------------------------------------------------------------- */
+
+static enum job_state state_of(const struct entry *entry)
+{
+    switch (entry->job.stats->state) {
+    case EXECUTION_CREATED:
+        return JOB_CREATED;
+    case EXECUTION_RUNNING:
+    case EXECUTION_STOPPING:
+    case EXECUTION_FINISHING:
+        return gateway_state(entry->gateway) == GATEWAY_DEPLOYED ? JOB_RUNNING : entry->job.state;
+    case EXECUTION_FAILING:
+        return JOB_FAILING;
+    case EXECUTION_RESTARTING:
+        return JOB_RESTARTING;
+    case EXECUTION_CANCELLING:
+        return entry->has_left ? JOB_RESTARTING : JOB_CANCELLING;
+    case EXECUTION_FINISHED:
+    case EXECUTION_FAILED:
+    case EXECUTION_CANCELED:
+        break;
+    }
+    return entry->job.state; /* told when everything is put away */
+}
+
+static void let_go(struct entry *entry)
+{
+    entry->job.jobmanager = NULL;
+    entry->job.stats = NULL;
+    entry->job.gateway = NULL;
+    jobmanager_free(entry->jobmanager);
+    gateway_free(entry->gateway);
+    storage_close(entry->storage);
+    entry->jobmanager = NULL;
+    entry->gateway = NULL;
+    entry->storage = NULL;
+}
+
+/* The old version is gone; the new one comes as after a failure. */
+static void change_version(struct entry *entry)
+{
+    let_go(entry);
+    set_version(entry, entry->next_version);
+    entry->next_version = NULL;
+    entry->job.arguments = entry->arguments = entry->next_arguments;
+    entry->job.argument_count = entry->next_argument_count;
+    entry->phase = ENTRY_TO_OPEN;
+}
+
+static void on_over(struct entry *entry)
+{
+    enum execution_state state = entry->job.stats->state;
+    weir_error *error = jobmanager_take_error(entry->jobmanager);
+    if (entry->has_left && entry->next_version != NULL && !entry->is_cancel_wanted &&
+        state == EXECUTION_CANCELED) {
+        change_version(entry);
+        return;
+    }
+    error = weir_error_join(error, jobmanager_settle(entry->jobmanager));
+    let_go(entry);
+    finish(entry,
+        state == EXECUTION_FINISHED   ? JOB_FINISHED
+        : state == EXECUTION_CANCELED ? JOB_CANCELED
+                                      : JOB_FAILED,
+        error);
+}
+
+static void step_running(struct entry *entry, int64_t now_ms)
+{
+    gateway_step(entry->gateway, now_ms);
+    bool goes_on = jobmanager_step(entry->jobmanager, now_ms);
+    gateway_step(entry->gateway, now_ms); /* what the job manager has just asked for */
+    if (!goes_on && jobmanager_is_asked(entry->jobmanager))
+        return; /* a savepoint is being written */
+    if (!goes_on) {
+        on_over(entry);
+        return;
+    }
+    entry_set_state(entry, state_of(entry));
+    if (entry->is_asking && entry->rescale != NULL)
+        operations_rescale(entry);
+    if (entry->rescale != NULL && entry->has_left && entry->next_version == NULL &&
+        entry->job.stats->running_since_ms > 0 && entry->job.state == JOB_RUNNING) {
+        entry->rescale->downtime_ms = now_ms - entry->left_ms;
+        operation_done(entry->rescale, NULL);
+        entry->rescale = NULL;
+    }
+}
+
+void entry_change(struct entry *entry)
+{
+    ASSERT(entry->next_version != NULL && entry->phase == ENTRY_RUNNING);
+    entry->has_left = true;
+    entry->left_ms = entry->dispatcher->now_ms;
+    jobmanager_cancel(entry->jobmanager);
+}
+
+void entry_cancel(struct entry *entry)
+{
+    entry->is_cancel_wanted = true;
+    if (entry->phase == ENTRY_RUNNING)
+        jobmanager_cancel(entry->jobmanager);
+    else if (entry->phase != ENTRY_OPENING) /* that one is the worker's now */
+        finish(entry, JOB_CANCELED, NULL);
+}
+
+static void look_at_planner(struct entry *entry, int64_t now_ms)
+{
+    if (entry->planner == NULL) { /* it was lost: another one */
+        entry->phase = ENTRY_TO_PLAN;
+        entry_ask_for_plan(entry, now_ms);
+    } else if (now_ms > entry->deadline_ms) {
+        finish(entry, JOB_FAILED,
+            weir_errorf(WEIR_E_TIMEOUT, "task manager '%s' has not made the job's plan within %d s",
+                entry->planner->id, PLAN_TIMEOUT_MS / 1000));
+    }
+}
+
+void entry_step(struct entry *entry, int64_t now_ms)
+{
+    switch (entry->phase) {
+    case ENTRY_TO_PLAN:
+        entry_ask_for_plan(entry, now_ms);
+        return;
+    case ENTRY_PLANNING:
+        look_at_planner(entry, now_ms);
+        return;
+    case ENTRY_TO_OPEN:
+        open_entry(entry);
+        return;
+    case ENTRY_RUNNING:
+        step_running(entry, now_ms);
+        return;
+    case ENTRY_OPENING:
+    case ENTRY_OVER:
+        return;
+    }
+}
+
+int64_t entry_deadline_ms(const struct entry *entry)
+{
+    if (entry->phase == ENTRY_PLANNING)
+        return entry->deadline_ms + 1;
+    if (entry->phase == ENTRY_TO_OPEN)
+        return entry->dispatcher->now_ms;
+    if (entry->phase != ENTRY_RUNNING)
+        return INT64_MAX;
+    int64_t tasks = gateway_deadline_ms(entry->gateway);
+    int64_t job = jobmanager_deadline_ms(entry->jobmanager);
+    return tasks < job ? tasks : job;
+}
+
+/* -- life -------------------------------------------------------------------------------------------- */
+
+void entry_set_over(struct entry *entry, const struct job_record *record)
+{
+    struct job *job = &entry->job;
+    entry->phase = ENTRY_OVER;
+    job->state = record->status == RECORD_FINISHED    ? JOB_FINISHED
+                 : record->status == RECORD_CANCELLED ? JOB_CANCELED
+                                                      : JOB_FAILED;
+    job->end_ms = job->entered_ms[job->state] = record->ended_ms;
+    if (job->state == JOB_FAILED)
+        job->error = weir_errorf(WEIR_E_STATE, "%s", record->message);
+}
+
+struct entry *entry_new(struct dispatcher *dispatcher, const struct submission *submission,
+    const char *id)
+{
+    struct entry *entry = mem_alloc(sizeof(*entry));
+    struct job *job = &entry->job;
+    entry->dispatcher = dispatcher;
+    arena_init(&entry->arena, 1024, ARENA_SIZE_MAX);
+    if (id == NULL)
+        address_new_id(job->id);
+    else
+        snprintf(job->id, sizeof(job->id), "%s", id);
+    entry->program = arena_strdup(&entry->arena, submission->program);
+    job->name = mem_strdup(submission->program);
+    job->digest = mem_strdup(submission->digest);
+    entry->arguments =
+        arena_alloc(&entry->arena, (submission->argument_count + 1) * sizeof(char *));
+    for (uint32_t i = 0; i < submission->argument_count; i++)
+        entry->arguments[i] = arena_strdup(&entry->arena, submission->arguments[i]);
+    job->arguments = entry->arguments;
+    job->argument_count = submission->argument_count;
+    job->start_ms = os_wall_ms();
+    history_init(&job->history, 0);
+    entry_set_state(entry, JOB_INITIALIZING);
+    return entry;
+}
+
+void entry_free(struct entry *entry)
+{
+    struct job *job = &entry->job;
+    if (entry->phase == ENTRY_RUNNING) {
+        gateway_abandon(entry->gateway);
+        let_go(entry);
+    } else {
+        storage_close(entry->storage); /* opened, and nobody has heard of it */
+    }
+    free_version(entry->version);
+    free_version(entry->next_version);
+    weir_error_free(entry->open_error);
+    weir_error_free(job->error);
+    history_release(&job->history);
+    mem_free(job->name);
+    mem_free(job->digest);
+    arena_release(&entry->arena);
+    mem_free(entry);
+}

@@ -1,0 +1,119 @@
+/* dispatcher_private.h -- the inside of the dispatcher, shared by dispatcher.c (the list of jobs, the step),
+ * dispatcher_job.c (the life of one), dispatcher_peers.c (connections), dispatcher_operation.c (what takes a while).
+ *
+ * Thread: control, where nothing else is said. */
+#ifndef WEIR_CLUSTER_DISPATCHER_PRIVATE_H
+#define WEIR_CLUSTER_DISPATCHER_PRIVATE_H
+
+#include "base/queue.h"
+#include "base/worker.h"
+#include "runtime/cluster/dispatcher.h"
+#include "runtime/cluster/job_store.h"
+#include "runtime/cluster/messages.h"
+
+/* What is being done about a job that has no job manager. */
+enum entry_phase {
+    ENTRY_TO_PLAN,  /* nobody was asked yet */
+    ENTRY_PLANNING, /* a task manager makes its plan */
+    ENTRY_TO_OPEN,
+    ENTRY_OPENING, /* a worker opens its checkpoint directory */
+    ENTRY_RUNNING, /* it has a job manager */
+    ENTRY_OVER
+};
+
+/* One version of what a job is; a rescale makes the next one. */
+struct version {
+    struct arena arena;
+    struct job_spec spec;
+    weir_str bytes; /* of the spec */
+};
+
+/* Thread: control; a worker while OPENING, which nobody else touches. */
+struct entry {
+    struct job job; /* what others see; first */
+    struct dispatcher *dispatcher;
+    enum entry_phase phase;
+    struct arena arena;
+    const char *program;
+    const char **arguments;
+    struct version *version, *next_version; /* next: of a rescale under way */
+    const char **next_arguments;
+    uint32_t next_argument_count;
+    char plan_request[DISPATCHER_ID_SIZE];
+    struct task_manager *planner;
+    int64_t deadline_ms; /* PLANNING */
+    struct storage *storage;
+    weir_error *open_error;
+    struct jobmanager *jobmanager;
+    struct gateway *gateway;
+    bool is_cancel_wanted;
+    bool
+        has_started; /* it has had tasks: from its own checkpoints from here on, not from its savepoint */
+    struct operation *stop, *rescale; /* under way; NULL: none */
+    bool is_asking; /* rescale: for its checkpoint, which could not be taken yet */
+    bool has_left;  /* rescale: the old version was torn down */
+    int64_t left_ms;
+};
+
+/* A connection that has come in: a task manager's, or not known yet. */
+struct peer {
+    struct peer *next;
+    struct dispatcher *dispatcher;
+    struct connection *connection;
+    struct task_manager *task_manager; /* NULL: it has not registered */
+};
+
+struct dispatcher {
+    struct dispatcher_options options;
+    struct entry **entries; /* oldest first */
+    uint32_t entry_count, entry_capacity, over_count;
+    struct operation **operations;
+    uint32_t operation_count;
+    struct resources *resources;
+    struct peer *peers;
+    struct inbox
+        *opened; /* entries whose directory a worker has opened, or not. Thread: workers push */
+    int64_t now_ms, next_collect_ms;
+};
+
+/* -- dispatcher.c */
+struct entry *dispatcher_entry(const struct dispatcher *dispatcher,
+    const char *id); /* NULL: none */
+
+/* -- dispatcher_job.c */
+/* `id` NULL: a new one. */
+struct entry *entry_new(struct dispatcher *dispatcher, const struct submission *submission,
+    const char *id);
+/* As a record of the store tells that it ended. */
+void entry_set_over(struct entry *entry, const struct job_record *record);
+void entry_free(struct entry *entry); /* its job manager is let go */
+/* What is due; true: something may have changed that others wait for. */
+void entry_step(struct entry *entry, int64_t now_ms);
+int64_t entry_deadline_ms(const struct entry *entry);
+void entry_set_state(struct entry *entry, enum job_state state);
+/* A plan was made, or not. Takes the error. */
+void entry_planned(struct entry *entry, weir_str spec, weir_error *error);
+void entry_opened(struct entry *entry);
+void entry_cancel(struct entry *entry);
+/* The arguments with another parallelism; in the arena. */
+const char **entry_arguments_with(const struct entry *entry, uint32_t parallelism,
+    struct arena *arena, uint32_t *count);
+void entry_ask_for_plan(struct entry *entry, int64_t now_ms);
+/* Its checkpoint is complete: the old version goes, the next one comes. */
+void entry_change(struct entry *entry);
+
+/* -- dispatcher_peers.c */
+void peers_step(struct dispatcher *dispatcher, int64_t now_ms);
+int64_t peers_deadline_ms(const struct dispatcher *dispatcher);
+void peers_free(struct dispatcher *dispatcher);
+
+/* -- dispatcher_operation.c */
+/* The job is over, or running anew: what its operations waited for has come, or never will. */
+void operations_job_over(struct entry *entry);
+/* The new plan of a rescale is there: asks for the checkpoint to change at. */
+void operations_rescale(struct entry *entry);
+void operation_done(struct operation *operation, weir_error *error); /* takes the error */
+void operations_step(struct dispatcher *dispatcher, int64_t now_ms);
+void operations_free(struct dispatcher *dispatcher);
+
+#endif

@@ -1,0 +1,602 @@
+/* gateway.c -- see gateway.h. */
+#include "runtime/cluster/gateway.h"
+
+#include "base/assert.h"
+#include "base/buffer.h"
+#include "base/log.h"
+#include "net/token.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+
+#define REASON_MS \
+    400 /* from the end of a worker's connection until its failure is told without its reason */
+#define KILL_MS 3000 /* for a worker to end by itself */
+
+/* Thread: control. */
+struct gateway {
+    struct gateway_options options;
+    struct task_host host; /* into the job manager */
+    enum gateway_state state;
+    const struct deployment *deployment; /* WAITING, STARTING */
+    struct deployment deployed;
+    int64_t since_ms; /* of the state; 0: not known yet */
+    struct gateway_worker *workers;
+    uint32_t worker_count, hello_count;
+    char secret[TOKEN_SIZE + 1];
+    uint32_t *slot_workers; /* of each slot */
+    uint32_t slot_count;
+    uint32_t *placement; /* of each subtask the worker */
+    struct worker_task_metrics *metrics;
+    bool has_failed; /* told; the rest is the job manager's */
+};
+
+static uint32_t slots_of(const struct plan *plan)
+{
+    uint32_t count = 0;
+    for (uint32_t g = 0; g < plan->slot_group_count; g++)
+        count += plan->slot_group_sizes[g];
+    return count;
+}
+
+struct gateway *gateway_new(const struct gateway_options *options)
+{
+    struct gateway *gateway = mem_alloc(sizeof(*gateway));
+    gateway->options = *options;
+    gateway->slot_count = slots_of(options->plan);
+    gateway->slot_workers = mem_alloc_array(gateway->slot_count, sizeof(uint32_t));
+    gateway->placement = mem_alloc_array(options->plan->subtask_count, sizeof(uint32_t));
+    gateway->metrics = mem_alloc_array(options->plan->subtask_count, sizeof(*gateway->metrics));
+    return gateway;
+}
+
+void gateway_set_jobmanager(struct gateway *gateway, struct jobmanager *jobmanager)
+{
+    gateway->host.arg = jobmanager;
+}
+
+/* -- failing -------------------------------------------------------------------------------------- */
+
+static uint32_t first_subtask_of(const struct gateway *gateway, uint32_t worker)
+{
+    for (uint32_t i = 0; i < gateway->options.plan->subtask_count; i++) {
+        if (gateway->placement[i] == worker)
+            return i;
+    }
+    return 0;
+}
+
+/* Once an attempt: what follows is in its wake. Takes the error. */
+static void fail(struct gateway *gateway, uint32_t worker, weir_error *error)
+{
+    if (gateway->has_failed || gateway->state == GATEWAY_IDLE) {
+        weir_error_free(error);
+        return;
+    }
+    gateway->has_failed = true;
+    gateway->host.failed(gateway->host.arg, first_subtask_of(gateway, worker), error);
+}
+
+/* -- workers: starting, telling --------------------------------------------------------------------- */
+
+static void place(struct gateway *gateway)
+{
+    const struct plan *plan = gateway->options.plan;
+    uint32_t slot = 0;
+    for (uint32_t w = 0; w < gateway->worker_count; w++)
+        for (uint32_t i = 0; i < gateway->workers[w].grant.slot_count; i++)
+            gateway->slot_workers[slot++] = w;
+    ASSERT(slot == gateway->slot_count);
+    for (uint32_t v = 0; v < plan->vertex_count; v++) {
+        const struct plan_vertex *vertex = &plan->vertices[v];
+        uint32_t first = 0;
+        for (uint32_t g = 0; g < vertex->slot_group; g++)
+            first += plan->slot_group_sizes[g];
+        for (uint32_t i = 0; i < vertex->parallelism; i++)
+            gateway->placement[vertex->first_subtask + i] = gateway->slot_workers[first + i];
+    }
+}
+
+static void start_worker(struct gateway *gateway, uint32_t index)
+{
+    const struct gateway_worker *worker = &gateway->workers[index];
+    const struct task_manager *from = worker->grant.from;
+    struct message_start message = { .epoch = gateway->options.epoch,
+        .job = weir_str_of(gateway->options.job),
+        .attempt = gateway->deployed.attempt,
+        .worker = index,
+        .worker_count = gateway->worker_count,
+        .slot_count = worker->grant.slot_count,
+        .memory_size = from->memory_size / from->slot_count * worker->grant.slot_count,
+        .digest = weir_str_of(gateway->options.digest),
+        .program = weir_str_of(gateway->options.program),
+        .arguments = gateway->options.arguments,
+        .secret = weir_str_of(gateway->secret) };
+    message_send(from->connection, MESSAGE_START, &message);
+}
+
+static bool take_slots(struct gateway *gateway, int64_t now_ms)
+{
+    struct grant grants[RESOURCES_MAX];
+    uint32_t count;
+    if (!resources_take(gateway->options.resources, gateway->slot_count, grants, &count))
+        return false;
+    gateway->workers = mem_alloc_array(count, sizeof(*gateway->workers));
+    gateway->worker_count = count;
+    gateway->hello_count = 0;
+    for (uint32_t i = 0; i < count; i++)
+        gateway->workers[i] = (struct gateway_worker){ .grant = grants[i],
+            .task_manager = mem_strdup(grants[i].from->id),
+            .host = mem_strdup(grants[i].from->host) };
+    token_new(gateway->secret);
+    place(gateway);
+    gateway->state = GATEWAY_STARTING;
+    gateway->since_ms = now_ms;
+    for (uint32_t i = 0; i < count; i++)
+        start_worker(gateway, i);
+    return true;
+}
+
+static void send_all(const struct gateway *gateway, enum message_kind kind, const void *message)
+{
+    for (uint32_t i = 0; i < gateway->worker_count; i++) {
+        if (gateway->workers[i].connection != NULL)
+            message_send(gateway->workers[i].connection, kind, message);
+    }
+}
+
+static void send_deploy(struct gateway *gateway)
+{
+    struct arena arena;
+    arena_init(&arena, (size_t)4 << 10, (size_t)1 << 30);
+    weir_buffer *restore = weir_buffer_new(CHECKPOINT_SIZE_MAX);
+    if (gateway->deployed.restore != NULL)
+        checkpoint_encode(gateway->deployed.restore, restore);
+    const char **addresses = mem_alloc_array(gateway->worker_count, sizeof(*addresses));
+    for (uint32_t i = 0; i < gateway->worker_count; i++)
+        addresses[i] =
+            arena_printf(&arena, "%s:%u", gateway->workers[i].host, gateway->workers[i].data_port);
+    struct message_deploy message = { .epoch = gateway->options.epoch,
+        .attempt = gateway->deployed.attempt,
+        .instance = gateway->deployed.instance,
+        .last_checkpoint = gateway->deployed.last_checkpoint,
+        .restore = weir_buffer_view(restore),
+        .placement =
+            message_put_numbers(gateway->placement, gateway->options.plan->subtask_count, &arena),
+        .addresses = message_put_strings(addresses, gateway->worker_count, &arena),
+        .checkpoint_dir = weir_str_of(gateway->host.checkpoint_dir),
+        .staging_dir = weir_str_of(gateway->host.staging_dir),
+        .has_checkpoints = gateway->host.has_checkpoints };
+    send_all(gateway, MESSAGE_DEPLOY, &message);
+    gateway->state = GATEWAY_DEPLOYED;
+    mem_free(addresses);
+    weir_buffer_free(restore);
+    arena_release(&arena);
+}
+
+/* -- what workers say ------------------------------------------------------------------------------- */
+
+static void on_acked(struct gateway *gateway, const struct message_event *message, uint32_t worker)
+{
+    struct checkpoint_metadata metadata;
+    weir_error *error = checkpoint_decode(message->bytes, "the snapshot of a worker", &metadata);
+    if (error != NULL) {
+        fail(gateway, worker, error);
+        return;
+    }
+    struct subtask_snapshot *snapshot = subtask_snapshot_new(message->checkpoint, message->subtask);
+    arena_release(&snapshot->arena);
+    snapshot->arena = metadata.arena; /* with all that the operators point to */
+    snapshot->operators = metadata.operators;
+    snapshot->operator_count = metadata.operator_count;
+    snapshot->sync_us = message->sync_us;
+    snapshot->async_us = message->async_us;
+    snapshot->alignment_us = message->alignment_us;
+    gateway->host.acked(gateway->host.arg, snapshot);
+}
+
+static void on_event(struct gateway *gateway, uint32_t worker, uint32_t kind,
+    const struct message_event *message)
+{
+    const struct task_host *host = &gateway->host;
+    switch (kind) {
+    case MESSAGE_RUNNING:
+        host->running(host->arg, message->subtask);
+        return;
+    case MESSAGE_ENDED:
+        host->ended(host->arg, message->subtask);
+        return;
+    case MESSAGE_ACKED:
+        on_acked(gateway, message, worker);
+        return;
+    case MESSAGE_DECLINED:
+        host->declined(host->arg, message->checkpoint, message->subtask,
+            message_error(message->code, message->is_retriable, message->text));
+        return;
+    case MESSAGE_FAILED:
+        gateway->has_failed = true;
+        host->failed(host->arg, message->subtask,
+            message_error(message->code, message->is_retriable, message->text));
+        return;
+    case MESSAGE_PUBLISHED:
+        gateway->workers[worker].published = message->checkpoint;
+        return;
+    case MESSAGE_METRICS:
+        if (!worker_metrics_get(message->bytes, gateway->metrics,
+                gateway->options.plan->subtask_count))
+            fail(gateway, worker,
+                weir_errorf(WEIR_E_CORRUPT, "the metrics of a worker are damaged"));
+        message_send(gateway->workers[worker].connection, MESSAGE_HEARTBEAT,
+            &(struct message_heartbeat){ .epoch = gateway->options.epoch });
+        return;
+    default:
+        fail(gateway, worker,
+            weir_errorf(WEIR_E_CORRUPT,
+                "a worker has sent a message of kind %u, which is none of its own", kind));
+    }
+}
+
+static uint32_t index_of(const struct gateway *gateway, const struct connection *connection)
+{
+    uint32_t i = 0;
+    while (i < gateway->worker_count && gateway->workers[i].connection != connection)
+        i++;
+    ASSERT(i < gateway->worker_count);
+    return i;
+}
+
+static bool is_of_task(uint32_t kind)
+{
+    return kind == MESSAGE_RUNNING || kind == MESSAGE_ENDED || kind == MESSAGE_ACKED ||
+           kind == MESSAGE_DECLINED || kind == MESSAGE_FAILED;
+}
+
+static void on_frame(void *arg, struct connection *connection, uint32_t kind, weir_str payload)
+{
+    struct gateway *gateway = arg;
+    uint32_t worker = index_of(gateway, connection);
+    struct message_event message;
+    if (!message_is_event(kind)) {
+        on_event(gateway, worker, kind, NULL);
+        return;
+    }
+    weir_error *error = message_read((enum message_kind)kind, payload, &message);
+    if (error == NULL && is_of_task(kind) &&
+        (message.subtask >= gateway->options.plan->subtask_count ||
+            gateway->placement[message.subtask] != worker))
+        error = weir_errorf(WEIR_E_CORRUPT, "worker %u speaks for subtask %u, which is not its own",
+            worker, message.subtask);
+    if (error != NULL)
+        fail(gateway, worker, error);
+    else if (message.attempt == gateway->deployed.attempt)
+        on_event(gateway, worker, kind, &message);
+}
+
+static int64_t monotonic_ms(void)
+{
+    return os_monotonic_ns() / 1000000;
+}
+
+static void on_closed(void *arg, struct connection *connection, weir_error *why)
+{
+    struct gateway *gateway = arg;
+    struct gateway_worker *worker = &gateway->workers[index_of(gateway, connection)];
+    log_debug("job", "the connection to worker %u of '%s' is gone: %s",
+        (unsigned)(worker - gateway->workers), gateway->options.job, weir_error_message(why));
+    weir_error_free(why);
+    worker->connection = NULL;
+    worker->lost_ms = monotonic_ms();
+}
+
+static const struct connection_handler handler = { .frame = on_frame, .closed = on_closed };
+
+weir_error *gateway_hello(struct gateway *gateway, struct connection *connection,
+    const struct message_hello *hello)
+{
+    bool is_expected =
+        gateway->state == GATEWAY_STARTING && hello->attempt == gateway->deployed.attempt &&
+        hello->worker < gateway->worker_count && !gateway->workers[hello->worker].is_here;
+    if (!is_expected || !token_equal(hello->secret, weir_str_of(gateway->secret)))
+        return weir_errorf(WEIR_E_FENCED,
+            "no worker %u of attempt %" PRIu64 " is expected now: another attempt has taken over",
+            hello->worker, hello->attempt);
+    if (hello->fingerprint != gateway->options.plan->fingerprint) {
+        fail(gateway, hello->worker,
+            weir_errorf(WEIR_E_PLAN,
+                "the job's plan differs from the one that was submitted (fingerprint %016" PRIx64
+                ", not %016" PRIx64 "): its build function depends on something besides its "
+                "arguments, for example the environment, a file or the time; make it an argument",
+                hello->fingerprint, gateway->options.plan->fingerprint));
+        return weir_errorf(WEIR_E_PLAN, "the plan differs from the one that was submitted");
+    }
+    struct gateway_worker *worker = &gateway->workers[hello->worker];
+    worker->connection = connection;
+    worker->is_here = true;
+    worker->data_port = (uint16_t)hello->data_port;
+    connection_set_handler(connection, &handler, gateway);
+    connection_set_frame_max(connection, NET_FRAME_MAX);
+    connection_keep(connection);
+    if (++gateway->hello_count == gateway->worker_count)
+        send_deploy(gateway);
+    return NULL;
+}
+
+void gateway_worker_ended(struct gateway *gateway, const struct message_worker_ended *message)
+{
+    if (gateway->state == GATEWAY_IDLE || message->attempt != gateway->deployed.attempt ||
+        message->worker >= gateway->worker_count)
+        return;
+    struct gateway_worker *worker = &gateway->workers[message->worker];
+    worker->has_ended = true;
+    bool is_known = message->code > 0 && message->code < WEIR_CODE_COUNT;
+    weir_error *error = weir_errorf(is_known ? (enum weir_code)message->code : WEIR_E_INTERNAL,
+        "the worker on task manager '%s' has ended: %.*s", worker->task_manager,
+        (int)message->text.size, message->text.data == NULL ? "" : message->text.data);
+    fail(gateway, message->worker, error);
+}
+
+void gateway_task_manager_lost(struct gateway *gateway, const struct task_manager *it)
+{
+    for (uint32_t i = 0; i < gateway->worker_count; i++) {
+        struct gateway_worker *worker = &gateway->workers[i];
+        if (worker->grant.from != it)
+            continue;
+        worker->grant.from = NULL;
+        fail(gateway, i,
+            weir_error_retriable(
+                weir_errorf(WEIR_E_IO, "task manager '%s' (%s) is lost", it->id, it->host)));
+    }
+}
+
+/* -- the task gateway ------------------------------------------------------------------------------- */
+
+static weir_error *deploy(void *arg, const struct deployment *deployment)
+{
+    struct gateway *gateway = arg;
+    ASSERT(gateway->state == GATEWAY_IDLE);
+    gateway->deployed = *deployment;
+    jobmanager_host(gateway->host.arg, &gateway->host);
+    gateway->has_failed = false;
+    gateway->state = GATEWAY_WAITING;
+    gateway->since_ms = 0;
+    for (uint32_t i = 0; i < gateway->options.plan->subtask_count; i++)
+        gateway->metrics[i] = (struct worker_task_metrics){ .subtask = i };
+    return NULL;
+}
+
+static void release_worker(struct gateway *gateway, struct gateway_worker *worker)
+{
+    struct task_manager *from = worker->grant.from;
+    if (worker->connection != NULL)
+        connection_close_flushed(worker->connection);
+    if (from != NULL) {
+        struct message_kill message = { .epoch = gateway->options.epoch,
+            .job = weir_str_of(gateway->options.job),
+            .attempt = gateway->deployed.attempt,
+            .grace_ms = KILL_MS };
+        message_send(from->connection, MESSAGE_KILL, &message);
+        resources_give_back(gateway->options.resources, &worker->grant);
+    }
+    mem_free(worker->task_manager);
+    mem_free(worker->host);
+}
+
+static void tear_down(void *arg)
+{
+    struct gateway *gateway = arg;
+    struct message_command message = { .epoch = gateway->options.epoch,
+        .attempt = gateway->deployed.attempt };
+    send_all(gateway, MESSAGE_CANCEL, &message);
+    for (uint32_t i = 0; i < gateway->worker_count; i++)
+        release_worker(gateway, &gateway->workers[i]);
+    mem_free(gateway->workers);
+    gateway->workers = NULL;
+    gateway->worker_count = 0;
+    gateway->state = GATEWAY_IDLE;
+}
+
+static void command(const struct gateway *gateway, enum message_kind kind, uint64_t checkpoint)
+{
+    struct message_command message = { .epoch = gateway->options.epoch,
+        .attempt = gateway->deployed.attempt,
+        .checkpoint = checkpoint };
+    send_all(gateway, kind, &message);
+}
+
+static void trigger(void *arg, uint64_t checkpoint)
+{
+    command(arg, MESSAGE_TRIGGER, checkpoint);
+}
+
+static void complete(void *arg, uint64_t checkpoint)
+{
+    command(arg, MESSAGE_COMPLETE, checkpoint);
+}
+
+static void abort_checkpoint(void *arg, uint64_t checkpoint)
+{
+    command(arg, MESSAGE_ABORT, checkpoint);
+}
+
+static void stop(void *arg)
+{
+    command(arg, MESSAGE_STOP, 0);
+}
+
+static void drain(void *arg)
+{
+    command(arg, MESSAGE_DRAIN, 0);
+}
+
+static const char *place_of(void *arg, uint32_t subtask)
+{
+    const struct gateway *gateway = arg;
+    uint32_t worker = gateway_worker_of(gateway, subtask);
+    return worker == UINT32_MAX ? NULL : gateway->workers[worker].task_manager;
+}
+
+static bool has_published(void *arg, uint64_t checkpoint)
+{
+    const struct gateway *gateway = arg;
+    for (uint32_t i = 0; i < gateway->worker_count; i++) {
+        if (gateway->workers[i].published < checkpoint)
+            return false;
+    }
+    return true;
+}
+
+struct task_gateway gateway_tasks(struct gateway *gateway)
+{
+    return (struct task_gateway){ .arg = gateway,
+        .deploy = deploy,
+        .tear_down = tear_down,
+        .trigger = trigger,
+        .complete = complete,
+        .abort = abort_checkpoint,
+        .stop = stop,
+        .drain = drain,
+        .place = place_of,
+        .has_published = has_published };
+}
+
+/* -- time ------------------------------------------------------------------------------------------- */
+
+static void look_at_slots(struct gateway *gateway, int64_t now_ms)
+{
+    if (gateway->since_ms == 0)
+        gateway->since_ms = now_ms;
+    if (take_slots(gateway, now_ms) || gateway->has_failed ||
+        now_ms - gateway->since_ms < gateway->options.slot_timeout_ms)
+        return;
+    fail(gateway, 0,
+        weir_error_retriable(weir_errorf(WEIR_E_LIMIT,
+            "the job needs %u slots, but only %u of %u are free; start another task manager, stop "
+            "another job, or lower the parallelism",
+            gateway->slot_count, resources_slots_free(gateway->options.resources),
+            resources_slots_total(gateway->options.resources))));
+}
+
+static void look_at_start(struct gateway *gateway, int64_t now_ms)
+{
+    if (now_ms - gateway->since_ms < gateway->options.start_timeout_ms)
+        return;
+    for (uint32_t i = 0; i < gateway->worker_count; i++) {
+        const struct gateway_worker *worker = &gateway->workers[i];
+        if (!worker->is_here)
+            fail(gateway, i,
+                weir_error_retriable(weir_errorf(WEIR_E_TIMEOUT,
+                    "the worker on task manager '%s' has not started within %g s",
+                    worker->task_manager, (double)gateway->options.start_timeout_ms / 1000)));
+    }
+}
+
+static void look_at_worker(struct gateway *gateway, uint32_t index, int64_t now_ms)
+{
+    const struct gateway_worker *worker = &gateway->workers[index];
+    if (worker->lost_ms > 0 && !worker->has_ended && now_ms - worker->lost_ms >= REASON_MS)
+        fail(gateway, index,
+            weir_error_retriable(
+                weir_errorf(WEIR_E_IO, "the connection to the worker on task manager '%s' is lost",
+                    worker->task_manager)));
+    if (worker->connection != NULL &&
+        now_ms - connection_heard_ms(worker->connection) > gateway->options.heartbeat_timeout_ms)
+        fail(gateway, index,
+            weir_error_retriable(weir_errorf(WEIR_E_TIMEOUT,
+                "the worker on task manager '%s' has said nothing for %g s", worker->task_manager,
+                (double)gateway->options.heartbeat_timeout_ms / 1000)));
+}
+
+void gateway_step(struct gateway *gateway, int64_t now_ms)
+{
+    if (gateway->state == GATEWAY_WAITING)
+        look_at_slots(gateway, now_ms);
+    if (gateway->state == GATEWAY_STARTING)
+        look_at_start(gateway, now_ms);
+    for (uint32_t i = 0; i < gateway->worker_count && !gateway->has_failed; i++)
+        look_at_worker(gateway, i, now_ms);
+}
+
+int64_t gateway_deadline_ms(const struct gateway *gateway)
+{
+    int64_t deadline = INT64_MAX;
+    if (gateway->state == GATEWAY_IDLE || gateway->has_failed)
+        return deadline;
+    if (gateway->state == GATEWAY_WAITING)
+        return gateway->since_ms + gateway->options.slot_timeout_ms;
+    if (gateway->state == GATEWAY_STARTING)
+        deadline = gateway->since_ms + gateway->options.start_timeout_ms;
+    for (uint32_t i = 0; i < gateway->worker_count; i++) {
+        const struct gateway_worker *worker = &gateway->workers[i];
+        int64_t at_ms = INT64_MAX;
+        if (worker->connection != NULL)
+            at_ms =
+                connection_heard_ms(worker->connection) + gateway->options.heartbeat_timeout_ms + 1;
+        else if (worker->lost_ms > 0)
+            at_ms = worker->lost_ms + REASON_MS;
+        deadline = at_ms < deadline ? at_ms : deadline;
+    }
+    return deadline;
+}
+
+/* -- for those who look ------------------------------------------------------------------------------ */
+
+enum gateway_state gateway_state(const struct gateway *gateway)
+{
+    return gateway->state;
+}
+
+uint32_t gateway_worker_count(const struct gateway *gateway)
+{
+    return gateway->worker_count;
+}
+
+const struct gateway_worker *gateway_worker(const struct gateway *gateway, uint32_t index)
+{
+    ASSERT(index < gateway->worker_count);
+    return &gateway->workers[index];
+}
+
+uint32_t gateway_worker_of(const struct gateway *gateway, uint32_t subtask)
+{
+    ASSERT(subtask < gateway->options.plan->subtask_count);
+    return gateway->worker_count == 0 ? UINT32_MAX : gateway->placement[subtask];
+}
+
+uint32_t gateway_slots_wanted(const struct gateway *gateway)
+{
+    return gateway->slot_count;
+}
+
+const struct worker_task_metrics *gateway_metrics(const struct gateway *gateway, uint32_t subtask)
+{
+    ASSERT(subtask < gateway->options.plan->subtask_count);
+    return &gateway->metrics[subtask];
+}
+
+void gateway_abandon(struct gateway *gateway)
+{
+    for (uint32_t i = 0; i < gateway->worker_count; i++) {
+        struct gateway_worker *worker = &gateway->workers[i];
+        if (worker->connection != NULL)
+            connection_close(worker->connection);
+        if (worker->grant.from != NULL)
+            resources_give_back(gateway->options.resources, &worker->grant);
+        mem_free(worker->task_manager);
+        mem_free(worker->host);
+    }
+    mem_free(gateway->workers);
+    gateway->workers = NULL;
+    gateway->worker_count = 0;
+    gateway->state = GATEWAY_IDLE;
+}
+
+void gateway_free(struct gateway *gateway)
+{
+    if (gateway == NULL)
+        return;
+    tear_down(gateway);
+    mem_free(gateway->slot_workers);
+    mem_free(gateway->placement);
+    mem_free(gateway->metrics);
+    mem_free(gateway);
+}

@@ -1,0 +1,525 @@
+/* cluster_test.c -- job manager, task managers and their workers together: jobs are submitted, run in processes of
+ * their own, crash, are stopped, rescaled and cancelled, and every record counts once.
+ *
+ * Dispatcher and task managers run in this process, on one thread and real sockets; workers are real processes:
+ * this program itself is the job's executable. */
+#include "base/log.h"
+#include "base/os_child.h"
+#include "net/sha256.h"
+#include "runtime/cluster/dispatcher.h"
+#include "runtime/cluster/task_executor.h"
+#include "test/support/temp_dir.h"
+#include <weir/weir.h>
+
+#include <dirent.h>
+#include <inttypes.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+/* Sanitizers take address space and memory as they like: no limits then, and the end-to-end tests show them. */
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define MEMORY_FACTOR 0
+#else
+#define MEMORY_FACTOR 150
+#endif
+#define KEYS     97
+#define MANAGERS 2
+#define BOUND_MS 60000
+
+/* -- the job ------------------------------------------------------------------------------------------ */
+
+struct tick {
+    uint64_t key, number;
+};
+WEIR_TYPE(tick, WEIR_FIELD(1, tick, key), WEIR_FIELD(2, tick, number));
+
+static uint64_t bad_at; /* the count of key 7 at which user code goes wrong; 0: never */
+static const char *badness;
+
+static void fill(uint64_t seed, uint64_t index, void *record, weir_ctx *ctx)
+{
+    ((struct tick *)record)->key = index % KEYS;
+    (void)seed;
+    (void)ctx;
+}
+
+static void go_wrong(void)
+{
+    if (strcmp(badness, "segfault") == 0)
+        raise(SIGSEGV);
+    while (strcmp(badness, "loop") == 0)
+        continue;
+    while (strcmp(badness, "eat") == 0)
+        memset(malloc(1 << 20), 1, 1 << 20);
+}
+
+static weir_error *count(weir_ctx *ctx, const void *record)
+{
+    const struct tick *in = record;
+    struct tick *total = weir_state_edit(ctx, 0, tick);
+    total->key = in->key;
+    total->number++;
+    if (bad_at > 0 && in->key == 7 && total->number == bad_at)
+        go_wrong();
+    weir_emit(ctx, tick, total);
+    return NULL;
+}
+
+static const struct weir_state states[] = {
+    { .name = "total", .kind = WEIR_VALUE, .type = &tick_type }
+};
+static const struct weir_operator counter = { .uid = "count",
+    .in = &tick_type,
+    .out = &tick_type,
+    .states = states,
+    .state_count = 1,
+    .on_record = count };
+
+static void build(weir_job *job)
+{
+    bad_at = (uint64_t)weir_job_number(job, "bad-at");
+    badness = weir_job_text(job, "badness");
+    weir_stream *ticks = weir_source(job, "ticks",
+        weir_generator(.type = &tick_type, .generate = fill,
+            .count = (uint64_t)weir_job_number(job, "count"),
+            .per_second = (uint64_t)weir_job_number(job, "rate")));
+    weir_stream *counts = weir_process(weir_key_by(ticks, WEIR_KEY(tick, key)), &counter, NULL);
+    weir_sink(counts, "out",
+        weir_file_sink(.path = weir_job_text(job, "output"), .format = weir_json(&tick_type)));
+}
+
+static const struct weir_option job_options[] = {
+    { "count", WEIR_OPTION_NUMBER, "N", "1000", "How many.", 0, 0 },
+    { "rate", WEIR_OPTION_NUMBER, "N", "0", "A second.", 0, 0 },
+    { "output", WEIR_OPTION_TEXT, "DIR", NULL, "Where to.", 0, 0 },
+    { "badness", WEIR_OPTION_TEXT, "KIND", "none", "What goes wrong.", 0, 0 },
+    { "bad-at", WEIR_OPTION_NUMBER, "N", "0", "When.", 0, 0 },
+};
+
+static const struct weir_program program = { .name = "ticks",
+    .options = job_options,
+    .option_count = 5,
+    .build = build };
+
+/* -- the cluster -------------------------------------------------------------------------------------- */
+
+static char *dir;
+static struct net *net;
+static struct workers *workers;
+static struct listener *listener;
+static struct blob_store *blobs;
+static struct dispatcher *dispatcher;
+static struct task_executor *managers[MANAGERS];
+static char digest[SHA256_HEX_SIZE + 1];
+
+static int64_t now_ms(void)
+{
+    return os_monotonic_ns() / 1000000;
+}
+
+static void check(weir_error *error)
+{
+    if (error != NULL)
+        fail_msg("%s", weir_error_message(error));
+}
+
+static weir_error *fetch(void *arg, const char *url, const char *which, const char *path)
+{
+    char *from = blob_store_path(blobs, which);
+    weir_error *error = os_link(from, path);
+    if (error == NULL && chmod(path, 0700) != 0)
+        error = weir_errorf(WEIR_E_IO, "cannot make it executable");
+    mem_free(from);
+    return error;
+}
+
+static void turn(void)
+{
+    int64_t now = now_ms(), deadline = now + 20;
+    dispatcher_step(dispatcher, now);
+    for (uint32_t i = 0; i < MANAGERS; i++) {
+        if (managers[i] != NULL)
+            task_executor_step(managers[i], now);
+    }
+    if (dispatcher_deadline_ms(dispatcher) < deadline)
+        deadline = dispatcher_deadline_ms(dispatcher);
+    net_wait(net, deadline <= now ? 0 : deadline - now);
+}
+
+static void start_manager(uint32_t index, uint32_t slots)
+{
+    char address[64];
+    static char work_dirs[MANAGERS][OS_PATH_MAX];
+    snprintf(address, sizeof(address), "127.0.0.1:%u", listener_port(listener));
+    snprintf(work_dirs[index], sizeof(work_dirs[index]), "%s/tm-%u", dir, index);
+    struct task_executor_options options = { .net = net,
+        .workers = workers,
+        .id = index == 0 ? "tm-0" : "tm-1",
+        .host = "127.0.0.1",
+        .bind_host = "127.0.0.1",
+        .slot_count = slots,
+        .memory_size = slots * (UINT64_C(128) << 20),
+        .memory_factor_percent = MEMORY_FACTOR,
+        .token = "secret",
+        .address = address,
+        .work_dir = work_dirs[index],
+        .watchdog_ms = 3000,
+        .orphan_ms = 10000,
+        .fetch = fetch };
+    check(task_executor_new(&options, &managers[index]));
+    int64_t until = now_ms() + BOUND_MS;
+    while (!task_executor_is_registered(managers[index]) && now_ms() < until)
+        turn();
+    assert_true(task_executor_is_registered(managers[index]));
+}
+
+static void make_blob(void)
+{
+    static const struct blob_digest algorithm = { .begin = sha256_begin,
+        .add = sha256_add,
+        .end = sha256_end };
+    struct blob_store_options options = { .dir = temp_dir_path(dir, "blobs"),
+        .epoch = 1,
+        .digest = &algorithm,
+        .size_max = UINT64_C(1) << 30,
+        .total_max = UINT64_C(1) << 30 };
+    check(blob_store_open(&options, now_ms(), &blobs));
+    char *bytes;
+    size_t size;
+    struct blob_put *put;
+    check(sha256_file("/proc/self/exe", digest));
+    check(os_read_file("/proc/self/exe", (size_t)1 << 30, &bytes, &size));
+    check(blob_put_begin(blobs, digest, size, &put));
+    check(blob_put_add(put, bytes, size));
+    check(blob_put_finish(put, now_ms()));
+    mem_free(bytes);
+}
+
+static int setup(void **state)
+{
+    log_set_level(getenv("CLUSTER_TEST_LOG") != NULL ? LOG_DEBUG : LOG_ERROR);
+    dir = temp_dir_new();
+    net = net_new();
+    workers = workers_new(2, 1024);
+    os_children_watch(net_waker(net));
+    make_blob();
+    static char checkpoints[OS_PATH_MAX], savepoints[OS_PATH_MAX];
+    snprintf(checkpoints, sizeof(checkpoints), "%s/checkpoints", dir);
+    snprintf(savepoints, sizeof(savepoints), "%s/savepoints", dir);
+    struct dispatcher_options options = { .net = net,
+        .workers = workers,
+        .epoch = 1,
+        .token = "secret",
+        .blobs_url = "",
+        .blobs = blobs,
+        .checkpoints = checkpoints,
+        .savepoints = savepoints,
+        .heartbeat_ms = 200,
+        .heartbeat_timeout_ms = 10000,
+        .slot_timeout_ms = 10000,
+        .start_timeout_ms = 30000,
+        .retained_jobs = 100 };
+    dispatcher = dispatcher_new(&options);
+    struct listen_options listen = { .host = "127.0.0.1",
+        .accepted = dispatcher_accepted,
+        .arg = dispatcher };
+    check(net_listen(net, &listen, &listener));
+    start_manager(0, 2);
+    start_manager(1, 2);
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    for (uint32_t i = 0; i < MANAGERS; i++) {
+        task_executor_free(managers[i]);
+        managers[i] = NULL;
+    }
+    dispatcher_free(dispatcher);
+    blob_store_close(blobs);
+    listener_free(listener);
+    os_children_watch(NULL);
+    workers_free(workers);
+    net_free(net);
+    temp_dir_free(dir);
+    return 0;
+}
+
+/* -- jobs --------------------------------------------------------------------------------------------- */
+
+static const struct job *submit(const char *const *arguments)
+{
+    char id[DISPATCHER_ID_SIZE];
+    struct submission submission = { .program = "ticks", .digest = digest, .arguments = arguments };
+    while (arguments[submission.argument_count] != NULL)
+        submission.argument_count++;
+    check(dispatcher_submit(dispatcher, &submission, id));
+    return dispatcher_find(dispatcher, id);
+}
+
+static void wait_state(const struct job *job, enum job_state state)
+{
+    int64_t until = now_ms() + BOUND_MS;
+    while (job->state != state && !job_state_is_terminal(job->state) && now_ms() < until)
+        turn();
+    if (job->state != state)
+        fail_msg("job is %s: %s", job_state_name(job->state),
+            job->error == NULL ? "" : weir_error_message(job->error));
+}
+
+static void wait_checkpoints(const struct job *job, uint64_t count)
+{
+    int64_t until = now_ms() + BOUND_MS;
+    while (job->history.completed_count < count && !job_state_is_terminal(job->state) &&
+           now_ms() < until)
+        turn();
+    assert_true(job->history.completed_count >= count);
+}
+
+/* Every key counts 1, 2, 3 ... without a gap or a repeat, `count` records in all (0: any number). */
+static uint64_t check_output(const char *path, uint64_t count_wanted)
+{
+    static bool seen[KEYS][100000];
+    uint64_t count = 0, top[KEYS] = { 0 };
+    memset(seen, 0, sizeof(seen));
+    DIR *directory = opendir(path);
+    assert_non_null(directory);
+    struct dirent *entry;
+    while ((entry = readdir(directory)) != NULL) {
+        if (entry->d_name[0] == '.')
+            continue;
+        char file[OS_PATH_MAX];
+        snprintf(file, sizeof(file), "%s/%s", path, entry->d_name);
+        FILE *lines = fopen(file, "r");
+        assert_non_null(lines);
+        uint64_t key, number;
+        while (
+            fscanf(lines, "{\"key\":%" SCNu64 ",\"number\":%" SCNu64 "}\n", &key, &number) == 2) {
+            assert_true(key < KEYS && number > 0 && number < 100000);
+            assert_false(seen[key][number]);
+            seen[key][number] = true;
+            top[key] = number > top[key] ? number : top[key];
+            count++;
+        }
+        fclose(lines);
+    }
+    closedir(directory);
+    uint64_t sum = 0;
+    for (uint32_t i = 0; i < KEYS; i++)
+        sum += top[i];
+    assert_int_equal(sum, count); /* no gap */
+    if (count_wanted > 0)
+        assert_int_equal(count, count_wanted);
+    return count;
+}
+
+/* The pids of workers: children of ours whose verb says so. */
+static uint32_t find_workers(int *pids, uint32_t max)
+{
+    uint32_t count = 0;
+    DIR *processes = opendir("/proc");
+    struct dirent *entry;
+    while ((entry = readdir(processes)) != NULL && count < max) {
+        char path[300], text[512];
+        int pid = (int)strtol(entry->d_name, NULL, 10), parent = 0;
+        snprintf(path, sizeof(path), "/proc/%d/stat", pid);
+        FILE *file = pid > 0 ? fopen(path, "r") : NULL;
+        if (file == NULL)
+            continue;
+        if (fscanf(file, "%*d %*s %*c %d", &parent) != 1)
+            parent = 0;
+        fclose(file);
+        snprintf(path, sizeof(path), "/proc/%d/cmdline", pid);
+        file = parent == getpid() ? fopen(path, "r") : NULL;
+        if (file == NULL)
+            continue;
+        size_t size = fread(text, 1, sizeof(text) - 1, file);
+        fclose(file);
+        text[size] = '\0';
+        if (strcmp(text, "ticks") == 0 && strcmp(text + 6, "worker") == 0)
+            pids[count++] = pid;
+    }
+    closedir(processes);
+    return count;
+}
+
+static void signal_a_worker(uint32_t which, int number)
+{
+    int pids[16];
+    uint32_t count = find_workers(pids, 16);
+    assert_true(count > 0);
+    assert_int_equal(kill(pids[which % count], number), 0);
+}
+
+static const char *output(const char *name)
+{
+    return temp_dir_path(dir, "%s", name);
+}
+
+static void a_job_runs_on_two_task_managers(void **state)
+{
+    char out[OS_PATH_MAX];
+    snprintf(out, sizeof(out), "%s", output("out"));
+    const char *arguments[] = { "--parallelism", "4", "--count", "20000", "--output", out,
+        "--checkpoint-interval", "200ms", NULL };
+    const struct job *job = submit(arguments);
+    wait_state(job, JOB_FINISHED);
+    check_output(out, 20000);
+}
+
+static void a_worker_that_is_killed_costs_no_record_and_doubles_none(void **state)
+{
+    char out[OS_PATH_MAX];
+    snprintf(out, sizeof(out), "%s", output("out"));
+    const char *arguments[] = { "--parallelism", "4", "--count", "30000", "--rate", "10000",
+        "--output", out, "--checkpoint-interval", "200ms", "--restart-delay", "10ms", NULL };
+    const struct job *job = submit(arguments);
+    wait_checkpoints(job, 2);
+    signal_a_worker(0, SIGKILL);
+    wait_checkpoints(job, 4);
+    signal_a_worker(1, SIGKILL);
+    wait_state(job, JOB_FINISHED);
+    assert_true(job->history.failure_count >= 2);
+    check_output(out, 30000);
+}
+
+static void what_user_code_does_wrong_ends_that_attempt_and_is_told(void **state)
+{
+    static const struct {
+        const char *badness, *told;
+    } rows[] = { { "segfault", "SIGSEGV in operator 'count'" }, { "loop", "has not come back" },
+        { "eat", "MB of memory" } };
+    char out[OS_PATH_MAX];
+    for (size_t i = 0; i < (MEMORY_FACTOR == 0 ? 2 : 3); i++) {
+        snprintf(out, sizeof(out), "%s", output(rows[i].badness));
+        const char *bad[] = { "--count", "100000", "--rate", "20000", "--output", out, "--badness",
+            rows[i].badness, "--bad-at", "20", "--restart", "fixed", "--restart-attempts", "1",
+            "--restart-delay", "10ms", NULL };
+        char good_out[OS_PATH_MAX];
+        snprintf(good_out, sizeof(good_out), "%s", temp_dir_path(dir, "%s-good", rows[i].badness));
+        const char *good[] = { "--count", "5000", "--rate", "5000", "--output", good_out,
+            "--checkpoint-interval", "200ms", NULL };
+        const struct job *bad_job = submit(bad), *good_job = submit(good);
+        wait_state(bad_job, JOB_FAILED);
+        wait_state(good_job, JOB_FINISHED);
+        assert_int_equal(good_job->history.failure_count, 0);
+        check_output(good_out, 5000);
+        assert_non_null(strstr(weir_error_message(bad_job->error), rows[i].told));
+    }
+}
+
+static void wait_operation(const char *id)
+{
+    int64_t until = now_ms() + BOUND_MS;
+    while (!dispatcher_operation(dispatcher, id)->is_done && now_ms() < until)
+        turn();
+    const struct operation *it = dispatcher_operation(dispatcher, id);
+    assert_true(it->is_done);
+    if (it->error != NULL)
+        fail_msg("%s", weir_error_message(it->error));
+}
+
+static void a_job_stops_with_a_savepoint_and_another_one_goes_on_from_it(void **state)
+{
+    char out[OS_PATH_MAX], id[DISPATCHER_ID_SIZE] = "";
+    snprintf(out, sizeof(out), "%s", output("out"));
+    const char *first[] = { "--parallelism", "3", "--count", "30000", "--rate", "10000", "--output",
+        out, "--checkpoint-interval", "200ms", NULL };
+    const struct job *job = submit(first);
+    wait_checkpoints(job, 2);
+    check(dispatcher_stop(dispatcher, job->id, NULL, false, id));
+    wait_operation(id);
+    assert_int_equal(job->state, JOB_FINISHED);
+    const char *path = dispatcher_operation(dispatcher, id)->location;
+    assert_non_null(path);
+    const char *second[] = { "--parallelism", "2", "--count", "30000", "--output", out,
+        "--checkpoint-interval", "200ms", "--from-savepoint", path, NULL };
+    wait_state(submit(second), JOB_FINISHED);
+    check_output(out, 30000);
+}
+
+static void a_running_job_is_rescaled_up_and_down(void **state)
+{
+    static const uint32_t to[] = { 2, 4, 3, 1 };
+    char out[OS_PATH_MAX];
+    snprintf(out, sizeof(out), "%s", output("out"));
+    const char *arguments[] = { "--parallelism", "1", "--count", "40000", "--rate", "8000",
+        "--output", out, "--checkpoint-interval", "200ms", NULL };
+    const struct job *job = submit(arguments);
+    wait_checkpoints(job, 1);
+    for (size_t i = 0; i < sizeof(to) / sizeof(to[0]); i++) {
+        char id[DISPATCHER_ID_SIZE] = "";
+        check(dispatcher_rescale(dispatcher, job->id, to[i], id));
+        wait_operation(id);
+        assert_int_equal(job->plan->vertices[job->plan->vertex_count - 1].parallelism, to[i]);
+    }
+    wait_state(job, JOB_FINISHED);
+    check_output(out, 40000);
+}
+
+static void a_lost_task_manager_is_replaced_by_another_one(void **state)
+{
+    char out[OS_PATH_MAX];
+    snprintf(out, sizeof(out), "%s", output("out"));
+    const char *arguments[] = { "--parallelism", "2", "--count", "20000", "--rate", "8000",
+        "--output", out, "--checkpoint-interval", "200ms", "--restart-delay", "10ms", NULL };
+    const struct job *job = submit(arguments);
+    wait_checkpoints(job, 2);
+    uint32_t used = strcmp(gateway_worker(job->gateway, 0)->task_manager, "tm-0") == 0 ? 0 : 1;
+    task_executor_free(managers[used]);
+    managers[used] = NULL;
+    wait_state(job, JOB_FINISHED);
+    assert_true(job->history.failure_count >= 1);
+    check_output(out, 20000);
+}
+
+static void a_job_is_cancelled_and_its_slots_are_free_again(void **state)
+{
+    char out[OS_PATH_MAX];
+    snprintf(out, sizeof(out), "%s", output("out"));
+    const char *arguments[] = { "--parallelism", "4", "--count", "100000000", "--output", out,
+        NULL };
+    const struct job *job = submit(arguments);
+    wait_state(job, JOB_RUNNING);
+    assert_int_equal(resources_slots_free(dispatcher_resources(dispatcher)), 0);
+    check(dispatcher_cancel(dispatcher, job->id));
+    wait_state(job, JOB_CANCELED);
+    assert_int_equal(resources_slots_free(dispatcher_resources(dispatcher)), 4);
+    weir_error *error = dispatcher_cancel(dispatcher, job->id);
+    assert_int_equal(weir_error_code(error), WEIR_E_STATE);
+    weir_error_free(error);
+}
+
+static void a_job_that_cannot_be_planned_fails_with_its_own_words(void **state)
+{
+    const char *arguments[] = { "--colour", "blue", NULL };
+    const struct job *job = submit(arguments);
+    wait_state(job, JOB_FAILED);
+    assert_non_null(strstr(weir_error_message(job->error), "--colour"));
+}
+
+int main(int argc, char **argv)
+{
+    if (argc > 1 && (strcmp(argv[1], "plan") == 0 || strcmp(argv[1], "worker") == 0))
+        return weir_main_program(argc, argv, &program);
+#define WITH_CLUSTER(test_) cmocka_unit_test_setup_teardown(test_, setup, teardown)
+    const struct CMUnitTest tests[] = {
+        WITH_CLUSTER(a_job_runs_on_two_task_managers),
+        WITH_CLUSTER(a_worker_that_is_killed_costs_no_record_and_doubles_none),
+        WITH_CLUSTER(what_user_code_does_wrong_ends_that_attempt_and_is_told),
+        WITH_CLUSTER(a_job_stops_with_a_savepoint_and_another_one_goes_on_from_it),
+        WITH_CLUSTER(a_running_job_is_rescaled_up_and_down),
+        WITH_CLUSTER(a_lost_task_manager_is_replaced_by_another_one),
+        WITH_CLUSTER(a_job_is_cancelled_and_its_slots_are_free_again),
+        WITH_CLUSTER(a_job_that_cannot_be_planned_fails_with_its_own_words),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

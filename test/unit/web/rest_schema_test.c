@@ -1,0 +1,455 @@
+/* rest_schema_test.c -- every document has every field that Flink's clients read, of the type that they read it as.
+ *
+ * A schema is JSON, too: "i" an integer, "n" a number, "b" true or false, "s" a string, "s?" a string or null,
+ * "i?" an integer or null; an object: all these members (more may be there); [x]: any number of x; {"*": x}: members
+ * of any name; "@x": what is called so below. A client that misses one number tries again for a minute. */
+#include "web/rest_route.h"
+
+#include "test/support/expect.h"
+#include "test/unit/web/dispatcher_double.h"
+
+#include <jansson.h>
+
+#define J(...) #__VA_ARGS__
+
+/* clang-format off */
+static const struct {
+    const char *name, *schema;
+} named[] = {
+    { "E", J(
+        {"CREATED": "i", "SCHEDULED": "i", "DEPLOYING": "i", "RUNNING": "i", "FINISHED": "i",
+        "CANCELING": "i", "CANCELED": "i", "FAILED": "i", "RECONCILING": "i", "INITIALIZING":
+        "i"}) },
+    { "IO", J(
+        {"read-bytes": "i", "read-bytes-complete": "b", "write-bytes": "i",
+        "write-bytes-complete": "b", "read-records": "i", "read-records-complete": "b",
+        "write-records": "i", "write-records-complete": "b", "accumulated-backpressured-time":
+        "i", "accumulated-idle-time": "i", "accumulated-busy-time": "n"}) },
+    { "A", J(
+        {"min": "i", "max": "i", "avg": "i", "sum": "i", "median": "i", "p25": "i", "p75": "i",
+        "p95": "i"}) },
+    { "ST", J(
+        {"min": "i", "max": "i", "avg": "i", "p50": "i", "p90": "i", "p95": "i", "p99": "i",
+        "p999": "i"}) },
+    { "Agg", J(
+        {"metrics": {"read-bytes": "@A", "write-bytes": "@A", "read-records": "@A",
+        "write-records": "@A", "accumulated-backpressured-time": "@A", "accumulated-idle-time":
+        "@A", "accumulated-busy-time": "@A"}, "status-duration": {"*": "@A"}}) },
+    { "R", J(
+        {"cpuCores": "n", "taskHeapMemory": "i", "taskOffHeapMemory": "i", "managedMemory": "i",
+        "networkMemory": "i", "extendedResources": {}}) },
+    { "TM", J(
+        {"id": "s", "path": "s", "dataPort": "i", "jmxPort": "i", "timeSinceLastHeartbeat": "i",
+        "slotsNumber": "i", "freeSlots": "i", "totalResource": "@R", "freeResource": "@R",
+        "hardware": {"cpuCores": "i", "physicalMemory": "i", "freeMemory": "i", "managedMemory":
+        "i"}, "memoryConfiguration": {"frameworkHeap": "i", "taskHeap": "i", "frameworkOffHeap":
+        "i", "taskOffHeap": "i", "networkMemory": "i", "managedMemory": "i", "jvmMetaspace":
+        "i", "jvmOverhead": "i", "totalFlinkMemory": "i", "totalProcessMemory": "i"},
+        "assignedTasks": "i"}) },
+    { "P", J(
+        {"jid": "s", "name": "s", "type": "s", "nodes": [{"id": "s", "parallelism": "i",
+        "operator": "s", "operator_strategy": "s", "description": "s", "optimizer_properties":
+        {}}]}) },
+    { "Task", J(
+        {"id": "i", "status": "s", "latest_ack_timestamp": "i", "checkpointed_size": "i",
+        "state_size": "i", "end_to_end_duration": "i", "alignment_buffered": "i",
+        "processed_data": "i", "persisted_data": "i", "num_subtasks": "i",
+        "num_acknowledged_subtasks": "i"}) },
+    { "C", J(
+        {"className": "s", "id": "i", "status": "s", "is_savepoint": "b", "savepointFormat":
+        "s?", "trigger_timestamp": "i", "latest_ack_timestamp": "i", "checkpointed_size": "i",
+        "state_size": "i", "end_to_end_duration": "i", "alignment_buffered": "i",
+        "processed_data": "i", "persisted_data": "i", "num_subtasks": "i",
+        "num_acknowledged_subtasks": "i", "checkpoint_type": "s", "tasks": {"*": "@Task"}}) },
+    { "Sub", J(
+        {"subtask": "i", "status": "s", "attempt": "i", "host": "s", "endpoint": "s",
+        "start-time": "i", "start_time": "i", "end-time": "i", "duration": "i", "metrics":
+        "@IO", "taskmanager-id": "s", "status-duration": {"CREATED": "i", "SCHEDULED": "i",
+        "DEPLOYING": "i", "INITIALIZING": "i", "RUNNING": "i"}}) },
+    { "Job", J(
+        {"jid": "s", "name": "s", "isStoppable": "b", "state": "s", "job-type": "s",
+        "start-time": "i", "end-time": "i", "duration": "i", "maxParallelism": "i", "now": "i",
+        "timestamps": {"INITIALIZING": "i", "CREATED": "i", "RUNNING": "i", "FAILING": "i",
+        "FAILED": "i", "CANCELLING": "i", "CANCELED": "i", "FINISHED": "i", "RESTARTING": "i",
+        "SUSPENDED": "i", "RECONCILING": "i"}, "vertices": [{"id": "s", "slotSharingGroupId":
+        "s", "name": "s", "maxParallelism": "i", "parallelism": "i", "status": "s",
+        "start-time": "i", "end-time": "i", "duration": "i", "tasks": "@E", "metrics": "@IO"}],
+        "status-counts": "@E", "plan": "@P", "schedulerType": "s", "pending-operators": "i"}) },
+    { "Exceptions", J(
+        {"root-exception": "s?", "timestamp": "i?", "all-exceptions": [], "truncated": "b",
+        "exceptionHistory": {"truncated": "b", "entries": [{"exceptionName": "s", "stacktrace":
+        "s", "timestamp": "i", "failureLabels": {}, "concurrentExceptions": []}]}}) },
+    { "Config", J(
+        {"jid": "s", "name": "s", "execution-config": {"execution-mode": "s",
+        "restart-strategy": "s", "job-parallelism": "i", "object-reuse-mode": "b",
+        "user-config": {"*": "s"}}}) },
+    { "Checkpoints", J(
+        {"counts": {"restored": "i", "total": "i", "in_progress": "i", "completed": "i",
+        "failed": "i"}, "summary": {"checkpointed_size": "@ST", "state_size": "@ST",
+        "end_to_end_duration": "@ST", "alignment_buffered": "@ST", "processed_data": "@ST",
+        "persisted_data": "@ST"}, "latest": {"completed": "@C?", "savepoint": "@C?", "failed":
+        "@C?"}, "history": ["@C"]}) },
+};
+
+#define RUNNING "/jobs/" RUNNING_JOB
+#define VERTEX  RUNNING "/vertices/" A_VERTEX
+#define DETAILS RUNNING "/checkpoints/details"
+
+static const struct {
+    const char *path, *schema;
+} documents[] = {
+    { "/config", J(
+        {"refresh-interval": "i", "timezone-name": "s", "timezone-offset": "i", "flink-version":
+        "s", "flink-revision": "s", "features": {"web-submit": "b", "web-cancel": "b",
+        "web-rescale": "b", "web-history": "b"}}) },
+    { "/overview", J(
+        {"taskmanagers": "i", "slots-total": "i", "slots-available": "i", "jobs-running": "i",
+        "jobs-finished": "i", "jobs-cancelled": "i", "jobs-failed": "i", "flink-version": "s",
+        "flink-commit": "s"}) },
+    { "/jobs", J({"jobs": [{"id": "s", "status": "s"}]}) },
+    { "/jobs/overview", J(
+        {"jobs": [{"jid": "s", "name": "s", "start-time": "i", "end-time": "i", "duration": "i",
+        "state": "s", "last-modification": "i", "tasks": {"total": "i", "created": "i",
+        "scheduled": "i", "deploying": "i", "running": "i", "finished": "i", "canceling": "i",
+        "canceled": "i", "failed": "i", "reconciling": "i", "initializing": "i"}, "jobType":
+        "s", "schedulerType": "s", "pending-operators": "i"}]}) },
+    { "/applications/overview", J(
+        {"applications": [{"id": "s", "name": "s", "start-time": "i", "end-time": "i",
+        "duration": "i", "status": "s", "jobs": {"*": "i"}}]}) },
+    { RUNNING, J("@Job") },
+    { "/jobs/" PLANNING_JOB, J("@Job") },
+    { "/jobs/" FAILED_JOB, J("@Job") },
+    { "/jobs/" FINISHED_JOB, J("@Job") },
+    { "/jobs/" RESTARTING_JOB, J("@Job") },
+    { RUNNING "/status", J({"status": "s"}) },
+    { RUNNING "/config", J("@Config") },
+    { "/jobs/" PLANNING_JOB "/config", J("@Config") },
+    { RUNNING "/exceptions?maxExceptions=10", J("@Exceptions") },
+    { "/jobs/" PLANNING_JOB "/exceptions", J("@Exceptions") },
+    { "/jobs/" FAILED_JOB "/exceptions", J("@Exceptions") },
+    { RUNNING "/plan", J({"plan": "@P"}) },
+    { "/jobs/" PLANNING_JOB "/plan", J({"plan": "@P"}) },
+    { RUNNING "/accumulators", J(
+        {"job-accumulators": [], "user-task-accumulators": [],
+        "serialized-user-task-accumulators": {}}) },
+    { RUNNING "/checkpoints", J("@Checkpoints") },
+    { "/jobs/" PLANNING_JOB "/checkpoints", J("@Checkpoints") },
+    { RUNNING "/checkpoints/config", J(
+        {"mode": "s", "interval": "i", "timeout": "i", "min_pause": "i", "max_concurrent": "i",
+        "externalization": {"enabled": "b", "delete_on_cancellation": "b"}, "state_backend":
+        "s", "checkpoint_storage": "s", "unaligned_checkpoints": "b",
+        "tolerable_failed_checkpoints": "i", "aligned_checkpoint_timeout": "i",
+        "checkpoints_after_tasks_finish": "b", "state_changelog_enabled": "b",
+        "changelog_periodic_materialization_interval": "i", "changelog_storage": "s"}) },
+    { DETAILS "/2", J("@C") },
+    { DETAILS "/3", J("@C") },
+    { DETAILS "/4", J("@C") },
+    { DETAILS "/5", J("@C") },
+    { DETAILS "/5/subtasks/" A_VERTEX, J(
+        {"id": "i", "status": "s", "latest_ack_timestamp": "i", "num_subtasks": "i", "summary":
+        {"checkpointed_size": "@ST", "state_size": "@ST", "end_to_end_duration": "@ST",
+        "checkpoint_duration": {"sync": "@ST", "async": "@ST"}, "alignment": {"buffered": "@ST",
+        "processed": "@ST", "persisted": "@ST", "duration": "@ST"}, "start_delay": "@ST"},
+        "subtasks": [{"className": "s", "index": "i", "status": "s"}]}) },
+    { DETAILS "/2/subtasks/" A_VERTEX, J(
+        {"subtasks": [{"className": "s", "index": "i", "status": "s", "ack_timestamp": "i",
+        "end_to_end_duration": "i", "checkpointed_size": "i", "state_size": "i", "checkpoint":
+        {"sync": "i", "async": "i"}, "alignment": {"buffered": "i", "processed": "i",
+        "persisted": "i", "duration": "i"}, "start_delay": "i", "unaligned_checkpoint": "b",
+        "aborted": "b"}]}) },
+    { VERTEX, J(
+        {"id": "s", "name": "s", "parallelism": "i", "maxParallelism": "i", "now": "i",
+        "subtasks": ["@Sub"], "aggregated": "@Agg"}) },
+    { VERTEX "/subtasks/1", J("@Sub") },
+    { VERTEX "/subtasktimes", J(
+        {"id": "s", "name": "s", "now": "i", "subtasks": [{"subtask": "i", "host": "s",
+        "endpoint": "s", "duration": "i", "timestamps": "@E"}]}) },
+    { VERTEX "/taskmanagers", J(
+        {"id": "s", "name": "s", "now": "i", "taskmanagers": [{"host": "s", "endpoint": "s",
+        "status": "s", "start-time": "i", "end-time": "i", "duration": "i", "metrics": "@IO",
+        "status-counts": "@E", "taskmanager-id": "s", "aggregated": "@Agg"}]}) },
+    { VERTEX "/backpressure", J(
+        {"status": "s", "backpressureLevel": "s", "backpressure-level": "s", "end-timestamp":
+        "i", "subtasks": [{"subtask": "i", "attempt-number": "i", "backpressureLevel": "s",
+        "backpressure-level": "s", "ratio": "n", "idleRatio": "n", "busyRatio": "n"}]}) },
+    { VERTEX "/watermarks", J([{"id": "s", "value": "s"}]) },
+    { VERTEX "/metrics", J([{"id": "s"}]) },
+    { VERTEX "/metrics?get=0.numRecordsIn,1.busyTimeMsPerSecond",
+        J([{"id": "s", "value": "s"}]) },
+    { VERTEX "/subtasks/metrics", J([{"id": "s"}]) },
+    { VERTEX "/subtasks/metrics?get=numRecordsIn,busyTimeMsPerSecond",
+        J([{"id": "s", "min": "n", "max": "n", "avg": "n", "sum": "n", "skew": "n"}]) },
+    { VERTEX "/subtasks/1/metrics?get=numRecordsIn", J([{"id": "s", "value": "s"}]) },
+    { VERTEX "/accumulators", J({"id": "s", "user-accumulators": []}) },
+    { VERTEX "/subtasks/accumulators", J({"id": "s", "parallelism": "i", "subtasks": []}) },
+    { VERTEX "/flamegraph?type=on_cpu", J({"endTimestamp": "i"}) },
+    { RUNNING "/metrics?get=numRestarts,uptime", J([{"id": "s", "value": "s"}]) },
+    { "/taskmanagers", J({"taskmanagers": ["@TM"]}) },
+    { "/taskmanagers/tm-1", J("@TM") },
+    { "/taskmanagers/10.0.0.2:6122-x", J(
+        {"metrics": {"heapUsed": "i", "heapCommitted": "i", "heapMax": "i", "nonHeapUsed": "i",
+        "nonHeapCommitted": "i", "nonHeapMax": "i", "directCount": "i", "directUsed": "i",
+        "directMax": "i", "mappedCount": "i", "mappedUsed": "i", "mappedMax": "i",
+        "memorySegmentsAvailable": "i", "memorySegmentsTotal": "i",
+        "nettyShuffleMemorySegmentsAvailable": "i", "nettyShuffleMemorySegmentsUsed": "i",
+        "nettyShuffleMemorySegmentsTotal": "i", "nettyShuffleMemoryAvailable": "i",
+        "nettyShuffleMemoryUsed": "i", "nettyShuffleMemoryTotal": "i", "garbageCollectors": []},
+        "allocatedSlots": [{"jobId": "s", "resource": "@R"}]}) },
+    { "/taskmanagers/tm-1/metrics?get=Status.JVM.Memory.Heap.Used",
+        J([{"id": "s", "value": "s"}]) },
+    { "/jobmanager/config", J([{"key": "s", "value": "s"}]) },
+    { "/jobmanager/environment",
+        J({"jvm": {"version": "s", "arch": "s", "options": []}, "classpath": []}) },
+    { "/jobmanager/metrics?get=taskSlotsTotal", J([{"id": "s", "value": "s"}]) },
+};
+
+/* clang-format on */
+
+/* -- the checker ---------------------------------------------------------------------------- */
+
+static const char *find_named(const char *name, size_t size)
+{
+    for (size_t i = 0; i < COUNT_OF(named); i++)
+        if (strlen(named[i].name) == size && memcmp(named[i].name, name, size) == 0)
+            return named[i].schema;
+    fail_msg("no schema '%s'", name);
+    return NULL;
+}
+
+/* NULL: it fits; else what does not. */
+static const char *misfit(const json_t *schema, const json_t *value);
+
+static const char *leaf_misfit(const char *kind, const json_t *value)
+{
+    size_t size = strlen(kind);
+    if (kind[size - 1] == '?' && json_is_null(value))
+        return NULL;
+    if (kind[0] == '@') {
+        json_t *schema = json_loads(find_named(kind + 1, size - 1 - (kind[size - 1] == '?')),
+            JSON_DECODE_ANY, NULL);
+        assert_non_null(schema);
+        const char *result = misfit(schema, value);
+        json_decref(schema);
+        return result;
+    }
+    bool fits = kind[0] == 'i'   ? json_is_integer(value)
+                : kind[0] == 'n' ? json_is_number(value)
+                : kind[0] == 'b' ? json_is_boolean(value)
+                                 : json_is_string(value);
+    return fits ? NULL : "a leaf";
+}
+
+static const char *object_misfit(const json_t *schema, const json_t *value)
+{
+    static char text[128];
+    const char *name;
+    json_t *part, *each = json_object_get(schema, "*");
+    if (!json_is_object(value))
+        return "an object";
+    if (each != NULL) {
+        json_object_foreach((json_t *)(uintptr_t)value, name,
+            part) if (misfit(each, part) != NULL) return misfit(each, part);
+        return NULL;
+    }
+    json_object_foreach((json_t *)(uintptr_t)schema, name, part)
+    {
+        const json_t *member = json_object_get(value, name);
+        const char *what = member == NULL ? "missing" : misfit(part, member);
+        if (what != NULL) {
+            char inner[64];
+            snprintf(inner, sizeof(inner), "%s", what);
+            snprintf(text, sizeof(text), "%s: %s", name, inner);
+            return text;
+        }
+    }
+    return NULL;
+}
+
+static const char *misfit(const json_t *schema, const json_t *value)
+{
+    if (json_is_string(schema))
+        return leaf_misfit(json_string_value(schema), value);
+    if (json_is_object(schema))
+        return object_misfit(schema, value);
+    if (!json_is_array(value))
+        return "an array";
+    for (size_t i = 0; json_array_size(schema) > 0 && i < json_array_size(value); i++) {
+        const char *what = misfit(json_array_get(schema, 0), json_array_get(value, i));
+        if (what != NULL)
+            return what;
+    }
+    return NULL;
+}
+
+static const struct rest_setting settings[] = { { "rest.port", "8081" } };
+static const struct rest_options options = { .settings = settings, .setting_count = 1 };
+
+/* The document, or fails. */
+static json_t *get(struct client *client, const char *path)
+{
+    json_error_t problem;
+    const char *text = client_ask(client, "GET", path, WEIR_STR("{}"));
+    json_t *value = json_loads(text, JSON_REJECT_DUPLICATES, &problem);
+    if (value == NULL || client->reply.status != 200)
+        print_error("%s: %d %s: %s\n", path, client->reply.status,
+            value == NULL ? problem.text : "", text);
+    assert_non_null(value);
+    assert_int_equal(client->reply.status, 200);
+    return value;
+}
+
+static void every_document_has_every_field_of_its_type(void **state)
+{
+    struct client client = client_new(&options);
+    for (size_t i = 0; i < COUNT_OF(documents); i++) {
+        json_t *schema = json_loads(documents[i].schema, JSON_DECODE_ANY, NULL);
+        assert_non_null(schema);
+        json_t *value = get(&client, documents[i].path);
+        const char *what = misfit(schema, value);
+        if (what != NULL)
+            print_error("%s: %s\n%s\n", documents[i].path, what, buffer_text(client.reply.body));
+        assert_null(what);
+        bool is_empty = json_is_array(value) && json_array_size(value) == 0;
+        assert_false(is_empty);
+        json_decref(value);
+        json_decref(schema);
+    }
+    client_free(&client);
+}
+
+static void every_route_that_shows_json_is_in_this_table(void **state)
+{
+    static const char *const others[] = { "/metrics", "/jobs/:job/explain", "/blobs/:digest",
+        "/jobs/:job/yarn-cancel" };
+    for (uint32_t i = 0; i < rest_route_count; i++) {
+        const struct route *route = &rest_routes[i];
+        bool is_known = strcmp(route->method, "GET") != 0 || strstr(route->pattern, ":trigger");
+        for (size_t j = 0; j < COUNT_OF(others); j++)
+            is_known |= strcmp(others[j], route->pattern) == 0;
+        for (size_t j = 0; !is_known && j < COUNT_OF(documents); j++) {
+            char path[512];
+            struct segments segments;
+            snprintf(path, sizeof(path), "%.*s", (int)strcspn(documents[j].path, "?"),
+                documents[j].path);
+            is_known =
+                rest_route_cut(path, &segments) && rest_route_find("GET", &segments) == route;
+        }
+        if (!is_known)
+            print_error("%s has no schema\n", route->pattern);
+        assert_true(is_known);
+    }
+}
+
+/* -- what fields say ------------------------------------------------------------------------ */
+
+static void each_vertex_is_a_key_of_a_checkpoints_tasks_and_a_node_of_the_plan(void **state)
+{
+    struct client client = client_new(&options);
+    json_t *checkpoint = get(&client, DETAILS "/5");
+    json_t *job = get(&client, RUNNING);
+    json_t *vertices = json_object_get(job, "vertices");
+    assert_int_equal(json_array_size(vertices), 2);
+    for (size_t i = 0; i < 2; i++) {
+        const char *id = json_string_value(json_object_get(json_array_get(vertices, i), "id"));
+        json_t *node = json_array_get(json_object_get(json_object_get(job, "plan"), "nodes"), i);
+        assert_non_null(json_object_get(json_object_get(checkpoint, "tasks"), id));
+        assert_string_equal(json_string_value(json_object_get(node, "id")), id);
+        assert_int_equal(json_object_get(node, "inputs") != NULL, i == 1);
+        assert_null(strchr(json_string_value(json_object_get(node, "description")), '"'));
+    }
+    json_decref(checkpoint);
+    json_decref(job);
+    client_free(&client);
+}
+
+static const char *text_at(const json_t *object, const char *a, const char *b)
+{
+    return json_string_value(json_object_get(json_object_get(object, a), b));
+}
+
+static void the_newest_checkpoints_are_told_apart(void **state)
+{
+    struct client client = client_new(&options);
+    json_t *all = get(&client, RUNNING "/checkpoints");
+    json_t *latest = json_object_get(all, "latest");
+    assert_string_equal(text_at(latest, "completed", "external_path"), "/c/chk-2");
+    assert_string_equal(text_at(latest, "savepoint", "external_path"), "/s/savepoint-1");
+    assert_string_equal(text_at(latest, "failed", "failure_message"), "task \"x\" declined");
+    json_t *history = json_object_get(all, "history");
+    assert_int_equal(json_array_size(history), 4);
+    json_t *pending = json_array_get(history, 0);
+    assert_int_equal(json_integer_value(json_object_get(pending, "id")), 5);
+    assert_int_equal(json_integer_value(json_object_get(pending, "end_to_end_duration")), -1);
+    assert_int_equal(json_integer_value(json_object_get(pending, "num_acknowledged_subtasks")), 1);
+    json_decref(all);
+    client_free(&client);
+}
+
+static void an_older_checkpoint_of_fewer_subtasks_is_shown(void **state)
+{
+    struct client client = client_new(&options);
+    struct history *history = &client.dispatcher->jobs[0].history;
+    history_release(history);
+    history_init(history, 2);
+    history_triggered(history, 2, false, 2000);
+    history_acked(history, 2, 1, &(struct history_ack){ .at_ms = 2050 });
+    json_t *part = get(&client, DETAILS "/2/subtasks/" A_VERTEX);
+    assert_int_equal(json_integer_value(json_object_get(part, "num_acknowledged_subtasks")), 1);
+    assert_int_equal(json_array_size(json_object_get(part, "subtasks")), 3);
+    json_decref(part);
+    json_decref(get(&client, DETAILS "/2"));
+    client_free(&client);
+}
+
+static void a_failure_is_told_with_its_task_and_the_only_error_of_a_job_without_one(void **state)
+{
+    struct client client = client_new(&options);
+    json_t *all = get(&client, RUNNING "/exceptions");
+    json_t *entry =
+        json_array_get(json_object_get(json_object_get(all, "exceptionHistory"), "entries"), 0);
+    assert_string_equal(json_string_value(json_object_get(entry, "stacktrace")),
+        "killed by SIGSEGV");
+    assert_string_equal(json_string_value(json_object_get(entry, "taskName")),
+        "clicks - subtask 2 (attempt 1)");
+    json_decref(all);
+    all = get(&client, "/jobs/" FAILED_JOB "/exceptions");
+    assert_string_equal(json_string_value(json_object_get(all, "root-exception")),
+        "the plan is wrong: 'x'");
+    json_decref(all);
+    client_free(&client);
+}
+
+static void a_source_has_read_nothing_over_an_edge_and_a_sink_written_nothing(void **state)
+{
+    struct client client = client_new(&options);
+    json_t *job = get(&client, RUNNING);
+    json_t *vertices = json_object_get(job, "vertices");
+    static const struct {
+        const char *name;
+        int expected[2];
+    } rows[] = { { "read-records", { 0, 103 + 104 + 105 } }, { "write-records", { 150, 0 } },
+        { "accumulated-busy-time", { 900, 900 } } };
+    for (size_t row = 0; row < COUNT_OF(rows); row++) {
+        for (size_t i = 0; i < 2; i++) {
+            json_t *io = json_object_get(json_array_get(vertices, i), "metrics");
+            assert_int_equal(json_integer_value(json_object_get(io, rows[row].name)),
+                rows[row].expected[i]);
+        }
+    }
+    json_decref(job);
+    client_free(&client);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(every_document_has_every_field_of_its_type),
+        cmocka_unit_test(every_route_that_shows_json_is_in_this_table),
+        cmocka_unit_test(each_vertex_is_a_key_of_a_checkpoints_tasks_and_a_node_of_the_plan),
+        cmocka_unit_test(the_newest_checkpoints_are_told_apart),
+        cmocka_unit_test(an_older_checkpoint_of_fewer_subtasks_is_shown),
+        cmocka_unit_test(a_failure_is_told_with_its_task_and_the_only_error_of_a_job_without_one),
+        cmocka_unit_test(a_source_has_read_nothing_over_an_edge_and_a_sink_written_nothing),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,35 @@
+/* rest_http.c -- see rest_http.h. */
+#include "web/rest_http.h"
+
+#include "base/buffer.h"
+#include "web/rest.h"
+
+static const char *method_name(enum http_method method)
+{
+    static const char *const names[] = { "GET", "PUT", "POST", "PATCH", "DELETE" };
+    return names[method];
+}
+
+static const char *query(const void *request, const char *name)
+{
+    return http_query(request, name);
+}
+
+void rest_http_handle(void *arg, struct http_request *request)
+{
+    struct rest_reply reply;
+    const struct rest_request asked = { .method = method_name(http_method(request)),
+        .path = http_path(request),
+        .query = query,
+        .arg = request,
+        .body = http_body(request),
+        .body_file = http_body_file(request),
+        .fetch_site = http_header(request, "Sec-Fetch-Site") };
+    rest_handle(arg, &asked, &reply);
+    http_add_header(request, "X-Content-Type-Options", "nosniff");
+    if (reply.file != NULL)
+        http_reply_file(request, reply.type, reply.file);
+    else
+        http_reply(request, reply.status, reply.type, weir_buffer_view(reply.body));
+    rest_reply_release(&reply);
+}
