@@ -237,6 +237,13 @@ void storage_close(struct storage *storage)
     remove_own(storage->staging);
     remove_own(storage->work);
     remove_own(storage->root);
+    storage_leave(storage);
+}
+
+void storage_leave(struct storage *storage)
+{
+    if (storage == NULL)
+        return;
     mem_free(storage->staging);
     mem_free(storage->work);
     mem_free(storage->dir);

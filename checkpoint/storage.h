@@ -44,6 +44,8 @@ weir_error *storage_open(const char *root, const char *job, uint32_t retained,
 weir_error *storage_preview(const char *root, const char *job, bool is_fresh,
     struct checkpoint_metadata *metadata, bool *found) WEIR_MUST_USE;
 void storage_close(struct storage *storage); /* removes staging, work, and a temporary root */
+/* The same, and everything stays: tasks of this attempt go on without us, until a newer one takes over. */
+void storage_leave(struct storage *storage);
 
 const char *storage_dir(const struct storage *storage);         /* <root>/<job> */
 const char *storage_staging_dir(const struct storage *storage); /* exists */

@@ -341,14 +341,14 @@ static enum job_state state_of(const struct entry *entry)
     return entry->job.state; /* told when everything is put away */
 }
 
-static void let_go(struct entry *entry)
+static void let_go(struct entry *entry, void (*put_away)(struct storage *storage))
 {
     entry->job.jobmanager = NULL;
     entry->job.stats = NULL;
     entry->job.gateway = NULL;
     jobmanager_free(entry->jobmanager);
     gateway_free(entry->gateway);
-    storage_close(entry->storage);
+    put_away(entry->storage);
     entry->jobmanager = NULL;
     entry->gateway = NULL;
     entry->storage = NULL;
@@ -357,7 +357,7 @@ static void let_go(struct entry *entry)
 /* The old version is gone; the new one comes as after a failure. */
 static void change_version(struct entry *entry)
 {
-    let_go(entry);
+    let_go(entry, storage_close);
     set_version(entry, entry->next_version);
     entry->next_version = NULL;
     entry->job.arguments = entry->arguments = entry->next_arguments;
@@ -375,7 +375,7 @@ static void on_over(struct entry *entry)
         return;
     }
     error = weir_error_join(error, jobmanager_settle(entry->jobmanager));
-    let_go(entry);
+    let_go(entry, storage_close);
     finish(entry,
         state == EXECUTION_FINISHED   ? JOB_FINISHED
         : state == EXECUTION_CANCELED ? JOB_CANCELED
@@ -513,7 +513,7 @@ void entry_free(struct entry *entry)
     struct job *job = &entry->job;
     if (entry->phase == ENTRY_RUNNING) {
         gateway_abandon(entry->gateway);
-        let_go(entry);
+        let_go(entry, storage_leave); /* what its workers write goes on lying there */
     } else {
         storage_close(entry->storage); /* opened, and nobody has heard of it */
     }

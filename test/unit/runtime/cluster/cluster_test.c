@@ -7,6 +7,7 @@
 #include "base/os_child.h"
 #include "net/sha256.h"
 #include "runtime/cluster/dispatcher.h"
+#include "runtime/cluster/job_store.h"
 #include "runtime/cluster/task_executor.h"
 #include "test/support/temp_dir.h"
 #include <weir/weir.h>
@@ -116,6 +117,7 @@ static struct net *net;
 static struct workers *workers;
 static struct listener *listener;
 static struct blob_store *blobs;
+static struct job_store *store;
 static struct dispatcher *dispatcher;
 static struct task_executor *managers[MANAGERS];
 static char digest[SHA256_HEX_SIZE + 1];
@@ -203,20 +205,19 @@ static void make_blob(void)
     mem_free(bytes);
 }
 
-static int setup(void **state)
+/* A job manager that leads with this epoch, on this port (0: any). */
+static void start_leader(uint64_t epoch, uint16_t port)
 {
-    log_set_level(getenv("CLUSTER_TEST_LOG") != NULL ? LOG_DEBUG : LOG_ERROR);
-    dir = temp_dir_new();
-    net = net_new();
-    workers = workers_new(2, 1024);
-    os_children_watch(net_waker(net));
-    make_blob();
-    static char checkpoints[OS_PATH_MAX], savepoints[OS_PATH_MAX];
+    static char jobs[OS_PATH_MAX], checkpoints[OS_PATH_MAX], savepoints[OS_PATH_MAX];
+    snprintf(jobs, sizeof(jobs), "%s/jobs", dir);
     snprintf(checkpoints, sizeof(checkpoints), "%s/checkpoints", dir);
     snprintf(savepoints, sizeof(savepoints), "%s/savepoints", dir);
+    struct job_store_options kept = { .dir = jobs, .epoch = epoch, .over_max = 100 };
+    check(job_store_open(&kept, &store));
     struct dispatcher_options options = { .net = net,
         .workers = workers,
-        .epoch = 1,
+        .store = store,
+        .epoch = epoch,
         .token = "secret",
         .blobs_url = "",
         .blobs = blobs,
@@ -228,10 +229,30 @@ static int setup(void **state)
         .start_timeout_ms = 30000,
         .retained_jobs = 100 };
     dispatcher = dispatcher_new(&options);
+    check(dispatcher_recover(dispatcher));
     struct listen_options listen = { .host = "127.0.0.1",
+        .port = port,
         .accepted = dispatcher_accepted,
         .arg = dispatcher };
     check(net_listen(net, &listen, &listener));
+}
+
+static void stop_leader(void)
+{
+    dispatcher_free(dispatcher);
+    job_store_close(store);
+    listener_free(listener);
+}
+
+static int setup(void **state)
+{
+    log_set_level(getenv("CLUSTER_TEST_LOG") != NULL ? LOG_DEBUG : LOG_ERROR);
+    dir = temp_dir_new();
+    net = net_new();
+    workers = workers_new(2, 1024);
+    os_children_watch(net_waker(net));
+    make_blob();
+    start_leader(1, 0);
     start_manager(0, 2);
     start_manager(1, 2);
     return 0;
@@ -243,9 +264,8 @@ static int teardown(void **state)
         task_executor_free(managers[i]);
         managers[i] = NULL;
     }
-    dispatcher_free(dispatcher);
+    stop_leader();
     blob_store_close(blobs);
-    listener_free(listener);
     os_children_watch(NULL);
     workers_free(workers);
     net_free(net);
@@ -481,6 +501,30 @@ static void a_lost_task_manager_is_replaced_by_another_one(void **state)
     check_output(out, 20000);
 }
 
+static void a_new_leader_takes_over_what_the_old_one_has_left(void **state)
+{
+    char out[OS_PATH_MAX], id[DISPATCHER_ID_SIZE];
+    int pids[16];
+    snprintf(out, sizeof(out), "%s", output("out"));
+    const char *arguments[] = { "--parallelism", "3", "--count", "30000", "--rate", "8000",
+        "--output", out, "--checkpoint-interval", "200ms", "--restart-delay", "10ms", NULL };
+    const struct job *job = submit(arguments);
+    memcpy(id, job->id, sizeof(id));
+    wait_checkpoints(job, 2);
+    uint16_t port = listener_port(listener);
+    stop_leader();
+    assert_int_equal(find_workers(pids, 16), 2); /* they go on */
+    start_leader(2, port);
+    job = dispatcher_find(dispatcher, id);
+    assert_non_null(job);
+    wait_state(job, JOB_FINISHED);
+    assert_true(job->history.restored > 0);
+    check_output(out, 30000);
+    stop_leader();
+    start_leader(3, port);
+    assert_int_equal(dispatcher_find(dispatcher, id)->state, JOB_FINISHED);
+}
+
 static void a_job_is_cancelled_and_its_slots_are_free_again(void **state)
 {
     char out[OS_PATH_MAX];
@@ -518,6 +562,7 @@ int main(int argc, char **argv)
         WITH_CLUSTER(a_job_stops_with_a_savepoint_and_another_one_goes_on_from_it),
         WITH_CLUSTER(a_running_job_is_rescaled_up_and_down),
         WITH_CLUSTER(a_lost_task_manager_is_replaced_by_another_one),
+        WITH_CLUSTER(a_new_leader_takes_over_what_the_old_one_has_left),
         WITH_CLUSTER(a_job_is_cancelled_and_its_slots_are_free_again),
         WITH_CLUSTER(a_job_that_cannot_be_planned_fails_with_its_own_words),
     };
