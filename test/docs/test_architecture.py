@@ -7,7 +7,7 @@ import sys
 import unittest
 
 ROOT = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..")
-DOCUMENTS = ("ARCHITECTURE.md", "STATE.md")
+DOCUMENTS = ("ARCHITECTURE.md", "OPERATIONS.md", "STATE.md")
 sys.path.insert(0, os.path.join(ROOT, "tools"))
 import tidy  # noqa: E402
 
@@ -41,6 +41,23 @@ class Documents(unittest.TestCase):
         listed = document("STATE.md")
         missing = [name for name, value in settings if f"| `{name}` | {value} |" not in listed]
         self.assertEqual(missing, [])
+
+    def test_every_metric_is_listed(self):
+        with open(os.path.join(ROOT, "web", "rest_metrics.c"), encoding="utf-8") as file:
+            names = re.findall(r'X\(\s*\w+,\s*\w+,\s*"([^"]+)"', file.read())
+        self.assertGreater(len(names), 40)
+        listed = document("OPERATIONS.md")
+        self.assertEqual([name for name in names if f"`{name}`" not in listed], [])
+
+    def test_every_key_of_the_configuration_that_they_name_exists(self):
+        with open(os.path.join(ROOT, "conf", "weir.yaml"), encoding="utf-8") as file:
+            keys = set(re.findall(r"^#([a-z][\w.-]+):", file.read(), re.MULTILINE))
+        self.assertGreater(len(keys), 30)
+        prefixes = "jobmanager|taskmanager|rest|execution|high-availability|security|heartbeat|log|web|io"
+        for name in DOCUMENTS:
+            named = set(re.findall(rf"`((?:{prefixes})\.[\w.-]+)`", document(name)))
+            named |= {key for key in re.findall(rf"`((?:{prefixes})\.[\w.-]+): \w+`", document(name))}
+            self.assertEqual(sorted(named - keys), [], name)
 
     def test_every_benchmark_they_name_exists(self):
         for name in DOCUMENTS:

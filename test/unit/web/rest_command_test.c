@@ -193,7 +193,7 @@ static void a_job_is_submitted_by_its_digest(void **state)
 {
     struct client client = client_new(NULL);
     const char *text = ask(&client, "POST", "/v1/jobs",
-        "{\"digest\":\"" DIGEST "\",\"arguments\":[\"--parallelism\",\"4\"],\"name\":\"mine\"}",
+        "{\"digest\":\"" DIGEST "\",\"arguments\":[\"--parallelism\",\"4\"],\"program\":\"mine\"}",
         202);
     assert_string_equal(text, "{\"jobid\":\"00000000000000000000000000000abc\"}");
     assert_string_equal(client.dispatcher->asked, "submit ba7816 mine --parallelism 4");
