@@ -46,3 +46,15 @@ same_counts "wordcount on two cores with checkpoints" \
     ./wordcount run --input texts --parallelism 2 --checkpoints checkpoints
 check "wordcount explains itself" bash -c "./wordcount explain --input texts > plan"
 check "the plan has its operators" grep -q "lines -> split" plan
+
+stage=$root/build/stage
+# The daemons start from what was installed, and their units are ones that systemd understands.
+check "weir-jobmanager is installed" "$stage/bin/weir-jobmanager" --version
+check "weir-taskmanager is installed" "$stage/bin/weir-taskmanager" --version
+check "the configuration is installed" test -s "$stage/etc/weir/weir.yaml"
+for unit in "$stage"/lib/systemd/system/*.service; do
+    check "$(basename "$unit") has no placeholder" sh -c "! grep -q '@PREFIX@' '$unit'"
+    if command -v systemd-analyze > /dev/null; then
+        check "$(basename "$unit") is a unit" systemd-analyze verify --man=no --recursive-errors=no "$unit"
+    fi
+done

@@ -208,6 +208,10 @@ install: $(LIBWEIR) $(SHARED) $(CLI_BIN) $(DAEMON_BIN)
 	@$(if $(LIB_SRC),install -m 755 $(OUT)/$(SONAME) $(DEST)/lib/ && ln -sf $(SONAME) $(DEST)/lib/libweir.so)
 	@$(if $(CLI_BIN),install -d $(DEST)/bin && install -m 755 $(CLI_BIN) $(DAEMON_BIN) $(DEST)/bin/)
 	@install -m 644 LICENSE $(DEST)/share/doc/weir/
+	@install -d $(DEST)/etc/weir $(DEST)/lib/systemd/system
+	@test -e $(DEST)/etc/weir/weir.yaml || install -m 644 conf/weir.yaml $(DEST)/etc/weir/
+	@for unit in conf/*.service; do \
+		sed 's|@PREFIX@|$(PREFIX)|g' "$$unit" > $(DEST)/lib/systemd/system/$$(basename "$$unit"); done
 	@printenv PC_INSTALLED > $(DEST)/lib/pkgconfig/weir.pc
 	@echo "installed into $(DEST)"
 
