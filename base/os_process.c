@@ -2,6 +2,7 @@
 #include "base/os_process.h"
 
 #include "base/assert.h"
+#include "base/memory.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -124,4 +125,14 @@ const char *os_machine(void)
 {
     static struct utsname name; /* the same bytes, whoever writes them */
     return uname(&name) == 0 ? name.machine : "unknown";
+}
+
+weir_error *os_self_path(char **path)
+{
+    char bytes[4096];
+    ssize_t size = readlink("/proc/self/exe", bytes, sizeof(bytes));
+    if (size <= 0 || size == (ssize_t)sizeof(bytes))
+        return weir_errorf(WEIR_E_IO, "cannot tell where this program is: %s", strerror(errno));
+    *path = mem_printf("%.*s", (int)size, bytes);
+    return NULL;
 }

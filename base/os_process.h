@@ -40,7 +40,8 @@ struct os_usage {
     double cpu_seconds;     /* user and system, all threads */
 };
 void os_usage(struct os_usage *usage);
-const char *os_machine(void);  /* "x86_64" */
-uint32_t os_cpu_count(void); /* that may be used now; at least 1 */
+weir_error *os_self_path(char **path) WEIR_MUST_USE; /* of this program's file; mem_free it */
+const char *os_machine(void);                        /* "x86_64" */
+uint32_t os_cpu_count(void);                         /* that may be used now; at least 1 */
 
 #endif

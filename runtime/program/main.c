@@ -22,6 +22,7 @@
 #include "runtime/program/options.h"
 #include "runtime/program/plan_output.h"
 #include "runtime/program/progress.h"
+#include "runtime/program/submit.h"
 #include <weir/weir.h>
 
 #include <stdio.h>
@@ -293,6 +294,9 @@ static weir_error *run_watched(struct program *program, struct local *local)
 
 static weir_error *run(struct program *program)
 {
+    const char *cluster = config_text(program->config, "cluster");
+    if (cluster != NULL)
+        return submit_run(cluster, program->arguments, program->argument_count);
     struct local *local;
     struct local_options options = program->options.local;
     options.plan = program->plan;

@@ -71,6 +71,8 @@ static const struct weir_option rows[] = {
         "Records leave a busy subtask after this time even if their buffer is not full.", 0, MS_MAX },
     { "worker-threads", WEIR_OPTION_NUMBER, "N", "4",
         "Threads for blocking work: storing checkpoints, publishing.", 1, 256 },
+    { "cluster", WEIR_OPTION_TEXT, "HOST:PORT", NULL,
+        "Submit the job to the cluster with this REST address instead of running it here, as `weir run` does.", 0, 0 },
     { "metrics-json", WEIR_OPTION_TEXT, "FILE", NULL,
         "Where counters and times are written when the job ends.", 0, 0 },
     { "log-format", WEIR_OPTION_TEXT, "text|json", "text", "Of log lines on standard error.", 0, 0 },
