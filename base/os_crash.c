@@ -36,7 +36,8 @@ static void on_crash(int number)
 void os_crash_watch(os_crash_fn *describe)
 {
     static const int numbers[] = { SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT };
-    struct sigaction action = { .sa_handler = on_crash, .sa_flags = (int)(SA_RESETHAND | SA_NODEFER) };
+    struct sigaction action = { .sa_handler = on_crash,
+        .sa_flags = (int)(SA_RESETHAND | SA_NODEFER) };
     describe_crash = describe;
     for (size_t i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++)
         ASSERT(sigaction(numbers[i], &action, NULL) == 0);
