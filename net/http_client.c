@@ -131,7 +131,10 @@ static weir_error *set_all(struct request *request)
     set_times(request);
     set_tls(request);
     WEIR_TRY(set_body(request));
-    SET(CURLOPT_CUSTOMREQUEST, methods[call->method]);
+    ASSERT(!call->wants_head || call->method == HTTP_GET);
+    SET(CURLOPT_CUSTOMREQUEST, call->wants_head ? "HEAD" : methods[call->method]);
+    if (call->wants_head)
+        SET(CURLOPT_NOBODY, 1L);
     if (call->token != NULL)
         add_header(request, "Authorization: Bearer ", call->token);
     SET(CURLOPT_HTTPHEADER, request->headers);

@@ -21,6 +21,7 @@
 /* What is borrowed for the call; NULL and 0: not wanted. */
 struct http_call {
     enum http_method method;
+    bool wants_head; /* HEAD, in place of a GET: the status alone */
     const char *url;
     const char *token;
     struct tls_files tls; /* https: ca_file as in tls.h */

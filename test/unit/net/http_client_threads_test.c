@@ -109,6 +109,8 @@ static void every_method_is_asked_with_and_without_a_body(void **state)
     }
     struct http_call call = { .url = url_of(&site, "http:/", "/moved") };
     expect_answer(&call, 307, "{\"errors\":[\"over \\\"there\\\"\"]}"); /* not followed */
+    call = (struct http_call){ .wants_head = true, .url = url_of(&site, "http:/", "/a") };
+    expect_answer(&call, 200, "");
     close_site(&site);
 }
 
