@@ -365,6 +365,11 @@ static const char *nearest(const struct config *config, const char *name, size_t
     return best;
 }
 
+const char *config_nearest(const struct config *config, const char *name)
+{
+    return nearest(config, name, strlen(name));
+}
+
 static weir_error *unknown_option(const struct config *config, const char *name, size_t size)
 {
     const char *known = nearest(config, name, size);

@@ -36,6 +36,9 @@ bool config_flag(const struct config *config, const char *name);
 weir_error *config_choice(const struct config *config, const char *name, uint32_t *choice)
     WEIR_MUST_USE;
 
+/* The name in the tables that is nearest; NULL: none is near. */
+const char *config_nearest(const struct config *config, const char *name);
+
 /* Usage text for all rows, wrapped at 80 columns, appended. */
 void config_usage(const struct config *config, weir_buffer *out);
 
