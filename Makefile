@@ -22,7 +22,7 @@ engine = +$(MAKE) --no-print-directory $(parallel) -f tools/build.mk
 run_tests = python3 tools/run_tests.py
 
 .PHONY: all release debug faults asan tsan demo deps test test-long unit unit-tsan sim mutants mutants-keyed \
-	fuzz oracle e2e outoftree conf tools-test tidy analyze bench bench-state install format clean help FORCE
+	fuzz oracle e2e outoftree conf man tools-test tidy analyze bench bench-state install format clean help FORCE
 
 all: release ## build everything, optimised, into build/ and build/bin/
 
@@ -106,13 +106,18 @@ bench: ## run build/bin/bench_*, collect bench/RESULTS.tsv; T=restore runs those
 bench-state: T = state
 bench-state: bench ## the benchmarks of keyed state alone, 15 min; takes 12 GB of disk meanwhile
 
-install: ## headers, libraries, weir.pc and licence into DESTDIR and PREFIX (/usr/local)
+install: ## headers, libraries, weir.pc, the command with its manual, and licence into DESTDIR and PREFIX (/usr/local)
 	@$(engine) VARIANT=release all
 	@$(engine) VARIANT=release install PREFIX='$(PREFIX)' DESTDIR='$(DESTDIR)'
 
 conf: ## write conf/weir.yaml from the table of options
 	@$(engine) VARIANT=release build/e2e/conf_print
 	@build/e2e/conf_print > conf/weir.yaml
+
+man: ## write docs/man/weir.1 from the table of verbs
+	@$(engine) VARIANT=release build/bin/weir
+	@mkdir -p docs/man
+	@build/bin/weir man > docs/man/weir.1
 
 format: ## rewrite the sources with clang-format
 	@bash tools/format.sh

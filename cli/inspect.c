@@ -48,21 +48,21 @@ static weir_error *ask_job(const char *path, const char *job, char **rest)
 /* -- the verb ------------------------------------------------------------------------------------- */
 
 /* clang-format off */
-static const struct weir_option options[] = {
-    { "entries", WEIR_OPTION_FLAG, NULL, NULL, "Print entries, a line of JSON each.", 0, 0 },
-    { "operator", WEIR_OPTION_TEXT, "UID", NULL, "With --entries: only of this operator.", 0, 0 },
-    { "state", WEIR_OPTION_TEXT, "NAME", NULL, "With --entries: only of this state, and no timers.", 0, 0 },
-    { "key", WEIR_OPTION_TEXT, "TEXT", NULL, "With --entries: only of this key, of one field.", 0, 0 },
-    { "limit", WEIR_OPTION_NUMBER, "N", "0",
-        "With --entries, --diff: print at most so many; 0: all.", 0, INT64_MAX },
-    { "verify", WEIR_OPTION_FLAG, NULL, NULL,
-        "Read everything: checksums, references, and every entry; print how many there are.", 0, 0 },
-    { "diff", WEIR_OPTION_TEXT, "PATH", NULL,
-        "What that one has more, less and otherwise. Exit status 1: there is something.", 0, 0 },
-    { "json", WEIR_OPTION_FLAG, NULL, NULL, "The answer as JSON; that of --entries always is.", 0, 0 },
-    { "job", WEIR_OPTION_TEXT, "PROGRAM", NULL,
+static const struct verb_option options[] = {
+    { { "entries", WEIR_OPTION_FLAG, NULL, NULL, "Print entries, a line of JSON each.", 0, 0 }, NULL, VERB_ONCE },
+    { { "operator", WEIR_OPTION_TEXT, "UID", NULL, "With --entries: only of this operator.", 0, 0 }, NULL, VERB_ONCE },
+    { { "state", WEIR_OPTION_TEXT, "NAME", NULL, "With --entries: only of this state, and no timers.", 0, 0 }, NULL, VERB_ONCE },
+    { { "key", WEIR_OPTION_TEXT, "TEXT", NULL, "With --entries: only of this key, of one field.", 0, 0 }, NULL, VERB_ONCE },
+    { { "limit", WEIR_OPTION_NUMBER, "N", "0",
+        "With --entries, --diff: print at most so many; 0: all.", 0, INT64_MAX }, NULL, VERB_ONCE },
+    { { "verify", WEIR_OPTION_FLAG, NULL, NULL,
+        "Read everything: checksums, references, and every entry; print how many there are.", 0, 0 }, NULL, VERB_ONCE },
+    { { "diff", WEIR_OPTION_TEXT, "PATH", NULL,
+        "What that one has more, less and otherwise. Exit status 1: there is something.", 0, 0 }, NULL, VERB_ONCE },
+    { { "json", WEIR_OPTION_FLAG, NULL, NULL, "The answer as JSON; that of --entries always is.", 0, 0 }, NULL, VERB_ONCE },
+    { { "job", WEIR_OPTION_TEXT, "PROGRAM", NULL,
         "Would this job restore it? What is kept, converted, dropped, refused. The job's options follow "
-        "behind --.", 0, 0 },
+        "behind --.", 0, 0 }, NULL, VERB_ONCE },
 };
 /* clang-format on */
 
@@ -85,7 +85,7 @@ static weir_error *answer(const struct verb_call *call, const struct inspection 
     if (config_flag(config, "verify"))
         return inspect_verify(it);
     if (config_given(config, "diff"))
-        return diff(it, config_text(config, "diff"), limit, call->status);
+        return diff(it, config_text(config, "diff"), limit, &call->outcome->status);
     if (!config_flag(config, "entries"))
         return inspect_list(it);
     struct inspect_filter filter = { .operator_ = config_text(config, "operator"),
@@ -120,8 +120,8 @@ static weir_error *run(const struct verb_call *call)
     struct inspection it;
     WEIR_TRY(check(call));
     if (config_given(call->config, "job"))
-        return ask_job(call->paths[0], config_text(call->config, "job"), call->rest);
-    WEIR_TRY(inspection_open(call->paths[0], config_flag(call->config, "json"), &it));
+        return ask_job(call->arguments[0], config_text(call->config, "job"), call->rest);
+    WEIR_TRY(inspection_open(call->arguments[0], config_flag(call->config, "json"), &it));
     weir_error *error = answer(call, &it);
     inspection_close(&it);
     return error;
@@ -129,11 +129,15 @@ static weir_error *run(const struct verb_call *call)
 
 const struct verb verb_inspect = { .name = "inspect",
     .usage = "PATH [OPTIONS] [--job PROGRAM [-- JOB OPTIONS]]",
+    .brief = "looks into a savepoint or a checkpoint, with no job near",
     .help =
         "Looks into a savepoint, or into a checkpoint (<checkpoints>/<job>/chk-<n>): its "
         "operators,\n"
         "states, key groups and sizes, unless another question is asked. The job is not needed.",
-    .path_count = 1,
-    .options = options,
-    .option_count = sizeof(options) / sizeof(options[0]),
+    .takes = "1 path, then options",
+    .argument_min = 1,
+    .argument_max = 1,
+    .is_local = true,
+    .has_rest = true,
+    VERB_OPTIONS(options),
     .run = run };

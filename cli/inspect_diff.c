@@ -175,9 +175,9 @@ static void print_item(struct comparing *it, char sign, weir_str uid, const stru
         return;
     begin_line(it, sign);
     buffer_printf(it->out, "\"operator\":");
-    json_string(uid, it->out);
+    json_quoted(uid, it->out);
     buffer_printf(it->out, ",\"item\":");
-    json_string(item->name, it->out);
+    json_quoted(item->name, it->out);
     buffer_printf(it->out, ",\"value\":");
     json_bytes(item->value, it->out);
     buffer_printf(it->out, "}\n");
@@ -233,9 +233,9 @@ static void print_pairing(struct comparing *it, const struct pairing *pairing)
         return;
     }
     buffer_printf(it->out, "{\"operator\":");
-    json_string(pairing->uid, it->out);
+    json_quoted(pairing->uid, it->out);
     buffer_printf(it->out, ",\"entries\":");
-    json_string(weir_str_of(pairing->state), it->out);
+    json_quoted(weir_str_of(pairing->state), it->out);
     buffer_printf(it->out,
         ",\"added\":%" PRIu64 ",\"changed\":%" PRIu64 ",\"removed\":%" PRIu64 ",\"same\":%" PRIu64
         "}\n",

@@ -151,7 +151,7 @@ static weir_error *put_all(const struct inspection *it, weir_buffer *out)
 static void text(weir_buffer *out, const char *name, weir_str value)
 {
     buffer_printf(out, "%s:", name);
-    json_string(value, out);
+    json_quoted(value, out);
 }
 
 static void json_state(const struct weir_state *state, weir_buffer *out)
@@ -207,7 +207,7 @@ static void json_subtask(const struct operator_snapshot *op, weir_buffer *out)
         op->staged_count, size_of(op->staged, op->staged_count), op->item_count, size_of_items(op));
     for (uint32_t i = 0; i < op->counter_count; i++) {
         buffer_printf(out, i == 0 ? "" : ",");
-        json_string(op->counter_names[i], out);
+        json_quoted(op->counter_names[i], out);
         buffer_printf(out, ":%" PRId64, op->counters[i]);
     }
     buffer_printf(out, "}}");

@@ -48,11 +48,11 @@ static void put_counts(const struct counting *it, weir_buffer *out)
 static void put_json(const struct counting *it, weir_buffer *out)
 {
     buffer_printf(out, "{\"operator\":");
-    json_string(it->op->uid, out);
+    json_quoted(it->op->uid, out);
     buffer_printf(out, ",\"subtask\":%u,\"states\":{", it->op->subtask);
     for (uint32_t i = 0; i < it->schema.state_count; i++) {
         buffer_printf(out, i == 0 ? "" : ",");
-        json_string(weir_str_of(it->schema.states[i].name), out);
+        json_quoted(weir_str_of(it->schema.states[i].name), out);
         buffer_printf(out, ":%" PRIu64, it->counts[i]);
     }
     buffer_printf(out, "},\"timers\":%" PRIu64 "}\n", it->timers);

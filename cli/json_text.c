@@ -18,7 +18,7 @@ static void put_hex(weir_str bytes, weir_buffer *out)
     buffer_printf(out, "\"}");
 }
 
-void json_string(weir_str text, weir_buffer *out)
+void json_quoted(weir_str text, weir_buffer *out)
 {
     if (text.data == NULL) {
         buffer_printf(out, "null");
@@ -38,7 +38,7 @@ void json_bytes(weir_str bytes, weir_buffer *out)
             return;
         }
     }
-    json_string(bytes, out);
+    json_quoted(bytes, out);
 }
 
 /* -- records -------------------------------------------------------------------------------- */
@@ -71,7 +71,7 @@ static void put_value(enum weir_kind kind, const void *at, weir_buffer *out)
         return;
     case WEIR_STRING:
         memcpy(&string, at, sizeof(string));
-        json_string(string, out);
+        json_quoted(string, out);
         return;
     }
 }
@@ -82,7 +82,7 @@ void json_record(const struct weir_type *type, const void *record, weir_buffer *
     for (uint32_t i = 0; i < type->field_count; i++) {
         if (i > 0)
             weir_buffer_add_byte(out, ',');
-        json_string(weir_str_of(type->fields[i].name), out);
+        json_quoted(weir_str_of(type->fields[i].name), out);
         weir_buffer_add_byte(out, ':');
         put_value(type->fields[i].kind, (const char *)record + type->fields[i].offset, out);
     }
@@ -122,7 +122,7 @@ static bool put_parts(const struct state_schema *schema, weir_str key, weir_buff
         if (!part_take(schema, i, &key, &part))
             return false;
         buffer_printf(out, i == 0 ? "{" : ",");
-        json_string(weir_str_of(schema->keys[i].name), out);
+        json_quoted(weir_str_of(schema->keys[i].name), out);
         weir_buffer_add_byte(out, ':');
         enum weir_kind kind = schema->keys[i].kind;
         put_value(kind, kind == WEIR_STRING ? (const void *)&part : part.data, out);
@@ -153,7 +153,7 @@ static void put_name(const struct scan_entry *entry, weir_buffer *out)
         memcpy(&place, entry->head.entry.data, sizeof(place));
         buffer_printf(out, "%" PRIu64, be64toh(place));
     } else {
-        json_string(entry->head.entry, out);
+        json_quoted(entry->head.entry, out);
     }
 }
 
@@ -168,7 +168,7 @@ void json_entry(weir_str uid, const struct state_schema *schema, const struct sc
     weir_buffer *out)
 {
     buffer_printf(out, "\"operator\":");
-    json_string(uid, out);
+    json_quoted(uid, out);
     if (entry->state == NULL) {
         put_timer(entry, out);
         json_key(schema, entry->head.key, out);
@@ -176,7 +176,7 @@ void json_entry(weir_str uid, const struct state_schema *schema, const struct sc
         return;
     }
     buffer_printf(out, ",\"state\":");
-    json_string(weir_str_of(entry->state->name), out);
+    json_quoted(weir_str_of(entry->state->name), out);
     buffer_printf(out, ",\"key\":");
     json_key(schema, entry->head.key, out);
     put_name(entry, out);

@@ -15,7 +15,8 @@
 
 #include "checkpoint/state_scan.h"
 
-void json_string(weir_str text, weir_buffer *out);
+/* Not json_string: Jansson has one, and the linker would take either. */
+void json_quoted(weir_str text, weir_buffer *out);
 /* What may be text or not: control bytes make it {"hex":…}, too. */
 void json_bytes(weir_str bytes, weir_buffer *out);
 void json_record(const struct weir_type *type, const void *record, weir_buffer *out);

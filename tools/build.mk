@@ -207,6 +207,9 @@ install: $(LIBWEIR) $(SHARED) $(CLI_BIN) $(DAEMON_BIN)
 	@install -m 644 $(LIBWEIR) $(DEST)/lib/
 	@$(if $(LIB_SRC),install -m 755 $(OUT)/$(SONAME) $(DEST)/lib/ && ln -sf $(SONAME) $(DEST)/lib/libweir.so)
 	@$(if $(CLI_BIN),install -d $(DEST)/bin && install -m 755 $(CLI_BIN) $(DAEMON_BIN) $(DEST)/bin/)
+	@$(if $(CLI_BIN),install -d $(DEST)/share/man/man1 $(DEST)/share/bash-completion/completions && \
+		install -m 644 docs/man/weir.1 $(DEST)/share/man/man1/ && \
+		$(CLI_BIN) completion bash > $(DEST)/share/bash-completion/completions/weir)
 	@install -m 644 LICENSE $(DEST)/share/doc/weir/
 	@install -d $(DEST)/etc/weir $(DEST)/lib/systemd/system
 	@test -e $(DEST)/etc/weir/weir.yaml || install -m 644 conf/weir.yaml $(DEST)/etc/weir/

@@ -25,7 +25,7 @@ build | libzookeeper-mt-dev    | -            | election of a job manager
 build | libevent-dev           | -            | event loop of control connections and HTTP
 build | libssl-dev             | -            | TLS
 build | libcurl4-openssl-dev   | -            | HTTP client
-build | libjansson-dev         | -            | reads the JSON of requests
+build | libjansson-dev         | -            | reads the JSON of requests and answers
 test  | libcmocka-dev          | -            | unit tests
 test  | clang-14               | clang-14     | second compiler, fuzzers
 test  | libclang-rt-14-dev     | -            | runtime of the fuzzers and sanitizers

@@ -1,0 +1,300 @@
+/* client.c -- see client.h. */
+#include "cli/client.h"
+
+#include "base/buffer.h"
+#include "base/memory.h"
+#include "base/os.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#define TOKEN_SIZE_MAX ((size_t)4096)
+#define POLL_FIRST_MS  10
+#define JSON_TYPE      "application/json; charset=UTF-8"
+
+/* -- where ---------------------------------------------------------------------------------------- */
+
+static weir_error *load_conf(const struct verb_call *call, struct client *client)
+{
+    struct os_stat stat;
+    client->conf_path = config_text(call->config, "conf");
+    if (client->conf_path == NULL)
+        client->conf_path = getenv("WEIR_CONF");
+    if (client->conf_path == NULL) {
+        WEIR_TRY(os_stat("conf/weir.yaml", &stat));
+        client->conf_path = stat.is_regular ? "conf/weir.yaml" : NULL;
+    }
+    return conf_load(client->conf_path, call->defines, call->define_count, &client->conf);
+}
+
+/* Flink's grammar: host:port, or a URL. A port that is not said is the configuration's. */
+static char *url_of(const struct conf *conf, const char *given)
+{
+    const char *scheme = conf->security.is_ssl ? "https" : "http";
+    if (given == NULL) {
+        bool is_bare = strchr(conf->rest.address, ':') != NULL; /* IPv6 */
+        return mem_printf("%s://%s%s%s:%u", scheme, is_bare ? "[" : "", conf->rest.address,
+            is_bare ? "]" : "", conf->rest.port);
+    }
+    const char *mark = strstr(given, "://");
+    const char *host = mark == NULL ? given : mark + 3;
+    size_t scheme_size = mark == NULL ? strlen(scheme) : (size_t)(mark - given);
+    size_t size = strcspn(host, "/");
+    const char *end = host[0] == '[' ? strchr(host, ']') : host;
+    bool has_port = end != NULL && memchr(end, ':', size - (size_t)(end - host)) != NULL;
+    size_t rest = strlen(host + size);
+    while (rest > 0 && host[size + rest - 1] == '/')
+        rest--;
+    char port[16] = "";
+    if (!has_port)
+        snprintf(port, sizeof(port), ":%u", conf->rest.port);
+    return mem_printf("%.*s://%.*s%s%.*s", (int)scheme_size, mark == NULL ? scheme : given,
+        (int)size, host, port, (int)rest, host + size);
+}
+
+/* The file's text without the white space around it: an editor puts a line end there. */
+static weir_error *read_token(const char *path, char **token)
+{
+    char *text;
+    size_t size;
+    *token = NULL;
+    if (path == NULL)
+        return NULL;
+    WEIR_TRY(os_read_file(path, TOKEN_SIZE_MAX, &text, &size));
+    size_t skipped = strspn(text, " \t\r\n");
+    size_t end = strlen(text);
+    while (end > skipped && strchr(" \t\r\n", text[end - 1]) != NULL)
+        end--;
+    *token = mem_printf("%.*s", (int)(end - skipped), text + skipped);
+    mem_free(text);
+    return NULL;
+}
+
+weir_error *client_open(const struct verb_call *call, struct client *client)
+{
+    *client = (struct client){ .is_json = config_flag(call->config, "json"),
+        .timeout_ms = config_number(call->config, "timeout") };
+    WEIR_TRY(load_conf(call, client));
+    weir_error *error = read_token(client->conf.security.token_file, &client->token);
+    if (error != NULL) {
+        conf_release(&client->conf);
+        return error;
+    }
+    client->url = url_of(&client->conf, config_text(call->config, "jobmanager"));
+    client->waker = waker_new();
+    client_renew(client);
+    client_start_wait(client);
+    return NULL;
+}
+
+void client_close(struct client *client)
+{
+    waker_free(client->waker);
+    mem_free(client->url);
+    mem_free(client->token);
+    conf_release(&client->conf);
+}
+
+/* -- time ----------------------------------------------------------------------------------------- */
+
+static int64_t left_ms(const struct client *client)
+{
+    int64_t left = (client->deadline_ns - os_monotonic_ns()) / 1000000;
+    return left < 0 ? 0 : left;
+}
+
+void client_renew(struct client *client)
+{
+    client->deadline_ns = os_monotonic_ns() + client->timeout_ms * 1000000;
+}
+
+bool client_is_late(const struct client *client)
+{
+    return left_ms(client) == 0;
+}
+
+void client_start_wait(struct client *client)
+{
+    client->pause_ms = POLL_FIRST_MS;
+}
+
+void client_pause(struct client *client)
+{
+    int64_t left = left_ms(client);
+    waker_wait(client->waker, client->pause_ms < left ? client->pause_ms : left);
+    client->pause_ms *= 2;
+    if (client->pause_ms > CLIENT_POLL_MAX_MS)
+        client->pause_ms = CLIENT_POLL_MAX_MS;
+}
+
+/* -- requests --------------------------------------------------------------------------------------- */
+
+static weir_error *explain(const struct client *client, weir_error *error)
+{
+    if (client->status != 0 || weir_error_code(error) != WEIR_E_CONNECTOR)
+        return error;
+    bool is_retriable = weir_error_is_retriable(error);
+    error = weir_error_wrap(error,
+        "no job manager answers at %s: 'weir cluster start' starts one here, -m HOST:PORT says "
+        "where one is",
+        client->url);
+    return is_retriable ? weir_error_retriable(error) : error;
+}
+
+static weir_error *request(struct client *client, struct http_call *http, const char *path,
+    struct http_answer *answer)
+{
+    char *url = mem_printf("%s%s", client->url, path);
+    http->url = url;
+    http->token = client->token;
+    http->tls.ca_file = client->conf.security.ca;
+    http->tls.cert_file = client->conf.security.cert;
+    http->tls.key_file = client->conf.security.key;
+    if (http->body_file == NULL)
+        http->timeout_ms = left_ms(client) + 1; /* 0 would be: none */
+    client->status = 0;
+    weir_error *error = http_client_call(http, answer);
+    if (error == NULL)
+        client->status = answer->status;
+    else
+        error = explain(client, error);
+    mem_free(url);
+    return error;
+}
+
+/* The sentences of "errors", each on a line. */
+static weir_error *refusal(const struct client *client, const struct document *errors)
+{
+    weir_buffer *text = weir_buffer_new(HTTP_CLIENT_ANSWER_MAX);
+    for (uint32_t i = 0; i < document_count(errors); i++) {
+        const char *line = document_text_at(errors, i);
+        buffer_printf(text, "%s%s", i == 0 ? "" : "\n", line == NULL ? "?" : line);
+    }
+    weir_error *error = weir_errorf(WEIR_E_CONNECTOR, "the job manager says (%d): %s",
+        client->status, buffer_text(text));
+    weir_buffer_free(text);
+    return client->status == 503 ? weir_error_retriable(error) : error;
+}
+
+static weir_error *no_such_status(const struct client *client, const char *path)
+{
+    weir_error *error = weir_errorf(WEIR_E_CONNECTOR,
+        "%s%s: status %d, and nothing that a job manager would say; check what listens there",
+        client->url, path, client->status);
+    return client->status == 503 ? weir_error_retriable(error) : error;
+}
+
+/* Frees the answer's bytes; *document NULL: none is wanted. */
+static weir_error *read_answer(struct client *client, const char *path, struct http_answer *http,
+    struct document **answer)
+{
+    struct document *document = NULL;
+    bool is_ok = http->status >= 200 && http->status < 300;
+    weir_str text = { .data = http->bytes, .size = http->size };
+    weir_error *error = http->size == 0 && is_ok ? NULL : document_parse(text, &document);
+    http_client_release(http);
+    if (error != NULL && !is_ok) {
+        weir_error_free(error);
+        return no_such_status(client, path);
+    }
+    if (error != NULL)
+        return weir_error_wrap(error, "%s%s: the answer is no JSON; check what listens there",
+            client->url, path);
+    if (document == NULL)
+        document = document_new();
+    if (document_is_only(document, "errors"))
+        error = refusal(client, document_get(document, "errors"));
+    else if (!is_ok)
+        error = no_such_status(client, path);
+    if (error != NULL || answer == NULL)
+        document_free(document);
+    else
+        *answer = document;
+    return error;
+}
+
+weir_error *client_call(struct client *client, enum http_method method, const char *path,
+    const struct document *body, struct document **answer)
+{
+    struct http_answer http;
+    char *text = body != NULL ? document_print(body) : method == HTTP_GET ? NULL : mem_strdup("{}");
+    struct http_call call = { .method = method,
+        .content_type = text == NULL ? NULL : JSON_TYPE,
+        .body = weir_str_of(text == NULL ? "" : text) };
+    weir_error *error = request(client, &call, path, &http);
+    mem_free(text);
+    return error != NULL ? error : read_answer(client, path, &http, answer);
+}
+
+weir_error *client_text(struct client *client, const char *path, char **text)
+{
+    struct http_answer http;
+    struct http_call call = { .method = HTTP_GET };
+    WEIR_TRY(request(client, &call, path, &http));
+    if (http.status < 200 || http.status >= 300)
+        return read_answer(client, path, &http, NULL);
+    *text = http.bytes;
+    return NULL;
+}
+
+weir_error *client_upload(struct client *client, const char *path, const char *file)
+{
+    struct http_answer http;
+    struct http_call call = { .method = HTTP_PUT,
+        .content_type = "application/octet-stream",
+        .body_file = file };
+    WEIR_TRY(request(client, &call, path, &http));
+    return read_answer(client, path, &http, NULL);
+}
+
+weir_error *client_has(struct client *client, const char *path, bool *has)
+{
+    struct http_answer http;
+    struct http_call call = { .method = HTTP_GET, .wants_head = true };
+    WEIR_TRY(request(client, &call, path, &http));
+    *has = http.status == 200;
+    http_client_release(&http);
+    return NULL;
+}
+
+/* -- output ----------------------------------------------------------------------------------------- */
+
+weir_error *client_say(const struct client *client, const char *format, ...)
+{
+    if (client->is_json)
+        return NULL;
+    va_list arguments;
+    va_start(arguments, format);
+    weir_error *error = cli_vprintf(format, arguments);
+    va_end(arguments);
+    return error;
+}
+
+weir_error *client_answer(const struct client *client, struct document *document)
+{
+    weir_error *error = NULL;
+    if (client->is_json) {
+        char *text = document_print(document);
+        error = cli_printf("%s\n", text);
+        mem_free(text);
+    }
+    document_free(document);
+    return error;
+}
+
+char *client_escape(const char *text)
+{
+    weir_buffer *out = weir_buffer_new(strlen(text) * 3 + 1);
+    for (; *text != '\0'; text++) {
+        bool is_plain = (*text >= 'a' && *text <= 'z') || (*text >= 'A' && *text <= 'Z') ||
+                        (*text >= '0' && *text <= '9') || strchr("-._~", *text) != NULL;
+        if (is_plain)
+            weir_buffer_add_byte(out, *text);
+        else
+            buffer_printf(out, "%%%02X", (unsigned char)*text);
+    }
+    char *escaped = mem_strdup(buffer_text(out));
+    weir_buffer_free(out);
+    return escaped;
+}

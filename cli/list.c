@@ -1,0 +1,124 @@
+/* list.c -- weir list: the jobs of a cluster, in the lines that scripts look for in Flink's. */
+#include "base/buffer.h"
+#include "base/memory.h"
+#include "cli/client.h"
+#include "cli/operation.h"
+
+#include <stdlib.h>
+#include <time.h>
+
+enum { SCHEDULED = 1, RUNNING = 2, ENDED = 4 };
+
+static unsigned kind_of(const struct document *job)
+{
+    const char *state = document_text(job, "state");
+    if (state == NULL || strcmp(state, "CREATED") == 0 || strcmp(state, "INITIALIZING") == 0)
+        return SCHEDULED;
+    return job_state_has_ended(state) ? ENDED : RUNNING;
+}
+
+static int by_start(const void *a, const void *b)
+{
+    int64_t first = document_int(*(const struct document *const *)a, "start-time", 0);
+    int64_t second = document_int(*(const struct document *const *)b, "start-time", 0);
+    return (first > second) - (first < second);
+}
+
+static void print_job(const struct document *job, weir_buffer *out)
+{
+    char date[32] = "";
+    struct tm local;
+    time_t seconds = (time_t)(document_int(job, "start-time", 0) / 1000);
+    if (localtime_r(&seconds, &local) != NULL)
+        strftime(date, sizeof(date), "%d.%m.%Y %H:%M:%S", &local);
+    const char *id = document_text(job, "jid"), *name = document_text(job, "name"),
+               *state = document_text(job, "state");
+    buffer_printf(out, "%s : %s : %s (%s)\n", date, id == NULL ? "?" : id,
+        name == NULL ? "?" : name, state == NULL ? "?" : state);
+}
+
+static void print_kind(const struct document *jobs, unsigned kind, const char *title,
+    const char *none, weir_buffer *out)
+{
+    uint32_t count = 0, total = document_count(jobs);
+    const struct document **chosen = mem_alloc_array((size_t)total + 1, sizeof(*chosen));
+    for (uint32_t i = 0; i < total; i++)
+        if (kind_of(document_at(jobs, i)) == kind)
+            chosen[count++] = document_at(jobs, i);
+    qsort(chosen, count, sizeof(*chosen), by_start);
+    if (count > 0)
+        buffer_printf(out, "%s\n", title);
+    for (uint32_t i = 0; i < count; i++)
+        print_job(chosen[i], out);
+    buffer_printf(out, "%s",
+        count > 0 ? "--------------------------------------------------------------\n" : none);
+    mem_free(chosen);
+}
+
+static weir_error *print_jobs(const struct document *jobs, unsigned kinds)
+{
+    weir_buffer *out = weir_buffer_new(CLI_OUTPUT_MAX);
+    if ((kinds & RUNNING) != 0)
+        print_kind(jobs, RUNNING, "------------------ Running/Restarting Jobs -------------------",
+            "No running jobs.\n", out);
+    if ((kinds & SCHEDULED) != 0)
+        print_kind(jobs, SCHEDULED,
+            "----------------------- Scheduled Jobs -----------------------",
+            "No scheduled jobs.\n", out);
+    if ((kinds & ENDED) != 0)
+        print_kind(jobs, ENDED, "---------------------- Terminated Jobs -----------------------",
+            "", out);
+    return buffer_to_stdout(out);
+}
+
+static unsigned kinds_of(const struct config *config)
+{
+    unsigned kinds = (config_flag(config, "running") ? RUNNING : 0u) |
+                     (config_flag(config, "scheduled") ? SCHEDULED : 0u);
+    if (config_flag(config, "all"))
+        return RUNNING | SCHEDULED | ENDED;
+    return kinds == 0 ? RUNNING | SCHEDULED : kinds;
+}
+
+static weir_error *list(struct client *client, unsigned kinds)
+{
+    struct document *answer;
+    WEIR_TRY(client_say(client, "Waiting for response...\n"));
+    WEIR_TRY(client_call(client, HTTP_GET, "/v1/jobs/overview", NULL, &answer));
+    if (client->is_json)
+        return client_answer(client, answer);
+    weir_error *error =
+        document_get(answer, "jobs") == NULL
+            ? weir_errorf(WEIR_E_CORRUPT, "%s: the answer has no jobs; check what listens there",
+                  client->url)
+            : print_jobs(document_get(answer, "jobs"), kinds);
+    document_free(answer);
+    return error;
+}
+
+static weir_error *run(const struct verb_call *call)
+{
+    struct client client;
+    WEIR_TRY(client_open(call, &client));
+    weir_error *error = list(&client, kinds_of(call->config));
+    client_close(&client);
+    return error;
+}
+
+/* clang-format off */
+static const struct verb_option options[] = {
+    { { "running", WEIR_OPTION_FLAG, NULL, NULL, "Those that run or restart.", 0, 0 }, "r", VERB_ONCE },
+    { { "scheduled", WEIR_OPTION_FLAG, NULL, NULL, "Those that have not begun.", 0, 0 }, "s", VERB_ONCE },
+    { { "all", WEIR_OPTION_FLAG, NULL, NULL, "Those that have ended, too.", 0, 0 }, "a", VERB_ONCE },
+};
+/* clang-format on */
+
+const struct verb verb_list = { .name = "list",
+    .usage = "[-r] [-s] [-a]",
+    .brief = "lists jobs",
+    .help = "Lists the jobs of the cluster: those that run and those that are scheduled, if "
+            "nothing is\n"
+            "said. With --json all of them, as the job manager says it.",
+    .takes = "options only",
+    VERB_OPTIONS(options),
+    .run = run };

@@ -1,0 +1,192 @@
+/* local_cluster.c -- see local_cluster.h. Prefixes: local_ */
+#include "cli/local_cluster.h"
+
+#include "base/memory.h"
+#include "base/os.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define PID_FILE_MAX ((size_t)256)
+#define LOG_FILE_MAX ((size_t)64 << 20)
+#define LOG_END      2000
+
+static char *file_of(const char *dir, const char *name, const char *ending)
+{
+    return mem_printf("%s/%s%s", dir, name, ending);
+}
+
+/* -- what is there -------------------------------------------------------------------------------------- */
+
+static weir_error *read_process(struct local_cluster *cluster, const char *file)
+{
+    struct local_process *it = &cluster->processes[cluster->count];
+    char *path = file_of(cluster->dir, file, ""), *text;
+    size_t size;
+    weir_error *error = os_read_file(path, PID_FILE_MAX, &text, &size);
+    mem_free(path);
+    WEIR_TRY(error);
+    *it = (struct local_process){ .daemon.pid = 0 };
+    snprintf(it->name, sizeof(it->name), "%.*s", (int)(strlen(file) - strlen(".pid")), file);
+    if (sscanf(text, "%d %79s", &it->daemon.pid, it->daemon.birth) != 2)
+        it->daemon.pid = 0; /* a crash cut it short: nobody to be found by it */
+    mem_free(text);
+    cluster->count++;
+    return NULL;
+}
+
+static bool is_pid_file(const char *name)
+{
+    size_t size = strlen(name);
+    return size > 4 && size < 32 && strcmp(name + size - 4, ".pid") == 0;
+}
+
+weir_error *local_read(const char *dir, struct local_cluster *cluster)
+{
+    struct os_stat stat;
+    char **names;
+    uint32_t count;
+    *cluster = (struct local_cluster){ .dir = dir };
+    WEIR_TRY(os_stat(dir, &stat));
+    if (!stat.exists)
+        return NULL;
+    WEIR_TRY(os_list(dir, &names, &count));
+    weir_error *error = NULL;
+    for (uint32_t i = 0; i < count && error == NULL; i++)
+        if (is_pid_file(names[i]) && cluster->count < LOCAL_PROCESSES_MAX)
+            error = read_process(cluster, names[i]);
+    os_names_free(names, count);
+    return error;
+}
+
+uint32_t local_alive(const struct local_cluster *cluster)
+{
+    uint32_t alive = 0;
+    for (uint32_t i = 0; i < cluster->count; i++)
+        alive += os_daemon_is_alive(&cluster->processes[i].daemon);
+    return alive;
+}
+
+/* The last lines of its log: why it has ended. mem_free it. */
+static char *end_of_log(const struct local_cluster *cluster, const char *name)
+{
+    char *path = file_of(cluster->dir, name, ".log"), *text = NULL;
+    size_t size = 0;
+    weir_error_free(os_read_file(path, LOG_FILE_MAX, &text, &size));
+    const char *from = text == NULL ? "" : text;
+    if (size > LOG_END) {
+        from += size - LOG_END;
+        from += strcspn(from, "\n");
+    }
+    char *end = mem_printf("%s:\n%s", path, from);
+    mem_free(text);
+    mem_free(path);
+    return end;
+}
+
+weir_error *local_check(const struct local_cluster *cluster)
+{
+    for (uint32_t i = 0; i < cluster->count; i++) {
+        const struct local_process *it = &cluster->processes[i];
+        if (os_daemon_is_alive(&it->daemon))
+            continue;
+        char *end = end_of_log(cluster, it->name);
+        weir_error *error =
+            weir_errorf(WEIR_E_CONNECTOR, "the %s has ended; its log, %s", it->name, end);
+        mem_free(end);
+        return error;
+    }
+    return NULL;
+}
+
+/* -- begin and end --------------------------------------------------------------------------------------- */
+
+static bool is_program(const char *path)
+{
+    return access(path, X_OK) == 0;
+}
+
+/* Beside this program, else in PATH. mem_free it. */
+static weir_error *find_program(const char *name, char **path)
+{
+    char *own;
+    WEIR_TRY(os_program_path(&own));
+    *strrchr(own, '/') = '\0';
+    *path = file_of(own, name, "");
+    const char *at = is_program(*path) ? "" : getenv("PATH");
+    while (at != NULL && *at != '\0') {
+        size_t size = strcspn(at, ":");
+        mem_free(*path);
+        *path = mem_printf("%.*s/%s", (int)size, at, name);
+        if (is_program(*path))
+            break;
+        at += size + (at[size] == ':');
+    }
+    weir_error *error = NULL;
+    if (!is_program(*path)) {
+        error = weir_errorf(WEIR_E_USAGE, "there is no program %s in %s, nor in PATH", name, own);
+        mem_free(*path);
+    }
+    mem_free(own);
+    return error;
+}
+
+static weir_error *keep_pid(const struct local_cluster *cluster, const struct local_process *it)
+{
+    char *path = file_of(cluster->dir, it->name, ".pid");
+    char *text = mem_printf("%d %s\n", it->daemon.pid, it->daemon.birth);
+    weir_error *error = os_write_file(path, text, strlen(text));
+    mem_free(text);
+    mem_free(path);
+    return error;
+}
+
+weir_error *local_start(struct local_cluster *cluster, const char *name, char **argv)
+{
+    struct local_process *it = &cluster->processes[cluster->count];
+    char *program, *command = argv[0];
+    WEIR_TRY(find_program(command, &program));
+    char *log = file_of(cluster->dir, name, ".log");
+    snprintf(it->name, sizeof(it->name), "%s", name);
+    argv[0] = program;
+    weir_error *error = os_daemon_start(argv, log, &it->daemon);
+    argv[0] = command;
+    mem_free(log);
+    mem_free(program);
+    WEIR_TRY(error);
+    cluster->count++; /* from here on local_stop ends it, whatever happens */
+    return keep_pid(cluster, it);
+}
+
+static weir_error *stop_one(const struct local_cluster *cluster, const struct local_process *it,
+    int64_t timeout_ms, uint32_t *killed)
+{
+    bool was_killed;
+    weir_error *error = os_daemon_stop(&it->daemon, timeout_ms, &was_killed);
+    *killed += was_killed;
+    if (error != NULL)
+        return error;
+    char *path = file_of(cluster->dir, it->name, ".pid");
+    error = os_remove(path);
+    mem_free(path);
+    return error;
+}
+
+weir_error *local_stop(struct local_cluster *cluster, int64_t timeout_ms, uint32_t *killed)
+{
+    weir_error *error = NULL;
+    *killed = 0;
+    for (int round = 0; round < 2; round++) {
+        for (uint32_t i = 0; i < cluster->count; i++) {
+            const struct local_process *it = &cluster->processes[i];
+            if ((strcmp(it->name, "jobmanager") == 0) == (round == 1))
+                error = weir_error_join(error, stop_one(cluster, it, timeout_ms, killed));
+        }
+    }
+    char *address = file_of(cluster->dir, "address", "");
+    error = weir_error_join(error, os_remove(address));
+    mem_free(address);
+    return error;
+}

@@ -1,0 +1,137 @@
+/* operate.c -- weir checkpoint and weir rescale: what a job is asked to do while it runs. Prefixes: verb_ */
+#include "base/memory.h"
+#include "cli/client.h"
+#include "cli/operation.h"
+#include "types/key_group.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+
+typedef weir_error *ask_fn(const struct verb_call *call, struct client *client, const char *id);
+
+static weir_error *with_job(const struct verb_call *call, ask_fn *ask)
+{
+    struct client client;
+    char id[JOB_ID_SIZE];
+    WEIR_TRY(client_open(call, &client));
+    weir_error *error = job_find(&client, call->arguments[0], id);
+    if (error == NULL)
+        error = ask(call, &client, id);
+    client_close(&client);
+    return error;
+}
+
+/* -- checkpoint ------------------------------------------------------------------------------------- */
+
+static weir_error *say_checkpoint(const struct client *client, const char *id, int64_t number)
+{
+    if (number < 0)
+        return weir_errorf(WEIR_E_CORRUPT,
+            "the checkpoint is complete, but nobody says its number");
+    WEIR_TRY(client_say(client,
+        "Checkpoint %" PRId64 " for job %s completed.\n"
+        "You can resume your program from this checkpoint with the run command.\n",
+        number, id));
+    struct document *answer = document_new();
+    document_put_text(answer, "jobid", id);
+    document_put_int(answer, "checkpointId", number);
+    return client_answer(client, answer);
+}
+
+static weir_error *checkpoint(const struct verb_call *call, struct client *client, const char *id)
+{
+    WEIR_TRY(
+        client_say(client, "Triggering checkpoint for job %s.\nWaiting for response...\n", id));
+    struct operation operation = { .method = HTTP_POST,
+        .path = mem_printf("/v1/jobs/%s/checkpoints", id),
+        .polled = mem_printf("/v1/jobs/%s/checkpoints", id),
+        .body = document_new() };
+    document_put_text(operation.body, "checkpointType",
+        config_flag(call->config, "full") ? "FULL" : "CONFIGURED");
+    document_put_text(operation.body, "triggerId", NULL);
+    weir_error *error = operation_run(client, &operation, "the checkpoint");
+    if (error == NULL)
+        error = say_checkpoint(client, id,
+            document_int(operation_result(&operation), "checkpointId", -1));
+    operation_release(&operation);
+    return error;
+}
+
+static weir_error *run_checkpoint(const struct verb_call *call)
+{
+    return with_job(call, checkpoint);
+}
+
+/* clang-format off */
+static const struct verb_option checkpoint_options[] = {
+    { { "full", WEIR_OPTION_FLAG, NULL, NULL, "One that needs no older one.", 0, 0 }, NULL, VERB_ONCE },
+};
+/* clang-format on */
+
+const struct verb verb_checkpoint = { .name = "checkpoint",
+    .usage = "JOB",
+    .brief = "takes a checkpoint now",
+    .help = "Takes a checkpoint of a job now, and waits until it is complete.",
+    .takes = "1 job, and options",
+    .argument_min = 1,
+    .argument_max = 1,
+    VERB_OPTIONS(checkpoint_options),
+    .run = run_checkpoint };
+
+/* -- rescale ---------------------------------------------------------------------------------------- */
+
+static weir_error *say_rescaled(const struct client *client, const char *id, int64_t parallelism,
+    const struct document *result)
+{
+    int64_t downtime_ms = document_int(result, "downtime-ms", -1);
+    int64_t duration_ms = document_int(result, "duration-ms", -1);
+    WEIR_TRY(client_say(client, "Rescaled job %s to parallelism %" PRId64 ".\n", id, parallelism));
+    if (downtime_ms >= 0)
+        WEIR_TRY(client_say(client, "Without output for %" PRId64 " ms", downtime_ms));
+    if (downtime_ms >= 0 && duration_ms >= 0)
+        WEIR_TRY(client_say(client, ", %" PRId64 " ms in all", duration_ms));
+    if (downtime_ms >= 0)
+        WEIR_TRY(client_say(client, ".\n"));
+    struct document *answer = document_new();
+    document_put_text(answer, "jobid", id);
+    document_put_int(answer, "parallelism", parallelism);
+    document_put_int(answer, "downtime-ms", downtime_ms);
+    document_put_int(answer, "duration-ms", duration_ms);
+    return client_answer(client, answer);
+}
+
+static weir_error *rescale(const struct verb_call *call, struct client *client, const char *id)
+{
+    int64_t parallelism = strtoll(call->arguments[1], NULL, 10);
+    WEIR_TRY(client_say(client,
+        "Rescaling job %s to parallelism %" PRId64 ".\nWaiting for response...\n", id,
+        parallelism));
+    struct operation operation = { .method = HTTP_PATCH,
+        .path = mem_printf("/v1/jobs/%s/rescaling?parallelism=%" PRId64, id, parallelism),
+        .polled = mem_printf("/v1/jobs/%s/rescaling", id) };
+    weir_error *error = operation_run(client, &operation, "the rescaling");
+    if (error == NULL)
+        error = say_rescaled(client, id, parallelism, operation_result(&operation));
+    operation_release(&operation);
+    return error;
+}
+
+static weir_error *run_rescale(const struct verb_call *call)
+{
+    char *end;
+    const char *text = call->arguments[1];
+    long long parallelism = strtoll(text, &end, 10);
+    if (text[0] == '\0' || *end != '\0' || parallelism < 1 || parallelism > MAX_PARALLELISM_LIMIT)
+        return weir_errorf(WEIR_E_USAGE, "the parallelism is '%.200s'; it must be from 1 to %u",
+            text, MAX_PARALLELISM_LIMIT);
+    return with_job(call, rescale);
+}
+
+const struct verb verb_rescale = { .name = "rescale",
+    .usage = "JOB N",
+    .brief = "changes the parallelism of a job",
+    .help = "Changes the parallelism of a job that runs, and says how long it had no output.",
+    .takes = "1 job and its parallelism, and options",
+    .argument_min = 2,
+    .argument_max = 2,
+    .run = run_rescale };

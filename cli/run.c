@@ -1,0 +1,287 @@
+/* run.c -- weir run: an executable goes to the job manager, which starts a job of it; then its states, until it ends.
+ *
+ * The executable is a blob named by its SHA-256: one that is there already is not sent again. What is said of the job
+ * here goes in front of its own arguments as the engine's options, so it is as if it had been started by hand.
+ *
+ * An interrupt detaches: the job goes on, as it does with Flink. */
+#include "base/memory.h"
+#include "base/os.h"
+#include "base/os_signal.h"
+#include "cli/client.h"
+#include "cli/operation.h"
+#include "net/sha256.h"
+#include "types/key_group.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+
+#define OWN_ARGUMENTS 7 /* of the engine, at most */
+
+/* -- what is sent ------------------------------------------------------------------------------------- */
+
+static weir_error *check_executable(const char *path)
+{
+    struct os_stat stat;
+    WEIR_TRY(os_stat(path, &stat));
+    if (!stat.exists)
+        return weir_errorf(WEIR_E_USAGE, "there is no file '%s'; JOB is the path of an executable",
+            path);
+    if (!stat.is_regular || stat.size == 0)
+        return weir_errorf(WEIR_E_USAGE, "'%s' is no executable", path);
+    return NULL;
+}
+
+static weir_error *send_executable(struct client *client, const char *file, const char *digest)
+{
+    bool has;
+    char *path = mem_printf("/v1/blobs/%s", digest);
+    weir_error *error = client_has(client, path, &has);
+    if (error == NULL && !has)
+        error = client_upload(client, path, file);
+    mem_free(path);
+    client_renew(client);
+    return error;
+}
+
+/* Thread: one. */
+struct arguments {
+    char **list;
+    uint32_t count;
+};
+
+static void add(struct arguments *arguments, const char *text)
+{
+    arguments->list[arguments->count++] = mem_strdup(text);
+}
+
+static weir_error *add_options(const struct config *config, struct arguments *arguments)
+{
+    char *savepoint;
+    if (config_given(config, "job-name")) {
+        add(arguments, "--job-name");
+        add(arguments, config_text(config, "job-name"));
+    }
+    if (config_given(config, "parallelism")) {
+        add(arguments, "--parallelism");
+        add(arguments, config_text(config, "parallelism"));
+    }
+    WEIR_TRY(job_path(config_text(config, "from-savepoint"), &savepoint));
+    if (savepoint != NULL) {
+        add(arguments, "--from-savepoint");
+        add(arguments, savepoint);
+    }
+    mem_free(savepoint);
+    if (config_flag(config, "allow-non-restored-state"))
+        add(arguments, "--allow-non-restored-state");
+    return NULL;
+}
+
+static weir_error *gather(const struct verb_call *call, struct arguments *arguments)
+{
+    uint32_t count = 0;
+    while (call->rest[count] != NULL)
+        count++;
+    arguments->list = mem_alloc_array((size_t)count + OWN_ARGUMENTS, sizeof(char *));
+    WEIR_TRY(add_options(call->config, arguments));
+    for (uint32_t i = 0; i < count; i++)
+        add(arguments, call->rest[i]);
+    return NULL;
+}
+
+static const char *base_name(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    return slash == NULL ? path : slash + 1;
+}
+
+static weir_error *submit(struct client *client, const char *program, const char *digest,
+    const struct arguments *arguments, char id[JOB_ID_SIZE])
+{
+    struct document *answer, *body = document_new();
+    document_put_text(body, "digest", digest);
+    document_put_text(body, "program", program);
+    document_put_list(body, "arguments", arguments->list, arguments->count);
+    weir_error *error = client_call(client, HTTP_POST, "/v1/jobs", body, &answer);
+    document_free(body);
+    WEIR_TRY(error);
+    const char *given = document_text(answer, "jobid");
+    if (given != NULL && job_is_id(given))
+        memcpy(id, given, JOB_ID_SIZE);
+    else
+        error = weir_errorf(WEIR_E_CORRUPT,
+            "the job may run, but the answer has no 'jobid'; 'weir list' shows it");
+    document_free(answer);
+    return error;
+}
+
+static weir_error *start(const struct verb_call *call, struct client *client, char id[JOB_ID_SIZE])
+{
+    char digest[SHA256_HEX_SIZE + 1];
+    struct arguments arguments = { .count = 0 };
+    const char *path = call->arguments[0];
+    WEIR_TRY(check_executable(path));
+    WEIR_TRY(sha256_file(path, digest));
+    WEIR_TRY(send_executable(client, path, digest));
+    weir_error *error = gather(call, &arguments);
+    if (error == NULL)
+        error = submit(client, base_name(path), digest, &arguments, id);
+    for (uint32_t i = 0; i < arguments.count; i++)
+        mem_free(arguments.list[i]);
+    mem_free(arguments.list);
+    return error;
+}
+
+/* -- until it ends --------------------------------------------------------------------------------------- */
+
+/* What is known of it. Thread: one. */
+struct watched {
+    const char *id;
+    char state[32];
+    int64_t duration_ms;
+    bool is_detached;
+};
+
+static weir_error *take_state(struct client *client, const struct document *answer,
+    struct watched *job)
+{
+    const char *state = document_text(answer, "state");
+    if (state == NULL)
+        return weir_errorf(WEIR_E_CORRUPT, "the answer about job %s has no state", job->id);
+    job->duration_ms = document_int(answer, "duration", -1);
+    if (strcmp(state, job->state) == 0)
+        return NULL;
+    snprintf(job->state, sizeof(job->state), "%s", state);
+    client_start_wait(client);
+    return client_say(client, "Job %s switched to %s.\n", job->id, state);
+}
+
+static weir_error *look(struct client *client, struct watched *job)
+{
+    struct document *answer;
+    char *path = mem_printf("/v1/jobs/%s", job->id);
+    weir_error *error = client_call(client, HTTP_GET, path, NULL, &answer);
+    mem_free(path);
+    WEIR_TRY(error);
+    client_renew(client);
+    error = take_state(client, answer, job);
+    document_free(answer);
+    return error;
+}
+
+/* Job managers may change meanwhile: only one that is silent for the whole time-out ends the wait. */
+static weir_error *watch(struct client *client, struct watched *job)
+{
+    while (!job->is_detached) {
+        weir_error *error = look(client, job);
+        if (error == NULL && job_state_has_ended(job->state))
+            return NULL;
+        if (error != NULL && (!weir_error_is_retriable(error) || client_is_late(client)))
+            return weir_error_wrap(error, "job %s is no longer watched, and may go on", job->id);
+        weir_error_free(error);
+        client_pause(client);
+        job->is_detached = os_signals_seen() > 0;
+    }
+    return NULL;
+}
+
+static weir_error *why_failed(struct client *client, const struct watched *job)
+{
+    struct document *answer;
+    char *path = mem_printf("/v1/jobs/%s/exceptions?maxExceptions=1", job->id);
+    weir_error *error = client_call(client, HTTP_GET, path, NULL, &answer);
+    mem_free(path);
+    if (error != NULL)
+        return weir_error_wrap(error, "job %s has failed; why is not known", job->id);
+    const char *root = document_text(answer, "root-exception");
+    if (root == NULL)
+        root = document_text(document_at(document_get(document_get(answer, "exceptionHistory"),
+                                             "entries"),
+                                 0),
+            "stacktrace");
+    error = weir_errorf(WEIR_E_CONNECTOR, "job %s has failed: %s", job->id,
+        root == NULL ? "nobody says why" : root);
+    document_free(answer);
+    return error;
+}
+
+static weir_error *tell_end(struct client *client, const struct watched *job)
+{
+    struct document *answer = document_new();
+    document_put_text(answer, "jobid", job->id);
+    document_put_text(answer, "state", job->state);
+    document_put_int(answer, "duration", job->duration_ms);
+    WEIR_TRY(client_answer(client, answer));
+    if (strcmp(job->state, "FAILED") == 0)
+        return why_failed(client, job);
+    if (strcmp(job->state, "FINISHED") != 0)
+        return weir_errorf(WEIR_E_CANCELLED, "job %s was cancelled", job->id);
+    return client_say(client,
+        "Program execution finished\nJob with JobID %s has finished.\nJob Runtime: %" PRId64
+        " ms\n",
+        job->id, job->duration_ms);
+}
+
+static weir_error *attend(struct client *client, const char *id, struct verb_outcome *outcome)
+{
+    struct watched job = { .id = id };
+    os_signals_watch(client->waker);
+    weir_error *error = watch(client, &job);
+    os_signals_unwatch();
+    os_signals_restore();
+    WEIR_TRY(error);
+    if (!job.is_detached)
+        return tell_end(client, &job);
+    outcome->status = os_signals_exit();
+    return client_say(client, "Detached. Job %s goes on; 'weir cancel %s' ends it.\n", id, id);
+}
+
+static weir_error *run_client(const struct verb_call *call, struct client *client)
+{
+    char id[JOB_ID_SIZE];
+    WEIR_TRY(start(call, client, id));
+    WEIR_TRY(client_say(client, "Job has been submitted with JobID %s\n", id));
+    if (!config_flag(call->config, "detached"))
+        return attend(client, id, call->outcome);
+    struct document *answer = document_new();
+    document_put_text(answer, "jobid", id);
+    return client_answer(client, answer);
+}
+
+static weir_error *run(const struct verb_call *call)
+{
+    struct client client;
+    WEIR_TRY(client_open(call, &client));
+    weir_error *error = run_client(call, &client);
+    client_close(&client);
+    return error;
+}
+
+/* clang-format off */
+static const struct verb_option options[] = {
+    { { "detached", WEIR_OPTION_FLAG, NULL, NULL, "Do not wait for the end of the job.", 0, 0 }, "d", VERB_ONCE },
+    { { "parallelism", WEIR_OPTION_NUMBER, "N", NULL,
+        "Subtasks of each operator that does not say its own.", 1, MAX_PARALLELISM_LIMIT }, "p", VERB_ONCE },
+    { { "from-savepoint", WEIR_OPTION_TEXT, "PATH", NULL,
+        "Start from this savepoint, or from a checkpoint.", 0, 0 }, "s fromSavepoint", VERB_ONCE },
+    { { "allow-non-restored-state", WEIR_OPTION_FLAG, NULL, NULL,
+        "Drop state of the savepoint that the job no longer has.", 0, 0 }, "n allowNonRestoredState", VERB_ONCE },
+    { { "job-name", WEIR_OPTION_TEXT, "NAME", NULL, "What the job is called.", 0, 0 }, "c", VERB_ONCE },
+};
+/* clang-format on */
+
+const struct verb verb_run_job = { .name = "run",
+    .usage = "[OPTIONS] JOB [ARGUMENTS OF THE JOB]",
+    .brief = "runs a job on the cluster",
+    .help = "Runs a job on the cluster. JOB is the path of its executable, which is uploaded if "
+            "the job\n"
+            "manager does not have it; what stands behind it are its own arguments and options. "
+            "Waits for\n"
+            "the end of the job and shows its states, unless detached; exit status 0 if it has "
+            "finished.\n"
+            "Ctrl-C does not end the job: the command detaches, and says how to end it.",
+    .takes = "options, the executable of a job, and its arguments",
+    .argument_min = 1,
+    .argument_max = 1,
+    .ends_at_argument = true,
+    VERB_OPTIONS(options),
+    .run = run };

@@ -1,0 +1,113 @@
+/* client_test.c -- where the job manager is, who we are, and what becomes of every kind of answer. */
+#include "cli/client.h"
+
+#include "test/unit/cli/cli_rig.h"
+
+#define LIST "GET /v1/jobs/overview"
+
+static void what_a_server_refuses_is_shown_in_its_words(void **state)
+{
+    static const struct {
+        int status;
+        const char *text, *error;
+    } rows[] = {
+        { 404, "{\"errors\":[\"Not found: /v1/x\"]}", "says (404): Not found: /v1/x" },
+        { 409, "{\"errors\":[\"already ended\"]}", "says (409): already ended" },
+        { 500, "{\"errors\":[\"Internal server error.\",\"because\"]}",
+            "says (500): Internal server error.\nbecause" },
+        { 200, "{\"errors\":[\"whatever the status\"]}", "says (200): whatever the status" },
+        { 200, "{\"errors\":[1]}", "says (200): ?" },
+        { 502, "<html>proxy</html>", "status 502, and nothing that a job manager would say" },
+        { 404, "{\"jobs\":[]}", "status 404, and nothing that a job manager would say" },
+        { 200, "<html>hello</html>", "the answer is no JSON" },
+        { 200, "[]", "not an object" },
+        { 200, "{\"jobs\":", "the answer is no JSON" },
+        { 200, "{}", "the answer has no jobs" },
+    };
+    for (size_t i = 0; i < COUNT_OF(rows); i++) {
+        const struct reply replies[] = { { LIST, rows[i].status, rows[i].text },
+            { NULL, 0, NULL } };
+        expect_talk("list", "", replies, 1, "Waiting for response...\n", rows[i].error);
+    }
+}
+
+static void who_is_not_there_is_named_with_what_to_do(void **state)
+{
+    static const struct reply none[] = { { NULL, 0, NULL } };
+    struct rig *rig = rig_open(none, NULL);
+    char *line = mem_printf("list -m 127.0.0.1:%u", http_server_port(rig->server));
+    rig_end_server(rig);
+    assert_int_equal(rig_call(rig, line), 1);
+    assert_non_null(strstr(rig->error, "no job manager answers at http://127.0.0.1:"));
+    assert_non_null(strstr(rig->error, "'weir cluster start'"));
+    mem_free(line);
+    rig_close(rig);
+}
+
+static void who_never_answers_is_waited_for_so_long_and_no_longer(void **state)
+{
+    static const struct reply silent[] = { { LIST, 0, NULL }, { NULL, 0, NULL } };
+    expect_talk("list", "--timeout 50ms", silent, 1, "Waiting for response...\n",
+        "it took too long");
+}
+
+static void the_token_of_the_configuration_is_shown(void **state)
+{
+    static const struct reply jobs[] = { { LIST, 200, "{\"jobs\":[]}" }, { NULL, 0, NULL } };
+    struct rig *rig = rig_open(jobs, "secret");
+    assert_int_equal(rig_ask(rig, "list", ""), 1);
+    assert_non_null(strstr(rig->error, "says (401)"));
+    temp_dir_write(temp_dir_path(rig->dir, "token"), " secret\n", 8);
+    char *option = mem_printf("-Dsecurity.token-file=%s/token", rig->dir);
+    assert_int_equal(rig_ask(rig, "list", option), 0);
+    mem_free(option);
+    rig_close_complete(rig);
+}
+
+static void the_address_is_an_option_a_definition_or_the_configuration(void **state)
+{
+    static const struct reply jobs[] = { { LIST, 200, "{\"jobs\":[]}" },
+        { LIST, 200, "{\"jobs\":[]}" }, { LIST, 200, "{\"jobs\":[]}" },
+        { "GET /prefix/v1/jobs/overview", 200, "{\"jobs\":[]}" }, { NULL, 0, NULL } };
+    struct rig *rig = rig_open(jobs, NULL);
+    unsigned port = http_server_port(rig->server);
+    char *yaml = mem_printf("rest: {address: 127.0.0.1, port: %u}\n", port);
+    temp_dir_write(temp_dir_path(rig->dir, "weir.yaml"), yaml, strlen(yaml));
+    char *lines[] = { mem_printf("list --conf %s/weir.yaml", rig->dir),
+        mem_printf("list -D rest.address=127.0.0.1 -Drest.port=%u", port),
+        mem_printf("list -m 127.0.0.1 -D rest.port=%u", port),
+        mem_printf("list --jobmanager=http://127.0.0.1:%u/prefix/", port) };
+    for (size_t i = 0; i < COUNT_OF(lines); i++) {
+        if (rig_call(rig, lines[i]) != 0)
+            print_error("%s: %s\n", lines[i], rig->error);
+        assert_string_equal(rig->error, "");
+        mem_free(lines[i]);
+    }
+    mem_free(yaml);
+    rig_close_complete(rig);
+}
+
+static void a_wrong_configuration_is_named_before_anything_is_asked(void **state)
+{
+    static const struct reply none[] = { { NULL, 0, NULL } };
+    expect_talk("list", "-D rest.prot=1", none, 2, "", "rest.port");
+    expect_talk("list", "--conf /nowhere/weir.yaml", none, 1, "", "/nowhere/weir.yaml");
+}
+
+static int no_configuration(void **state)
+{
+    return setenv("WEIR_CONF", "/dev/null", 1);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(what_a_server_refuses_is_shown_in_its_words),
+        cmocka_unit_test(who_is_not_there_is_named_with_what_to_do),
+        cmocka_unit_test(who_never_answers_is_waited_for_so_long_and_no_longer),
+        cmocka_unit_test(the_token_of_the_configuration_is_shown),
+        cmocka_unit_test(the_address_is_an_option_a_definition_or_the_configuration),
+        cmocka_unit_test(a_wrong_configuration_is_named_before_anything_is_asked),
+    };
+    return cmocka_run_group_tests(tests, no_configuration, NULL);
+}

@@ -1,0 +1,223 @@
+/* cluster_test.c -- weir cluster: processes are started, counted, shown and ended. The daemons are scripts; the job
+ * manager's answers one request with as many task managers as were started. */
+#include "cli/local_cluster.h"
+
+#include "test/unit/cli/cli_rig.h"
+
+#include <sys/stat.h>
+
+static const struct reply none[] = { { NULL, 0, NULL } };
+static char *programs, *home;
+static struct rig *rig;
+
+static void write_program(const char *name, const char *text)
+{
+    char *path = mem_printf("%s/%s", programs, name);
+    temp_dir_write(path, text, strlen(text));
+    assert_int_equal(chmod(path, 0700), 0);
+    mem_free(path);
+}
+
+static const char jobmanager[] =
+    "#!/usr/bin/env python3\n"
+    "import glob, http.server, sys\n"
+    "port = int([a for a in sys.argv if a.startswith('rest.port=')][-1][10:])\n"
+    "class H(http.server.BaseHTTPRequestHandler):\n"
+    "    def do_GET(self):\n"
+    "        n = len(glob.glob(sys.argv[0] + '.*'))\n"
+    "        body = "
+    "b'{\"taskmanagers\":%d,\"slots-total\":%d,\"slots-available\":1,\"jobs-running\":0}' % (n, "
+    "n)\n"
+    "        self.send_response(200)\n"
+    "        self.send_header('Content-Length', str(len(body)))\n"
+    "        self.end_headers()\n"
+    "        self.wfile.write(body)\n"
+    "http.server.HTTPServer(('127.0.0.1', port), H).serve_forever()\n";
+
+/* Registers by a file beside the job manager's program. */
+static void write_taskmanager(void)
+{
+    char *text = mem_printf("#!/bin/sh\necho \"$@\"\n: > %s/weir-jobmanager.$$\nexec sleep 1000\n",
+        programs);
+    write_program("weir-taskmanager", text);
+    mem_free(text);
+}
+
+static bool accept_nobody(void *arg, struct connection *it)
+{
+    return false;
+}
+
+/* One that is free at the moment. */
+static unsigned free_port(void)
+{
+    struct net *net = net_new();
+    struct listener *listener;
+    struct listen_options options = { .host = "127.0.0.1", .accepted = accept_nobody };
+    expect_ok(net_listen(net, &options, &listener));
+    unsigned port = listener_port(listener);
+    listener_free(listener);
+    net_free(net);
+    return port;
+}
+
+static int ask(const char *verb, unsigned rest, unsigned rpc, const char *more)
+{
+    char *line = mem_printf("cluster %s --dir %s -D rest.address=127.0.0.1 -D rest.port=%u "
+                            "-D rest.bind-address=127.0.0.1 -D jobmanager.rpc.port=%u%s",
+        verb, home, rest, rpc, more);
+    int status = rig_call(rig, line);
+    mem_free(line);
+    return status;
+}
+
+static void expect_text(const char *text, const char *part)
+{
+    if (strstr(text, part) == NULL)
+        print_error("%s\nhas no: %s\n%s", text, part, rig->error);
+    assert_non_null(strstr(text, part));
+}
+
+static void expect_nobody_lives(void)
+{
+    struct local_cluster *cluster = mem_alloc(sizeof(*cluster));
+    expect_ok(local_read(home, cluster));
+    assert_int_equal(cluster->count, 0);
+    mem_free(cluster);
+}
+
+static void a_cluster_is_started_shown_and_ended(void **state)
+{
+    unsigned rest = free_port(), rpc = free_port();
+    write_program("weir-jobmanager", jobmanager);
+    write_taskmanager();
+    assert_int_equal(ask("status", rest, rpc, ""), 1);
+    expect_text(rig->error, "no cluster runs in");
+    assert_int_equal(ask("start", rest, rpc, " -n 2 --slots 3 --memory 64MB"), 0);
+    expect_text(rig->out,
+        "Started a job manager and 2 task managers with 2 slots: http://127.0.0.1:");
+    assert_int_equal(ask("start", rest, rpc, ""), 1);
+    expect_text(rig->error, "a cluster runs in");
+    assert_int_equal(ask("status", 1, rpc, ""), 0); /* the address is that of the start */
+    expect_text(rig->out, "taskmanager-2");
+    expect_text(rig->out, "2 task managers, 1 of 2 slots free, 0 jobs running");
+    assert_int_equal(ask("status", rest, rpc, " --json"), 0);
+    expect_text(rig->out, "\"processes\":3,\"alive\":3,\"taskmanagers\":2");
+    char *log;
+    size_t size;
+    expect_ok(os_read_file(temp_dir_path(home, "taskmanager-1.log"), 4096, &log, &size));
+    expect_text(log, "--conf /dev/null -D rest.address=127.0.0.1");
+    expect_text(log, "-D taskmanager.numberOfTaskSlots=3 -D taskmanager.memory.process.size=64MB");
+    mem_free(log);
+    assert_int_equal(ask("stop", rest, rpc, ""), 0);
+    assert_string_equal(rig->out, "Stopped 3 processes.\n");
+    expect_nobody_lives();
+    assert_int_equal(ask("stop", rest, rpc, ""), 0);
+    expect_text(rig->out, "No cluster runs in");
+}
+
+static void a_port_that_somebody_has_is_named_before_anything_is_started(void **state)
+{
+    write_program("weir-jobmanager", jobmanager);
+    write_taskmanager();
+    unsigned taken = http_server_port(rig->server), rpc = free_port();
+    char *words =
+        mem_printf("port %u cannot be had; choose another one by -D rest.port=PORT", taken);
+    assert_int_equal(ask("start", taken, rpc, ""), 1);
+    expect_text(rig->error, words);
+    mem_free(words);
+    assert_int_equal(ask("start", rpc, taken, ""), 1);
+    expect_text(rig->error, "by -D jobmanager.rpc.port=PORT");
+    assert_int_equal(ask("start", 0, rpc, ""), 2);
+    expect_text(rig->error, "rest.port is 0");
+    expect_nobody_lives();
+}
+
+static void half_a_cluster_is_none(void **state)
+{
+    unsigned rest = free_port(), rpc = free_port();
+    write_program("weir-jobmanager", jobmanager);
+    assert_int_equal(ask("start", rest, rpc, ""), 2);
+    expect_text(rig->error, "there is no program weir-taskmanager");
+    expect_nobody_lives();
+    write_program("weir-taskmanager", "#!/bin/sh\necho no room for me\nexit 1\n");
+    assert_int_equal(ask("start", rest, rpc, ""), 1);
+    expect_text(rig->error, "the taskmanager-1 has ended");
+    expect_text(rig->error, "no room for me");
+    expect_nobody_lives();
+    write_program("weir-taskmanager", "#!/bin/sh\nexec sleep 1000\n"); /* never registers */
+    assert_int_equal(ask("start", rest, rpc, " --timeout 1s"), 1);
+    expect_text(rig->error, "0 of 1 task managers have registered in 1 s");
+    expect_nobody_lives();
+}
+
+static void one_that_has_ended_is_shown(void **state)
+{
+    unsigned rest = free_port(), rpc = free_port();
+    bool was_killed;
+    write_program("weir-jobmanager", jobmanager);
+    write_taskmanager();
+    assert_int_equal(ask("start", rest, rpc, ""), 0);
+    struct local_cluster *cluster = mem_alloc(sizeof(*cluster));
+    expect_ok(local_read(home, cluster));
+    assert_int_equal(cluster->count, 2);
+    assert_string_equal(cluster->processes[1].name, "taskmanager-1");
+    expect_ok(os_daemon_stop(&cluster->processes[1].daemon, 60000, &was_killed));
+    mem_free(cluster);
+    assert_int_equal(ask("status", rest, rpc, ""), 1);
+    expect_text(rig->out, "has ended");
+    assert_int_equal(ask("stop", rest, rpc, " --json"), 0);
+    assert_string_equal(rig->out, "{\"stopped\":1,\"killed\":0}\n");
+}
+
+static void a_pid_file_that_a_crash_has_cut_names_nobody(void **state)
+{
+    char *path = mem_printf("%s/jobmanager.pid", programs);
+    struct local_cluster *cluster = mem_alloc(sizeof(*cluster));
+    uint32_t killed;
+    temp_dir_write(path, "12", 2);
+    expect_ok(local_read(programs, cluster));
+    assert_int_equal(cluster->count, 1);
+    assert_int_equal(local_alive(cluster), 0);
+    expect_ok(local_stop(cluster, 1000, &killed));
+    expect_ok(local_read(programs, cluster));
+    assert_int_equal(cluster->count, 0);
+    mem_free(cluster);
+    mem_free(path);
+}
+
+static int open_home(void **state)
+{
+    rig = rig_open(none, NULL);
+    programs = temp_dir_new();
+    home = mem_printf("%s/home", programs);
+    char *path = mem_printf("%s:/usr/local/bin:/usr/bin:/bin", programs);
+    setenv("PATH", path, 1);
+    mem_free(path);
+    return setenv("WEIR_CONF", "/dev/null", 1);
+}
+
+static int close_home(void **state)
+{
+    char *line = mem_printf("cluster stop --dir %s", home);
+    int status = rig_call(rig, line); /* what a failed test has left */
+    mem_free(line);
+    mem_free(home);
+    temp_dir_free(programs);
+    rig_close(rig);
+    return status;
+}
+
+#define TEST(name_) cmocka_unit_test_setup_teardown(name_, open_home, close_home)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(a_cluster_is_started_shown_and_ended),
+        TEST(a_port_that_somebody_has_is_named_before_anything_is_started),
+        TEST(half_a_cluster_is_none),
+        TEST(one_that_has_ended_is_shown),
+        TEST(a_pid_file_that_a_crash_has_cut_names_nobody),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,304 @@
+/* operate_test.c -- conversations of the verbs that operate jobs: what is asked byte by byte, what is printed. */
+#include "test/unit/cli/cli_rig.h"
+
+#define RESUME_SAVEPOINT "You can resume your program from this savepoint with the run command.\n"
+#define BUSY             "{\"status\":{\"id\":\"IN_PROGRESS\"}}"
+#define BEGUN            "{\"request-id\":\"" ASKED "\"}"
+#define DONE(text_)      "{\"status\":{\"id\":\"COMPLETED\"},\"operation\":{" text_ "}}"
+#define END \
+    { \
+        NULL, 0, NULL \
+    }
+
+static const char jobs_text[] =
+    "{\"jobs\":["
+    "{\"jid\":\"" OTHER "\",\"name\":\"late\",\"state\":\"RUNNING\",\"start-time\":2000},"
+    "{\"jid\":\"" JOB "\",\"name\":\"early\",\"state\":\"RESTARTING\",\"start-time\":1000},"
+    "{\"jid\":\"aa000000000000000000000000000000\",\"name\":\"new\",\"state\":\"CREATED\",\"start-"
+    "time\":0},"
+    "{\"jid\":\"bb000000000000000000000000000000\",\"name\":\"early\",\"state\":\"FINISHED\","
+    "\"start-time\":0},"
+    "{\"jid\":\"bb100000000000000000000000000000\",\"name\":\"twin\",\"state\":\"FAILED\",\"start-"
+    "time\":0},"
+    "{\"jid\":\"bb200000000000000000000000000000\",\"name\":\"twin\",\"state\":\"CANCELED\","
+    "\"start-time\":0}]}";
+
+#define ROW_OVERVIEW \
+    { \
+        "GET /v1/jobs/overview", 200, jobs_text \
+    }
+
+#define RUNNING \
+    "------------------ Running/Restarting Jobs -------------------\n" \
+    "01.01.1970 00:00:01 : " JOB " : early (RESTARTING)\n" \
+    "01.01.1970 00:00:02 : " OTHER " : late (RUNNING)\n" \
+    "--------------------------------------------------------------\n"
+#define SCHEDULED \
+    "----------------------- Scheduled Jobs -----------------------\n" \
+    "01.01.1970 00:00:00 : aa000000000000000000000000000000 : new (CREATED)\n" \
+    "--------------------------------------------------------------\n"
+#define ENDED \
+    "---------------------- Terminated Jobs -----------------------\n" \
+    "01.01.1970 00:00:00 : bb000000000000000000000000000000 : early (FINISHED)\n" \
+    "01.01.1970 00:00:00 : bb100000000000000000000000000000 : twin (FAILED)\n" \
+    "01.01.1970 00:00:00 : bb200000000000000000000000000000 : twin (CANCELED)\n" \
+    "--------------------------------------------------------------\n"
+#define WAITING "Waiting for response...\n"
+
+static void a_list_has_the_lines_of_flinks(void **state)
+{
+    static const struct reply jobs[] = { ROW_OVERVIEW, END };
+    static const struct reply none[] = { { "GET /v1/jobs/overview", 200, "{\"jobs\":[]}" }, END };
+    expect_talk("list", "", jobs, 0, WAITING RUNNING SCHEDULED, "");
+    expect_talk("list", "-r", jobs, 0, WAITING RUNNING, "");
+    expect_talk("list", "--scheduled", jobs, 0, WAITING SCHEDULED, "");
+    expect_talk("list", "-a", jobs, 0, WAITING RUNNING SCHEDULED ENDED, "");
+    expect_talk("list", "-a", none, 0, WAITING "No running jobs.\nNo scheduled jobs.\n", "");
+    expect_talk("list", "--json", none, 0, "{\"jobs\":[]}\n", "");
+}
+
+static void a_cancelled_job_is_not_waited_for(void **state)
+{
+    static const struct reply ok[] = { { "PATCH /v1/jobs/" JOB "?mode=cancel {}", 202, "{}" },
+        END };
+    static const struct reply ended[] = {
+        { "PATCH /v1/jobs/" JOB "?mode=cancel {}", 409, "{\"errors\":[\"already FINISHED\"]}" }, END
+    };
+    expect_talk("cancel", JOB, ok, 0, "Cancelling job " JOB ".\nCancelled job " JOB ".\n", "");
+    expect_talk("cancel", JOB " --json", ok, 0, "{\"jobid\":\"" JOB "\"}\n", "");
+    expect_talk("cancel", JOB, ended, 1, "Cancelling job " JOB ".\n", "already FINISHED");
+}
+
+static void a_job_is_found_by_the_front_of_its_id_or_by_its_name(void **state)
+{
+    static const struct reply early[] = { ROW_OVERVIEW,
+        { "PATCH /v1/jobs/" JOB "?mode=cancel {}", 202, "{}" }, END };
+    static const struct reply only_list[] = { ROW_OVERVIEW, END };
+    static const char *const words[] = { "01234",
+        "early" }; /* the other one called early has ended */
+    for (size_t i = 0; i < COUNT_OF(words); i++)
+        expect_talk("cancel", words[i], early, 0,
+            "Cancelling job " JOB ".\nCancelled job " JOB ".\n", "");
+    expect_talk("cancel", "0123", only_list, 1, "", "2 jobs are '0123'");
+    expect_talk("cancel", "twin", only_list, 1, "", "2 jobs are 'twin'");
+    expect_talk("cancel", "nobody", only_list, 1, "", "there is no job 'nobody'");
+}
+
+static void a_stop_takes_the_savepoint_along(void **state)
+{
+    static const struct reply plain[] = {
+        { "POST /v1/jobs/" JOB
+          "/stop {\"targetDirectory\":null,\"drain\":false,\"formatType\":\"CANONICAL\","
+          "\"triggerId\":null}",
+            202, BEGUN },
+        { "GET /v1/jobs/" JOB "/savepoints/" ASKED, 200, BUSY },
+        { "GET /v1/jobs/" JOB "/savepoints/" ASKED, 503, "{\"errors\":[\"a new leader\"]}" },
+        { "GET /v1/jobs/" JOB "/savepoints/" ASKED, 200, DONE("\"location\":\"file:/s/1\"") }, END
+    };
+    static const struct reply drained[] = {
+        { "POST /v1/jobs/" JOB
+          "/stop {\"targetDirectory\":\"/s\",\"drain\":true,\"formatType\":\"CANONICAL\","
+          "\"triggerId\":null}",
+            202, BEGUN },
+        { "GET /v1/jobs/" JOB "/savepoints/" ASKED, 200, DONE("\"location\":\"file:/s/1\"") }, END
+    };
+    static const char suspended[] = "Suspending job \"" JOB "\" with a CANONICAL savepoint.\n"
+                                    "Savepoint completed. Path: file:/s/1\n" RESUME_SAVEPOINT;
+    static const char done[] = "Draining job \"" JOB "\" with a CANONICAL savepoint.\n"
+                               "Savepoint completed. Path: file:/s/1\n" RESUME_SAVEPOINT;
+    expect_talk("stop", JOB, plain, 0, suspended, "");
+    expect_talk("stop", "-p " JOB, plain, 0, suspended, ""); /* the option may do without */
+    expect_talk("stop", JOB " -p", plain, 0, suspended, "");
+    expect_talk("stop", "-p /s --drain " JOB, drained, 0, done, "");
+    expect_talk("stop", JOB " -d -savepointPath=file:/s", drained, 0, done, "");
+    expect_talk("stop", "--json -d -p /s " JOB, drained, 0,
+        "{\"jobid\":\"" JOB "\",\"location\":\"file:/s/1\"}\n", "");
+}
+
+#define SAVEPOINT_BODY(dir_, cancel_) \
+    " {\"target-directory\":" dir_ ",\"cancel-job\":" cancel_ \
+    ",\"formatType\":\"CANONICAL\",\"triggerId\":null}"
+#define POLL_SAVEPOINT "GET /v1/jobs/" JOB "/savepoints/" ASKED
+#define TRIGGERING     "Triggering savepoint for job " JOB ".\n"
+
+static void a_savepoint_is_asked_for_once_and_polled(void **state)
+{
+    static const struct reply done[] = {
+        { "POST /v1/jobs/" JOB "/savepoints" SAVEPOINT_BODY("\"/s\"", "false"), 202, BEGUN },
+        { POLL_SAVEPOINT, 200, BUSY }, { POLL_SAVEPOINT, 200, DONE("\"location\":\"file:/s/1\"") },
+        END
+    };
+    static const struct reply failed[] = {
+        { "POST /v1/jobs/" JOB "/savepoints" SAVEPOINT_BODY("null", "false"), 202, BEGUN },
+        { POLL_SAVEPOINT, 200,
+            DONE("\"failure-cause\":{\"class\":\"c\",\"stack-trace\":\"disk full\"}") },
+        END
+    };
+    static const struct reply detached[] = {
+        { "POST /v1/jobs/" JOB "/savepoints" SAVEPOINT_BODY("null", "false"), 202, BEGUN }, END
+    };
+    static const struct reply cancelled[] = {
+        { "POST /v1/jobs/" JOB "/savepoints" SAVEPOINT_BODY("\"/s\"", "true"), 202, BEGUN },
+        { POLL_SAVEPOINT, 200, DONE("\"location\":\"file:/s/1\"") }, END
+    };
+    static const struct reply no_place[] = {
+        { "POST /v1/jobs/" JOB "/savepoints" SAVEPOINT_BODY("null", "false"), 202, BEGUN },
+        { POLL_SAVEPOINT, 200, DONE("") }, END
+    };
+    expect_talk("savepoint", JOB " /s", done, 0,
+        TRIGGERING WAITING "Savepoint completed. Path: file:/s/1\n" RESUME_SAVEPOINT, "");
+    expect_talk("savepoint", JOB, failed, 1, TRIGGERING WAITING, "disk full");
+    expect_talk("savepoint", JOB, no_place, 1, TRIGGERING WAITING, "nobody says where");
+    expect_talk("savepoint", "-detached " JOB " -type canonical", detached, 0,
+        TRIGGERING "Successfully trigger manual savepoint, triggerId: " ASKED "\n", "");
+    expect_talk("cancel", "-s /s " JOB, cancelled, 0,
+        "Cancelling job " JOB " with a savepoint.\n"
+        "Savepoint completed. Path: file:/s/1\n" RESUME_SAVEPOINT,
+        "");
+}
+
+static void polling_ends_with_the_first_answer_that_makes_no_sense_or_at_the_time_out(void **state)
+{
+    static const struct reply garbage[] = {
+        { "POST /v1/jobs/" JOB "/savepoints" SAVEPOINT_BODY("null", "false"), 202, BEGUN },
+        { POLL_SAVEPOINT, 200, "{\"statu" }, END
+    };
+    static const struct reply forgotten[] = {
+        { "POST /v1/jobs/" JOB "/savepoints" SAVEPOINT_BODY("null", "false"), 202, BEGUN },
+        { POLL_SAVEPOINT, 404, "{\"errors\":[\"Operation not found\"]}" }, END
+    };
+    static const struct reply no_status[] = {
+        { "POST /v1/jobs/" JOB "/savepoints" SAVEPOINT_BODY("null", "false"), 202, BEGUN },
+        { POLL_SAVEPOINT, 200, "{}" }, END
+    };
+    static const struct reply no_id[] = {
+        { "POST /v1/jobs/" JOB "/savepoints" SAVEPOINT_BODY("null", "false"), 202, "{}" }, END
+    };
+    static const struct reply silent[] = {
+        { "POST /v1/jobs/" JOB "/savepoints" SAVEPOINT_BODY("null", "false"), 202, BEGUN },
+        { POLL_SAVEPOINT, 0, NULL }, END
+    };
+    expect_talk("savepoint", JOB, garbage, 1, TRIGGERING WAITING, "the answer is no JSON");
+    expect_talk("savepoint", JOB, forgotten, 1, TRIGGERING WAITING, "Operation not found");
+    expect_talk("savepoint", JOB, no_status, 1, TRIGGERING WAITING, "has no status");
+    expect_talk("savepoint", JOB, no_id, 1, TRIGGERING WAITING, "no 'request-id'");
+    expect_talk("savepoint", JOB " --timeout 1s", silent, 1, TRIGGERING WAITING,
+        "the savepoint is not done after 1 s; it goes on (request " ASKED ")");
+}
+
+static void a_savepoint_is_disposed_of_by_its_path(void **state)
+{
+    static const struct reply replies[] = {
+        { "POST /v1/savepoint-disposal {\"savepoint-path\":\"/s/1\"}", 200, BEGUN },
+        { "GET /v1/savepoint-disposal/" ASKED, 200, DONE("") }, END
+    };
+    static const struct reply none[] = { END };
+    expect_talk("savepoint", "-d file:/s/1", replies, 0,
+        "Disposing savepoint 'file:/s/1'.\n" WAITING "Savepoint 'file:/s/1' disposed.\n", "");
+    expect_talk("savepoint", "-d /s/1 " JOB, none, 2, "", "--dispose PATH alone");
+    expect_talk("savepoint", "", none, 2, "", "takes a job, or a checkpoint and a directory");
+}
+
+static void what_is_a_path_is_never_looked_for_among_jobs(void **state)
+{
+    static const struct reply none[] = { END };
+    static const struct reply by_name[] = { ROW_OVERVIEW, END };
+    expect_talk("savepoint", "./nowhere /s", none, 2, "", "there is no './nowhere'");
+    expect_talk("savepoint", "./nowhere", none, 2, "", "where does the savepoint go?");
+    expect_talk("savepoint", "nowhere", by_name, 1, "", "there is no job 'nowhere'");
+}
+
+static void a_checkpoint_says_its_number(void **state)
+{
+    static const struct reply replies[] = {
+        { "POST /v1/jobs/" JOB
+          "/checkpoints {\"checkpointType\":\"CONFIGURED\",\"triggerId\":null}",
+            202, BEGUN },
+        { "GET /v1/jobs/" JOB "/checkpoints/" ASKED, 200, DONE("\"checkpointId\":26") }, END
+    };
+    static const struct reply full[] = {
+        { "POST /v1/jobs/" JOB "/checkpoints {\"checkpointType\":\"FULL\",\"triggerId\":null}", 202,
+            BEGUN },
+        { "GET /v1/jobs/" JOB "/checkpoints/" ASKED, 200,
+            DONE("\"failureCause\":{\"class\":\"weir.TIMEOUT\"}") },
+        END
+    };
+    expect_talk("checkpoint", JOB, replies, 0,
+        "Triggering checkpoint for job " JOB ".\n" WAITING "Checkpoint 26 for job " JOB
+        " completed.\n"
+        "You can resume your program from this checkpoint with the run command.\n",
+        "");
+    expect_talk("checkpoint", "-full --json " JOB, full, 1, "", "weir.TIMEOUT");
+}
+
+static void a_rescale_says_how_long_there_was_no_output(void **state)
+{
+    static const struct reply replies[] = { { "PATCH /v1/jobs/" JOB "/rescaling?parallelism=4 {}",
+                                                202, BEGUN },
+        { "GET /v1/jobs/" JOB "/rescaling/" ASKED, 200,
+            DONE("\"downtime-ms\":120,\"duration-ms\":450") },
+        END };
+    static const struct reply none[] = { END };
+    expect_talk("rescale", JOB " 4", replies, 0,
+        "Rescaling job " JOB " to parallelism 4.\n" WAITING "Rescaled job " JOB
+        " to parallelism 4.\nWithout output for 120 ms, 450 ms in all.\n",
+        "");
+    expect_talk("rescale", JOB " 4 --json", replies, 0,
+        "{\"jobid\":\"" JOB "\",\"parallelism\":4,\"downtime-ms\":120,\"duration-ms\":450}\n", "");
+    static const char *const wrong[] = { JOB " 0", JOB " 4x", JOB " 99999999999999999999" };
+    for (size_t i = 0; i < COUNT_OF(wrong); i++)
+        expect_talk("rescale", wrong[i], none, 2, "", "it must be from 1 to");
+}
+
+static void explain_and_logs_print_what_comes(void **state)
+{
+    static const struct reply plan[] = { { "GET /v1/jobs/" JOB "/explain", 200, "vertex 0\n" },
+        END };
+    static const struct reply json[] = { { "GET /v1/jobs/" JOB "/plan", 200, "{\"plan\":{}}" },
+        END };
+    static const struct reply log[] = { { "GET /v1/taskmanagers/a:1 b/logs/x.log", 200, "one\n" },
+        END };
+    static const struct reply own[] = {
+        { "GET /v1/jobmanager/log", 404, "{\"errors\":[\"File not found.\"]}" }, END
+    };
+    static const struct reply list[] = { { "GET /v1/jobmanager/logs", 404,
+                                             "{\"errors\":[\"File not found.\"]}" },
+        { "GET /v1/taskmanagers", 200, "{\"taskmanagers\":[{\"id\":\"tm/1\"}]}" },
+        { "GET /v1/taskmanagers/tm/1/logs", 200, "{\"logs\":[{\"name\":\"x.log\",\"size\":12}]}" },
+        END };
+    expect_talk("explain", JOB, plan, 0, "vertex 0\n", "");
+    expect_talk("explain", JOB " --json", json, 0, "{\"plan\":{}}", "");
+    expect_talk("logs", "jobmanager", own, 1, "", "jobmanager has no such log");
+    expect_talk("logs", "", list, 0,
+        "jobmanager: its logs are not served; look on its machine\ntm/1 x.log 12\n", "");
+    struct rig *rig = rig_open(log, NULL); /* an id with a space, which a line of words has not */
+    char host[32], verb[] = "weir", logs[] = "logs", m[] = "-m", id[] = "a:1 b", name[] = "x.log";
+    snprintf(host, sizeof(host), "127.0.0.1:%u", http_server_port(rig->server));
+    char *argv[] = { verb, logs, m, host, id, name, NULL };
+    assert_int_equal(cli_main(6, argv), 0);
+    rig_close_complete(rig);
+}
+
+static int fixed_place(void **state)
+{
+    setenv("TZ", "UTC", 1);
+    return setenv("WEIR_CONF", "/dev/null", 1);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_list_has_the_lines_of_flinks),
+        cmocka_unit_test(a_cancelled_job_is_not_waited_for),
+        cmocka_unit_test(a_job_is_found_by_the_front_of_its_id_or_by_its_name),
+        cmocka_unit_test(a_stop_takes_the_savepoint_along),
+        cmocka_unit_test(a_savepoint_is_asked_for_once_and_polled),
+        cmocka_unit_test(polling_ends_with_the_first_answer_that_makes_no_sense_or_at_the_time_out),
+        cmocka_unit_test(a_savepoint_is_disposed_of_by_its_path),
+        cmocka_unit_test(what_is_a_path_is_never_looked_for_among_jobs),
+        cmocka_unit_test(a_checkpoint_says_its_number),
+        cmocka_unit_test(a_rescale_says_how_long_there_was_no_output),
+        cmocka_unit_test(explain_and_logs_print_what_comes),
+    };
+    return cmocka_run_group_tests(tests, fixed_place, NULL);
+}
