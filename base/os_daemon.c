@@ -139,9 +139,14 @@ weir_error *os_daemon_stop(const struct os_daemon *daemon, int64_t timeout_ms, b
 {
     weir_error *error = NULL;
     *was_killed = false;
-    int descriptor = daemon->pid > 0 ? pidfd_open(daemon->pid, 0) : -1;
-    if (descriptor == -1)
+    if (daemon->pid <= 0)
         return NULL;
+    int descriptor = pidfd_open(daemon->pid, 0);
+    if (descriptor == -1 && errno == ESRCH)
+        return NULL;
+    if (descriptor == -1)
+        return weir_errorf(WEIR_E_IO, "cannot take hold of process %d: %s", daemon->pid,
+            strerrordesc_np(errno));
     if (!os_daemon_is_alive(daemon))
         goto out;
     if (pidfd_send_signal(descriptor, SIGTERM, NULL, 0) != 0 && errno != ESRCH) {

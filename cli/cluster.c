@@ -270,7 +270,7 @@ static weir_error *stop(const struct verb_call *call, struct client *client,
     else
         WEIR_TRY(client_say(client, "Stopped %u processes.\n", alive));
     if (killed > 0)
-        WEIR_TRY(client_say(client, "%u of them did not end in time and were killed.\n", killed));
+        WEIR_TRY(client_say(client, "Killed, for they did not end in time: %u.\n", killed));
     struct document *answer = document_new();
     document_put_int(answer, "stopped", alive);
     document_put_int(answer, "killed", killed);

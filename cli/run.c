@@ -204,13 +204,18 @@ static weir_error *why_failed(struct client *client, const struct watched *job)
     return error;
 }
 
-static weir_error *tell_end(struct client *client, const struct watched *job)
+static struct document *document_of(const struct watched *job)
 {
     struct document *answer = document_new();
     document_put_text(answer, "jobid", job->id);
     document_put_text(answer, "state", job->state);
     document_put_int(answer, "duration", job->duration_ms);
-    WEIR_TRY(client_answer(client, answer));
+    return answer;
+}
+
+static weir_error *tell_end(struct client *client, const struct watched *job)
+{
+    WEIR_TRY(client_answer(client, document_of(job)));
     if (strcmp(job->state, "FAILED") == 0)
         return why_failed(client, job);
     if (strcmp(job->state, "FINISHED") != 0)
@@ -232,7 +237,8 @@ static weir_error *attend(struct client *client, const char *id, struct verb_out
     if (!job.is_detached)
         return tell_end(client, &job);
     outcome->status = os_signals_exit();
-    return client_say(client, "Detached. Job %s goes on; 'weir cancel %s' ends it.\n", id, id);
+    WEIR_TRY(client_say(client, "Detached. Job %s goes on; 'weir cancel %s' ends it.\n", id, id));
+    return client_answer(client, document_of(&job));
 }
 
 static weir_error *run_client(const struct verb_call *call, struct client *client)

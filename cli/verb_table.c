@@ -59,18 +59,30 @@ static void version(weir_buffer *out)
     buffer_printf(out, "weir %s\n", WEIR_VERSION);
 }
 
+/* Of a first word alone that others follow: `cluster`. */
+static const char *first_of(const char *word)
+{
+    size_t size = strlen(word);
+    for (uint32_t i = 0; i < verb_count; i++)
+        if (strncmp(verb_table[i]->name, word, size) == 0 && verb_table[i]->name[size] == ' ')
+            return verb_table[i]->name;
+    return NULL;
+}
+
 static weir_error *unknown(int argc, char **argv)
 {
     struct config *names = config_new_bare();
-    struct weir_option rows[32] = { { .name = NULL } };
-    char *two = mem_printf("%s %s", argv[0], argc > 1 ? argv[1] : "");
+    struct weir_option rows[sizeof(verb_table) / sizeof(verb_table[0])];
+    char *two = mem_printf("%s%s%s", argv[0], argc > 1 ? " " : "", argc > 1 ? argv[1] : "");
     for (uint32_t i = 0; i < verb_count; i++) {
         rows[i] = (struct weir_option){ .name = verb_table[i]->name, .kind = WEIR_OPTION_FLAG };
         config_add(names, &rows[i], 1);
     }
     const char *known = config_nearest(names, argv[0]);
-    if (known == NULL)
+    if (known == NULL && argc > 1)
         known = config_nearest(names, two);
+    if (known == NULL)
+        known = first_of(argv[0]);
     weir_error *error =
         known == NULL
             ? weir_errorf(WEIR_E_USAGE, "there is no verb '%.200s'; see weir help", argv[0])

@@ -87,6 +87,9 @@ static void *rig_serve(void *arg)
 /* What a rig's thread does; a test may put another one there. */
 static void *(*rig_thread)(void *arg) = rig_serve;
 
+/* Of a rig's server; NULL: plain. */
+static const struct tls *rig_tls;
+
 static inline struct rig *rig_open(const struct reply *replies, const char *token)
 {
     struct rig *rig = mem_alloc(sizeof(*rig));
@@ -96,6 +99,7 @@ static inline struct rig *rig_open(const struct reply *replies, const char *toke
     rig->dir = temp_dir_new();
     struct http_server_options options = { .host = "127.0.0.1",
         .token = token,
+        .tls = rig_tls,
         .body_dir = rig->dir,
         .handler = rig_handle,
         .arg = rig };

@@ -1,6 +1,7 @@
 /* client_test.c -- where the job manager is, who we are, and what becomes of every kind of answer. */
 #include "cli/client.h"
 
+#include "test/support/certificates.h"
 #include "test/unit/cli/cli_rig.h"
 
 #define LIST "GET /v1/jobs/overview"
@@ -64,6 +65,33 @@ static void the_token_of_the_configuration_is_shown(void **state)
     rig_close_complete(rig);
 }
 
+static void the_certificates_of_the_configuration_are_shown(void **state)
+{
+    static const struct reply jobs[] = { { LIST, 200, "{\"jobs\":[]}" }, { NULL, 0, NULL } };
+    char *dir = temp_dir_new();
+    certificates_make(dir);
+    struct tls *tls;
+    struct tls_files files = { .cert_file = temp_dir_path(dir, "server.pem"),
+        .key_file = temp_dir_path(dir, "server.key"),
+        .ca_file = temp_dir_path(dir, "ca.pem") };
+    expect_ok(tls_server_new(&files, &tls));
+    rig_tls = tls;
+    struct rig *rig = rig_open(jobs, NULL);
+    rig_tls = NULL;
+    char *trust = mem_printf("-D security.ssl.enabled=true -D security.ssl.ca=%s/ca.pem", dir);
+    char *shown =
+        mem_printf("%s -D security.ssl.cert=%s/client.pem -D security.ssl.key=%s/client.key", trust,
+            dir, dir);
+    assert_int_equal(rig_ask(rig, "list", ""), 1);    /* http */
+    assert_int_equal(rig_ask(rig, "list", trust), 1); /* https, but a stranger */
+    assert_int_equal(rig_ask(rig, "list", shown), 0);
+    rig_close_complete(rig);
+    mem_free(shown);
+    mem_free(trust);
+    tls_free(tls);
+    temp_dir_free(dir);
+}
+
 static void the_address_is_an_option_a_definition_or_the_configuration(void **state)
 {
     static const struct reply jobs[] = { { LIST, 200, "{\"jobs\":[]}" },
@@ -106,6 +134,7 @@ int main(void)
         cmocka_unit_test(who_is_not_there_is_named_with_what_to_do),
         cmocka_unit_test(who_never_answers_is_waited_for_so_long_and_no_longer),
         cmocka_unit_test(the_token_of_the_configuration_is_shown),
+        cmocka_unit_test(the_certificates_of_the_configuration_are_shown),
         cmocka_unit_test(the_address_is_an_option_a_definition_or_the_configuration),
         cmocka_unit_test(a_wrong_configuration_is_named_before_anything_is_asked),
     };
