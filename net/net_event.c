@@ -470,12 +470,13 @@ static void free_net(struct net *net)
     while (!LIST_EMPTY(&net->lingering))
         stop_lingering(LIST_FIRST(&net->lingering));
     free_later(net);
+    event_free(
+        net->woken); /* nobody takes a wake away any more: the loop below would never be idle */
     if (net->dns != NULL) {
         evdns_base_free(net->dns, 1); /* look-ups that were cancelled call once more */
         ASSERT(event_base_loop(net->base, EVLOOP_NONBLOCK) >= 0);
     }
     ASSERT(TAILQ_EMPTY(&net->deadlines)); /* an HTTP server is freed before its net */
-    event_free(net->woken);
     event_free(net->timer);
     event_base_free(net->base);
     waker_free(net->waker);

@@ -355,6 +355,17 @@ static void a_wake_by_descriptor_ends_a_wait_that_may_not_sleep(void **state)
     net_free(net);
 }
 
+/* A child that ends while its parent does: the parent once never ended. */
+static void a_wake_by_descriptor_does_not_keep_the_end_from_coming(void **state)
+{
+    uint64_t one = 1;
+    struct end client = { .it = NULL };
+    struct net *net = net_new();
+    client.it = net_connect(net, "localhost", 1, NULL, &end_handler, &client); /* looks a name up */
+    assert_int_equal(write(waker_fd(net_waker(net)), &one, sizeof(one)), sizeof(one));
+    net_free(net);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -362,6 +373,7 @@ int main(void)
         cmocka_unit_test(a_name_is_looked_up),
         cmocka_unit_test(a_look_up_may_be_given_up),
         cmocka_unit_test(a_wake_by_descriptor_ends_a_wait_that_may_not_sleep),
+        cmocka_unit_test(a_wake_by_descriptor_does_not_keep_the_end_from_coming),
         cmocka_unit_test(large_frames_and_small_ones_keep_their_order),
         cmocka_unit_test(a_connection_may_be_closed_inside_of_its_own_call),
         cmocka_unit_test(what_was_sent_arrives_before_a_flushed_close),
