@@ -49,6 +49,41 @@ def commands(text):
                 yield words
 
 
+def is_of_cluster(words):
+    """A command of "A cluster in one minute"; `weir inspect` needs none."""
+    return words[0] == "build/bin/weir" and words[1] != "inspect"
+
+
+class Cluster(ProgramTest):
+    def test_the_cluster_of_the_readme_runs_as_it_is_written(self):
+        lines = [words for words in commands((ROOT / "README.md").read_text()) if is_of_cluster(words)]
+        self.assertEqual([words[1] for words in lines], ["cluster", "run", "list", "cluster"])
+        (self.directory / "build").symlink_to(ROOT / "build")
+        events = self.directory / "in"
+        events.mkdir()
+        subprocess.run([sys.executable, ROOT / "tools" / "generate_events.py", "--seed", "1", "--users", "20",
+                        "--count", "500", "--files", "2", "--out", events], check=True, timeout=120, capture_output=True)
+        environment = {**os.environ, "WEIR_HOME": str(self.directory / "home"), "PWD": str(self.directory)}
+
+        def shell(words, **options):
+            return subprocess.run(["sh", "-c", " ".join(words)], cwd=self.directory, env=environment, text=True,
+                                  capture_output=True, timeout=120, **options)
+        try:
+            for words in lines[:-1]:
+                done = shell(words)
+                self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+            self.assertIn(" : userprofile (", done.stdout)
+            deadline = time.monotonic() + 60
+            while "(FINISHED)" not in done.stdout:
+                self.assertLess(time.monotonic(), deadline, done.stdout)
+                done = shell(lines[2])
+            parts = [path for path in (self.directory / "out").rglob("*") if path.is_file()]
+            self.assertTrue(parts)
+        finally:
+            done = shell(lines[-1])
+        self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+
+
 class Readme(ProgramTest):
     def test_the_example_in_the_readme_is_the_one_that_is_compiled(self):
         example = (ROOT / "examples" / "wordcount.c").read_text()
@@ -59,6 +94,8 @@ class Readme(ProgramTest):
         seen = set()
         for readme in (ROOT / "README.md", *ROOT.glob("examples/*.md"), *ROOT.glob("jobs/*/*.md")):
             for words in commands(readme.read_text()):
+                if is_of_cluster(words):
+                    continue  # Cluster runs them in their order
                 name, verb, *options = [*words, "run"][:1] + (words[1:] or ["run"])
                 seen.add(name)
                 verb = "explain" if verb == "run" else verb
