@@ -15,6 +15,7 @@
 #include <stdio.h>
 
 #define PLAN_TIMEOUT_MS 60000
+#define ASK_AGAIN_MS    50 /* for the checkpoint of a rescale, when one is under way */
 #define ARENA_SIZE_MAX  ((size_t)64 << 20)
 
 /* -- states --------------------------------------------------------------------------------------- */
@@ -63,6 +64,7 @@ static void finish(struct entry *entry, enum job_state state, weir_error *error)
     weir_error_free(entry->job.error);
     entry->job.error = error;
     entry->phase = ENTRY_OVER;
+    entry->dispatcher->over_count++;
     entry_set_state(entry, state);
     operations_job_over(entry);
 }
@@ -208,6 +210,7 @@ void entry_planned(struct entry *entry, weir_str spec, weir_error *error)
 {
     entry->plan_request[0] = '\0';
     entry->planner = NULL;
+    entry_touch(entry);
     if (entry->phase == ENTRY_OVER) { /* it was cancelled meanwhile */
         weir_error_free(error);
         return;
@@ -279,7 +282,8 @@ static void make_jobmanager(struct entry *entry)
         .backend = spec->backend,
         .storage = entry->storage,
         .workers = dispatcher->workers,
-        .waker = net_waker(dispatcher->net),
+        .wake = entry_touch,
+        .wake_arg = entry,
         .tasks = gateway_tasks(entry->gateway),
         .interval_ms = spec->interval_ms,
         .min_pause_ms = spec->min_pause_ms,
@@ -300,6 +304,7 @@ void entry_opened(struct entry *entry)
     weir_error *error = entry->open_error;
     entry->open_error = NULL;
     ASSERT(entry->phase == ENTRY_OPENING);
+    entry_touch(entry);
     if (error != NULL) {
         finish(entry, JOB_FAILED, error);
         return;
@@ -411,14 +416,17 @@ void entry_change(struct entry *entry)
     entry->has_left = true;
     entry->left_ms = entry->dispatcher->now_ms;
     jobmanager_cancel(entry->jobmanager);
+    entry_touch(entry);
 }
 
 void entry_cancel(struct entry *entry)
 {
     entry->is_cancel_wanted = true;
+    entry_touch(entry);
     if (entry->phase == ENTRY_RUNNING)
         jobmanager_cancel(entry->jobmanager);
-    else if (entry->phase != ENTRY_OPENING) /* that one is the worker's now */
+    else if (entry->phase != ENTRY_OPENING &&
+             entry->phase != ENTRY_OVER) /* that one is the worker's now */
         finish(entry, JOB_CANCELED, NULL);
 }
 
@@ -465,7 +473,9 @@ int64_t entry_deadline_ms(const struct entry *entry)
         return INT64_MAX;
     int64_t tasks = gateway_deadline_ms(entry->gateway);
     int64_t job = jobmanager_deadline_ms(entry->jobmanager);
-    return tasks < job ? tasks : job;
+    int64_t deadline = tasks < job ? tasks : job;
+    int64_t again = entry->is_asking ? entry->dispatcher->now_ms + ASK_AGAIN_MS : INT64_MAX;
+    return again < deadline ? again : deadline;
 }
 
 /* -- life -------------------------------------------------------------------------------------------- */
@@ -474,6 +484,7 @@ void entry_set_over(struct entry *entry, const struct job_record *record)
 {
     struct job *job = &entry->job;
     entry->phase = ENTRY_OVER;
+    entry->dispatcher->over_count++;
     job->state = record->status == RECORD_FINISHED    ? JOB_FINISHED
                  : record->status == RECORD_CANCELLED ? JOB_CANCELED
                                                       : JOB_FAILED;

@@ -158,10 +158,10 @@ static void on_answer_cancel(void *arg, uint64_t checkpoint, const char *path,
     mem_free(it);
 }
 
-static weir_error *ask(struct dispatcher *dispatcher, struct entry *entry,
+static weir_error *ask(const struct dispatcher *dispatcher, struct entry *entry,
     const struct jobmanager_request *request)
 {
-    waker_wake(net_waker(dispatcher->options.net));
+    entry_touch(entry);
     return jobmanager_ask(entry->jobmanager, request, dispatcher->now_ms);
 }
 
@@ -235,7 +235,7 @@ weir_error *dispatcher_stop(struct dispatcher *dispatcher, const char *job, cons
     if (error != NULL)
         return withdraw(dispatcher, it, error);
     entry->stop = it;
-    waker_wake(net_waker(dispatcher->options.net));
+    entry_touch(entry);
     return NULL;
 }
 

@@ -11,6 +11,8 @@
 #include "runtime/cluster/job_store.h"
 #include "runtime/cluster/messages.h"
 
+#include <stdatomic.h>
+
 /* What is being done about a job that has no job manager. */
 enum entry_phase {
     ENTRY_TO_PLAN,  /* nobody was asked yet */
@@ -30,7 +32,10 @@ struct version {
 
 /* Thread: control; a worker while OPENING, which nobody else touches. */
 struct entry {
-    struct job job; /* what others see; first */
+    struct job job;         /* what others see; first */
+    int64_t due_ms;         /* to be stepped then, although nothing has happened to it */
+    atomic_bool is_touched; /* something has: it is in the dispatcher's list. Thread: any sets */
+    struct entry *next_touched; /* in that list */
     struct dispatcher *dispatcher;
     enum entry_phase phase;
     struct arena arena;
@@ -67,6 +72,9 @@ struct dispatcher {
     struct dispatcher_options options;
     struct entry **entries; /* oldest first */
     uint32_t entry_count, entry_capacity, over_count;
+    int64_t due_ms;                  /* no entry is due before */
+    uint64_t changes_seen;           /* of the resources */
+    _Atomic(struct entry *) touched; /* a list, newest first. Thread: any adds, control takes all */
     struct operation **operations;
     uint32_t operation_count;
     struct resources *resources;
@@ -80,6 +88,9 @@ struct dispatcher {
 struct entry *dispatcher_entry(const struct dispatcher *dispatcher,
     const char *id); /* NULL: none */
 
+/* Something has happened to it: it is stepped soon. Of a struct entry. Thread: any */
+void entry_touch(void *entry);
+
 /* -- dispatcher_job.c */
 /* `id` NULL: a new one. */
 struct entry *entry_new(struct dispatcher *dispatcher, const struct submission *submission,
@@ -87,7 +98,7 @@ struct entry *entry_new(struct dispatcher *dispatcher, const struct submission *
 /* As a record of the store tells that it ended. */
 void entry_set_over(struct entry *entry, const struct job_record *record);
 void entry_free(struct entry *entry); /* its job manager is let go */
-/* What is due; true: something may have changed that others wait for. */
+/* What is due. */
 void entry_step(struct entry *entry, int64_t now_ms);
 int64_t entry_deadline_ms(const struct entry *entry);
 void entry_set_state(struct entry *entry, enum job_state state);

@@ -169,6 +169,7 @@ static void send_deploy(struct gateway *gateway)
         .has_checkpoints = gateway->host.has_checkpoints };
     send_all(gateway, MESSAGE_DEPLOY, &message);
     gateway->state = GATEWAY_DEPLOYED;
+    jobmanager_wake(gateway->host.arg);
     mem_free(addresses);
     weir_buffer_free(restore);
     arena_release(&arena);
@@ -220,6 +221,7 @@ static void on_event(struct gateway *gateway, uint32_t worker, uint32_t kind,
         return;
     case MESSAGE_PUBLISHED:
         gateway->workers[worker].published = message->checkpoint;
+        jobmanager_wake(host->arg);
         return;
     case MESSAGE_METRICS:
         if (!worker_metrics_get(message->bytes, gateway->metrics,
@@ -286,6 +288,7 @@ static void on_closed(void *arg, struct connection *connection, weir_error *why)
     weir_error_free(why);
     worker->connection = NULL;
     worker->lost_ms = monotonic_ms();
+    jobmanager_wake(gateway->host.arg);
 }
 
 static const struct connection_handler handler = { .frame = on_frame, .closed = on_closed };

@@ -10,6 +10,7 @@
 struct resources {
     struct task_manager **list;
     uint32_t count;
+    uint64_t changes;
 };
 
 struct resources *resources_new(void)
@@ -60,6 +61,7 @@ struct task_manager *resources_add(struct resources *resources, const char *id, 
         .memory_size = memory_size,
         .since_ms = os_wall_ms() };
     resources->list[resources->count++] = it;
+    resources->changes++;
     return it;
 }
 
@@ -70,7 +72,13 @@ void resources_lost(struct resources *resources, struct task_manager *it)
         i++;
     ASSERT(i < resources->count);
     resources->list[i] = resources->list[--resources->count];
+    resources->changes++;
     free_one(it);
+}
+
+uint64_t resources_changes(const struct resources *resources)
+{
+    return resources->changes;
 }
 
 uint32_t resources_count(const struct resources *resources)
@@ -139,7 +147,7 @@ bool resources_take(struct resources *resources, uint32_t wanted, struct grant *
 
 void resources_give_back(struct resources *resources, const struct grant *grant)
 {
-    (void)resources;
+    resources->changes++;
     grant->from->free_count += grant->slot_count;
     ASSERT(grant->from->free_count <= grant->from->slot_count);
 }

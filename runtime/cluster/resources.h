@@ -38,6 +38,8 @@ struct task_manager *resources_add(struct resources *resources, const char *id, 
 struct task_manager *resources_find(const struct resources *resources, const char *id);
 /* What jobs had there is gone with it; their gateways hear of it from the dispatcher. */
 void resources_lost(struct resources *resources, struct task_manager *it);
+/* Rises with everything that somebody who waits for slots, or for a task manager, should look again for. */
+uint64_t resources_changes(const struct resources *resources);
 uint32_t resources_count(const struct resources *resources);
 struct task_manager *resources_at(const struct resources *resources, uint32_t index);
 uint32_t resources_slots_total(const struct resources *resources);

@@ -94,14 +94,19 @@ const struct plan_vertex *jobmanager_vertex(const struct jobmanager *jobmanager,
 
 /* -- the task host: Thread: any ------------------------------------------------------------------- */
 
+void jobmanager_wake(struct jobmanager *jobmanager)
+{
+    if (jobmanager->options.wake != NULL)
+        jobmanager->options.wake(jobmanager->options.wake_arg);
+}
+
 void jobmanager_post(struct jobmanager *jobmanager, const struct event *event)
 {
     struct event stamped = *event;
     stamped.at_ms = os_monotonic_ns() / 1000000;
     stamped.generation = jobmanager->generation;
     ASSERT(inbox_push(jobmanager->inbox, &stamped)); /* senders are bounded */
-    if (jobmanager->options.waker != NULL)
-        waker_wake(jobmanager->options.waker);
+    jobmanager_wake(jobmanager);
 }
 
 static void host_running(void *arg, uint32_t subtask)

@@ -74,7 +74,9 @@ struct jobmanager_options {
     const char *backend;     /* name, of keyed state */
     struct storage *storage; /* outlives it */
     struct workers *workers; /* outlives it */
-    struct waker *waker;     /* of the control thread; NULL: whoever steps, looks */
+    void (*wake)(
+        void *arg); /* Thread: any. There is something to step for; NULL: whoever steps, looks */
+    void *wake_arg;
     struct task_gateway tasks;
     int64_t interval_ms, min_pause_ms, timeout_ms; /* of checkpoints */
     struct restart_options restart;
@@ -120,6 +122,8 @@ void jobmanager_host(struct jobmanager *jobmanager, struct task_host *host);
 void jobmanager_start(struct jobmanager *jobmanager, int64_t now_ms);
 /* Handles all events and what is due. False: the job is over. */
 bool jobmanager_step(struct jobmanager *jobmanager, int64_t now_ms);
+/* The tasks have moved on in a way that no call of a host tells. Thread: any. */
+void jobmanager_wake(struct jobmanager *jobmanager);
 /* When to step at the latest, although nothing wakes the control thread. `now_ms`: monotonic. */
 int64_t jobmanager_deadline_ms(const struct jobmanager *jobmanager);
 void jobmanager_stop(struct jobmanager *jobmanager, int64_t now_ms); /* in good order */

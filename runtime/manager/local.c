@@ -123,6 +123,11 @@ static weir_error *check_root(const char *root, const char *job)
         root, job);
 }
 
+static void wake(void *arg)
+{
+    waker_wake(arg);
+}
+
 static struct jobmanager *make_jobmanager(struct local *local)
 {
     const struct local_options *options = &local->options;
@@ -130,7 +135,8 @@ static struct jobmanager *make_jobmanager(struct local *local)
         .backend = options->backend->format,
         .storage = local->storage,
         .workers = local->workers,
-        .waker = local->waker,
+        .wake = wake,
+        .wake_arg = local->waker,
         .tasks = { .arg = local,
             .deploy = gateway_deploy,
             .tear_down = gateway_tear_down,

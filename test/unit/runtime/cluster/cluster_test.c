@@ -542,6 +542,27 @@ static void a_job_is_cancelled_and_its_slots_are_free_again(void **state)
     weir_error_free(error);
 }
 
+/* Nothing happens to a job that waits: it must hear of what happens to others. */
+static void jobs_that_wait_for_slots_get_those_of_others_in_the_order_they_came(void **state)
+{
+    const struct job *jobs[3];
+    for (uint32_t i = 0; i < 3; i++) {
+        char out[OS_PATH_MAX], name[8] = { 'o', 'u', 't', (char)('0' + i) };
+        snprintf(out, sizeof(out), "%s", output(name));
+        const char *arguments[] = { "--parallelism", "4", "--count", "100000000", "--rate", "1000",
+            "--output", out, NULL };
+        jobs[i] = submit(arguments);
+        wait_state(jobs[i], i == 0 ? JOB_RUNNING : JOB_CREATED);
+    }
+    for (uint32_t i = 0; i < 3; i++) {
+        wait_state(jobs[i], JOB_RUNNING);
+        for (uint32_t later = i + 1; later < 3; later++)
+            assert_int_equal(jobs[later]->state, JOB_CREATED);
+        check(dispatcher_cancel(dispatcher, jobs[i]->id));
+        wait_state(jobs[i], JOB_CANCELED);
+    }
+}
+
 static void a_job_that_cannot_be_planned_fails_with_its_own_words(void **state)
 {
     const char *arguments[] = { "--colour", "blue", NULL };
@@ -564,6 +585,7 @@ int main(int argc, char **argv)
         WITH_CLUSTER(a_lost_task_manager_is_replaced_by_another_one),
         WITH_CLUSTER(a_new_leader_takes_over_what_the_old_one_has_left),
         WITH_CLUSTER(a_job_is_cancelled_and_its_slots_are_free_again),
+        WITH_CLUSTER(jobs_that_wait_for_slots_get_those_of_others_in_the_order_they_came),
         WITH_CLUSTER(a_job_that_cannot_be_planned_fails_with_its_own_words),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -117,6 +117,11 @@ static void fleet_stop(void *arg)
         taskmanager_stop(fleet->managers[i]);
 }
 
+static void fleet_wake(void *arg)
+{
+    waker_wake(arg);
+}
+
 static bool fleet_has_published(void *arg, uint64_t checkpoint)
 {
     const struct fleet *fleet = arg;
@@ -145,7 +150,8 @@ static void fleet_init(struct fleet *fleet, uint32_t count, bool is_threaded)
         .backend = backend_hashmap.format,
         .storage = fleet->storage,
         .workers = fleet->workers,
-        .waker = fleet->waker,
+        .wake = fleet_wake,
+        .wake_arg = fleet->waker,
         .tasks = { .arg = fleet,
             .deploy = fleet_deploy,
             .tear_down = fleet_tear_down,
