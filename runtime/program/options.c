@@ -11,7 +11,9 @@
 
 #include <string.h>
 
-#define MS_MAX JOB_SPEC_MS_MAX
+#define MS_MAX         JOB_SPEC_MS_MAX
+#define FIXED_ATTEMPTS 3 /* of --restart fixed, if not said */
+#define FIXED_DELAY_MS 1000
 
 /* clang-format off */
 static const struct weir_option rows[] = {
@@ -54,8 +56,9 @@ static const struct weir_option rows[] = {
         INT64_MAX },
     { "restart", WEIR_OPTION_TEXT, "none|fixed|exponential", "exponential",
         "What a failure that may pass leads to. Others end the job.", 0, 0 },
-    { "restart-delay", WEIR_OPTION_DURATION, "TIME", "1s",
-        "Before a restart; exponential: before the first, then twice that, and so on.", 0, MS_MAX },
+    { "restart-delay", WEIR_OPTION_DURATION, "TIME", "100ms",
+        "Before a restart; exponential: before the first, then twice that, and so on. Fixed: 1s if not "
+        "said.", 0, MS_MAX },
     { "restart-delay-max", WEIR_OPTION_DURATION, "TIME", "1m",
         "Exponential: no delay is longer.", 0, MS_MAX },
     { "restart-attempts", WEIR_OPTION_NUMBER, "N", NULL,
@@ -111,7 +114,9 @@ static weir_error *read_restart(const struct config *config, struct restart_opti
     restart->delay_max_ms = config_number(config, "restart-delay-max");
     restart->attempts_max = (uint32_t)config_number(config, "restart-attempts");
     if (restart->kind == RESTART_FIXED && !config_given(config, "restart-attempts"))
-        restart->attempts_max = 3;
+        restart->attempts_max = FIXED_ATTEMPTS;
+    if (restart->kind == RESTART_FIXED && !config_given(config, "restart-delay"))
+        restart->delay_ms = FIXED_DELAY_MS;
     if (restart->kind == RESTART_FIXED)
         restart->jitter_percent = 0;
     if (restart->kind == RESTART_EXPONENTIAL && restart->delay_max_ms < restart->delay_ms)

@@ -99,15 +99,18 @@ static void savepoints_are_written_and_started_from(void **state)
     config_free(config);
 }
 
-static void fixed_restarts_are_three_unless_said(void **state)
+static void fixed_restarts_are_three_a_second_apart_unless_said(void **state)
 {
     struct options options;
     struct config *config;
     assert_null(read_line("--restart fixed", &options, &config));
     assert_int_equal(options.local.restart.attempts_max, 3);
+    assert_int_equal(options.local.restart.delay_ms, 1000);
     config_free(config);
-    assert_null(read_line("--restart fixed --restart-attempts 0", &options, &config));
+    assert_null(
+        read_line("--restart fixed --restart-attempts 0 --restart-delay 100ms", &options, &config));
     assert_int_equal(options.local.restart.attempts_max, 0);
+    assert_int_equal(options.local.restart.delay_ms, 100);
     config_free(config);
 }
 
@@ -154,7 +157,7 @@ int main(void)
         cmocka_unit_test(defaults_are_what_the_table_says),
         cmocka_unit_test(every_option_arrives),
         cmocka_unit_test(savepoints_are_written_and_started_from),
-        cmocka_unit_test(fixed_restarts_are_three_unless_said),
+        cmocka_unit_test(fixed_restarts_are_three_a_second_apart_unless_said),
         cmocka_unit_test(mistakes_name_the_option_and_the_way_out),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
