@@ -252,6 +252,7 @@ static struct result measure(uint64_t count, uint32_t batch)
 
 int main(void)
 {
+    mem_keep_small();                                        /* as a worker does */
     const uint64_t small = UINT64_C(10000128), large = 4096; /* 39,063 batches; 4 GiB */
     make_rows(SMALL);
     struct result result = measure(small, BATCH);

@@ -1,4 +1,4 @@
-/* segment.c -- the pool: two free lists under a lock, and one number that must not be exceeded.
+/* segment.c -- the pool: free lists under a lock, and one number that must not be exceeded.
  *
  * `allocated` counts every byte that the pool holds, handed out or kept; `used` what is handed
  * out. Kept segments are freed only when their bytes are wanted for another size. */
@@ -9,6 +9,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdbool.h>
+#include <string.h>
 
 #if defined(__SANITIZE_ADDRESS__)
 #define HAS_ASAN 1
@@ -22,6 +23,9 @@
 #endif
 
 #define EVENT_CAPACITY ((uint32_t)sizeof(struct element))
+/* Kept segments of long records, at most: as many as are on their way in a few channels. */
+#define LARGE_COUNT_MAX 32u
+#define LARGE_SIZE_MAX  ((size_t)16 << 20)
 
 enum size_class { CLASS_USUAL, CLASS_EVENT, CLASS_COUNT, CLASS_OWN = CLASS_COUNT };
 
@@ -32,6 +36,9 @@ struct segment_pool {
     size_t allocated;
     _Atomic size_t used;
     struct segment *kept[CLASS_COUNT];
+    struct segment *large[LARGE_COUNT_MAX]; /* of their own size, kept; oldest first */
+    uint32_t large_count;
+    size_t large_size; /* bytes of them */
 };
 
 static size_t bytes_of(uint32_t capacity)
@@ -50,18 +57,18 @@ static enum size_class class_of(uint32_t capacity)
 static void poison(struct segment *segment)
 {
 #ifdef HAS_ASAN
-    ASAN_POISON_MEMORY_REGION(segment->bytes, segment->capacity);
+    ASAN_POISON_MEMORY_REGION(segment->bytes, segment->size - offsetof(struct segment, bytes));
 #else
     (void)segment;
 #endif
 }
 
-static void unpoison(struct segment *segment)
+static void unpoison(struct segment *segment, size_t size)
 {
 #ifdef HAS_ASAN
-    ASAN_UNPOISON_MEMORY_REGION(segment->bytes, segment->capacity);
+    ASAN_UNPOISON_MEMORY_REGION(segment->bytes, size);
 #else
-    (void)segment;
+    (void)segment, (void)size;
 #endif
 }
 
@@ -75,11 +82,50 @@ struct segment_pool *segment_pool_new(size_t size_max)
 
 static void discard(struct segment_pool *pool, struct segment *segment)
 {
-    ASSERT(pool->allocated >= bytes_of(segment->capacity));
-    pool->allocated -= bytes_of(segment->capacity);
-    unpoison(segment);
+    ASSERT(pool->allocated >= segment->size);
+    pool->allocated -= segment->size;
+    unpoison(segment, segment->size - offsetof(struct segment, bytes));
     mem_free(segment);
 }
+
+/* -- long records ---------------------------------------------------------------------------- */
+
+static struct segment *remove_large(struct segment_pool *pool, uint32_t index)
+{
+    struct segment *segment = pool->large[index];
+    pool->large_size -= segment->size;
+    pool->large_count--;
+    memmove(pool->large + index, pool->large + index + 1,
+        (pool->large_count - index) * sizeof(segment));
+    return segment;
+}
+
+/* The newest that fits, with at most a quarter left over; NULL: none. */
+static struct segment *pop_large(struct segment_pool *pool, size_t size)
+{
+    for (uint32_t i = pool->large_count; i > 0; i--) {
+        size_t has = pool->large[i - 1]->size;
+        if (has >= size && has - size <= size / 4)
+            return remove_large(pool, i - 1);
+    }
+    return NULL;
+}
+
+/* The oldest make way for it. */
+static void keep_large(struct segment_pool *pool, struct segment *segment)
+{
+    if (segment->size > LARGE_SIZE_MAX) {
+        discard(pool, segment);
+        return;
+    }
+    while (
+        pool->large_count == LARGE_COUNT_MAX || pool->large_size + segment->size > LARGE_SIZE_MAX)
+        discard(pool, remove_large(pool, 0));
+    pool->large[pool->large_count++] = segment;
+    pool->large_size += segment->size;
+}
+
+/* -- taking, giving -------------------------------------------------------------------------- */
 
 static struct segment *pop_kept(struct segment_pool *pool, enum size_class class)
 {
@@ -98,6 +144,8 @@ void segment_pool_free(struct segment_pool *pool)
         while ((segment = pop_kept(pool, class)) != NULL)
             discard(pool, segment);
     }
+    while (pool->large_count > 0)
+        discard(pool, remove_large(pool, 0));
     ASSERT(segment_pool_used(pool) == 0);
     ASSERT(pool->allocated == 0);
     ASSERT(pthread_mutex_destroy(&pool->lock) == 0);
@@ -108,7 +156,8 @@ void segment_pool_free(struct segment_pool *pool)
 static bool make_room(struct segment_pool *pool, size_t size)
 {
     while (pool->size_max - pool->allocated < size) {
-        struct segment *segment = pop_kept(pool, CLASS_USUAL);
+        struct segment *segment =
+            pool->large_count > 0 ? remove_large(pool, 0) : pop_kept(pool, CLASS_USUAL);
         if (segment == NULL)
             segment = pop_kept(pool, CLASS_EVENT);
         if (segment == NULL)
@@ -121,15 +170,16 @@ static bool make_room(struct segment_pool *pool, size_t size)
 static struct segment *take_locked(struct segment_pool *pool, uint32_t capacity)
 {
     enum size_class class = class_of(capacity);
-    struct segment *segment = class == CLASS_OWN ? NULL : pop_kept(pool, class);
     size_t size = bytes_of(capacity);
+    struct segment *segment = class == CLASS_OWN ? pop_large(pool, size) : pop_kept(pool, class);
     if (segment == NULL) {
         if (!make_room(pool, size))
             return NULL;
         segment = mem_alloc(size);
+        segment->size = (uint32_t)size;
         pool->allocated += size;
     }
-    size_t used = atomic_load_explicit(&pool->used, memory_order_relaxed) + size;
+    size_t used = atomic_load_explicit(&pool->used, memory_order_relaxed) + segment->size;
     ASSERT(used <= pool->allocated && pool->allocated <= pool->size_max);
     atomic_store_explicit(&pool->used, used, memory_order_relaxed);
     return segment;
@@ -142,8 +192,8 @@ static struct segment *take(struct segment_pool *pool, uint32_t capacity)
     ASSERT(pthread_mutex_unlock(&pool->lock) == 0);
     if (segment == NULL)
         return NULL;
-    *segment = (struct segment){ .pool = pool, .capacity = capacity };
-    unpoison(segment);
+    *segment = (struct segment){ .pool = pool, .size = segment->size, .capacity = capacity };
+    unpoison(segment, capacity);
     return segment;
 }
 
@@ -189,16 +239,15 @@ void segment_give(struct segment *segment)
 {
     struct segment_pool *pool = segment->pool;
     enum size_class class = class_of(segment->capacity);
-    size_t size = bytes_of(segment->capacity);
+    size_t size = segment->size;
     ASSERT(segment->used <= segment->capacity);
-    if (class != CLASS_OWN)
-        poison(segment);
+    poison(segment);
     ASSERT(pthread_mutex_lock(&pool->lock) == 0);
     size_t used = atomic_load_explicit(&pool->used, memory_order_relaxed);
     ASSERT(used >= size);
     atomic_store_explicit(&pool->used, used - size, memory_order_relaxed);
     if (class == CLASS_OWN) {
-        discard(pool, segment);
+        keep_large(pool, segment);
     } else {
         segment->next = pool->kept[class];
         pool->kept[class] = segment;

@@ -12,9 +12,9 @@
  *          32    n  record: its layout bytes (types/layout.h)
  *
  * There are three sizes of them. The usual one, with its own header, is 32 KiB. A record that
- * does not fit an empty one gets a segment of its own, exactly as large as needed: allocated for
- * it and freed behind it, the one allocation in the data plane, and only for records of 32 KiB
- * and more. An event that finds no open segment gets a small one: a barrier to each of 128 x 128
+ * does not fit an empty one gets a segment of its own, as large as needed. Some of those are kept, too,
+ * for records of about that size: fresh pages from the system for each record took half of the CPU
+ * time of records of 1 MiB. An event that finds no open segment gets a small one: a barrier to each of 128 x 128
  * channels must not cost half a gigabyte.
  *
  * Limit: a pool has size_max bytes, over all segments that are out or kept for reuse. Taking
@@ -56,9 +56,11 @@ struct segment_pool; /* Thread: any */
 struct segment {
     struct segment_pool *pool;
     struct segment *next; /* the pool's free list, or the holder's own list */
-    uint32_t capacity;    /* bytes */
-    uint32_t used;        /* bytes written */
-    uint32_t read;        /* bytes consumed */
+    uint32_t size;        /* bytes allocated, with this header */
+    uint32_t
+        capacity; /* bytes that may be used; what it takes of credits, so never what is left over */
+    uint32_t used; /* bytes written */
+    uint32_t read; /* bytes consumed */
     uint32_t record_count;
     alignas(16) char bytes[];
 };

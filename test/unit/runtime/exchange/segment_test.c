@@ -75,6 +75,54 @@ static void a_long_record_gets_a_segment_of_its_own(void **state)
     segment_pool_free(pool);
 }
 
+static void the_segment_of_a_long_record_serves_others_of_about_its_size(void **state)
+{
+    const size_t size = 100000;
+    struct segment_pool *pool = segment_pool_new(4 * MIB);
+    struct segment *first = segment_take(pool, size);
+    size_t used = segment_pool_used(pool);
+    segment_give(first);
+    uint64_t allocations = mem_count();
+    for (size_t less = 0; less < size / 8; less += 1000) {
+        struct segment *again = segment_take(pool, size - less);
+        assert_ptr_equal(again, first);
+        assert_int_equal(again->capacity,
+            segment_element_size(size - less)); /* as if it were new */
+        assert_int_equal(segment_pool_used(pool), used);
+        assert_null(segment_add(again, ELEMENT_RECORD, size - less + 16));
+        assert_non_null(segment_add(again, ELEMENT_RECORD, size - less));
+        segment_give(again);
+    }
+    assert_int_equal(mem_count(), allocations);
+    struct segment *larger = segment_take(pool, size + 16), *smaller = segment_take(pool, size / 2);
+    assert_int_equal(mem_count(), allocations + 2);
+    segment_give(larger);
+    segment_give(smaller);
+    segment_pool_free(pool);
+}
+
+static void kept_segments_of_long_records_are_few(void **state)
+{
+    enum { COUNT = 40 };
+    static const size_t sizes[] = { 50000, MIB, 20 * MIB };
+    static const uint64_t kept[] = { 32, 15, 0 }; /* the number, the bytes, each of them too long */
+    for (size_t s = 0; s < sizeof(sizes) / sizeof(sizes[0]); s++) {
+        struct segment *segments[COUNT];
+        struct segment_pool *pool = segment_pool_new(1024 * MIB);
+        for (int i = 0; i < COUNT; i++)
+            segments[i] = segment_take(pool, sizes[s]);
+        for (int i = 0; i < COUNT; i++)
+            segment_give(segments[i]);
+        uint64_t allocations = mem_count();
+        for (int i = 0; i < COUNT; i++)
+            segments[i] = segment_take(pool, sizes[s]);
+        assert_int_equal(mem_count() - allocations, COUNT - kept[s]);
+        for (int i = 0; i < COUNT; i++)
+            segment_give(segments[i]);
+        segment_pool_free(pool);
+    }
+}
+
 static void a_given_segment_is_taken_again_without_an_allocation(void **state)
 {
     struct segment_pool *pool = segment_pool_new(MIB);
@@ -152,6 +200,8 @@ int main(void)
         cmocka_unit_test(elements_come_back_in_order_and_aligned),
         cmocka_unit_test(a_segment_holds_elements_up_to_its_last_byte),
         cmocka_unit_test(a_long_record_gets_a_segment_of_its_own),
+        cmocka_unit_test(the_segment_of_a_long_record_serves_others_of_about_its_size),
+        cmocka_unit_test(kept_segments_of_long_records_are_few),
         cmocka_unit_test(a_given_segment_is_taken_again_without_an_allocation),
         cmocka_unit_test(taking_fails_only_when_the_pool_is_used_up),
         cmocka_unit_test(what_is_kept_makes_way_for_another_size),
