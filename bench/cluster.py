@@ -3,10 +3,12 @@
 
 What   A job manager and task managers as processes of their own, jobs by REST.
        idle      one job with a record a second on two task managers: CPU time of all processes, RSS of the daemons
-       submit    POST /v1/jobs until the first record is printed, the executable being there already
+       submit    POST /v1/jobs until the first record is printed, the executable being there already; 100 ms of it
+                 are the generator's, which looks ten times a second how many records its rate allows
        recover   kill -9 of the worker of a job with 100 MB of state until it prints again
        loss      kill -9 and SIGSTOP of a task manager until the job manager says that it is lost
-       thousand  1,000 jobs on one task manager: RSS of all processes together, CPU of the daemons, time of a request
+       thousand  1,000 jobs on one task manager, a checkpoint each 10 s: memory of all processes (what they share
+                 counts once), CPU of the daemons, time of a request
 How    ./bench/cluster.py [--only idle,submit,...]; prints name TAB value TAB unit TAB goal TAB ok|short|-.
 """
 
@@ -18,6 +20,7 @@ import os
 import pathlib
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -77,14 +80,21 @@ def memory_mb(pid, name="Rss"):
     return sum(int(row.split()[1]) for row in text.splitlines() if row.startswith(f"{name}:")) / 1024
 
 
+def free_ports(count):
+    """Different ones: all are open before the first is let go."""
+    with contextlib.ExitStack() as stack:
+        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
+        for it in sockets:
+            it.bind(("127.0.0.1", 0))
+        return [it.getsockname()[1] for it in sockets]
+
+
 class Cluster:
     """A job manager and task managers; its directory goes with it."""
 
     def __init__(self, directory, task_managers=1, slots=4, memory="4GB"):
         self.directory, self.slots, self.memory = pathlib.Path(directory), slots, memory
-        self.holders, ports = zip(*(broker._hold_port() for _ in range(2)))
-        for holder in self.holders:
-            holder.close()
+        ports = free_ports(2)
         self.rest, self.settings = f"http://127.0.0.1:{ports[1]}/v1", {
             "jobmanager.rpc.address": "127.0.0.1", "jobmanager.bind-host": "127.0.0.1",
             "jobmanager.rpc.port": ports[0], "rest.address": "127.0.0.1", "rest.bind-address": "127.0.0.1",
