@@ -223,14 +223,14 @@ struct worker_start {
     uint32_t worker, worker_count;
     weir_str secret;
     weir_str jobmanager; /* "host:port" to say HELLO to */
-    weir_str host;       /* that it is reached at, and listens on */
+    weir_str host;       /* that it listens on */
     uint32_t data_port;  /* 0: any */
     uint64_t memory_size;
     weir_str work_dir;
     int64_t heartbeat_ms, timeout_ms;
     int64_t watchdog_ms; /* a step of a task that takes longer is the end of the worker; 0: never */
     int64_t orphan_ms;   /* so long it goes on without a job manager */
-    weir_str ca_file, cert_file, key_file; /* NULL: no TLS */
+    weir_str ca_file, cert_file, key_file; /* empty: no TLS */
 };
 WEIR_TYPE(worker_start, WEIR_FIELD(1, worker_start, job), WEIR_FIELD(2, worker_start, attempt),
     WEIR_FIELD(3, worker_start, epoch), WEIR_FIELD(4, worker_start, worker),

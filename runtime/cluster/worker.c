@@ -9,9 +9,9 @@
 #include "base/os_process.h"
 #include "base/queue.h"
 #include "checkpoint/attempt.h"
-#include "net/tls.h"
 #include "runtime/cluster/address.h"
 #include "runtime/cluster/messages.h"
+#include "runtime/cluster/wire_tls.h"
 #include "runtime/cluster/worker_metrics.h"
 #include "runtime/exchange/wire.h"
 #include "runtime/task/current.h"
@@ -40,7 +40,7 @@ struct worker {
     struct worker_start start;
     char *start_bytes, *text[3];
     struct net *net;
-    struct tls *tls; /* NULL: plain */
+    struct wire_tls tls; /* zero: plain */
     struct connection *connection;
     struct workers *workers;
     struct taskmanager *taskmanager;
@@ -479,12 +479,12 @@ static void describe_crash(char *to, size_t size)
 static weir_error *make_tls(struct worker *worker)
 {
     const struct worker_start *start = &worker->start;
-    if (start->ca_file.data == NULL && start->cert_file.data == NULL)
+    if (start->ca_file.size == 0)
         return NULL;
     char *ca = text_of(start->ca_file), *cert = text_of(start->cert_file),
          *key = text_of(start->key_file);
     weir_error *error =
-        tls_client_new(&(struct tls_files){ .ca_file = ca, .cert_file = cert, .key_file = key },
+        wire_tls_init(&(struct tls_files){ .ca_file = ca, .cert_file = cert, .key_file = key },
             &worker->tls);
     mem_free(ca);
     mem_free(cert);
@@ -505,6 +505,7 @@ static weir_error *make_wire(struct worker *worker)
             .attempt = start->attempt,
             .worker = start->worker,
             .worker_count = start->worker_count },
+        .crypto = worker->tls.client == NULL ? NULL : &worker->tls.crypto,
         .failed = wire_failed,
         .arg = worker,
     };
@@ -539,7 +540,7 @@ static weir_error *open_worker(struct worker *worker)
     worker->text[2] = text_of(worker->start.jobmanager);
     if (!address_split(worker->text[2], host, &port))
         return weir_errorf(WEIR_E_CORRUPT, "'%s' is no address of a job manager", worker->text[2]);
-    worker->connection = net_connect(worker->net, host, port, worker->tls, &handler, worker);
+    worker->connection = net_connect(worker->net, host, port, worker->tls.client, &handler, worker);
     return NULL;
 }
 
@@ -562,7 +563,7 @@ static void close_worker(struct worker *worker)
         inbox_free(worker->inbox);
     if (worker->net != NULL)
         net_free(worker->net);
-    tls_free(worker->tls);
+    wire_tls_release(&worker->tls);
     if (worker->has_restore)
         checkpoint_metadata_release(&worker->restore);
     arena_release(&worker->arena);

@@ -240,7 +240,8 @@ static weir_error *make_link(struct connection *connection, struct os_socket *so
     struct wire *wire = connection->wire;
     struct wire_link_options options = { .socket = socket,
         .crypto = wire->options.crypto,
-        .is_client = connection->peer != NULL,
+        .host = connection->peer == NULL ? NULL
+                                         : wire->addresses[worker_of(wire, connection->peer)].host,
         .calls = { .arg = connection,
             .hello = on_hello,
             .begin = on_begin,

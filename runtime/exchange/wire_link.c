@@ -42,7 +42,7 @@ weir_error *wire_link_new(const struct wire_link_options *options, struct wire_l
     weir_error *error = NULL;
     if (it->crypto != NULL) {
         it->plain = mem_alloc(CRYPTO_BYTES);
-        error = it->crypto->wrap(it->crypto->arg, it->socket, options->is_client, &it->session);
+        error = it->crypto->wrap(it->crypto->arg, it->socket, options->host, &it->session);
     }
     *link = it;
     if (error != NULL) {

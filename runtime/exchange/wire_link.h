@@ -24,8 +24,9 @@
  * Thread: io, for all calls. */
 struct wire_crypto {
     void *arg;
-    /* `is_client`: this side connected. The handshake happens inside the first reads and writes. */
-    weir_error *(*wrap)(void *arg, struct os_socket *socket, bool is_client, void **session);
+    /* `host`: what this side dialled; NULL: it was called. The handshake happens inside the first reads and
+     * writes. */
+    weir_error *(*wrap)(void *arg, struct os_socket *socket, const char *host, void **session);
     /* *done 0: would block, until the socket is readable; or writable, if *wants_write. Both come in with 0
      * and false. The other side having closed is an error. */
     weir_error *(*read)(void *session, void *bytes, size_t size, size_t *done, bool *wants_write);
@@ -45,7 +46,7 @@ struct wire_link; /* Thread: io */
 struct wire_link_options {
     struct os_socket *socket;         /* taken */
     const struct wire_crypto *crypto; /* NULL: plain; outlives it */
-    bool is_client;
+    const char *host;                 /* that was dialled; NULL: accepted */
     struct wire_frame_calls calls;
     struct wire_metrics *metrics; /* outlive it */
 };

@@ -528,7 +528,7 @@ struct session {
 };
 static uint32_t piece_max = 7;
 
-static weir_error *xor_wrap(void *arg, struct os_socket *socket, bool is_client, void **session)
+static weir_error *xor_wrap(void *arg, struct os_socket *socket, const char *host, void **session)
 {
     struct session *it = *session = mem_alloc(sizeof(*it));
     it->socket = socket;
@@ -589,7 +589,7 @@ static void records_go_through_crypto_in_pieces_of_any_size(void **state)
     }
 }
 
-static weir_error *refuse_wrap(void *arg, struct os_socket *socket, bool is_client, void **session)
+static weir_error *refuse_wrap(void *arg, struct os_socket *socket, const char *host, void **session)
 {
     return weir_errorf(WEIR_E_CONNECTOR, "no certificate");
 }
