@@ -86,7 +86,7 @@ weir_error *os_socket_listen(const char *host, uint16_t port, struct os_socket *
         return NULL;
     }
     close(fd);
-    return weir_errorf(WEIR_E_USAGE,
+    return weir_errorf(code == EADDRINUSE ? WEIR_E_LIMIT : WEIR_E_USAGE,
         "cannot listen on %s:%u: %s; give an address of this machine and a free port (0: any)",
         host, port, strerrordesc_np(code));
 }

@@ -22,7 +22,8 @@
 #define OS_SOCKET_IOVS_MAX 128u /* pieces of one call */
 
 struct os_socket; /* Thread: its owner */
-/* Port 0: any free one. The host is a numeric address or a name; a name may take as long as its look-up. */
+/* Port 0: any free one; one that is taken is WEIR_E_LIMIT. The host is a numeric address or a name; a name may take
+ * as long as its look-up. */
 weir_error *os_socket_listen(const char *host, uint16_t port, struct os_socket **socket)
     WEIR_MUST_USE;
 /* *socket NULL: nobody waits. */

@@ -12,8 +12,8 @@
 #include <stdio.h>
 #include <string.h>
 
-#define TOKEN_FILE_MAX ((size_t)4096)
-#define OVERRIDES_MAX  256u
+#define SECRET_FILE_MAX ((size_t)4096)
+#define OVERRIDES_MAX   256u
 
 /* -- arguments ------------------------------------------------------------------------------------ */
 
@@ -86,23 +86,21 @@ static weir_error *read_arguments(struct arguments *arguments, int argc, char **
 
 /* -- what the configuration names ----------------------------------------------------------------- */
 
-/* The first line of the file, without blanks around it. */
-static weir_error *read_token(const char *path, char **token)
+/* The first word of the file that the option names; *secret stays NULL if it names none. */
+static weir_error *read_secret(const char *option, const char *path, const char *what,
+    char **secret)
 {
     char *bytes;
     size_t size;
     if (path == NULL)
         return NULL;
-    WEIR_TRY(os_read_file(path, TOKEN_FILE_MAX, &bytes, &size));
+    WEIR_TRY(os_read_file(path, SECRET_FILE_MAX, &bytes, &size));
     size_t end = strcspn(bytes, " \t\r\n");
-    *token = mem_printf("%.*s", (int)end, bytes);
+    *secret = mem_printf("%.*s", (int)end, bytes);
     mem_free(bytes);
     if (end > 0)
         return NULL;
-    return weir_errorf(WEIR_E_USAGE,
-        "security.token-file '%s' is empty; write a random word into it, for example that of "
-        "`head -c 32 /dev/urandom | sha256sum`",
-        path);
+    return weir_errorf(WEIR_E_USAGE, "%s '%s' is empty; write %s into it", option, path, what);
 }
 
 static weir_error *make_tls(struct daemon *daemon)
@@ -138,7 +136,11 @@ static weir_error *open_daemon(struct daemon *daemon, int argc, char **argv)
     WEIR_TRY(conf_check(&daemon->conf));
     log_set_json(daemon->conf.is_log_json);
     log_set_level(daemon->conf.log_level);
-    WEIR_TRY(read_token(daemon->conf.security.token_file, &daemon->token));
+    WEIR_TRY(read_secret("security.token-file", daemon->conf.security.token_file,
+        "a random word, for example that of `head -c 32 /dev/urandom | sha256sum`,",
+        &daemon->token));
+    WEIR_TRY(read_secret("high-availability.zookeeper.client.auth-file", daemon->conf.ha.auth_file,
+        "user:password", &daemon->zookeeper_auth));
     WEIR_TRY(make_tls(daemon));
     return make_work_dir(daemon);
 }
@@ -167,6 +169,7 @@ void daemon_close(struct daemon *daemon)
     tls_free(daemon->server);
     tls_free(daemon->client);
     mem_free(daemon->token);
+    mem_free(daemon->zookeeper_auth);
     mem_free(daemon->work_dir);
     conf_release(&daemon->conf);
 }
@@ -208,6 +211,7 @@ weir_error *daemon_election(const struct daemon *daemon, bool is_observer, struc
         options.class = &election_zookeeper;
         options.zookeeper.quorum = conf->ha.quorum;
         options.zookeeper.path = node;
+        options.zookeeper.auth = daemon->zookeeper_auth;
         options.zookeeper.session_timeout_ms = conf->ha.session_timeout_ms;
     }
     weir_error *error = os_make_dirs(dir);

@@ -18,6 +18,7 @@ struct daemon {
     const char *name; /* "weir-jobmanager" */
     struct conf conf;
     char *token;                 /* NULL: none is configured */
+    char *zookeeper_auth;        /* user:password; NULL: none is configured */
     struct tls *server, *client; /* NULL: no TLS */
     char *work_dir;              /* of this process, below io.tmp.dirs; exists */
 };

@@ -22,14 +22,14 @@ static const struct weir_option rows[] = {
         "Where task managers and workers find the job manager. With high availability the leader publishes this "
         "address, so each job manager has its own.", 0, 0 },
     { "jobmanager.rpc.port", WEIR_OPTION_NUMBER, "PORT", "6123",
-        "The port of the job manager for task managers and workers. 0: any that is free, with high availability.",
-        0, 65535 },
+        "The port of the job manager for task managers and workers.", 1, 65535 },
     { "jobmanager.bind-host", WEIR_OPTION_TEXT, "ADDRESS", "localhost",
         "The address that this port is opened on. " LOOPBACK, 0, 0 },
     { "rest.address", WEIR_OPTION_TEXT, "HOST", "localhost",
         "Where the command weir finds the job manager.", 0, 0 },
     { "rest.port", WEIR_OPTION_NUMBER, "PORT", "8081",
-        "The port of the REST interface and the web page. 0: any that is free.", 0, 65535 },
+        "The port of the REST interface and the web page, which task managers fetch executables from, too.",
+        1, 65535 },
     { "rest.bind-address", WEIR_OPTION_TEXT, "ADDRESS", "localhost",
         "The address that this port is opened on. " LOOPBACK, 0, 0 },
     { "web.ui-dir", WEIR_OPTION_TEXT, "DIR", NULL,
@@ -45,12 +45,10 @@ static const struct weir_option rows[] = {
     { "taskmanager.bind-host", WEIR_OPTION_TEXT, "ADDRESS", "localhost",
         "The address that workers open their data ports on. " LOOPBACK, 0, 0 },
     { "taskmanager.data.port", WEIR_OPTION_NUMBER, "PORT", "0",
-        "The first port that workers exchange records on; the next workers take the following ones. 0: any that "
-        "is free.", 0, 65535 },
+        "The first port that workers exchange records on: each takes the first one that is free, of this and the 999 "
+        "behind it. 0: any that is free.", 0, 65535 },
     { "taskmanager.worker.memory-factor", WEIR_OPTION_NUMBER, "PERCENT", "150",
         "A worker that takes more than this much of its share of the memory is ended. 0: no limit.", 0, 10000 },
-    { "taskmanager.worker.cores-per-slot", WEIR_OPTION_NUMBER, "N", "0",
-        "Cores that a worker may use for each of its slots. 0: all.", 0, 1024 },
     { "taskmanager.worker.watchdog", WEIR_OPTION_DURATION, "TIME", "60s",
         "A worker that has not answered for this long is killed, and its job restarts. 0: never.", 0, MS_MAX },
     { "io.tmp.dirs", WEIR_OPTION_TEXT, "DIR[,DIR]", "/tmp",
@@ -93,7 +91,8 @@ static const struct weir_option rows[] = {
     { "security.ssl.enabled", WEIR_OPTION_FLAG, "true|false", "false",
         "TLS on every port of the cluster.", 0, 0 },
     { "security.ssl.cert", WEIR_OPTION_TEXT, "FILE", NULL,
-        "The certificate that this process shows, with its chain, PEM.", 0, 0 },
+        "The certificate that this process shows, with its chain, PEM. It is made out for the host that others dial, "
+        "and on task managers good for a client, too: workers look at each other's.", 0, 0 },
     { "security.ssl.key", WEIR_OPTION_TEXT, "FILE", NULL,
         "The private key that belongs to it, PEM.", 0, 0 },
     { "security.ssl.ca", WEIR_OPTION_TEXT, "FILE", NULL,
@@ -208,7 +207,6 @@ static weir_error *fill(struct conf *conf)
     conf->taskmanager.bind_host = TEXT("taskmanager.bind-host");
     conf->taskmanager.data_port = (uint16_t)NUMBER("taskmanager.data.port");
     conf->taskmanager.memory_factor_percent = (uint32_t)NUMBER("taskmanager.worker.memory-factor");
-    conf->taskmanager.cores_per_slot = (uint32_t)NUMBER("taskmanager.worker.cores-per-slot");
     conf->taskmanager.watchdog_ms = NUMBER("taskmanager.worker.watchdog");
     conf->tmp_dirs = TEXT("io.tmp.dirs");
     conf->heartbeat.interval_ms = NUMBER("heartbeat.interval");
@@ -369,10 +367,6 @@ weir_error *conf_check(const struct conf *conf)
     WEIR_TRY(check_texts(conf));
     WEIR_TRY(check_security(conf));
     WEIR_TRY(check_ha(conf));
-    if (conf->jobmanager.rpc_port == 0 && conf->ha.type == CONF_HA_NONE)
-        return weir_errorf(WEIR_E_USAGE,
-            "option 'jobmanager.rpc.port' is 0, and with 'high-availability.type: none' nobody "
-            "can learn which port that is; name one");
     if (conf->heartbeat.timeout_ms < 2 * conf->heartbeat.interval_ms)
         return weir_errorf(WEIR_E_USAGE,
             "option 'heartbeat.timeout' is %" PRId64 " ms; it must be at least twice "

@@ -50,7 +50,6 @@ struct conf {
         uint64_t memory_size; /* of all slots together */
         uint32_t
             memory_factor_percent; /* of its share that a worker may use before it is ended; 0: any */
-        uint32_t cores_per_slot;   /* 0: all */
         int64_t watchdog_ms;       /* 0: none */
     } taskmanager;
     const char *tmp_dirs; /* comma-separated */

@@ -99,7 +99,6 @@ struct dispatcher_options {
     struct blob_store *blobs; /* executables */
     const char *checkpoints;  /* default root; NULL: none */
     const char *savepoints;   /* default directory; NULL: none */
-    const char *work_dir;     /* for jobs that have no checkpoint directory */
     int64_t heartbeat_ms, heartbeat_timeout_ms, slot_timeout_ms, start_timeout_ms;
     uint32_t retained_jobs;
 };

@@ -60,6 +60,7 @@ struct task_executor {
     struct connection *connection; /* NULL: none now */
     char *address;                 /* of the job manager; NULL: not known yet */
     bool is_registered;
+    char *told; /* why there was no connection, when it was said last; NULL: not yet */
     int64_t retry_ms, next_try_ms, next_look_ms, next_beat_ms;
     int64_t heartbeat_ms, timeout_ms;
     uint64_t epoch;
@@ -173,7 +174,8 @@ static struct child *add_child(struct task_executor *executor, const char *verb,
 {
     const char **list;
     uint32_t count;
-    if (executor->child_count == TASK_EXECUTOR_CHILDREN_MAX || !address_is_digest(digest))
+    if (executor->child_count == TASK_EXECUTOR_CHILDREN_MAX || !address_is_digest(digest) ||
+        !address_is_id(job)) /* names of files are made of both */
         return NULL;
     struct child *child = mem_alloc(sizeof(*child));
     arena_init(&child->arena, 1024, (size_t)16 << 20);
@@ -559,6 +561,8 @@ static weir_error *on_registered(struct task_executor *executor,
     executor->retry_ms = RETRY_MS;
     executor->heartbeat_ms = message->heartbeat_ms;
     executor->timeout_ms = message->timeout_ms;
+    mem_free(executor->told);
+    executor->told = NULL;
     mem_free(executor->blobs_url);
     executor->blobs_url = text_of(message->blobs);
     connection_keep(executor->connection);
@@ -583,7 +587,8 @@ static weir_error *take(struct task_executor *executor, uint32_t kind, const voi
         return NULL;
     case MESSAGE_REFUSED: {
         const struct message_refused *refused = message;
-        return message_error(refused->code, false, refused->text);
+        return weir_error_wrap(message_error(refused->code, false, refused->text),
+            "it refuses this task manager");
     }
     default:
         return weir_errorf(WEIR_E_CORRUPT, "a message of kind %u is not for a task manager", kind);
@@ -618,10 +623,17 @@ static weir_error *read_frame(struct task_executor *executor, uint32_t kind, wei
 
 /* -- the connection ------------------------------------------------------------------------------------ */
 
+/* Why there is no connection is said once, not at every try. */
 static void disconnect(struct task_executor *executor, const char *why)
 {
-    log_line(executor->is_registered ? LOG_WARN : LOG_DEBUG, "taskmanager",
-        "no connection to job manager %s: %s", executor->address, why);
+    bool is_news =
+        executor->is_registered || executor->told == NULL || strcmp(executor->told, why) != 0;
+    log_line(is_news ? LOG_WARN : LOG_DEBUG, "taskmanager", "no connection to job manager %s: %s",
+        executor->address, why);
+    if (is_news) {
+        mem_free(executor->told);
+        executor->told = mem_strdup(why);
+    }
     executor->connection = NULL;
     executor->is_registered = false;
     executor->next_try_ms = monotonic_ms() + executor->retry_ms;
@@ -743,6 +755,7 @@ void task_executor_free(struct task_executor *executor)
     forget_ended(executor);
     inbox_free(executor->inbox);
     mem_free(executor->address);
+    mem_free(executor->told);
     mem_free(executor->blobs_url);
     mem_free(executor->blob_dir);
     mem_free(executor->log_dir);

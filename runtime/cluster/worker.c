@@ -24,6 +24,7 @@
 #define PUBLISHED_MS   5 /* between two looks, while something is being published */
 #define CONNECT_MS     10000
 #define JOBS_MAX       4096
+#define DATA_PORTS     1000u /* from taskmanager.data.port on */
 
 /* Something a task, or the wire, has told. Thread: its holder. */
 struct told {
@@ -492,6 +493,20 @@ static weir_error *make_tls(struct worker *worker)
     return error;
 }
 
+/* On its port, or the next one that is free: workers of a machine do not know of each other. */
+static weir_error *listen_on(struct worker *worker, struct wire_options *options)
+{
+    uint32_t last = options->port == 0 ? 0 : options->port + DATA_PORTS - 1;
+    for (;;) {
+        weir_error *error = wire_new(options, &worker->wire);
+        bool is_taken = error != NULL && weir_error_code(error) == WEIR_E_LIMIT;
+        if (!is_taken || options->port >= last || options->port == UINT16_MAX)
+            return error;
+        weir_error_free(error);
+        options->port++;
+    }
+}
+
 static weir_error *make_wire(struct worker *worker)
 {
     const struct worker_start *start = &worker->start;
@@ -513,7 +528,7 @@ static weir_error *make_wire(struct worker *worker)
     if (start->secret.size < WIRE_FRAME_SECRET)
         return weir_errorf(WEIR_E_CORRUPT, "the secret of the attempt is too short");
     memcpy(options.self.secret, start->secret.data, WIRE_FRAME_SECRET);
-    return wire_new(&options, &worker->wire);
+    return listen_on(worker, &options);
 }
 
 static weir_error *open_worker(struct worker *worker)

@@ -34,7 +34,7 @@
 /* Thread: immutable after init. */
 struct wire_options {
     const char *host; /* to listen on */
-    uint16_t port;    /* 0: any */
+    uint16_t port;    /* 0: any; taken: WEIR_E_LIMIT */
     struct wire_frame_hello self;
     const struct wire_crypto *crypto; /* NULL: plain; outlives the wire */
     /* Takes the error. Posts it to somebody: wire_stop waits for its return. */

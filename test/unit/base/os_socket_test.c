@@ -166,7 +166,7 @@ static void what_a_configuration_gets_wrong_is_named(void **state)
         "cannot find the address of host '..'");
     assert_null(second);
     expect_ok(os_socket_listen("127.0.0.1", 0, &first));
-    expect_error(os_socket_listen("127.0.0.1", os_socket_port(first), &second), WEIR_E_USAGE,
+    expect_error(os_socket_listen("127.0.0.1", os_socket_port(first), &second), WEIR_E_LIMIT,
         "a free port");
     assert_null(second);
     expect_error(os_socket_listen("192.0.2.1", 0, &second), WEIR_E_USAGE,

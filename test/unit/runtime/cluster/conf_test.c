@@ -100,7 +100,7 @@ static void an_override_counts_more_than_the_file(void **state)
     expect_error(load("", "rest.port", &conf), WEIR_E_USAGE, "it looks like -D key=value");
     expect_error(load("", "=1", &conf), WEIR_E_USAGE, "it looks like -D key=value");
     expect_error(load("", "rest.port=65536", &conf), WEIR_E_USAGE,
-        "option 'rest.port' is '65536'; it must be from 0 to 65535");
+        "option 'rest.port' is '65536'; it must be from 1 to 65535");
 }
 
 static void mistakes_in_the_file_say_the_line(void **state)
@@ -221,13 +221,12 @@ static void what_belongs_together_is_checked(void **state)
         { "high-availability: {type: zookeeper, storageDir: /d, zookeeper: {quorum: q, path.root: "
           "/w/}}\n",
             "path.root' is '/w/'" },
-        { "jobmanager.rpc.port: 0\n", "nobody can learn which port" },
         { "heartbeat: {interval: 3s, timeout: 5s}\n", "at least twice" },
         { "blob: {size-max: 2GB, total-max: 1GB}\n", "make it at most 1GB" },
     };
     for (size_t i = 0; i < COUNT_OF(cases); i++)
         expect_error(check(cases[i].yaml), WEIR_E_USAGE, cases[i].text);
-    expect_ok(check("high-availability: {type: file, storageDir: /d}\njobmanager.rpc.port: 0\n"));
+    expect_ok(check("high-availability: {type: file, storageDir: /d}\n"));
     expect_ok(check("high-availability: {type: zookeeper, storageDir: /d, zookeeper: {quorum: q, "
                     "path.root: /a/b}}\n"));
     expect_ok(check("heartbeat: {interval: 2s, timeout: 4s}\n"));

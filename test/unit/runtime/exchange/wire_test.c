@@ -589,7 +589,8 @@ static void records_go_through_crypto_in_pieces_of_any_size(void **state)
     }
 }
 
-static weir_error *refuse_wrap(void *arg, struct os_socket *socket, const char *host, void **session)
+static weir_error *refuse_wrap(void *arg, struct os_socket *socket, const char *host,
+    void **session)
 {
     return weir_errorf(WEIR_E_CONNECTOR, "no certificate");
 }
@@ -614,7 +615,7 @@ static void a_port_that_is_taken_is_named(void **state)
     struct wire_options options = { .host = "127.0.0.1",
         .port = duo.addresses[1].port,
         .self = hello };
-    expect_error(wire_new(&options, &wire), WEIR_E_USAGE, "cannot listen on 127.0.0.1:");
+    expect_error(wire_new(&options, &wire), WEIR_E_LIMIT, "cannot listen on 127.0.0.1:");
     assert_null(wire);
     duo_release(&duo);
 }
