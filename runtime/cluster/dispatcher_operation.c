@@ -6,6 +6,8 @@
 #include "runtime/cluster/address.h"
 #include "runtime/cluster/dispatcher_private.h"
 
+#include <inttypes.h>
+
 /* -- the list ------------------------------------------------------------------------------------- */
 
 static struct operation *find(const struct dispatcher *dispatcher, const char *id)
@@ -29,15 +31,18 @@ static void free_operation(struct operation *operation)
     mem_free(operation);
 }
 
-/* *operation NULL without an error: it is there already, and was asked for twice. */
+/* Looked at before the job, which a stop that was asked for twice may have ended meanwhile. */
+static bool is_asked_again(const struct dispatcher *dispatcher, const char *id)
+{
+    return id[0] != '\0' && find(dispatcher, id) != NULL;
+}
+
 static weir_error *begin(struct dispatcher *dispatcher, const char *job, enum operation_kind kind,
     char id[DISPATCHER_ID_SIZE], struct operation **operation)
 {
     *operation = NULL;
     if (id[0] != '\0' && !address_is_id(weir_str_of(id)))
         return weir_errorf(WEIR_E_USAGE, "'%.64s' is no trigger id: 32 hexadecimal digits", id);
-    if (id[0] != '\0' && find(dispatcher, id) != NULL)
-        return NULL;
     if (dispatcher->operation_count == OPERATIONS_MAX)
         return weir_errorf(WEIR_E_LIMIT,
             "%u operations are remembered: wait until some are forgotten", OPERATIONS_MAX);
@@ -108,6 +113,18 @@ static weir_error *running_entry(const struct dispatcher *dispatcher, const char
     return NULL;
 }
 
+/* Before tasks are asked for anything: one that cannot be written to would end a stop without its savepoint. */
+static weir_error *check_directory(const char *directory)
+{
+    char *probe = mem_printf("%s/.probe-%016" PRIx64, directory, os_random());
+    weir_error *error = os_make_dirs(probe);
+    if (error == NULL)
+        error = os_remove_tree(probe);
+    mem_free(probe);
+    return error == NULL ? NULL
+                         : weir_error_wrap(error, "no savepoint can be written to '%s'", directory);
+}
+
 static weir_error *directory_of(const struct entry *entry, const char *given,
     const char **directory)
 {
@@ -121,7 +138,7 @@ static weir_error *directory_of(const struct entry *entry, const char *given,
     if ((*directory)[0] != '/')
         return weir_errorf(WEIR_E_USAGE,
             "the savepoint directory '%s' is relative; give it from the root on", *directory);
-    return NULL;
+    return check_directory(*directory);
 }
 
 static void done_with(struct operation *operation, uint64_t checkpoint, const char *path,
@@ -171,11 +188,11 @@ weir_error *dispatcher_savepoint(struct dispatcher *dispatcher, const char *job,
     struct entry *entry;
     struct operation *it;
     struct jobmanager_request request = { .done = on_answer };
+    if (is_asked_again(dispatcher, operation))
+        return NULL;
     WEIR_TRY(running_entry(dispatcher, job, &entry));
     WEIR_TRY(directory_of(entry, directory, &request.directory));
     WEIR_TRY(begin(dispatcher, job, OPERATION_SAVEPOINT, operation, &it));
-    if (it == NULL)
-        return NULL;
     request.arg = it;
     if (then_cancel) {
         struct last_words *words = mem_alloc(sizeof(*words));
@@ -196,10 +213,10 @@ weir_error *dispatcher_checkpoint(struct dispatcher *dispatcher, const char *job
 {
     struct entry *entry;
     struct operation *it;
+    if (is_asked_again(dispatcher, operation))
+        return NULL;
     WEIR_TRY(running_entry(dispatcher, job, &entry));
     WEIR_TRY(begin(dispatcher, job, OPERATION_CHECKPOINT, operation, &it));
-    if (it == NULL)
-        return NULL;
     struct jobmanager_request request = { .done = on_answer, .arg = it };
     weir_error *error = ask(dispatcher, entry, &request);
     return error == NULL ? NULL : withdraw(dispatcher, it, error);
@@ -224,11 +241,11 @@ weir_error *dispatcher_stop(struct dispatcher *dispatcher, const char *job, cons
     struct entry *entry;
     struct operation *it;
     struct jobmanager_request request = { .done = on_stop_answer };
+    if (is_asked_again(dispatcher, operation))
+        return NULL;
     WEIR_TRY(running_entry(dispatcher, job, &entry));
     WEIR_TRY(directory_of(entry, directory, &request.directory));
     WEIR_TRY(begin(dispatcher, job, OPERATION_STOP, operation, &it));
-    if (it == NULL)
-        return NULL;
     request.arg = it;
     weir_error *error =
         jobmanager_stop_with(entry->jobmanager, &request, drain, dispatcher->now_ms);
@@ -266,9 +283,9 @@ weir_error *dispatcher_dispose(struct dispatcher *dispatcher, const char *path,
     char operation[DISPATCHER_ID_SIZE])
 {
     struct operation *it;
-    WEIR_TRY(begin(dispatcher, NULL, OPERATION_DISPOSE, operation, &it));
-    if (it == NULL)
+    if (is_asked_again(dispatcher, operation))
         return NULL;
+    WEIR_TRY(begin(dispatcher, NULL, OPERATION_DISPOSE, operation, &it));
     operation_done(it, savepoint_dispose(path));
     return NULL;
 }
@@ -319,11 +336,11 @@ weir_error *dispatcher_rescale(struct dispatcher *dispatcher, const char *job, u
 {
     struct entry *entry;
     struct operation *it;
+    if (is_asked_again(dispatcher, operation))
+        return NULL;
     WEIR_TRY(running_entry(dispatcher, job, &entry));
     WEIR_TRY(check_rescale(dispatcher, entry, parallelism));
     WEIR_TRY(begin(dispatcher, job, OPERATION_RESCALE, operation, &it));
-    if (it == NULL)
-        return NULL;
     entry->next_arguments =
         entry_arguments_with(entry, parallelism, &entry->arena, &entry->next_argument_count);
     entry->rescale = it;
