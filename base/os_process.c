@@ -78,6 +78,17 @@ void os_dir_unclaim(int claim)
         close(claim);
 }
 
+uint64_t os_raise_file_limit(uint64_t wanted)
+{
+    struct rlimit limit;
+    ASSERT(getrlimit(RLIMIT_NOFILE, &limit) == 0);
+    uint64_t now = limit.rlim_cur, possible = limit.rlim_max < wanted ? limit.rlim_max : wanted;
+    if (possible <= now)
+        return now;
+    limit.rlim_cur = possible;
+    return setrlimit(RLIMIT_NOFILE, &limit) == 0 ? possible : now;
+}
+
 weir_error *os_exec(char *const argv[])
 {
     fflush(stdout);

@@ -14,6 +14,8 @@
 
 #define SECRET_FILE_MAX ((size_t)4096)
 #define OVERRIDES_MAX   256u
+#define FILES_WANTED    ((uint64_t)65536) /* open ones; RocksDB of a worker alone may have thousands */
+#define FILES_MIN       ((uint64_t)4096)
 
 /* -- arguments ------------------------------------------------------------------------------------ */
 
@@ -136,6 +138,10 @@ static weir_error *open_daemon(struct daemon *daemon, int argc, char **argv)
     WEIR_TRY(conf_check(&daemon->conf));
     log_set_json(daemon->conf.is_log_json);
     log_set_level(daemon->conf.log_level);
+    uint64_t files = os_raise_file_limit(FILES_WANTED);
+    if (files < FILES_MIN)
+        log_warn("daemon", "only %llu files may be open at once; raise the limit (ulimit -Hn)",
+            (unsigned long long)files);
     WEIR_TRY(read_secret("security.token-file", daemon->conf.security.token_file,
         "a random word, for example that of `head -c 32 /dev/urandom | sha256sum`,",
         &daemon->token));

@@ -226,6 +226,23 @@ struct connection *connection_accept(struct net *net, int fd, const struct tls *
     return it;
 }
 
+/* The list is as long as a listener has connections at most, and a flood is what makes it long. */
+void connection_make_room(struct connection_list *list, const uint32_t *count)
+{
+    uint32_t strangers = 0;
+    struct connection *it, *oldest = NULL;
+    LIST_FOREACH(it, list, link)
+    {
+        if (it->count != count || it->state == FAILED || (it->state == OPEN && it->is_kept))
+            continue;
+        strangers++;
+        oldest = it; /* new ones come in front */
+    }
+    if (strangers >= NET_STRANGERS_MAX)
+        fail(oldest, weir_error_retriable(weir_errorf(WEIR_E_LIMIT,
+                         "%s has not said who it is, and others want to", oldest->peer)));
+}
+
 void connection_offer(struct connection *it, bool (*accepted)(void *arg, struct connection *it),
     void *arg)
 {

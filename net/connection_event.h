@@ -17,6 +17,8 @@ struct connection_list *net_connections(struct net *net);
 /* Takes the socket and `peer`; *count is one more until it is gone, or until connection_forget. */
 struct connection *connection_accept(struct net *net, int fd, const struct tls *tls, char *peer,
     uint32_t *count);
+/* Before one is accepted: of NET_STRANGERS_MAX strangers the oldest goes. */
+void connection_make_room(struct connection_list *list, const uint32_t *count);
 /* Asks the listener's owner for a handler; closes it if there is none. */
 void connection_offer(struct connection *it, bool (*accepted)(void *arg, struct connection *it),
     void *arg);

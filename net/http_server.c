@@ -49,6 +49,7 @@ struct client {
     size_t queued;                /* then */
     struct http_request *request; /* that is read or handled */
     bool is_keep_alive, is_pumping;
+    bool has_head;        /* of the request that is read */
     struct os_file *file; /* being sent */
     uint64_t file_at, file_size;
 };
@@ -381,6 +382,7 @@ static void take_head(struct client *client)
 {
     struct http_request *request = client->request;
     const struct http_head *head = &request->reader.head;
+    client->has_head = true;
     client->is_keep_alive = head->is_keep_alive;
     if (!is_allowed(client->server, head)) {
         refuse(client, 401, "a token is needed: send it as 'Authorization: Bearer TOKEN'");
@@ -489,6 +491,7 @@ static void next_request(struct client *client)
     os_close(client->file);
     client->file = NULL;
     client->request = new_request(client);
+    client->has_head = false;
     client->stage = READING;
     bufferevent_setwatermark(client->stream, EV_READ, 0, 0);
     set_deadline(client);
@@ -523,10 +526,27 @@ static void notice(struct bufferevent *stream, short event, void *arg)
         cut_off(client);
 }
 
+static bool make_room(struct http_server *server)
+{
+    struct client *it, *idle = NULL;
+    if (server->count < server->options.connections_max)
+        return true;
+    LIST_FOREACH(it, &server->clients, link)
+    {
+        if (it->stage == READING && !it->has_head &&
+            (idle == NULL || it->deadline.at_ms <= idle->deadline.at_ms))
+            idle = it;
+    }
+    if (idle == NULL)
+        return false;
+    cut_off(idle);
+    return true;
+}
+
 static void accept_client(void *arg, int fd, const struct sockaddr *address, int size)
 {
     struct http_server *server = arg;
-    if (server->count >= server->options.connections_max) {
+    if (!make_room(server)) {
         evutil_closesocket(fd);
         return;
     }

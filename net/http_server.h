@@ -13,7 +13,8 @@
  * too), which is removed with the request; a handler that wants to keep it renames it. Writing it blocks the net for
  * as long as the disk takes a few KiB.
  *
- * Limits: connections_max (more are closed at once), body_max, HTTP_HEAD_MAX. Deadlines: the head within timeout_ms
+ * Limits: connections_max, body_max, HTTP_HEAD_MAX. For one connection more the one goes that has been without a
+ * request for longest, so that many who say nothing keep nobody out; if all have one, the new one is closed. Deadlines: the head within timeout_ms
  * from the first moment of its turn, which is also how long an idle connection is kept; then every MiB of the body,
  * and of an answer, within timeout_ms: whoever is slower is cut off.
  *

@@ -23,8 +23,9 @@
  * Limits: `frame_max` of a connection (small until the peer is known, connection_set_frame_max); what waits
  * to be sent, `queued_max`: a peer that does not read is closed, never waited for; connections of a
  * listener, `connections_max`: more are closed at once; a connection that is not opened, or whose owner has
- * not called connection_keep, is closed NET_HANDSHAKE_MS after its begin, whatever it says meanwhile: this is
- * also the time-out of connecting and of the TLS handshake.
+ * not called connection_keep, is a stranger. It is closed NET_HANDSHAKE_MS after its begin, whatever it says
+ * meanwhile: this is also the time-out of connecting and of the TLS handshake. And of the strangers of a listener
+ * there are NET_STRANGERS_MAX: for one more the oldest goes, so that many who say nothing keep nobody out.
  *
  * Prefixes: net_, listener_, connection_
  * Thread: one owns a net and everything attached; net_waker's waker_wake: any. */
@@ -38,6 +39,7 @@
 #define NET_FRAME_MAX          (256u << 20) /* nothing may be longer */
 #define NET_QUEUED_MAX_DEFAULT (512u << 20)
 #define NET_CONNECTIONS_MAX    4096u
+#define NET_STRANGERS_MAX      1024u
 #define NET_HANDSHAKE_MS       10000
 
 struct tls; /* tls.h; NULL: plain */

@@ -420,6 +420,7 @@ static void accept_connection(void *arg, int fd, const struct sockaddr *address,
         evutil_closesocket(fd);
         return;
     }
+    connection_make_room(net_connections(listener->port.net), &listener->connection_count);
     char *peer = net_address_text(address, size);
     struct connection *it = connection_accept(listener->port.net, fd, listener->options.tls, peer,
         &listener->connection_count);

@@ -315,6 +315,37 @@ static void a_thousand_connections_are_served_and_more_than_allowed_are_closed(v
     mem_free(servers);
 }
 
+static void strangers_in_numbers_keep_nobody_out(void **state)
+{
+    enum { COUNT = NET_STRANGERS_MAX + 1 };
+    struct net *net = net_new();
+    struct end *ends = mem_alloc_array(COUNT + 2, sizeof(*ends)), client = { 0 };
+    int fds[COUNT];
+    struct acceptor acceptor = { .ends = ends, .count_max = COUNT + 2 };
+    struct listener *listener = listen_here(net, &acceptor, NULL, 0);
+    fds[0] = raw_connect(listener);
+    wait_until(net, acceptor.count == 1);
+    connection_keep(ends[0].it); /* who is known stays, however old */
+    for (uint32_t i = 1; i < COUNT; i++) {
+        fds[i] = raw_connect(listener);
+        wait_until(net, acceptor.count == i + 1);
+    }
+    for (uint32_t i = 0; i < COUNT; i++)
+        assert_int_equal(ends[i].closed_count, 0);
+    ends[COUNT].echoes = true;
+    dial(net, &client, listener, "127.0.0.1", NULL);
+    connection_send(client.it, 1, WEIR_STR("I am"));
+    wait_until(net, client.frame_count == 1);
+    assert_int_equal(ends[0].closed_count, 0);
+    expect_error(ends[1].why, WEIR_E_LIMIT, "has not said who it is");
+    for (uint32_t i = 2; i < COUNT; i++)
+        assert_int_equal(ends[i].closed_count, 0);
+    for (uint32_t i = 0; i < COUNT; i++)
+        close(fds[i]);
+    net_free(net);
+    mem_free(ends);
+}
+
 static void a_refused_one_is_closed_and_a_freed_listener_leaves_its_connections(void **state)
 {
     struct net *net = net_new();
@@ -384,6 +415,7 @@ int main(void)
         cmocka_unit_test_teardown(who_does_not_say_who_it_is_is_closed_in_time, clock_restore),
         cmocka_unit_test_teardown(a_connect_that_nobody_answers_times_out, clock_restore),
         cmocka_unit_test(a_thousand_connections_are_served_and_more_than_allowed_are_closed),
+        cmocka_unit_test(strangers_in_numbers_keep_nobody_out),
         cmocka_unit_test(a_refused_one_is_closed_and_a_freed_listener_leaves_its_connections),
         cmocka_unit_test(a_wait_ends_at_its_time_or_when_it_is_woken),
     };
