@@ -1,0 +1,327 @@
+#!/usr/bin/env python3
+"""A cluster that strangers can reach: TLS, the token, certificates of clients; and what strangers send to its ports.
+
+Certificates are made for the test by the program openssl. Everything is on the loopback.
+"""
+import hashlib
+import http.client
+import json
+import os
+import pathlib
+import shutil
+import socket
+import ssl
+import struct
+import subprocess
+import sys
+import unittest
+
+import broker
+import cluster
+import program
+
+TOKEN = "a-word-that-nobody-else-knows"
+FRAME = struct.Struct("<4sIII")  # net/net.h: magic, kind, size, checksum
+REGISTER = 3
+CERTIFICATES = r"""
+set -e
+key='-newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes'
+authority() { openssl req -x509 $key -keyout $1.key -out $1.pem -subj /CN=$1 -days 2; }
+identity() { openssl req $key -keyout $1.key -out $1.csr -subj /CN=$1
+    printf 'subjectAltName=DNS:localhost,IP:127.0.0.1' > $1.ext
+    openssl x509 -req -in $1.csr -CA $2.pem -CAkey $2.key -CAcreateserial -out $1.pem -days 2 -extfile $1.ext; }
+authority ca; authority other-ca; identity machine ca; identity stranger other-ca
+"""
+
+
+class SecureCluster(cluster.Cluster):
+    """One whose REST has TLS, or a token, or both."""
+
+    def __init__(self, directory, context=None, token=None, **options):
+        self.context, self.token = context, token
+        super().__init__(directory, **options)
+
+    def request(self, port, method, path, body=None, limit_s=20, token=None):
+        """Status and text."""
+        if self.context is None:
+            connection = http.client.HTTPConnection("127.0.0.1", port, timeout=limit_s)
+        else:
+            connection = http.client.HTTPSConnection("127.0.0.1", port, timeout=limit_s, context=self.context)
+        token = token or self.token
+        try:
+            connection.request(method, path, body=body, headers={"Authorization": f"Bearer {token}"} if token else {})
+            answer = connection.getresponse()
+            return answer.status, answer.read()
+        finally:
+            connection.close()
+
+    def _leader(self):
+        daemon = self.job_managers[0]
+        try:
+            return daemon if self.request(daemon.port, "GET", "/v1/overview")[0] == 200 else None
+        except (OSError, http.client.HTTPException):
+            return None
+
+    def ask(self, method, path, body=None, limit_s=cluster.LIMIT_S):
+        if body is not None and not isinstance(body, bytes):
+            body = json.dumps(body).encode()
+        status, text = self.request(self.rest_ports[0], method, path, body, limit_s)
+        if status >= 400:
+            raise cluster.Refused(status, text.decode(errors="replace"))
+        return json.loads(text) if text else None
+
+
+class SecurityTest(program.ProgramTest):
+    @classmethod
+    def setUpClass(cls):
+        if not shutil.which("openssl"):
+            if os.environ.get("CI") == "true":
+                raise AssertionError("openssl not found")
+            print("SKIPPED: openssl not found", file=sys.stderr, flush=True)
+            raise unittest.SkipTest("openssl not found")
+
+    def setUp(self):
+        super().setUp()
+        self.keys = self.directory / "keys"
+        self.keys.mkdir()
+        self.token_file = self.keys / "token"
+        self.token_file.write_text(f"{TOKEN}\n")
+
+    def make_certificates(self):
+        subprocess.run(["bash", "-c", CERTIFICATES], cwd=self.keys, check=True, timeout=60, capture_output=True)
+
+    def tls(self, name="machine", mutual=False):
+        return {"security.ssl.enabled": "true", "security.ssl.cert": self.keys / f"{name}.pem",
+                "security.ssl.key": self.keys / f"{name}.key", "security.ssl.ca": self.keys / "ca.pem",
+                "security.ssl.mutual": str(mutual).lower()}
+
+    def context(self, name=None):
+        context = ssl.create_default_context(cafile=self.keys / "ca.pem")
+        if name is not None:
+            context.load_cert_chain(self.keys / f"{name}.pem", self.keys / f"{name}.key")
+        return context
+
+    def start_cluster(self, **options):
+        one = SecureCluster(self.directory, **options)
+        self.addCleanup(one.close)
+        return one
+
+    def run_job(self, one, name="out"):
+        """Over all task managers, so that records go between machines."""
+        output = self.directory / name
+        job = one.submit("steady", "--count", "20000", "--rate", "20000", "--parallelism", "4", "--output", output,
+                         "--checkpoints", self.directory / f"{name}-checkpoints", "--checkpoint-interval", "200ms")
+        job.wait("FINISHED")
+        self.assertEqual(len(one.worker_logs(job)), 2, one.logs())
+        program.check_steady(output, 20000)
+
+    def refused_daemon(self, one, words, **settings):
+        """A task manager that the cluster does not take, and that says why."""
+        daemon = one.start_task_manager(**settings)
+        one.wait_until(f"it says '{words}'", lambda: words in daemon.said())
+        self.assertNotIn("is registered", daemon.said())
+        daemon.close()
+        return daemon
+
+    # ------------------------------------------------------------ who may talk
+
+    def test_a_whole_cluster_speaks_tls_and_asks_for_the_token(self):
+        self.make_certificates()
+        settings = {**self.tls(), "security.token-file": self.token_file}
+        one = self.start_cluster(context=self.context(), token=TOKEN, settings=settings)
+        self.run_job(one)
+        port = one.rest_ports[0]
+        for path in ("/v1/overview", "/", "/v1/blobs/" + "0" * 64):
+            self.assertEqual(one.request(port, "GET", path, token="another")[0], 401)
+        self.assertEqual(one.request(port, "PUT", "/v1/blobs/" + "0" * 64, b"x", token="another")[0], 401)
+        with self.assertRaises(cluster.NoLeader):
+            cluster.request(port, "GET", "/v1/overview")  # plain
+        with self.assertRaises(ssl.SSLError):
+            with ssl.create_default_context().wrap_socket(socket.create_connection(("127.0.0.1", port), 10),
+                                                          server_hostname="localhost"):
+                pass  # one that does not know the CA
+        (self.keys / "wrong").write_text("wrong\n")
+        self.refused_daemon(one, "its token is not that of this cluster", security__token_file=self.keys / "wrong")
+        self.refused_daemon(one, "certificate", security__ssl__ca=self.keys / "other-ca.pem")
+        self.refused_daemon(one, "no connection to job manager", security__ssl__enabled="false")
+        self.run_job(one, "again")
+
+    def test_with_mutual_tls_who_has_no_certificate_is_nobody(self):
+        self.make_certificates()
+        one = self.start_cluster(context=self.context("machine"), settings=self.tls(mutual=True))
+        self.run_job(one)
+        for context in (self.context(), self.context("stranger")):
+            one.context, known = context, one.context
+            with self.assertRaises((OSError, http.client.HTTPException)):
+                one.request(one.rest_ports[0], "GET", "/v1/overview")
+            one.context = known
+        self.refused_daemon(one, "no connection to job manager", security__ssl__mutual="false")
+        self.refused_daemon(one, "no connection to job manager", security__ssl__cert=self.keys / "stranger.pem",
+                            security__ssl__key=self.keys / "stranger.key")
+        self.run_job(one, "again")
+
+    def test_records_between_workers_go_over_tls_with_certificates_of_both(self):
+        self.make_certificates()
+        first = cluster.free_port()
+        settings = {**self.tls(), "security.token-file": self.token_file, "taskmanager.data.port": first}
+        one = self.start_cluster(context=self.context(), token=TOKEN, settings=settings)
+        job = one.submit("steady", "--rate", "2000", "--count", "1000000000", "--output", self.output, "--parallelism", "4",
+                         "--checkpoints", self.checkpoints, "--checkpoint-interval", "200ms")
+        job.wait_checkpoints(1)
+        ports = one.wait_until("both workers listen, one behind the other", lambda: self.listening(one, first))
+        self.assertEqual(len(ports), 2)
+        for port in ports:
+            self.assertIsNone(self.handshake(port, self.context("machine")))
+            for context in (self.context(), self.context("stranger"), ssl.create_default_context()):
+                self.assertIsNotNone(self.handshake(port, context))
+            self.assertEqual(self.ends(port, b"plain words"), b"", "not one byte in plain")
+        job.wait_checkpoints(1)
+        self.assertEqual(job.restarts(), 0)
+        job.cancel()
+
+    def listening(self, one, first):
+        """Ports from `first` on that workers have opened."""
+        inodes = set()
+        for pid in one.workers():
+            for descriptor in pathlib.Path(f"/proc/{pid}/fd").iterdir():
+                try:
+                    inodes.add(os.readlink(descriptor))
+                except OSError:
+                    pass
+        rows = [line.split() for line in pathlib.Path("/proc/net/tcp").read_text().splitlines()[1:]]
+        rows += [line.split() for line in pathlib.Path("/proc/net/tcp6").read_text().splitlines()[1:]]
+        ports = {int(row[1].split(":")[1], 16) for row in rows if row[3] == "0A" and f"socket:[{row[9]}]" in inodes}
+        return sorted(ports) if ports and min(ports) >= first and max(ports) < first + 1000 else None
+
+    def handshake(self, port, context):
+        """None: both sides are content. In TLS 1.2 the verdict on the client is part of it."""
+        context.maximum_version = ssl.TLSVersion.TLSv1_2
+        try:
+            with context.wrap_socket(socket.create_connection(("127.0.0.1", port), 10), server_hostname="localhost"):
+                return None
+        except ssl.SSLError as error:
+            return error
+
+    def test_no_port_is_opened_to_others_without_protection(self):
+        self.make_certificates()
+        tls = [part for key, value in self.tls().items() for part in ("-D", f"{key}={value}")]
+        for daemon, key in (("weir-jobmanager", "jobmanager.bind-host"), ("weir-jobmanager", "rest.bind-address"),
+                            ("weir-taskmanager", "taskmanager.bind-host")):
+            for address in ("0.0.0.0", "::", "192.0.2.1"):
+                for options in ([], tls, ["-D", f"security.token-file={self.token_file}"]):
+                    with self.subTest(daemon=daemon, key=key, address=address, options=options):
+                        result = program.run(daemon, "--conf", "/dev/null", "-D", f"{key}={address}", *options)
+                        self.assert_refused(result, program.EXIT["usage"], key, "security.ssl.enabled", "localhost")
+
+    # ------------------------------------------------------------ what strangers send
+
+    def frame(self, kind, payload, size=None, magic=b"WRF\1"):
+        return FRAME.pack(magic, kind, len(payload) if size is None else size, 0) + payload
+
+    def ends(self, port, data):
+        """It is closed after the bytes; what was answered before."""
+        with socket.create_connection(("127.0.0.1", port), 10) as one:
+            one.settimeout(20)
+            answer = b""
+            try:
+                one.sendall(data)
+                while part := one.recv(1 << 16):
+                    answer += part
+            except ConnectionError:
+                pass
+            return answer
+
+    def test_what_is_no_message_is_closed_and_the_cluster_goes_on(self):
+        one = self.start_cluster(token=TOKEN, settings={"security.token-file": self.token_file})
+        for data in (b"GET / HTTP/1.1\r\n\r\n", self.frame(REGISTER, b"x" * 100), self.frame(REGISTER, b"", 1 << 31),
+                     self.frame(REGISTER, b"", 0xffffffff), self.frame(REGISTER, b"", magic=b"WRF\2"), os.urandom(1 << 20)):
+            self.ends(one.rpc_port, data)
+        for data in (b"\0" * 100000, b"GET /" + b"a" * 100000 + b" HTTP/1.1\r\n\r\n", b"GET / HTTP/9.9\r\n\r\n",
+                     b"PUT / HTTP/1.1\r\nContent-Length: 99999999999999999999\r\n\r\n"):
+            answer = self.ends(one.rest_ports[0], data)
+            self.assertRegex(answer, rb"^(HTTP/1.1 (4|5)\d\d .*)?", answer)
+        self.run_job(one)
+
+    def test_ten_thousand_who_say_nothing_keep_nobody_out(self):
+        one = self.start_cluster(settings={"heartbeat.timeout": "5s"})
+        job = one.submit("steady", "--rate", "2000", "--count", "1000000000", "--output", self.output, "--parallelism", "2",
+                         "--checkpoints", self.checkpoints, "--checkpoint-interval", "200ms")
+        job.wait("RUNNING")
+        for port, words in ((one.rpc_port, b"WRF\1"), (one.rest_ports[0], b"GET / HTT")):
+            held = []
+            try:
+                for _ in range(10000):
+                    held.append(socket.create_connection(("127.0.0.1", port), 30))
+                    try:
+                        held[-1].send(words)
+                    except ConnectionError:
+                        pass
+                    while len(held) > 2000:
+                        held.pop(0).close()
+                job.wait_checkpoints(2)
+                one.start_task_manager()
+                one.wait_task_managers(len(one.task_managers))
+                files = len(os.listdir(f"/proc/{one.job_managers[0].pid}/fd"))
+                self.assertLess(files, 2048)
+            finally:
+                for connection in held:
+                    connection.close()
+        self.assertEqual(job.restarts(), 0, one.logs())
+        job.cancel()
+
+    def test_paths_lead_nowhere_else(self):
+        ui = self.directory / "ui"
+        ui.mkdir()
+        (ui / "index.html").write_text("the page")
+        (self.directory / "secret.html").write_text("the secret")
+        one = self.start_cluster(task_managers=0, settings={"web.ui-dir": ui})
+        port = one.rest_ports[0]
+        self.assertEqual(one.request(port, "GET", "/index.html"), (200, b"the page"))
+        for path in ("/../secret.html", "/%2e%2e/secret.html", "/..%2fsecret.html", "/ui/../../secret.html", "//etc/passwd",
+                     "/%2fetc/passwd", "/..%5csecret.html", "/%00/../secret.html", "/./../secret.html", "/index.html%00.txt",
+                     "/v1/blobs/..%2f..%2fsecret.html", "/v1/blobs/../../secret.html", "/v1/blobs/" + "." * 64,
+                     "/v1/blobs/" + "A" * 64, "/v1/jobs/..%2f..%2fx", "/v1/jobs/" + "g" * 32):
+            status, text = one.request(port, "GET", path)
+            self.assertIn(status, (400, 404), path)
+            self.assertNotIn(b"secret\n", text)
+            self.assertNotIn(b"the secret", text)
+            self.assertNotIn(b"root:", text)
+
+    def test_an_executable_is_what_its_digest_says_or_nothing(self):
+        one = self.start_cluster(task_managers=1, token=TOKEN,
+                                 settings={"security.token-file": self.token_file, "blob.size-max": "1MB"})
+        port, data = one.rest_ports[0], b"#!/bin/sh\nexit 0\n"
+        digest = hashlib.sha256(data).hexdigest()
+        self.assertEqual(one.request(port, "PUT", f"/v1/blobs/{digest}", data + b"#")[0], 400)
+        self.assertEqual(one.request(port, "GET", f"/v1/blobs/{digest}")[0], 404)
+        with self.assertRaises(cluster.Refused) as refused:
+            one.ask("POST", "/v1/jobs", {"digest": digest, "program": "x", "arguments": []})
+        self.assertIn(refused.exception.status, (400, 404, 409))
+        self.assertEqual(one.request(port, "PUT", f"/v1/blobs/{digest}", data, token="wrong")[0], 401)
+        large = b"x" * (1 << 21)
+        try:
+            status = one.request(port, "PUT", "/v1/blobs/" + hashlib.sha256(large).hexdigest(), large)[0]
+        except ConnectionError:
+            status = 413  # refused before all of it was sent
+        self.assertEqual(status, 413)
+        job_status = one.request(port, "PUT", f"/v1/blobs/{digest}", data)[0]
+        self.assertEqual(job_status, 201)
+        job = cluster.Job(one, one.ask("POST", "/v1/jobs", {"digest": digest, "program": "x", "arguments": []})["jobid"])
+        job.wait("FAILED")  # it is no job of Weir
+
+    def test_who_sends_slowly_holds_up_nobody(self):
+        one = self.start_cluster()
+        slow = []
+        try:
+            for index in range(300):  # more than connections of REST
+                connection = socket.create_connection(("127.0.0.1", one.rest_ports[0]), 10)
+                connection.sendall(b"PUT /v1/blobs/" + b"0" * 64 + b" HTTP/1.1\r\nContent-Le")
+                slow.append(connection)
+            self.run_job(one)
+        finally:
+            for connection in slow:
+                connection.close()
+
+
+if __name__ == "__main__":
+    unittest.main()
