@@ -303,6 +303,9 @@ weir_error *gateway_hello(struct gateway *gateway, struct connection *connection
         return weir_errorf(WEIR_E_FENCED,
             "no worker %u of attempt %" PRIu64 " is expected now: another attempt has taken over",
             hello->worker, hello->attempt);
+    if (gateway->worker_count > 1 && (hello->data_port == 0 || hello->data_port > UINT16_MAX))
+        return weir_errorf(WEIR_E_CORRUPT, "worker %u says that its data port is %u", hello->worker,
+            hello->data_port);
     if (hello->fingerprint != gateway->options.plan->fingerprint) {
         fail(gateway, hello->worker,
             weir_errorf(WEIR_E_PLAN,

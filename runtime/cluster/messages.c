@@ -71,13 +71,17 @@ weir_error *message_read(enum message_kind kind, weir_str payload, void *record)
 {
     ASSERT(message_type(kind) != NULL);
     weir_error *error = msgpack_decode(table[kind].type, payload, NULL, record);
-    return error == NULL ? NULL
-                         : weir_error_wrap(error, "a %s message is damaged", table[kind].name);
+    if (error == NULL)
+        return NULL;
+    weir_error *damaged = weir_errorf(WEIR_E_CORRUPT, "a %s message is damaged: %s",
+        table[kind].name, weir_error_message(error));
+    weir_error_free(error);
+    return damaged;
 }
 
 weir_error *message_error(int32_t code, bool is_retriable, weir_str text)
 {
-    bool is_known = code > 0 && code < WEIR_CODE_COUNT;
+    bool is_known = code >= 0 && code < WEIR_CODE_COUNT;
     weir_error *error = weir_errorf(is_known ? (enum weir_code)code : WEIR_E_INTERNAL, "%.*s",
         (int)(text.size > 65536 ? 65536 : text.size), text.data == NULL ? "" : text.data);
     return is_retriable ? weir_error_retriable(error) : error;

@@ -1,0 +1,743 @@
+/* gateway_test.c -- a gateway between a real job manager and workers that are only pretended: the network is a table
+ * of this test, which remembers what was sent and plays the other side. Time is the test's. */
+#include "runtime/cluster/gateway.h"
+
+#include "base/log.h"
+#include "base/os.h"
+#include "base/worker.h"
+#include "runtime/manager/local.h"
+#include "test/support/expect.h"
+#include "test/support/temp_dir.h"
+#include "test/support/trial.h"
+#include "types/msgpack.h"
+
+#include <stdio.h>
+
+#define MANAGERS   2
+#define WORKERS    2
+#define KINDS      (MESSAGE_METRICS + 1)
+#define SLOT_MS    1000
+#define START_MS   2000
+#define SILENCE_MS 5000
+
+/* -- the network -------------------------------------------------------------------------------- */
+
+struct connection {
+    const struct connection_handler *handler;
+    void *arg;
+    uint32_t sent[KINDS];
+    weir_buffer *last[KINDS]; /* of each kind */
+    bool is_kept, is_closed;
+    int64_t heard_ms;
+};
+
+static struct os own_os;
+static int64_t clock_ms;
+
+static int64_t own_monotonic_ns(void)
+{
+    return clock_ms * 1000000;
+}
+
+static void own_set_handler(struct connection *it, const struct connection_handler *handler,
+    void *arg)
+{
+    it->handler = handler;
+    it->arg = arg;
+}
+
+static void own_set_frame_max(struct connection *it, uint32_t frame_max)
+{
+    assert_false(it->is_closed);
+}
+
+static void own_keep(struct connection *it)
+{
+    it->is_kept = true;
+}
+
+static void own_send(struct connection *it, uint32_t kind, weir_str payload)
+{
+    assert_true(kind < KINDS && !it->is_closed);
+    it->sent[kind]++;
+    weir_buffer_free(it->last[kind]);
+    it->last[kind] = weir_buffer_new(NET_FRAME_MAX);
+    weir_buffer_add_str(it->last[kind], payload);
+}
+
+static void own_close(struct connection *it)
+{
+    assert_false(it->is_closed);
+    it->is_closed = true;
+}
+
+static int64_t own_heard_ms(const struct connection *it)
+{
+    return it->heard_ms;
+}
+
+static const struct net_class own_net = { .set_handler = own_set_handler,
+    .set_frame_max = own_set_frame_max,
+    .keep = own_keep,
+    .send = own_send,
+    .close = own_close,
+    .close_flushed = own_close,
+    .heard_ms = own_heard_ms };
+
+/* Of what was sent last; strings point into it. */
+static void read_last(const struct connection *it, enum message_kind kind, void *message)
+{
+    assert_non_null(it->last[kind]);
+    expect_ok(message_read(kind, weir_buffer_view(it->last[kind]), message));
+}
+
+static void release(struct connection *it)
+{
+    for (uint32_t i = 0; i < KINDS; i++)
+        weir_buffer_free(it->last[i]);
+    *it = (struct connection){ .handler = NULL };
+}
+
+/* -- the rig ------------------------------------------------------------------------------------ */
+
+struct rig {
+    char *dir;
+    weir_job *job;
+    const struct plan *plan;
+    struct workers *workers;
+    struct storage *storage;
+    struct history history;
+    struct resources *resources;
+    struct task_manager *managers[MANAGERS];
+    struct connection to_managers[MANAGERS], to_workers[WORKERS];
+    struct gateway *gateway;
+    struct jobmanager *jobmanager;
+};
+
+static void turn(struct rig *rig)
+{
+    for (uint32_t i = 0; i < 20; i++) {
+        gateway_step(rig->gateway, clock_ms);
+        jobmanager_step(rig->jobmanager, clock_ms);
+        workers_step(rig->workers);
+    }
+}
+
+static void later(struct rig *rig, int64_t ms)
+{
+    clock_ms += ms;
+    turn(rig);
+}
+
+static void add_manager(struct rig *rig, uint32_t index, uint32_t slots)
+{
+    char id[16];
+    snprintf(id, sizeof(id), "tm-%u", index);
+    rig->managers[index] = resources_add(rig->resources, id, "127.0.0.1", slots, slots * 1000);
+    rig->managers[index]->connection = &rig->to_managers[index];
+}
+
+static void rig_open(struct rig *rig)
+{
+    *rig = (struct rig){ .dir = temp_dir_new() };
+    trial_reset(&(struct trial){ .count = 1, .parallelism = 2 });
+    rig->plan = trial_plan(&rig->job);
+    rig->workers = workers_new(0, 64);
+    expect_ok(storage_open(rig->dir, "trial", 2, &rig->storage));
+    history_init(&rig->history, rig->plan->subtask_count);
+    rig->resources = resources_new();
+    struct gateway_options options = { .job = "0123456789abcdef0123456789abcdef",
+        .plan = rig->plan,
+        .digest = "d",
+        .program = "p",
+        .resources = rig->resources,
+        .epoch = 3,
+        .slot_timeout_ms = SLOT_MS,
+        .start_timeout_ms = START_MS,
+        .heartbeat_timeout_ms = SILENCE_MS };
+    rig->gateway = gateway_new(&options);
+    struct jobmanager_options manager = { .plan = rig->plan,
+        .backend = "hashmap",
+        .storage = rig->storage,
+        .workers = rig->workers,
+        .tasks = gateway_tasks(rig->gateway),
+        .interval_ms = 1000000,
+        .timeout_ms = 1000000,
+        .restart = { .kind = RESTART_FIXED, .delay_ms = 100000000, .attempts_max = 100 },
+        .stop_timeout_ms = 3000,
+        .history = &rig->history };
+    rig->jobmanager = jobmanager_new(&manager);
+    gateway_set_jobmanager(rig->gateway, rig->jobmanager);
+    jobmanager_start(rig->jobmanager, clock_ms);
+    turn(rig);
+    assert_int_equal(gateway_state(rig->gateway), GATEWAY_WAITING);
+    assert_int_equal(gateway_slots_wanted(rig->gateway), 2);
+}
+
+static void rig_close(struct rig *rig)
+{
+    gateway_free(rig->gateway);
+    jobmanager_free(rig->jobmanager);
+    workers_free(rig->workers);
+    storage_close(rig->storage);
+    history_release(&rig->history);
+    resources_free(rig->resources);
+    job_free(rig->job);
+    for (uint32_t i = 0; i < MANAGERS; i++)
+        release(&rig->to_managers[i]);
+    for (uint32_t i = 0; i < WORKERS; i++)
+        release(&rig->to_workers[i]);
+    temp_dir_free(rig->dir);
+}
+
+/* One slot each: two workers. */
+static void to_starting(struct rig *rig)
+{
+    add_manager(rig, 0, 1);
+    add_manager(rig, 1, 1);
+    turn(rig);
+    assert_int_equal(gateway_state(rig->gateway), GATEWAY_STARTING);
+    assert_int_equal(gateway_worker_count(rig->gateway), 2);
+}
+
+/* What worker `index` would say, by what its task manager was told. */
+static struct message_hello hello_of(const struct rig *rig, uint32_t index)
+{
+    struct message_start start;
+    for (uint32_t i = 0; i < MANAGERS; i++) {
+        read_last(&rig->to_managers[i], MESSAGE_START, &start);
+        if (start.worker == index)
+            break;
+    }
+    assert_int_equal(start.worker, index);
+    return (struct message_hello){ .protocol = MESSAGE_PROTOCOL,
+        .job = start.job,
+        .attempt = start.attempt,
+        .worker = index,
+        .secret = start.secret,
+        .fingerprint = rig->plan->fingerprint,
+        .data_port = 5000 + index };
+}
+
+static weir_error *hello(struct rig *rig, uint32_t index)
+{
+    struct message_hello message = hello_of(rig, index);
+    rig->to_workers[index].heard_ms = clock_ms;
+    return gateway_hello(rig->gateway, &rig->to_workers[index], &message);
+}
+
+static void to_deployed(struct rig *rig)
+{
+    to_starting(rig);
+    expect_ok(hello(rig, 0));
+    assert_int_equal(rig->to_workers[0].sent[MESSAGE_DEPLOY], 0);
+    expect_ok(hello(rig, 1));
+    assert_int_equal(gateway_state(rig->gateway), GATEWAY_DEPLOYED);
+}
+
+static uint64_t attempt_of(const struct rig *rig)
+{
+    return hello_of(rig, 0).attempt;
+}
+
+static void say_bytes(struct rig *rig, uint32_t worker, uint32_t kind, weir_str payload)
+{
+    struct connection *it = &rig->to_workers[worker];
+    it->handler->frame(it->arg, it, kind, payload);
+    turn(rig);
+}
+
+static void say(struct rig *rig, uint32_t worker, uint32_t kind, struct message_event message)
+{
+    weir_buffer *bytes = weir_buffer_new(1 << 16);
+    msgpack_encode(message_type(kind), &message, bytes);
+    say_bytes(rig, worker, kind, weir_buffer_view(bytes));
+    weir_buffer_free(bytes);
+}
+
+static uint32_t subtask_of(const struct rig *rig, uint32_t worker)
+{
+    uint32_t i = 0;
+    while (gateway_worker_of(rig->gateway, i) != worker)
+        i++;
+    return i;
+}
+
+static void close_worker(struct rig *rig, uint32_t worker)
+{
+    struct connection *it = &rig->to_workers[worker];
+    it->handler->closed(it->arg, it, weir_errorf(WEIR_E_IO, "reset"));
+    it->is_closed = true;
+}
+
+static void end_worker(struct rig *rig, uint32_t worker, int32_t code, const char *text)
+{
+    struct message_worker_ended message = { .attempt = attempt_of(rig),
+        .worker = worker,
+        .code = code,
+        .text = weir_str_of(text) };
+    gateway_worker_ended(rig->gateway, &message);
+}
+
+/* One failure, with these words; the attempt is over, and whoever is still there is told so. */
+static void expect_failure(struct rig *rig, enum weir_code code, const char *words)
+{
+    turn(rig);
+    assert_int_equal(rig->history.failure_count, 1);
+    const struct history_failure *failure = history_failure(&rig->history, 0);
+    if (strstr(failure->text, words) == NULL || failure->code != code)
+        fail_msg("%s: %s, wanted %s", weir_code_name(failure->code), failure->text, words);
+    assert_int_equal(gateway_state(rig->gateway), GATEWAY_IDLE);
+    assert_int_equal(gateway_worker_count(rig->gateway), 0);
+    assert_int_equal(resources_slots_free(rig->resources), resources_slots_total(rig->resources));
+}
+
+/* -- slots --------------------------------------------------------------------------------------- */
+
+static void slots_may_come_late(void **state)
+{
+    struct rig rig;
+    rig_open(&rig);
+    add_manager(&rig, 0, 1);
+    later(&rig, SLOT_MS - 1);
+    assert_int_equal(gateway_state(rig.gateway), GATEWAY_WAITING);
+    assert_int_equal(resources_slots_free(rig.resources), 1); /* all or nothing */
+    add_manager(&rig, 1, 1);
+    turn(&rig);
+    assert_int_equal(gateway_state(rig.gateway), GATEWAY_STARTING);
+    for (uint32_t i = 0; i < MANAGERS; i++) {
+        struct message_start start;
+        read_last(&rig.to_managers[i], MESSAGE_START, &start);
+        assert_int_equal(start.slot_count, 1);
+        assert_int_equal(start.worker_count, 2);
+        assert_int_equal(start.memory_size, 1000);
+        assert_int_equal(start.epoch, 3);
+    }
+    rig_close(&rig);
+}
+
+static void without_slots_in_time_the_attempt_fails_and_says_how_many(void **state)
+{
+    struct rig rig;
+    rig_open(&rig);
+    add_manager(&rig, 0, 1);
+    turn(&rig);
+    assert_true(gateway_deadline_ms(rig.gateway) <= clock_ms + SLOT_MS);
+    later(&rig, SLOT_MS);
+    expect_failure(&rig, WEIR_E_LIMIT, "the job needs 2 slots, but only 1 of 1 are free");
+    assert_int_equal(rig.to_managers[0].sent[MESSAGE_START], 0);
+    rig_close(&rig);
+}
+
+/* -- starting ------------------------------------------------------------------------------------- */
+
+static void all_workers_are_deployed_when_the_last_one_is_here(void **state)
+{
+    struct rig rig;
+    rig_open(&rig);
+    to_deployed(&rig);
+    struct arena arena;
+    arena_init(&arena, 1024, 1 << 20);
+    for (uint32_t i = 0; i < WORKERS; i++) {
+        struct message_deploy deploy;
+        const char **addresses;
+        const uint32_t *placement;
+        uint32_t count;
+        assert_int_equal(rig.to_workers[i].sent[MESSAGE_DEPLOY], 1);
+        assert_true(rig.to_workers[i].is_kept);
+        read_last(&rig.to_workers[i], MESSAGE_DEPLOY, &deploy);
+        assert_true(message_take_strings(deploy.addresses, 2, &arena, &addresses, &count));
+        assert_string_equal(addresses[1], "127.0.0.1:5001");
+        assert_true(message_take_numbers(deploy.placement, 4, &arena, &placement, &count));
+        assert_int_equal(count, rig.plan->subtask_count);
+        for (uint32_t s = 0; s < count; s++)
+            assert_int_equal(placement[s], gateway_worker_of(rig.gateway, s));
+    }
+    arena_release(&arena);
+    for (uint32_t s = 0; s < rig.plan->subtask_count; s++)
+        say(&rig, gateway_worker_of(rig.gateway, s), MESSAGE_RUNNING,
+            (struct message_event){ .attempt = attempt_of(&rig), .subtask = s });
+    assert_int_equal(jobmanager_stats(rig.jobmanager)->state, EXECUTION_RUNNING);
+    rig_close(&rig);
+}
+
+static void a_worker_that_does_not_come_is_named(void **state)
+{
+    struct rig rig;
+    rig_open(&rig);
+    to_starting(&rig);
+    expect_ok(hello(&rig, 0));
+    later(&rig, START_MS);
+    expect_failure(&rig, WEIR_E_TIMEOUT, "has not started within 2 s");
+    for (uint32_t i = 0; i < MANAGERS; i++)
+        assert_int_equal(rig.to_managers[i].sent[MESSAGE_KILL], 1);
+    assert_int_equal(rig.to_workers[0].sent[MESSAGE_CANCEL], 1);
+    assert_true(rig.to_workers[0].is_closed);
+    rig_close(&rig);
+}
+
+static void who_is_not_expected_is_refused_and_changes_nothing(void **state)
+{
+    struct rig rig;
+    rig_open(&rig);
+    to_starting(&rig);
+    struct message_hello wrong[5];
+    char secret[] = "0000000000000000000000000000000000000000000000000000000000000000";
+    for (size_t i = 0; i < COUNT_OF(wrong); i++)
+        wrong[i] = hello_of(&rig, 0);
+    wrong[0].attempt++;
+    wrong[1].worker = 2;
+    wrong[2].secret = (weir_str){ .data = secret, .size = wrong[2].secret.size };
+    wrong[3].secret.size = 0;
+    wrong[4].worker = UINT32_MAX;
+    for (size_t i = 0; i < COUNT_OF(wrong); i++)
+        expect_error(gateway_hello(rig.gateway, &rig.to_workers[1], &wrong[i]), WEIR_E_FENCED,
+            "is expected");
+    expect_ok(hello(&rig, 0));
+    struct message_hello again = hello_of(&rig, 0);
+    expect_error(gateway_hello(rig.gateway, &rig.to_workers[1], &again), WEIR_E_FENCED,
+        "is expected");
+    expect_ok(hello(&rig, 1));
+    again = hello_of(&rig, 1);
+    expect_error(gateway_hello(rig.gateway, &rig.to_workers[1], &again), WEIR_E_FENCED,
+        "is expected");
+    turn(&rig);
+    assert_int_equal(rig.history.failure_count, 0);
+    rig_close(&rig);
+}
+
+static void a_worker_with_another_plan_ends_the_attempt(void **state)
+{
+    struct rig rig;
+    rig_open(&rig);
+    to_starting(&rig);
+    struct message_hello other = hello_of(&rig, 1);
+    other.fingerprint++;
+    expect_error(gateway_hello(rig.gateway, &rig.to_workers[1], &other), WEIR_E_PLAN, "differs");
+    expect_failure(&rig, WEIR_E_PLAN, "depends on something besides its arguments");
+    rig_close(&rig);
+}
+
+static void no_port_is_announced_that_is_none(void **state)
+{
+    static const uint32_t ports[] = { 0, 65536, 65536 + 80, UINT32_MAX };
+    for (size_t i = 0; i < COUNT_OF(ports); i++) {
+        struct rig rig;
+        rig_open(&rig);
+        to_starting(&rig);
+        struct message_hello message = hello_of(&rig, 0);
+        message.data_port = ports[i];
+        expect_error(gateway_hello(rig.gateway, &rig.to_workers[0], &message), WEIR_E_CORRUPT,
+            "port");
+        expect_ok(hello(&rig, 0));
+        rig_close(&rig);
+    }
+}
+
+/* -- ends ------------------------------------------------------------------------------------------ */
+
+static void how_a_worker_has_ended_is_what_people_read(void **state)
+{
+    for (uint32_t order = 0; order < 2; order++) {
+        struct rig rig;
+        rig_open(&rig);
+        to_deployed(&rig);
+        if (order == 0)
+            close_worker(&rig, 1);
+        later(&rig, 100); /* its connection closes first: the reason may still come */
+        assert_int_equal(rig.history.failure_count, 0);
+        end_worker(&rig, 1, WEIR_E_LIMIT, "it was killed by SIGSEGV in operator 'count'");
+        expect_failure(&rig, WEIR_E_LIMIT, "SIGSEGV in operator 'count'");
+        rig_close(&rig);
+    }
+}
+
+static void a_connection_that_closes_without_a_reason_fails_a_little_later(void **state)
+{
+    struct rig rig;
+    rig_open(&rig);
+    to_deployed(&rig);
+    close_worker(&rig, 0);
+    turn(&rig);
+    assert_int_equal(rig.history.failure_count, 0);
+    assert_true(gateway_deadline_ms(rig.gateway) < clock_ms + 1000);
+    later(&rig, 1000);
+    expect_failure(&rig, WEIR_E_IO, "the connection to the worker on task manager");
+    rig_close(&rig);
+}
+
+static void a_worker_that_ends_before_it_says_hello_fails_the_attempt(void **state)
+{
+    struct rig rig;
+    rig_open(&rig);
+    to_starting(&rig);
+    end_worker(&rig, 0, WEIR_E_USAGE, "it ended with status 2; its last words: no such option");
+    end_worker(&rig, 1, 0, "in its wake");
+    expect_failure(&rig, WEIR_E_USAGE, "no such option");
+    rig_close(&rig);
+}
+
+static void an_end_of_another_attempt_or_worker_is_ignored(void **state)
+{
+    struct rig rig;
+    rig_open(&rig);
+    to_deployed(&rig);
+    struct message_worker_ended message = { .attempt = attempt_of(&rig) - 1,
+        .worker = 0,
+        .code = 1 };
+    gateway_worker_ended(rig.gateway, &message);
+    message = (struct message_worker_ended){ .attempt = attempt_of(&rig), .worker = 2, .code = 1 };
+    gateway_worker_ended(rig.gateway, &message);
+    turn(&rig);
+    assert_int_equal(rig.history.failure_count, 0);
+    rig_close(&rig);
+}
+
+static void a_silent_worker_is_taken_for_dead(void **state)
+{
+    struct rig rig;
+    rig_open(&rig);
+    to_deployed(&rig);
+    later(&rig, SILENCE_MS);
+    assert_int_equal(rig.history.failure_count, 0);
+    later(&rig, 1);
+    expect_failure(&rig, WEIR_E_TIMEOUT, "has said nothing for 5 s");
+    rig_close(&rig);
+}
+
+static void lose(struct rig *rig, uint32_t index)
+{
+    gateway_task_manager_lost(rig->gateway, rig->managers[index]);
+    resources_lost(rig->resources, rig->managers[index]);
+    rig->managers[index] = NULL;
+}
+
+static void a_lost_task_manager_fails_the_attempt_and_is_told_nothing(void **state)
+{
+    for (uint32_t is_deployed = 0; is_deployed < 2; is_deployed++) {
+        struct rig rig;
+        rig_open(&rig);
+        if (is_deployed)
+            to_deployed(&rig);
+        else
+            to_starting(&rig);
+        lose(&rig, 0);
+        expect_failure(&rig, WEIR_E_IO, "task manager 'tm-0' (127.0.0.1) is lost");
+        assert_int_equal(rig.to_managers[0].sent[MESSAGE_KILL], 0);
+        assert_int_equal(rig.to_managers[1].sent[MESSAGE_KILL], 1);
+        rig_close(&rig);
+    }
+}
+
+static void a_task_manager_that_is_lost_while_slots_are_awaited_costs_nothing(void **state)
+{
+    struct rig rig;
+    rig_open(&rig);
+    add_manager(&rig, 0, 1);
+    turn(&rig);
+    lose(&rig, 0);
+    turn(&rig);
+    assert_int_equal(rig.history.failure_count, 0);
+    assert_int_equal(gateway_state(rig.gateway), GATEWAY_WAITING);
+    rig_close(&rig);
+}
+
+/* -- what workers say ------------------------------------------------------------------------------- */
+
+static void a_worker_speaks_for_its_own_subtasks_only(void **state)
+{
+    static const uint32_t kinds[] = { MESSAGE_RUNNING, MESSAGE_ENDED, MESSAGE_FAILED, MESSAGE_ACKED,
+        MESSAGE_DECLINED };
+    for (size_t i = 0; i < COUNT_OF(kinds); i++) {
+        for (uint32_t which = 0; which < 2; which++) {
+            struct rig rig;
+            rig_open(&rig);
+            to_deployed(&rig);
+            say(&rig, 0, kinds[i],
+                (struct message_event){ .attempt = attempt_of(&rig),
+                    .subtask = which == 0 ? subtask_of(&rig, 1) : rig.plan->subtask_count });
+            expect_failure(&rig, WEIR_E_CORRUPT, "which is not its own");
+            rig_close(&rig);
+        }
+    }
+}
+
+static void what_is_not_for_a_worker_to_say_or_is_damaged_fails_the_attempt(void **state)
+{
+    static const struct {
+        uint32_t kind;
+        const char *bytes, *words;
+    } rows[] = { { MESSAGE_TRIGGER, "", "none of its own" }, { 0, "", "none of its own" },
+        { 4711, "", "none of its own" },
+        { MESSAGE_RUNNING, "\xc1", "RUNNING message is damaged" } };
+    for (size_t i = 0; i < COUNT_OF(rows); i++) {
+        struct rig rig;
+        rig_open(&rig);
+        to_deployed(&rig);
+        say_bytes(&rig, 0, rows[i].kind, weir_str_of(rows[i].bytes));
+        expect_failure(&rig, WEIR_E_CORRUPT, rows[i].words);
+        rig_close(&rig);
+    }
+}
+
+static void an_event_of_another_attempt_is_ignored(void **state)
+{
+    struct rig rig;
+    rig_open(&rig);
+    to_deployed(&rig);
+    say(&rig, 0, MESSAGE_FAILED,
+        (struct message_event){ .attempt = attempt_of(&rig) - 1,
+            .subtask = subtask_of(&rig, 0),
+            .code = WEIR_E_IO,
+            .text = WEIR_STR("late") });
+    assert_int_equal(rig.history.failure_count, 0);
+    rig_close(&rig);
+}
+
+static void a_task_that_fails_fails_the_attempt_with_its_words_once(void **state)
+{
+    struct rig rig;
+    rig_open(&rig);
+    to_deployed(&rig);
+    struct message_event message = { .attempt = attempt_of(&rig),
+        .subtask = subtask_of(&rig, 1),
+        .code = WEIR_E_IO,
+        .is_retriable = true,
+        .text = WEIR_STR("the broker is away") };
+    weir_buffer *bytes = weir_buffer_new(1 << 16);
+    msgpack_encode(message_type(MESSAGE_FAILED), &message, bytes);
+    struct connection *it = &rig.to_workers[1];
+    it->handler->frame(it->arg, it, MESSAGE_FAILED, weir_buffer_view(bytes));
+    weir_buffer_free(bytes);
+    end_worker(&rig, 1, 0, "it ended with status 0");
+    close_worker(&rig, 0);
+    expect_failure(&rig, WEIR_E_IO, "the broker is away");
+    assert_string_equal(history_failure(&rig.history, 0)->place, "tm-1");
+    rig_close(&rig);
+}
+
+static void a_snapshot_or_metrics_that_are_damaged_fail_the_attempt(void **state)
+{
+    static const uint32_t kinds[] = { MESSAGE_ACKED, MESSAGE_METRICS };
+    for (size_t i = 0; i < COUNT_OF(kinds); i++) {
+        struct rig rig;
+        rig_open(&rig);
+        to_deployed(&rig);
+        say(&rig, 0, kinds[i],
+            (struct message_event){ .attempt = attempt_of(&rig),
+                .subtask = subtask_of(&rig, 0),
+                .checkpoint = 1,
+                .bytes = WEIR_STR("rubbish") });
+        expect_failure(&rig, WEIR_E_CORRUPT, "");
+        rig_close(&rig);
+    }
+}
+
+static void metrics_are_kept_and_answered_by_a_heartbeat(void **state)
+{
+    struct rig rig;
+    rig_open(&rig);
+    to_deployed(&rig);
+    uint32_t subtask = subtask_of(&rig, 0);
+    struct worker_task_metrics metrics = { .subtask = subtask, .records_in = 17, .lag = -1 };
+    weir_buffer *bytes = weir_buffer_new(1 << 16);
+    worker_metrics_put(&metrics, 1, bytes);
+    say(&rig, 0, MESSAGE_METRICS,
+        (struct message_event){ .attempt = attempt_of(&rig), .bytes = weir_buffer_view(bytes) });
+    weir_buffer_free(bytes);
+    assert_int_equal(gateway_metrics(rig.gateway, subtask)->records_in, 17);
+    assert_int_equal(gateway_metrics(rig.gateway, subtask)->lag, -1);
+    assert_int_equal(rig.to_workers[0].sent[MESSAGE_HEARTBEAT], 1);
+    rig_close(&rig);
+}
+
+/* -- tearing down ----------------------------------------------------------------------------------- */
+
+static void tearing_down_gives_the_slots_back_in_each_state(void **state)
+{
+    for (uint32_t phase = 0; phase < 4; phase++) {
+        struct rig rig;
+        rig_open(&rig);
+        if (phase == 1)
+            to_starting(&rig);
+        if (phase == 2) {
+            to_starting(&rig);
+            expect_ok(hello(&rig, 1));
+        }
+        if (phase == 3)
+            to_deployed(&rig);
+        struct task_gateway tasks = gateway_tasks(rig.gateway);
+        for (uint32_t twice = 0; twice < 2; twice++) {
+            tasks.tear_down(tasks.arg);
+            assert_int_equal(gateway_state(rig.gateway), GATEWAY_IDLE);
+            assert_int_equal(resources_slots_free(rig.resources), phase == 0 ? 0 : 2);
+        }
+        assert_int_equal(rig.to_workers[0].is_closed, phase == 3);
+        assert_int_equal(rig.to_workers[1].is_closed, phase >= 2);
+        for (uint32_t i = 0; i < MANAGERS; i++)
+            assert_int_equal(rig.to_managers[i].sent[MESSAGE_KILL], phase == 0 ? 0 : 1);
+        rig_close(&rig);
+    }
+}
+
+static void workers_that_are_let_go_are_told_nothing(void **state)
+{
+    struct rig rig;
+    rig_open(&rig);
+    to_deployed(&rig);
+    gateway_abandon(rig.gateway);
+    for (uint32_t i = 0; i < WORKERS; i++) {
+        assert_true(rig.to_workers[i].is_closed);
+        assert_int_equal(rig.to_workers[i].sent[MESSAGE_CANCEL], 0);
+        assert_int_equal(rig.to_managers[i].sent[MESSAGE_KILL], 0);
+    }
+    assert_int_equal(resources_slots_free(rig.resources), 2);
+    rig_close(&rig);
+}
+
+static int put_network(void **state)
+{
+    log_set_level(LOG_ERROR);
+    own_os = os_linux;
+    own_os.monotonic_ns = own_monotonic_ns;
+    clock_ms = 1000000;
+    os_current = &own_os;
+    net_current = &own_net;
+    return 0;
+}
+
+static int restore_network(void **state)
+{
+    os_current = &os_linux;
+    net_current = &net_libevent;
+    return 0;
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(slots_may_come_late),
+        cmocka_unit_test(without_slots_in_time_the_attempt_fails_and_says_how_many),
+        cmocka_unit_test(all_workers_are_deployed_when_the_last_one_is_here),
+        cmocka_unit_test(a_worker_that_does_not_come_is_named),
+        cmocka_unit_test(who_is_not_expected_is_refused_and_changes_nothing),
+        cmocka_unit_test(a_worker_with_another_plan_ends_the_attempt),
+        cmocka_unit_test(no_port_is_announced_that_is_none),
+        cmocka_unit_test(how_a_worker_has_ended_is_what_people_read),
+        cmocka_unit_test(a_connection_that_closes_without_a_reason_fails_a_little_later),
+        cmocka_unit_test(a_worker_that_ends_before_it_says_hello_fails_the_attempt),
+        cmocka_unit_test(an_end_of_another_attempt_or_worker_is_ignored),
+        cmocka_unit_test(a_silent_worker_is_taken_for_dead),
+        cmocka_unit_test(a_lost_task_manager_fails_the_attempt_and_is_told_nothing),
+        cmocka_unit_test(a_task_manager_that_is_lost_while_slots_are_awaited_costs_nothing),
+        cmocka_unit_test(a_worker_speaks_for_its_own_subtasks_only),
+        cmocka_unit_test(what_is_not_for_a_worker_to_say_or_is_damaged_fails_the_attempt),
+        cmocka_unit_test(an_event_of_another_attempt_is_ignored),
+        cmocka_unit_test(a_task_that_fails_fails_the_attempt_with_its_words_once),
+        cmocka_unit_test(a_snapshot_or_metrics_that_are_damaged_fail_the_attempt),
+        cmocka_unit_test(metrics_are_kept_and_answered_by_a_heartbeat),
+        cmocka_unit_test(tearing_down_gives_the_slots_back_in_each_state),
+        cmocka_unit_test(workers_that_are_let_go_are_told_nothing),
+    };
+    return cmocka_run_group_tests(tests, put_network, restore_network);
+}
