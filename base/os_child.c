@@ -78,12 +78,19 @@ static bool keep_descriptors_out(void)
     return close_range(SHARED_FD + 1, ~0u, CLOSE_RANGE_CLOEXEC) == 0;
 }
 
-static bool redirect(const struct os_child_options *options, int memory_fd)
+/* It may have that number already: then a copy onto itself would leave it to be closed by exec. */
+static bool share(int memory_fd)
+{
+    if (memory_fd == SHARED_FD)
+        return fcntl(SHARED_FD, F_SETFD, 0) == 0;
+    return dup2(memory_fd, SHARED_FD) == SHARED_FD;
+}
+
+static bool redirect(const struct os_child_options *options)
 {
     int null = open("/dev/null", O_RDONLY);
     int log = open(options->log_path, O_WRONLY | O_CREAT | O_APPEND, 0600);
-    return null >= 0 && log >= 0 && dup2(memory_fd, SHARED_FD) == SHARED_FD && dup2(null, 0) == 0 &&
-           dup2(log, 1) == 1 && dup2(log, 2) == 2;
+    return null >= 0 && log >= 0 && dup2(null, 0) == 0 && dup2(log, 1) == 1 && dup2(log, 2) == 2;
 }
 
 static void forget_signals(void)
@@ -108,8 +115,8 @@ static void become(const struct os_child_options *options, int memory_fd, pid_t 
     if (setpgid(0, 0) != 0 || prctl(PR_SET_PDEATHSIG, SIGKILL) != 0 || getppid() != parent)
         return;
     forget_signals();
-    if (redirect(options, memory_fd) && keep_descriptors_out() && chdir(options->directory) == 0 &&
-        limit(options))
+    if (share(memory_fd) && redirect(options) && keep_descriptors_out() &&
+        chdir(options->directory) == 0 && limit(options))
         execv(options->path, options->argv);
 }
 

@@ -1,0 +1,91 @@
+/* os_crash_test.c -- in a child of this test: what it says when it crashes, and that it still ends by the signal. */
+#include "base/os_crash.h"
+
+#include "test/support/expect.h"
+
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+static const char *words;
+
+static void describe(char *to, size_t size)
+{
+    snprintf(to, size, "%s", words);
+}
+
+/* The child's standard error, and how it ended. */
+static int crash(int number, char *said, size_t size)
+{
+    int ends[2], status;
+    size_t got = 0;
+    ssize_t part;
+    assert_int_equal(pipe(ends), 0);
+    pid_t pid = fork();
+    assert_true(pid >= 0);
+    if (pid == 0) {
+        setrlimit(RLIMIT_CORE, &(struct rlimit){ 0, 0 });
+        dup2(ends[1], STDERR_FILENO);
+        os_crash_watch(describe);
+        raise(number);
+        _exit(0);
+    }
+    close(ends[1]);
+    while (got < size - 1 && (part = read(ends[0], said + got, size - 1 - got)) > 0)
+        got += (size_t)part;
+    said[got] = '\0';
+    close(ends[0]);
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    return status;
+}
+
+static void a_crash_says_what_it_was_in_the_middle_of_and_ends_by_its_signal(void **state)
+{
+    static const struct {
+        int number;
+        const char *line;
+    } rows[] = { { SIGSEGV, "SIGSEGV in operator 'count'\n" },
+        { SIGBUS, "SIGBUS in operator 'count'\n" }, { SIGFPE, "SIGFPE in operator 'count'\n" },
+        { SIGILL, "SIGILL in operator 'count'\n" }, { SIGABRT, "SIGABRT in operator 'count'\n" } };
+    char said[4096];
+    words = "operator 'count'";
+    for (size_t i = 0; i < COUNT_OF(rows); i++) {
+        int status = crash(rows[i].number, said, sizeof(said));
+        assert_true(WIFSIGNALED(status));
+        assert_int_equal(WTERMSIG(status), rows[i].number);
+        assert_string_equal(said, rows[i].line);
+    }
+}
+
+static void with_nothing_to_say_the_signal_alone_is_named(void **state)
+{
+    char said[4096];
+    words = "";
+    assert_true(WIFSIGNALED(crash(SIGSEGV, said, sizeof(said))));
+    assert_string_equal(said, "SIGSEGV\n");
+}
+
+static void a_description_that_is_too_long_is_cut(void **state)
+{
+    char said[4096], much[2000];
+    memset(much, 'x', sizeof(much) - 1);
+    much[sizeof(much) - 1] = '\0';
+    words = much;
+    assert_true(WIFSIGNALED(crash(SIGABRT, said, sizeof(said))));
+    assert_memory_equal(said, "SIGABRT in xxx", 14);
+    assert_true(strlen(said) < 600);
+    assert_int_equal(said[strlen(said) - 1], '\n');
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_crash_says_what_it_was_in_the_middle_of_and_ends_by_its_signal),
+        cmocka_unit_test(with_nothing_to_say_the_signal_alone_is_named),
+        cmocka_unit_test(a_description_that_is_too_long_is_cut),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
