@@ -9,94 +9,16 @@
 #include "test/support/expect.h"
 #include "test/support/temp_dir.h"
 #include "test/support/trial.h"
+#include "test/unit/runtime/cluster/fake_net.h"
 #include "types/msgpack.h"
 
 #include <stdio.h>
 
 #define MANAGERS   2
 #define WORKERS    2
-#define KINDS      (MESSAGE_METRICS + 1)
 #define SLOT_MS    1000
 #define START_MS   2000
 #define SILENCE_MS 5000
-
-/* -- the network -------------------------------------------------------------------------------- */
-
-struct connection {
-    const struct connection_handler *handler;
-    void *arg;
-    uint32_t sent[KINDS];
-    weir_buffer *last[KINDS]; /* of each kind */
-    bool is_kept, is_closed;
-    int64_t heard_ms;
-};
-
-static struct os own_os;
-static int64_t clock_ms;
-
-static int64_t own_monotonic_ns(void)
-{
-    return clock_ms * 1000000;
-}
-
-static void own_set_handler(struct connection *it, const struct connection_handler *handler,
-    void *arg)
-{
-    it->handler = handler;
-    it->arg = arg;
-}
-
-static void own_set_frame_max(struct connection *it, uint32_t frame_max)
-{
-    assert_false(it->is_closed);
-}
-
-static void own_keep(struct connection *it)
-{
-    it->is_kept = true;
-}
-
-static void own_send(struct connection *it, uint32_t kind, weir_str payload)
-{
-    assert_true(kind < KINDS && !it->is_closed);
-    it->sent[kind]++;
-    weir_buffer_free(it->last[kind]);
-    it->last[kind] = weir_buffer_new(NET_FRAME_MAX);
-    weir_buffer_add_str(it->last[kind], payload);
-}
-
-static void own_close(struct connection *it)
-{
-    assert_false(it->is_closed);
-    it->is_closed = true;
-}
-
-static int64_t own_heard_ms(const struct connection *it)
-{
-    return it->heard_ms;
-}
-
-static const struct net_class own_net = { .set_handler = own_set_handler,
-    .set_frame_max = own_set_frame_max,
-    .keep = own_keep,
-    .send = own_send,
-    .close = own_close,
-    .close_flushed = own_close,
-    .heard_ms = own_heard_ms };
-
-/* Of what was sent last; strings point into it. */
-static void read_last(const struct connection *it, enum message_kind kind, void *message)
-{
-    assert_non_null(it->last[kind]);
-    expect_ok(message_read(kind, weir_buffer_view(it->last[kind]), message));
-}
-
-static void release(struct connection *it)
-{
-    for (uint32_t i = 0; i < KINDS; i++)
-        weir_buffer_free(it->last[i]);
-    *it = (struct connection){ .handler = NULL };
-}
 
 /* -- the rig ------------------------------------------------------------------------------------ */
 
@@ -695,24 +617,6 @@ static void workers_that_are_let_go_are_told_nothing(void **state)
     rig_close(&rig);
 }
 
-static int put_network(void **state)
-{
-    log_set_level(LOG_ERROR);
-    own_os = os_linux;
-    own_os.monotonic_ns = own_monotonic_ns;
-    clock_ms = 1000000;
-    os_current = &own_os;
-    net_current = &own_net;
-    return 0;
-}
-
-static int restore_network(void **state)
-{
-    os_current = &os_linux;
-    net_current = &net_libevent;
-    return 0;
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -739,5 +643,5 @@ int main(void)
         cmocka_unit_test(tearing_down_gives_the_slots_back_in_each_state),
         cmocka_unit_test(workers_that_are_let_go_are_told_nothing),
     };
-    return cmocka_run_group_tests(tests, put_network, restore_network);
+    return cmocka_run_group_tests(tests, fake_net_put, fake_net_restore);
 }

@@ -1,0 +1,371 @@
+/* dispatcher_test.c -- all jobs of a job manager, with task managers that are only pretended: what is asked for, who is
+ * believed, what is remembered. Whole jobs run in cluster_test.c. */
+#include "runtime/cluster/dispatcher.h"
+
+#include "base/worker.h"
+#include "net/sha256.h"
+#include "test/support/temp_dir.h"
+#include "test/unit/runtime/cluster/fake_net.h"
+
+#define NOBODY "00000000000000000000000000000000"
+
+struct rig {
+    char *dir;
+    struct workers *workers;
+    struct blob_store *blobs;
+    struct dispatcher *dispatcher;
+    char digest[SHA256_HEX_SIZE + 1];
+    struct connection managers[3];
+};
+
+static void put_blob(struct rig *rig)
+{
+    static const struct blob_digest algorithm = { .begin = sha256_begin,
+        .add = sha256_add,
+        .end = sha256_end };
+    struct blob_store_options options = { .dir = temp_dir_path(rig->dir, "blobs"),
+        .epoch = 1,
+        .digest = &algorithm,
+        .size_max = 1000,
+        .total_max = 1000 };
+    struct blob_put *put;
+    char *path = mem_printf("%s/executable", rig->dir);
+    struct os_file *file;
+    expect_ok(os_open(path, OS_CREATE, &file));
+    expect_ok(os_write(file, "x", 1));
+    os_close(file);
+    expect_ok(sha256_file(path, rig->digest));
+    mem_free(path);
+    expect_ok(blob_store_open(&options, clock_ms, &rig->blobs));
+    expect_ok(blob_put_begin(rig->blobs, rig->digest, 1, &put));
+    expect_ok(blob_put_add(put, "x", 1));
+    expect_ok(blob_put_finish(put, clock_ms));
+}
+
+static void rig_open(struct rig *rig)
+{
+    *rig = (struct rig){ .dir = temp_dir_new(), .workers = workers_new(0, 64) };
+    put_blob(rig);
+    struct dispatcher_options options = { .workers = rig->workers,
+        .epoch = 5,
+        .token = "secret",
+        .blobs_url = "http://localhost/v1/blobs",
+        .blobs = rig->blobs,
+        .heartbeat_ms = 200,
+        .heartbeat_timeout_ms = 5000,
+        .slot_timeout_ms = 10000,
+        .start_timeout_ms = 10000,
+        .retained_jobs = 2 };
+    rig->dispatcher = dispatcher_new(&options);
+}
+
+static void rig_close(struct rig *rig)
+{
+    dispatcher_free(rig->dispatcher);
+    blob_store_close(rig->blobs);
+    workers_free(rig->workers);
+    for (size_t i = 0; i < COUNT_OF(rig->managers); i++)
+        release(&rig->managers[i]);
+    temp_dir_free(rig->dir);
+}
+
+static void turn(struct rig *rig)
+{
+    for (uint32_t i = 0; i < 10; i++) {
+        dispatcher_step(rig->dispatcher, clock_ms);
+        workers_step(rig->workers);
+    }
+}
+
+static const struct job *submit(struct rig *rig)
+{
+    static const char *const arguments[] = { "--count", "1" };
+    char id[DISPATCHER_ID_SIZE];
+    struct submission submission = { .program = "job",
+        .digest = rig->digest,
+        .arguments = arguments,
+        .argument_count = 2 };
+    expect_ok(dispatcher_submit(rig->dispatcher, &submission, id));
+    turn(rig);
+    const struct job *job = dispatcher_find(rig->dispatcher, id);
+    assert_non_null(job);
+    return job;
+}
+
+static struct message_register registration(void)
+{
+    return (struct message_register){ .protocol = MESSAGE_PROTOCOL,
+        .token = WEIR_STR("secret"),
+        .id = WEIR_STR("tm"),
+        .host = WEIR_STR("localhost"),
+        .slot_count = 2,
+        .memory_size = 1000 };
+}
+
+static void connect_manager(struct rig *rig, uint32_t index)
+{
+    struct message_register message = registration();
+    assert_true(dispatcher_accepted(rig->dispatcher, &rig->managers[index]));
+    rig->managers[index].heard_ms = clock_ms;
+    speak(&rig->managers[index], MESSAGE_REGISTER, &message);
+    assert_int_equal(rig->managers[index].sent[MESSAGE_REGISTERED], 1);
+    turn(rig);
+}
+
+/* -- who is believed ------------------------------------------------------------------------------ */
+
+static void a_task_manager_with_the_token_is_registered(void **state)
+{
+    struct rig rig;
+    struct message_registered answer;
+    rig_open(&rig);
+    connect_manager(&rig, 0);
+    read_last(&rig.managers[0], MESSAGE_REGISTERED, &answer);
+    assert_int_equal(answer.epoch, 5);
+    assert_true(rig.managers[0].is_kept);
+    assert_int_equal(resources_slots_total(dispatcher_resources(rig.dispatcher)), 2);
+    clock_ms += 5001;
+    turn(&rig);
+    assert_true(rig.managers[0].is_closed); /* silent */
+    assert_int_equal(resources_count(dispatcher_resources(rig.dispatcher)), 0);
+    rig_close(&rig);
+}
+
+static void who_is_not_believed_is_told_why_and_closed(void **state)
+{
+    struct message_register wrong[7];
+    static const char *const words[] = { "token", "token", "version", "damaged", "damaged",
+        "damaged", "leads no more" };
+    for (size_t i = 0; i < COUNT_OF(wrong); i++)
+        wrong[i] = registration();
+    wrong[0].token = WEIR_STR("guess");
+    wrong[1].token = (weir_str){ 0 };
+    wrong[2].protocol++;
+    wrong[3].slot_count = 0;
+    wrong[4].id = (weir_str){ 0 };
+    wrong[5].slot_count = UINT32_MAX;
+    wrong[6].epoch = 6;
+    for (size_t i = 0; i < COUNT_OF(wrong); i++) {
+        struct rig rig;
+        struct message_refused refused;
+        rig_open(&rig);
+        assert_true(dispatcher_accepted(rig.dispatcher, &rig.managers[0]));
+        speak(&rig.managers[0], MESSAGE_REGISTER, &wrong[i]);
+        read_last(&rig.managers[0], MESSAGE_REFUSED, &refused);
+        char *text = mem_printf("%.*s", (int)refused.text.size, refused.text.data);
+        assert_non_null(strstr(text, words[i]));
+        mem_free(text);
+        assert_true(rig.managers[0].is_closed);
+        assert_int_equal(resources_count(dispatcher_resources(rig.dispatcher)), 0);
+        rig_close(&rig);
+    }
+}
+
+static void before_it_has_said_who_it_is_nobody_says_anything_else(void **state)
+{
+    for (uint32_t kind = 0; kind < KINDS; kind++) {
+        struct rig rig;
+        rig_open(&rig);
+        assert_true(dispatcher_accepted(rig.dispatcher, &rig.managers[0]));
+        rig.managers[0].handler->frame(rig.managers[0].arg, &rig.managers[0], kind,
+            WEIR_STR("\x80"));
+        assert_int_equal(rig.managers[0].sent[MESSAGE_REFUSED], 1);
+        assert_true(rig.managers[0].is_closed);
+        rig_close(&rig);
+    }
+}
+
+static void a_worker_of_a_job_that_does_not_run_is_refused(void **state)
+{
+    struct rig rig;
+    rig_open(&rig);
+    const struct job *job = submit(&rig);
+    const char *ids[] = { NOBODY, job->id };
+    for (uint32_t i = 0; i < 2; i++) {
+        struct message_hello hello = { .protocol = MESSAGE_PROTOCOL, .job = weir_str_of(ids[i]) };
+        assert_true(dispatcher_accepted(rig.dispatcher, &rig.managers[i]));
+        speak(&rig.managers[i], MESSAGE_HELLO, &hello);
+        assert_int_equal(rig.managers[i].sent[MESSAGE_REFUSED], 1);
+        assert_true(rig.managers[i].is_closed);
+    }
+    rig_close(&rig);
+}
+
+static void one_that_registers_again_takes_the_place_of_its_old_connection(void **state)
+{
+    struct rig rig;
+    rig_open(&rig);
+    connect_manager(&rig, 0);
+    connect_manager(&rig, 1);
+    assert_true(rig.managers[0].is_closed);
+    assert_false(rig.managers[1].is_closed);
+    assert_int_equal(resources_count(dispatcher_resources(rig.dispatcher)), 1);
+    rig_close(&rig);
+}
+
+/* -- the life of a job without tasks ------------------------------------------------------------------ */
+
+static void a_job_can_be_cancelled_before_and_while_it_is_planned(void **state)
+{
+    for (uint32_t is_planning = 0; is_planning < 2; is_planning++) {
+        struct rig rig;
+        rig_open(&rig);
+        if (is_planning)
+            connect_manager(&rig, 0);
+        const struct job *job = submit(&rig);
+        assert_int_equal(job->state, JOB_INITIALIZING);
+        assert_int_equal(rig.managers[0].sent[MESSAGE_PLAN], is_planning);
+        expect_ok(dispatcher_cancel(rig.dispatcher, job->id));
+        turn(&rig);
+        assert_int_equal(job->state, JOB_CANCELED);
+        expect_error(dispatcher_cancel(rig.dispatcher, job->id), WEIR_E_STATE, "CANCELED");
+        if (is_planning) { /* its plan comes too late, and is nobody's */
+            struct message_plan plan;
+            read_last(&rig.managers[0], MESSAGE_PLAN, &plan);
+            struct message_planned planned = { .request = plan.request, .spec = WEIR_STR("x") };
+            speak(&rig.managers[0], MESSAGE_PLANNED, &planned);
+            turn(&rig);
+            assert_int_equal(job->state, JOB_CANCELED);
+        }
+        rig_close(&rig);
+    }
+}
+
+static void a_plan_that_cannot_be_made_or_read_fails_the_job_with_its_words(void **state)
+{
+    static const struct {
+        weir_str spec;
+        int32_t code;
+        const char *text, *words;
+    } rows[] = { { { 0 }, WEIR_E_USAGE, "there is no option '--x'", "there is no option '--x'" },
+        { { .data = "rubbish", .size = 7 }, 0, "", "" } };
+    for (size_t i = 0; i < COUNT_OF(rows); i++) {
+        struct rig rig;
+        struct message_plan plan;
+        rig_open(&rig);
+        connect_manager(&rig, 0);
+        const struct job *job = submit(&rig);
+        read_last(&rig.managers[0], MESSAGE_PLAN, &plan);
+        struct message_planned planned = { .request = plan.request,
+            .spec = rows[i].spec,
+            .code = rows[i].code,
+            .text = weir_str_of(rows[i].text) };
+        speak(&rig.managers[0], MESSAGE_PLANNED, &planned);
+        turn(&rig);
+        assert_int_equal(job->state, JOB_FAILED);
+        assert_non_null(strstr(weir_error_message(job->error), rows[i].words));
+        rig_close(&rig);
+    }
+}
+
+static void a_task_manager_that_is_lost_while_it_plans_is_replaced(void **state)
+{
+    struct rig rig;
+    rig_open(&rig);
+    connect_manager(&rig, 0);
+    const struct job *job = submit(&rig);
+    struct connection *it = &rig.managers[0];
+    it->handler->closed(it->arg, it, weir_errorf(WEIR_E_IO, "reset"));
+    turn(&rig);
+    assert_int_equal(job->state, JOB_INITIALIZING);
+    connect_manager(&rig, 1);
+    assert_int_equal(rig.managers[1].sent[MESSAGE_PLAN], 1);
+    rig_close(&rig);
+}
+
+static void of_jobs_that_are_over_the_newest_are_listed(void **state)
+{
+    struct rig rig;
+    char ids[4][DISPATCHER_ID_SIZE];
+    rig_open(&rig);
+    for (uint32_t i = 0; i < 4; i++) {
+        memcpy(ids[i], submit(&rig)->id, DISPATCHER_ID_SIZE);
+        if (i == 1)
+            continue; /* goes on */
+        expect_ok(dispatcher_cancel(rig.dispatcher, ids[i]));
+        turn(&rig);
+    }
+    assert_int_equal(dispatcher_job_count(rig.dispatcher), 3);
+    assert_null(dispatcher_find(rig.dispatcher, ids[0]));
+    for (uint32_t i = 1; i < 4; i++)
+        assert_string_equal(dispatcher_job(rig.dispatcher, i - 1)->id, ids[i]);
+    rig_close(&rig);
+}
+
+/* -- asking -------------------------------------------------------------------------------------------- */
+
+static void what_is_asked_of_a_job_that_is_not_there_or_does_not_run_is_refused(void **state)
+{
+    struct rig rig;
+    rig_open(&rig);
+    const struct job *waiting = submit(&rig);
+    const char *ids[] = { NOBODY, waiting->id };
+    const enum weir_code codes[] = { WEIR_E_CONNECTOR, WEIR_E_STATE };
+    for (uint32_t i = 0; i < 2; i++) {
+        char operation[DISPATCHER_ID_SIZE] = "";
+        struct dispatcher *it = rig.dispatcher;
+        expect_error(dispatcher_savepoint(it, ids[i], rig.dir, false, operation), codes[i], ids[i]);
+        expect_error(dispatcher_stop(it, ids[i], rig.dir, false, operation), codes[i], ids[i]);
+        expect_error(dispatcher_checkpoint(it, ids[i], operation), codes[i], ids[i]);
+        expect_error(dispatcher_rescale(it, ids[i], 2, operation), codes[i], ids[i]);
+        assert_string_equal(operation, "");
+    }
+    expect_error(dispatcher_cancel(rig.dispatcher, NOBODY), WEIR_E_CONNECTOR, NOBODY);
+    assert_null(dispatcher_operation(rig.dispatcher, NOBODY));
+    rig_close(&rig);
+}
+
+static void an_operation_that_is_asked_for_twice_is_one_and_is_forgotten_in_time(void **state)
+{
+    struct rig rig;
+    char mine[DISPATCHER_ID_SIZE] = "0123456789abcdef0123456789abcdef",
+         bad[DISPATCHER_ID_SIZE] = "../x";
+    rig_open(&rig);
+    const char *nowhere = temp_dir_path(rig.dir, "nowhere");
+    expect_ok(dispatcher_dispose(rig.dispatcher, nowhere, mine));
+    const struct operation *first = dispatcher_operation(rig.dispatcher, mine);
+    assert_true(first->is_done);
+    assert_non_null(first->error);
+    expect_ok(dispatcher_dispose(rig.dispatcher, nowhere, mine));
+    assert_ptr_equal(dispatcher_operation(rig.dispatcher, mine), first);
+    /* also of a job that is long gone: a client asks again when it has not heard the answer */
+    expect_ok(dispatcher_stop(rig.dispatcher, NOBODY, rig.dir, false, mine));
+    expect_error(dispatcher_dispose(rig.dispatcher, nowhere, bad), WEIR_E_USAGE, "trigger id");
+    clock_ms += OPERATION_KEEP_MS + 1;
+    turn(&rig);
+    assert_null(dispatcher_operation(rig.dispatcher, mine));
+    rig_close(&rig);
+}
+
+static void there_is_a_limit_of_operations(void **state)
+{
+    struct rig rig;
+    rig_open(&rig);
+    for (uint32_t i = 0; i < OPERATIONS_MAX; i++) {
+        char id[DISPATCHER_ID_SIZE] = "";
+        expect_ok(dispatcher_dispose(rig.dispatcher, "/none/at/all", id));
+    }
+    char id[DISPATCHER_ID_SIZE] = "";
+    expect_error(dispatcher_dispose(rig.dispatcher, "/none/at/all", id), WEIR_E_LIMIT,
+        "operations");
+    rig_close(&rig);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_task_manager_with_the_token_is_registered),
+        cmocka_unit_test(who_is_not_believed_is_told_why_and_closed),
+        cmocka_unit_test(before_it_has_said_who_it_is_nobody_says_anything_else),
+        cmocka_unit_test(a_worker_of_a_job_that_does_not_run_is_refused),
+        cmocka_unit_test(one_that_registers_again_takes_the_place_of_its_old_connection),
+        cmocka_unit_test(a_job_can_be_cancelled_before_and_while_it_is_planned),
+        cmocka_unit_test(a_plan_that_cannot_be_made_or_read_fails_the_job_with_its_words),
+        cmocka_unit_test(a_task_manager_that_is_lost_while_it_plans_is_replaced),
+        cmocka_unit_test(of_jobs_that_are_over_the_newest_are_listed),
+        cmocka_unit_test(what_is_asked_of_a_job_that_is_not_there_or_does_not_run_is_refused),
+        cmocka_unit_test(an_operation_that_is_asked_for_twice_is_one_and_is_forgotten_in_time),
+        cmocka_unit_test(there_is_a_limit_of_operations),
+    };
+    return cmocka_run_group_tests(tests, fake_net_put, fake_net_restore);
+}
