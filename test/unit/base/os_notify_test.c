@@ -43,7 +43,7 @@ static void the_state_arrives_at_the_socket_that_is_named(void **state)
     expect_heard(fd, "READY=1");
     close(fd);
     snprintf(abstract + strlen(abstract), 20, "-%d", getpid());
-    strcpy(name, abstract);
+    memcpy(name, abstract, sizeof(name));
     name[0] = '\0';
     fd = listen_at(name, strlen(abstract));
     setenv("NOTIFY_SOCKET", abstract, 1);

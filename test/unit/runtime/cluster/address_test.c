@@ -33,7 +33,7 @@ static void what_is_no_address_is_refused(void **state)
         assert_false(address_split(rows[i], host, &port));
     for (size_t size = ADDRESS_HOST_SIZE - 2; size < ADDRESS_HOST_SIZE + 2; size++) {
         memset(text, 'a', size);
-        strcpy(text + size, ":1");
+        memcpy(text + size, ":1", 3);
         assert_int_equal(address_split(text, host, &port), size < ADDRESS_HOST_SIZE);
     }
 }

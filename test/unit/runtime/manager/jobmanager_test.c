@@ -31,7 +31,7 @@ struct stage {
     struct task_host host;
     uint64_t published; /* what has_published says */
     weir_error *deploy_error;
-    bool is_deployed, is_told_to_stop;
+    bool is_deployed, is_told_to_stop, is_told_to_drain;
     uint32_t deploys;
     uint64_t triggered, completed, aborted, attempt, restored;
     int64_t now_ms;
@@ -85,6 +85,12 @@ static void stage_stop(void *arg)
 {
     struct stage *stage = arg;
     stage->is_told_to_stop = true;
+}
+
+static void stage_drain(void *arg)
+{
+    struct stage *stage = arg;
+    stage->is_told_to_drain = true;
 }
 
 static bool stage_has_published(void *arg, uint64_t checkpoint)
@@ -181,6 +187,7 @@ static void stage_open_from(struct stage *stage, const char *root, const char *s
             .complete = stage_complete,
             .abort = stage_abort,
             .stop = stage_stop,
+            .drain = stage_drain,
             .has_published = stage_has_published },
         .interval_ms = 1000,
         .timeout_ms = 5000,
@@ -585,6 +592,150 @@ static void state_that_real_tasks_have_stored_is_imported(void **state)
     temp_dir_free(from);
 }
 
+/* -- somebody asks (jobmanager_request.c) ------------------------------------------------------ */
+
+/* What came of it. */
+struct answer {
+    uint32_t count;
+    uint64_t checkpoint;
+    char *path;
+    enum weir_code code; /* WEIR_CODE_COUNT: none */
+};
+
+static void on_answer(void *arg, uint64_t checkpoint, const char *path, const weir_error *error)
+{
+    struct answer *answer = arg;
+    answer->count++;
+    answer->checkpoint = checkpoint;
+    answer->path = mem_strdup(path);
+    answer->code = error == NULL ? WEIR_CODE_COUNT : weir_error_code(error);
+}
+
+static struct jobmanager_request request_of(struct answer *answer, const char *directory)
+{
+    *answer = (struct answer){ .count = 0 };
+    return (struct jobmanager_request){ .directory = directory, .done = on_answer, .arg = answer };
+}
+
+static void expect_refused(weir_error *error)
+{
+    assert_non_null(error);
+    assert_int_equal(weir_error_code(error), WEIR_E_STATE);
+    weir_error_free(error);
+}
+
+static void a_checkpoint_that_is_asked_for_begins_at_once_and_is_answered_once(void **state)
+{
+    struct stage stage;
+    struct answer answer, other;
+    char *root = temp_dir_new();
+    stage_open(&stage, root);
+    struct jobmanager_request request = request_of(&answer, NULL),
+                              second = request_of(&other, NULL);
+    expect_refused(
+        jobmanager_ask(stage.manager, &request, stage.now_ms)); /* tasks do not run yet */
+    all_running(&stage);
+    succeed(jobmanager_ask(stage.manager, &request, stage.now_ms));
+    settle(&stage);
+    assert_true(stage.triggered > 0);
+    assert_true(jobmanager_is_asked(stage.manager));
+    expect_refused(jobmanager_ask(stage.manager, &second, stage.now_ms)); /* one at a time */
+    all_ack(&stage, stage.triggered);
+    assert_int_equal(answer.count, 1);
+    assert_int_equal(answer.code, WEIR_CODE_COUNT);
+    assert_int_equal(answer.checkpoint, stage.triggered);
+    assert_null(answer.path);
+    assert_false(jobmanager_is_asked(stage.manager));
+    assert_int_equal(other.count, 0);
+    stage_close(&stage);
+    temp_dir_free(root);
+}
+
+static void a_savepoint_that_is_asked_for_is_written_where_it_was_wanted(void **state)
+{
+    struct stage stage;
+    struct answer answer;
+    struct os_stat stat;
+    char *root = temp_dir_new(), *target = temp_dir_new();
+    stage_open(&stage, root);
+    all_running(&stage);
+    struct jobmanager_request request = request_of(&answer, target);
+    succeed(jobmanager_ask(stage.manager, &request, stage.now_ms));
+    settle(&stage);
+    all_ack(&stage, stage.triggered);
+    settle(&stage);
+    assert_int_equal(answer.count, 1);
+    assert_int_equal(answer.code, WEIR_CODE_COUNT);
+    assert_memory_equal(answer.path, target, strlen(target));
+    succeed(os_stat(answer.path, &stat));
+    assert_true(stat.exists);
+    mem_free(answer.path);
+    stage_close(&stage);
+    temp_dir_free(root);
+    temp_dir_free(target);
+}
+
+static void what_was_asked_for_is_lost_with_its_checkpoint_or_its_tasks_and_that_is_said(
+    void **state)
+{
+    for (uint32_t is_task = 0; is_task < 2; is_task++) {
+        struct stage stage;
+        struct answer answer;
+        char *root = temp_dir_new();
+        stage_open(&stage, root);
+        all_running(&stage);
+        struct jobmanager_request request = request_of(&answer, root);
+        succeed(jobmanager_ask(stage.manager, &request, stage.now_ms));
+        settle(&stage);
+        if (is_task)
+            task_fails(&stage, WEIR_E_IO);
+        else
+            stage.host.declined(stage.host.arg, stage.triggered, 0,
+                weir_errorf(WEIR_E_IO, "no room"));
+        settle(&stage);
+        assert_int_equal(answer.count, 1);
+        assert_int_equal(answer.code, WEIR_E_STATE);
+        assert_null(answer.path);
+        assert_false(jobmanager_is_asked(stage.manager));
+        stage_close(&stage);
+        temp_dir_free(root);
+    }
+}
+
+static void a_stop_or_a_drain_ends_with_a_savepoint_of_the_last_checkpoint(void **state)
+{
+    for (uint32_t is_drain = 0; is_drain < 2; is_drain++) {
+        struct stage stage;
+        struct answer answer;
+        char *root = temp_dir_new(), *target = temp_dir_new();
+        stage_open(&stage, root);
+        all_running(&stage);
+        struct jobmanager_request request = request_of(&answer, target);
+        succeed(jobmanager_stop_with(stage.manager, &request, is_drain, stage.now_ms));
+        settle(&stage);
+        assert_int_equal(stage.is_told_to_drain, is_drain);
+        assert_int_equal(stage.is_told_to_stop, !is_drain);
+        assert_int_equal(answer.count, 0);
+        all_ended(&stage);
+        at(&stage, stage.now_ms + 1);
+        assert_true(stage.triggered > 0);
+        all_ack(&stage, stage.triggered);
+        stage.published = stage.triggered;
+        for (uint32_t i = 0; i < 5; i++)
+            at(&stage, stage.now_ms + 100);
+        succeed(jobmanager_settle(stage.manager));
+        assert_int_equal(answer.count, 1);
+        assert_int_equal(answer.code, WEIR_CODE_COUNT);
+        assert_int_equal(answer.checkpoint, stage.triggered);
+        assert_non_null(answer.path);
+        assert_int_equal(state_of(&stage), EXECUTION_FINISHED);
+        mem_free(answer.path);
+        stage_close(&stage);
+        temp_dir_free(root);
+        temp_dir_free(target);
+    }
+}
+
 static int with_code(void **state)
 {
     has_code = true;
@@ -624,6 +775,10 @@ int main(void)
         TWICE(a_cancel_takes_everything_down),
         TWICE(state_that_real_tasks_have_stored_is_restored),
         TWICE(state_that_real_tasks_have_stored_is_imported),
+        TWICE(a_checkpoint_that_is_asked_for_begins_at_once_and_is_answered_once),
+        TWICE(a_savepoint_that_is_asked_for_is_written_where_it_was_wanted),
+        TWICE(what_was_asked_for_is_lost_with_its_checkpoint_or_its_tasks_and_that_is_said),
+        TWICE(a_stop_or_a_drain_ends_with_a_savepoint_of_the_last_checkpoint),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
