@@ -14,9 +14,9 @@
  * as long as the disk takes a few KiB.
  *
  * Limits: connections_max, body_max, HTTP_HEAD_MAX. For one connection more the one goes that has been without a
- * request for longest, so that many who say nothing keep nobody out; if all have one, the new one is closed. Deadlines: the head within timeout_ms
- * from the first moment of its turn, which is also how long an idle connection is kept; then every MiB of the body,
- * and of an answer, within timeout_ms: whoever is slower is cut off.
+ * request for longest, so that many who say nothing keep nobody out; if all have one, the new one is closed.
+ * Deadlines: the head within timeout_ms from the first moment of its turn, which is also how long an idle connection
+ * is kept; then every MiB of the body, and of an answer, within timeout_ms: whoever is slower is cut off.
  *
  * Prefixes: http_
  * Thread: the net's. */

@@ -28,7 +28,7 @@ static const struct weir_option rows[] = {
     { "rest.address", WEIR_OPTION_TEXT, "HOST", "localhost",
         "Where the command weir finds the job manager.", 0, 0 },
     { "rest.port", WEIR_OPTION_NUMBER, "PORT", "8081",
-        "The port of the REST interface and the web page, which task managers fetch executables from, too.",
+        "The port of the REST interface and the web page, and of executables for task managers.",
         1, 65535 },
     { "rest.bind-address", WEIR_OPTION_TEXT, "ADDRESS", "localhost",
         "The address that this port is opened on. " LOOPBACK, 0, 0 },

@@ -196,6 +196,15 @@ static void on_acked(struct gateway *gateway, const struct message_event *messag
     gateway->host.acked(gateway->host.arg, snapshot);
 }
 
+/* A task that has failed has an error always: here 0 is a code as others are. */
+static weir_error *error_of(const struct message_event *message)
+{
+    if (message->code == WEIR_E_DATA)
+        return weir_errorf(WEIR_E_DATA, "%.*s", (int)message->text.size,
+            message->text.data == NULL ? "" : message->text.data);
+    return message_error(message->code, message->is_retriable, message->text);
+}
+
 static void on_event(struct gateway *gateway, uint32_t worker, uint32_t kind,
     const struct message_event *message)
 {
@@ -211,13 +220,11 @@ static void on_event(struct gateway *gateway, uint32_t worker, uint32_t kind,
         on_acked(gateway, message, worker);
         return;
     case MESSAGE_DECLINED:
-        host->declined(host->arg, message->checkpoint, message->subtask,
-            message_error(message->code, message->is_retriable, message->text));
+        host->declined(host->arg, message->checkpoint, message->subtask, error_of(message));
         return;
     case MESSAGE_FAILED:
         gateway->has_failed = true;
-        host->failed(host->arg, message->subtask,
-            message_error(message->code, message->is_retriable, message->text));
+        host->failed(host->arg, message->subtask, error_of(message));
         return;
     case MESSAGE_PUBLISHED:
         gateway->workers[worker].published = message->checkpoint;

@@ -81,7 +81,7 @@ weir_error *message_read(enum message_kind kind, weir_str payload, void *record)
 
 weir_error *message_error(int32_t code, bool is_retriable, weir_str text)
 {
-    bool is_known = code >= 0 && code < WEIR_CODE_COUNT;
+    bool is_known = code > 0 && code < WEIR_CODE_COUNT;
     weir_error *error = weir_errorf(is_known ? (enum weir_code)code : WEIR_E_INTERNAL, "%.*s",
         (int)(text.size > 65536 ? 65536 : text.size), text.data == NULL ? "" : text.data);
     return is_retriable ? weir_error_retriable(error) : error;

@@ -251,7 +251,7 @@ const struct weir_type *message_type(uint32_t kind);
 void message_send(struct connection *to, enum message_kind kind, const void *record);
 /* Fills a struct of the kind's type. WEIR_E_CORRUPT: which message is damaged, and how. */
 weir_error *message_read(enum message_kind kind, weir_str payload, void *record) WEIR_MUST_USE;
-/* An error as it travels, and as it arrives: its code, retriable or not, its text. */
+/* An error as it travels, and as it arrives: its code, retriable or not, its text. Code 0 is none: INTERNAL. */
 weir_error *message_error(int32_t code, bool is_retriable, weir_str text) WEIR_MUST_USE;
 
 /* -- lists. What is put is freed by the caller; what is taken lives in the arena. */

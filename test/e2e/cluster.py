@@ -253,9 +253,8 @@ class Cluster:
 
     def submit(self, path, *arguments, name=None):
         """An executable by its path, or a program of the build by its name."""
-        path = path if isinstance(path, pathlib.Path) else program.path_of(path)
-        if self.bin == program.FAULT_BIN and (self.bin / path.name).exists():
-            path = self.bin / path.name
+        if not isinstance(path, pathlib.Path):
+            path = program.path_of(path, self.bin if self.bin == program.FAULT_BIN else None)
         digest = self.upload(path)
         body = {"digest": digest, "program": name or path.name, "arguments": [str(one) for one in arguments]}
         return Job(self, self.ask("POST", "/v1/jobs", body)["jobid"])
@@ -339,12 +338,20 @@ class Job:
 
     def stop(self, directory, drain=False):
         """Returns where the savepoint is."""
-        body = {"targetDirectory": os.fspath(directory), "drain": drain}
-        return pathlib.Path(self._operation("savepoints", self.cluster.ask("POST", f"{self.path}/stop", body))["location"])
+        return self._savepoint("stop", {"targetDirectory": os.fspath(directory), "drain": drain})
 
     def savepoint(self, directory, cancel=False):
-        body = {"target-directory": os.fspath(directory), "cancel-job": cancel}
-        answer = self.cluster.ask("POST", f"{self.path}/savepoints", body)
+        return self._savepoint("savepoints", {"target-directory": os.fspath(directory), "cancel-job": cancel})
+
+    def _savepoint(self, path, body):
+        def asked():
+            try:
+                return self.cluster.ask("POST", f"{self.path}/{path}", body)
+            except Refused as refused:
+                if "ask again" not in refused.text:
+                    raise
+                return None  # tasks are being restored
+        answer = self.cluster.wait_until(f"{path} of job {self.id} is accepted", asked)
         return pathlib.Path(self._operation("savepoints", answer)["location"])
 
     def cancel(self):

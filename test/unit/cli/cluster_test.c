@@ -129,7 +129,7 @@ static void a_port_that_somebody_has_is_named_before_anything_is_started(void **
     assert_int_equal(ask("start", rpc, taken, ""), 1);
     expect_text(rig->error, "by -D jobmanager.rpc.port=PORT");
     assert_int_equal(ask("start", 0, rpc, ""), 2);
-    expect_text(rig->error, "rest.port is 0");
+    expect_text(rig->error, "option 'rest.port' is '0'; it must be from 1 to 65535");
     expect_nobody_lives();
 }
 

@@ -538,6 +538,35 @@ static void a_task_that_fails_fails_the_attempt_with_its_words_once(void **state
     rig_close(&rig);
 }
 
+static void a_bad_record_is_not_tried_again(void **state)
+{
+    struct rig rig;
+    rig_open(&rig);
+    to_deployed(&rig);
+    say(&rig, 0, MESSAGE_FAILED,
+        (struct message_event){ .attempt = attempt_of(&rig),
+            .subtask = subtask_of(&rig, 0),
+            .code = WEIR_E_DATA,
+            .text = WEIR_STR("no JSON") });
+    expect_failure(&rig, WEIR_E_DATA, "no JSON");
+    assert_int_equal(jobmanager_stats(rig.jobmanager)->state, EXECUTION_FAILED);
+    rig_close(&rig);
+}
+
+static void a_worker_that_a_signal_has_ended_is_started_again(void **state)
+{
+    struct rig rig;
+    rig_open(&rig);
+    to_deployed(&rig);
+    for (uint32_t s = 0; s < rig.plan->subtask_count; s++)
+        say(&rig, gateway_worker_of(rig.gateway, s), MESSAGE_RUNNING,
+            (struct message_event){ .attempt = attempt_of(&rig), .subtask = s });
+    end_worker(&rig, 0, 0, "it was killed by SIGKILL");
+    expect_failure(&rig, WEIR_E_INTERNAL, "SIGKILL");
+    assert_int_equal(jobmanager_stats(rig.jobmanager)->state, EXECUTION_RESTARTING);
+    rig_close(&rig);
+}
+
 static void a_snapshot_or_metrics_that_are_damaged_fail_the_attempt(void **state)
 {
     static const uint32_t kinds[] = { MESSAGE_ACKED, MESSAGE_METRICS };
@@ -638,6 +667,8 @@ int main(void)
         cmocka_unit_test(what_is_not_for_a_worker_to_say_or_is_damaged_fails_the_attempt),
         cmocka_unit_test(an_event_of_another_attempt_is_ignored),
         cmocka_unit_test(a_task_that_fails_fails_the_attempt_with_its_words_once),
+        cmocka_unit_test(a_bad_record_is_not_tried_again),
+        cmocka_unit_test(a_worker_that_a_signal_has_ended_is_started_again),
         cmocka_unit_test(a_snapshot_or_metrics_that_are_damaged_fail_the_attempt),
         cmocka_unit_test(metrics_are_kept_and_answered_by_a_heartbeat),
         cmocka_unit_test(tearing_down_gives_the_slots_back_in_each_state),

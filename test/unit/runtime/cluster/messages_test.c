@@ -86,9 +86,10 @@ static void an_error_arrives_with_its_code_its_text_and_whether_to_try_again(voi
     weir_error *error = message_error(WEIR_E_IO, true, WEIR_STR("the disk is gone"));
     assert_true(weir_error_is_retriable(error));
     expect_error(error, WEIR_E_IO, "the disk is gone");
-    error = message_error(WEIR_E_DATA, false, WEIR_STR("bad"));
+    error = message_error(WEIR_E_CORRUPT, false, WEIR_STR("bad"));
     assert_false(weir_error_is_retriable(error));
-    expect_error(error, WEIR_E_DATA, "bad");
+    expect_error(error, WEIR_E_CORRUPT, "bad");
+    expect_error(message_error(0, false, WEIR_STR("a")), WEIR_E_INTERNAL, "a");
     expect_error(message_error(-1, false, WEIR_STR("a")), WEIR_E_INTERNAL, "a");
     expect_error(message_error(WEIR_CODE_COUNT, false, (weir_str){ 0 }), WEIR_E_INTERNAL, "");
 }
