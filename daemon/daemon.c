@@ -2,6 +2,7 @@
 #include "daemon/daemon.h"
 
 #include "base/buffer.h"
+#include "base/fault.h"
 #include "base/log.h"
 #include "base/memory.h"
 #include "base/os.h"
@@ -132,6 +133,7 @@ static weir_error *make_work_dir(struct daemon *daemon)
 static weir_error *open_daemon(struct daemon *daemon, int argc, char **argv)
 {
     struct arguments arguments = { .conf = NULL };
+    WEIR_TRY(fault_init());
     WEIR_TRY(read_arguments(&arguments, argc, argv));
     WEIR_TRY(
         conf_load(arguments.conf, arguments.overrides, arguments.override_count, &daemon->conf));
