@@ -156,6 +156,18 @@ weir_error *os_socket_check(struct os_socket *socket)
     return code == 0 ? NULL : refused(socket, code);
 }
 
+/* With a timeout for what was sent, probes of an idle connection end it at the same time; their count is ignored. */
+void os_socket_limit_silence(struct os_socket *socket, int64_t timeout_ms)
+{
+    int one = 1, timeout = timeout_ms > INT_MAX ? INT_MAX : (int)timeout_ms;
+    int pause_s = timeout / 3000 > 0 ? timeout / 3000 : 1;
+    (void)setsockopt(socket->fd, SOL_SOCKET, SO_KEEPALIVE, &one,
+        sizeof(one)); /* all: it may be reset */
+    (void)setsockopt(socket->fd, IPPROTO_TCP, TCP_KEEPIDLE, &pause_s, sizeof(pause_s));
+    (void)setsockopt(socket->fd, IPPROTO_TCP, TCP_KEEPINTVL, &pause_s, sizeof(pause_s));
+    (void)setsockopt(socket->fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &timeout, sizeof(timeout));
+}
+
 void os_socket_close(struct os_socket *socket)
 {
     if (socket == NULL)

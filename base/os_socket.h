@@ -32,6 +32,9 @@ weir_error *os_socket_accept(struct os_socket *listener, struct os_socket **sock
 weir_error *os_socket_connect(const char *host, uint16_t port, struct os_socket **socket)
     WEIR_MUST_USE;
 weir_error *os_socket_check(struct os_socket *socket) WEIR_MUST_USE;
+/* Once connected: it breaks when the other side's machine, or the network, has not answered for this long, also when
+ * nothing is sent. Without it that takes a quarter of an hour, or for ever. */
+void os_socket_limit_silence(struct os_socket *socket, int64_t timeout_ms);
 void os_socket_close(struct os_socket *socket); /* NULL is fine */
 
 uint16_t os_socket_port(const struct os_socket *socket);       /* its own */

@@ -249,6 +249,8 @@ static weir_error *make_link(struct connection *connection, struct os_socket *so
             .credit = on_credit },
         .metrics = &wire->metrics };
     connection->deadline_ms = now_ms() + HELLO_TIMEOUT_MS;
+    if (wire->options.silence_ms > 0)
+        os_socket_limit_silence(socket, wire->options.silence_ms);
     return wire_link_new(&options, &connection->link);
 }
 

@@ -37,6 +37,7 @@ struct wire_options {
     uint16_t port;    /* 0: any; taken: WEIR_E_LIMIT */
     struct wire_frame_hello self;
     const struct wire_crypto *crypto; /* NULL: plain; outlives the wire */
+    int64_t silence_ms; /* of another worker's machine, until it is lost; 0: no limit */
     /* Takes the error. Posts it to somebody: wire_stop waits for its return. */
     void (*failed)(void *arg, weir_error *error);
     void *arg;

@@ -56,6 +56,29 @@ static void pair_release(struct pair *pair)
     os_socket_close(pair->listener);
 }
 
+static int option_of(const struct os_socket *socket, int level, int name)
+{
+    int value = 0;
+    socklen_t size = sizeof(value);
+    assert_int_equal(getsockopt(os_socket_fd(socket), level, name, &value, &size), 0);
+    return value;
+}
+
+static void silence_is_limited_whether_bytes_are_on_their_way_or_not(void **state)
+{
+    struct pair pair;
+    (void)state;
+    pair_init(&pair);
+    os_socket_limit_silence(pair.client, 9000);
+    os_socket_limit_silence(pair.server, 1);
+    assert_int_equal(option_of(pair.client, IPPROTO_TCP, TCP_USER_TIMEOUT), 9000);
+    assert_int_equal(option_of(pair.client, IPPROTO_TCP, TCP_KEEPIDLE), 3);
+    assert_int_equal(option_of(pair.client, IPPROTO_TCP, TCP_KEEPINTVL), 3);
+    assert_int_equal(option_of(pair.server, IPPROTO_TCP, TCP_KEEPIDLE), 1);
+    assert_int_equal(option_of(pair.server, SOL_SOCKET, SO_KEEPALIVE), 1);
+    pair_release(&pair);
+}
+
 static size_t read_once(struct os_socket *socket, char *bytes, size_t size)
 {
     size_t done;
@@ -198,6 +221,7 @@ static void the_poller_tells_of_writing_only_who_asks(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(silence_is_limited_whether_bytes_are_on_their_way_or_not),
         cmocka_unit_test(bytes_go_both_ways_in_pieces),
         cmocka_unit_test(no_call_ever_blocks),
         cmocka_unit_test(sockets_have_no_delay_and_do_not_outlive_exec),
