@@ -117,19 +117,23 @@ static void add_entry(struct dispatcher *dispatcher, struct entry *entry)
     dispatcher->entries[dispatcher->entry_count++] = entry;
 }
 
-/* A submission as the store keeps it: the program's name, then its arguments. */
+weir_str dispatcher_stored_spec(const struct entry *entry, struct arena *arena)
+{
+    const char **list = arena_alloc(arena, (entry->job.argument_count + 1) * sizeof(*list));
+    list[0] = entry->program;
+    for (uint32_t i = 0; i < entry->job.argument_count; i++)
+        list[i + 1] = entry->arguments[i];
+    return message_put_strings(list, entry->job.argument_count + 1, arena);
+}
+
 static weir_error *store_new(struct dispatcher *dispatcher, const struct entry *entry)
 {
     struct arena arena;
     if (dispatcher->options.store == NULL)
         return NULL;
-    arena_init(&arena, 4096, (size_t)16 << 20);
-    const char **list = arena_alloc(&arena, (entry->job.argument_count + 1) * sizeof(*list));
-    list[0] = entry->program;
-    for (uint32_t i = 0; i < entry->job.argument_count; i++)
-        list[i + 1] = entry->arguments[i];
+    arena_init(&arena, 4096, DISPATCHER_STORED_SIZE_MAX);
     struct job_record record = { .name = entry->job.name,
-        .spec = message_put_strings(list, entry->job.argument_count + 1, &arena),
+        .spec = dispatcher_stored_spec(entry, &arena),
         .blob_count = 1,
         .status = RECORD_ACCEPTED,
         .message = "",
@@ -162,7 +166,7 @@ static weir_error *recover(struct dispatcher *dispatcher, const struct job_recor
     struct arena arena;
     const char **list;
     uint32_t count;
-    arena_init(&arena, 4096, (size_t)16 << 20);
+    arena_init(&arena, 4096, DISPATCHER_STORED_SIZE_MAX);
     if (record->blob_count != 1 ||
         !message_take_strings(record->spec, ARGUMENTS_MAX + 1, &arena, &list, &count) ||
         count < 1) {

@@ -15,7 +15,8 @@
 #include <stdio.h>
 
 #define PLAN_TIMEOUT_MS 60000
-#define ASK_AGAIN_MS    50 /* for the checkpoint of a rescale, when one is under way */
+#define ASK_AGAIN_MS    50   /* for the checkpoint of a rescale, when one is under way */
+#define PLAN_PAUSE_MS   1000 /* until a plan that must be possible is tried again */
 #define ARENA_SIZE_MAX  ((size_t)64 << 20)
 
 /* -- states --------------------------------------------------------------------------------------- */
@@ -206,6 +207,17 @@ static weir_error *take_plan(struct entry *entry, weir_str bytes)
     return NULL;
 }
 
+/* A new leader plans what runs already: that it cannot now is the fault of a machine, or of the moment. Takes the
+ * error. */
+static void plan_again(struct entry *entry, weir_error *error)
+{
+    log_warn("dispatcher", "job %s, which has run, cannot be planned now; again soon: %s",
+        entry->job.id, weir_error_message(error));
+    weir_error_free(error);
+    entry->phase = ENTRY_TO_PLAN;
+    entry->plan_at_ms = entry->dispatcher->now_ms + PLAN_PAUSE_MS;
+}
+
 void entry_planned(struct entry *entry, weir_str spec, weir_error *error)
 {
     entry->plan_request[0] = '\0';
@@ -219,7 +231,9 @@ void entry_planned(struct entry *entry, weir_str spec, weir_error *error)
         error = take_plan(entry, spec);
     if (error == NULL)
         return;
-    if (entry->phase == ENTRY_PLANNING) {
+    if (entry->phase == ENTRY_PLANNING && entry->has_started) {
+        plan_again(entry, error);
+    } else if (entry->phase == ENTRY_PLANNING) {
         finish(entry, JOB_FAILED, error);
     } else if (entry->rescale != NULL) {
         operation_done(entry->rescale, error);
@@ -359,6 +373,23 @@ static void let_go(struct entry *entry, void (*put_away)(struct storage *storage
     entry->storage = NULL;
 }
 
+/* What a new leader starts. One that cannot write it says so; then it is the old version. */
+static void store_version(const struct entry *entry)
+{
+    struct job_store *store = entry->dispatcher->options.store;
+    struct arena arena;
+    if (store == NULL)
+        return;
+    arena_init(&arena, 4096, DISPATCHER_STORED_SIZE_MAX);
+    weir_error *error =
+        job_store_change(store, entry->job.id, dispatcher_stored_spec(entry, &arena));
+    if (error != NULL)
+        log_error("dispatcher", "cannot store that job %s was rescaled: %s", entry->job.id,
+            weir_error_message(error));
+    weir_error_free(error);
+    arena_release(&arena);
+}
+
 /* The old version is gone; the new one comes as after a failure. */
 static void change_version(struct entry *entry)
 {
@@ -367,6 +398,7 @@ static void change_version(struct entry *entry)
     entry->next_version = NULL;
     entry->job.arguments = entry->arguments = entry->next_arguments;
     entry->job.argument_count = entry->next_argument_count;
+    store_version(entry);
     entry->phase = ENTRY_TO_OPEN;
 }
 
@@ -388,8 +420,26 @@ static void on_over(struct entry *entry)
         error);
 }
 
+/* Of a job that is new, or of its rescale. */
+static void look_at_planner(struct entry *entry, int64_t now_ms)
+{
+    if (entry->plan_request[0] == '\0')
+        return;
+    if (entry->planner == NULL) { /* it was lost: another one */
+        entry_ask_for_plan(entry, now_ms);
+        return;
+    }
+    if (now_ms <= entry->deadline_ms)
+        return;
+    weir_error *error =
+        weir_errorf(WEIR_E_TIMEOUT, "task manager '%s' has not made the job's plan within %d s",
+            entry->planner->id, PLAN_TIMEOUT_MS / 1000);
+    entry_planned(entry, (weir_str){ 0 }, error);
+}
+
 static void step_running(struct entry *entry, int64_t now_ms)
 {
+    look_at_planner(entry, now_ms);
     gateway_step(entry->gateway, now_ms);
     bool goes_on = jobmanager_step(entry->jobmanager, now_ms);
     gateway_step(entry->gateway, now_ms); /* what the job manager has just asked for */
@@ -430,23 +480,12 @@ void entry_cancel(struct entry *entry)
         finish(entry, JOB_CANCELED, NULL);
 }
 
-static void look_at_planner(struct entry *entry, int64_t now_ms)
-{
-    if (entry->planner == NULL) { /* it was lost: another one */
-        entry->phase = ENTRY_TO_PLAN;
-        entry_ask_for_plan(entry, now_ms);
-    } else if (now_ms > entry->deadline_ms) {
-        finish(entry, JOB_FAILED,
-            weir_errorf(WEIR_E_TIMEOUT, "task manager '%s' has not made the job's plan within %d s",
-                entry->planner->id, PLAN_TIMEOUT_MS / 1000));
-    }
-}
-
 void entry_step(struct entry *entry, int64_t now_ms)
 {
     switch (entry->phase) {
     case ENTRY_TO_PLAN:
-        entry_ask_for_plan(entry, now_ms);
+        if (now_ms >= entry->plan_at_ms)
+            entry_ask_for_plan(entry, now_ms);
         return;
     case ENTRY_PLANNING:
         look_at_planner(entry, now_ms);
@@ -465,8 +504,11 @@ void entry_step(struct entry *entry, int64_t now_ms)
 
 int64_t entry_deadline_ms(const struct entry *entry)
 {
+    int64_t plan = entry->plan_request[0] == '\0' ? INT64_MAX : entry->deadline_ms + 1;
     if (entry->phase == ENTRY_PLANNING)
-        return entry->deadline_ms + 1;
+        return plan;
+    if (entry->phase == ENTRY_TO_PLAN && entry->plan_at_ms > entry->dispatcher->now_ms)
+        return entry->plan_at_ms;
     if (entry->phase == ENTRY_TO_OPEN)
         return entry->dispatcher->now_ms;
     if (entry->phase != ENTRY_RUNNING)
@@ -475,6 +517,7 @@ int64_t entry_deadline_ms(const struct entry *entry)
     int64_t job = jobmanager_deadline_ms(entry->jobmanager);
     int64_t deadline = tasks < job ? tasks : job;
     int64_t again = entry->is_asking ? entry->dispatcher->now_ms + ASK_AGAIN_MS : INT64_MAX;
+    deadline = plan < deadline ? plan : deadline;
     return again < deadline ? again : deadline;
 }
 

@@ -346,6 +346,7 @@ weir_error *dispatcher_rescale(struct dispatcher *dispatcher, const char *job, u
     entry->rescale = it;
     entry->has_left = false;
     entry_ask_for_plan(entry, dispatcher->now_ms);
+    entry_touch(entry); /* it is due when the plan is late */
     return NULL;
 }
 

@@ -143,6 +143,10 @@ static weir_error *on_register(struct peer *peer, const struct message_register 
     log_info("dispatcher", "task manager '%s' (%s) has registered with %u slots", it->id, it->host,
         it->slot_count);
     answer_register(peer);
+    for (uint32_t i = 0; i < dispatcher->entry_count; i++) {
+        if (dispatcher->entries[i]->gateway != NULL)
+            gateway_end_older(dispatcher->entries[i]->gateway, it);
+    }
     return NULL;
 }
 

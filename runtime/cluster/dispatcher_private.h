@@ -46,7 +46,8 @@ struct entry {
     uint32_t next_argument_count;
     char plan_request[DISPATCHER_ID_SIZE];
     struct task_manager *planner;
-    int64_t deadline_ms; /* PLANNING */
+    int64_t deadline_ms; /* of the plan request */
+    int64_t plan_at_ms;  /* TO_PLAN: not before */
     struct storage *storage;
     weir_error *open_error;
     struct jobmanager *jobmanager;
@@ -85,6 +86,9 @@ struct dispatcher {
 };
 
 /* -- dispatcher.c */
+#define DISPATCHER_STORED_SIZE_MAX ((size_t)16 << 20)
+/* A submission as the store keeps it: the program's name, then its arguments. */
+weir_str dispatcher_stored_spec(const struct entry *entry, struct arena *arena);
 struct entry *dispatcher_entry(const struct dispatcher *dispatcher,
     const char *id); /* NULL: none */
 

@@ -115,6 +115,17 @@ static void start_worker(struct gateway *gateway, uint32_t index)
     message_send(from->connection, MESSAGE_START, &message);
 }
 
+/* Workers of older attempts go on without a job manager: whoever leads now ends them, wherever they are. */
+void gateway_end_older(const struct gateway *gateway, const struct task_manager *it)
+{
+    if (gateway->worker_count == 0)
+        return;
+    struct message_kill message = { .epoch = gateway->options.epoch,
+        .job = weir_str_of(gateway->options.job),
+        .attempt = gateway->deployed.attempt - 1 };
+    message_send(it->connection, MESSAGE_KILL, &message);
+}
+
 static bool take_slots(struct gateway *gateway, int64_t now_ms)
 {
     struct grant grants[RESOURCES_MAX];
@@ -132,6 +143,8 @@ static bool take_slots(struct gateway *gateway, int64_t now_ms)
     place(gateway);
     gateway->state = GATEWAY_STARTING;
     gateway->since_ms = now_ms;
+    for (uint32_t i = 0; i < resources_count(gateway->options.resources); i++)
+        gateway_end_older(gateway, resources_at(gateway->options.resources, i));
     for (uint32_t i = 0; i < count; i++)
         start_worker(gateway, i);
     return true;
@@ -341,11 +354,9 @@ void gateway_worker_ended(struct gateway *gateway, const struct message_worker_e
         return;
     struct gateway_worker *worker = &gateway->workers[message->worker];
     worker->has_ended = true;
-    bool is_known = message->code > 0 && message->code < WEIR_CODE_COUNT;
-    weir_error *error = weir_errorf(is_known ? (enum weir_code)message->code : WEIR_E_INTERNAL,
-        "the worker on task manager '%s' has ended: %.*s", worker->task_manager,
-        (int)message->text.size, message->text.data == NULL ? "" : message->text.data);
-    fail(gateway, message->worker, error);
+    fail(gateway, message->worker,
+        weir_error_wrap(message_error(message->code, message->is_retriable, message->text),
+            "the worker on task manager '%s' has ended", worker->task_manager));
 }
 
 void gateway_task_manager_lost(struct gateway *gateway, const struct task_manager *it)

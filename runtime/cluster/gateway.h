@@ -69,6 +69,8 @@ int64_t gateway_deadline_ms(const struct gateway *gateway);
 weir_error *gateway_hello(struct gateway *gateway, struct connection *connection,
     const struct message_hello *hello) WEIR_MUST_USE;
 void gateway_worker_ended(struct gateway *gateway, const struct message_worker_ended *message);
+/* One that has registered: workers of older attempts that it has end. */
+void gateway_end_older(const struct gateway *gateway, const struct task_manager *it);
 void gateway_task_manager_lost(struct gateway *gateway, const struct task_manager *it);
 
 enum gateway_state gateway_state(const struct gateway *gateway);

@@ -443,28 +443,54 @@ weir_error *job_store_add(struct job_store *store, const struct job_record *reco
     return error;
 }
 
-weir_error *job_store_update(struct job_store *store, const char *id, enum job_status status,
-    const char *message, int64_t now_ms)
+static weir_error *find_live(const struct job_store *store, const char *id, uint32_t *index)
 {
-    uint32_t index = index_of(store, id);
-    if (index == store->count)
+    *index = index_of(store, id);
+    if (*index == store->count)
         return weir_errorf(WEIR_E_STATE, "there is no job %s", id);
-    struct job *old = store->jobs[index];
-    if (job_is_over(old->record.status))
-        return weir_errorf(WEIR_E_STATE, "job '%s' (%s) is over", old->record.name, id);
-    struct job *job = job_new(&old->record, message);
-    job->record.status = status;
-    if (status == RECORD_RUNNING && job->record.started_ms == 0)
-        job->record.started_ms = now_ms;
-    if (job_is_over(status))
-        job->record.ended_ms = now_ms;
+    const struct job_record *record = &store->jobs[*index]->record;
+    if (job_is_over(record->status))
+        return weir_errorf(WEIR_E_STATE, "job '%s' (%s) is over", record->name, id);
+    return NULL;
+}
+
+/* Takes the new one. */
+static weir_error *replace(struct job_store *store, uint32_t index, struct job *job)
+{
     weir_error *error = write_record(store, &job->record);
     if (error != NULL) {
         job_free(job);
         return error;
     }
+    job_free(store->jobs[index]);
     store->jobs[index] = job;
-    job_free(old);
     retain(store);
     return NULL;
+}
+
+weir_error *job_store_update(struct job_store *store, const char *id, enum job_status status,
+    const char *message, int64_t now_ms)
+{
+    uint32_t index;
+    WEIR_TRY(find_live(store, id, &index));
+    struct job *job = job_new(&store->jobs[index]->record, message);
+    job->record.status = status;
+    if (status == RECORD_RUNNING && job->record.started_ms == 0)
+        job->record.started_ms = now_ms;
+    if (job_is_over(status))
+        job->record.ended_ms = now_ms;
+    return replace(store, index, job);
+}
+
+weir_error *job_store_change(struct job_store *store, const char *id, weir_str spec)
+{
+    uint32_t index;
+    WEIR_TRY(find_live(store, id, &index));
+    struct job_record record = store->jobs[index]->record;
+    if (spec.size > JOB_SPEC_MAX)
+        return weir_errorf(WEIR_E_LIMIT,
+            "the specification of job '%s' has %zu bytes; at most %zu are taken", record.name,
+            (size_t)spec.size, JOB_SPEC_MAX);
+    record.spec = spec;
+    return replace(store, index, job_new(&record, record.message));
 }

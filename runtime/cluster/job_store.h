@@ -94,6 +94,9 @@ weir_error *job_store_add(struct job_store *store, const struct job_record *reco
 weir_error *job_store_update(struct job_store *store, const char *id, enum job_status status,
     const char *message, int64_t now_ms) WEIR_MUST_USE;
 
+/* Another specification for a job that is not over, as by a rescale: what the next leader runs. Errors as above. */
+weir_error *job_store_change(struct job_store *store, const char *id, weir_str spec) WEIR_MUST_USE;
+
 /* The bytes of a file; `what` names them in errors. The record borrows from the bytes, and its name and message from
  * `texts`, which the caller frees. */
 void job_record_encode(const struct job_record *record, weir_buffer *out);

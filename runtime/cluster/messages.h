@@ -152,14 +152,16 @@ struct message_worker_ended {
     weir_str job;
     uint64_t attempt;
     uint32_t worker;
-    bool was_killed; /* because it was told to */
-    int32_t code;    /* enum weir_code of its failure; 0: it ended well */
-    weir_str text;   /* how it ended, for people */
+    bool was_killed;   /* because it was told to */
+    int32_t code;      /* enum weir_code of its failure; 0: it ended well, or by a signal */
+    weir_str text;     /* how it ended, for people */
+    bool is_retriable; /* its own code is not to blame */
 };
 WEIR_TYPE(message_worker_ended, WEIR_FIELD(1, message_worker_ended, epoch),
     WEIR_FIELD(2, message_worker_ended, job), WEIR_FIELD(3, message_worker_ended, attempt),
     WEIR_FIELD(4, message_worker_ended, worker), WEIR_FIELD(5, message_worker_ended, was_killed),
-    WEIR_FIELD(6, message_worker_ended, code), WEIR_FIELD(7, message_worker_ended, text));
+    WEIR_FIELD(6, message_worker_ended, code), WEIR_FIELD(7, message_worker_ended, text),
+    WEIR_FIELD(8, message_worker_ended, is_retriable));
 
 struct message_hello {
     uint32_t protocol;

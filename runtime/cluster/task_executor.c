@@ -95,7 +95,7 @@ static void tell_planned(struct task_executor *executor, const struct child *chi
 }
 
 static void tell_ended(struct task_executor *executor, const struct child *child, int32_t code,
-    const char *text)
+    bool is_retriable, const char *text)
 {
     struct message_worker_ended message = { .epoch = executor->epoch,
         .job = weir_str_of(child->job),
@@ -103,7 +103,8 @@ static void tell_ended(struct task_executor *executor, const struct child *child
         .worker = child->worker,
         .was_killed = child->was_killed,
         .code = code,
-        .text = weir_str_of(text) };
+        .text = weir_str_of(text),
+        .is_retriable = is_retriable };
     if (executor->is_registered)
         message_send(executor->connection, MESSAGE_WORKER_ENDED, &message);
 }
@@ -116,7 +117,8 @@ static void tell_failed(struct task_executor *executor, const struct child *chil
         tell_planned(executor, child, (weir_str){ 0 }, (int32_t)weir_error_code(error),
             weir_error_message(error));
     else
-        tell_ended(executor, child, (int32_t)weir_error_code(error), weir_error_message(error));
+        tell_ended(executor, child, (int32_t)weir_error_code(error), weir_error_is_retriable(error),
+            weir_error_message(error));
     weir_error_free(error);
 }
 
@@ -324,9 +326,11 @@ static void on_fetched(struct task_executor *executor, struct fetched *fetched)
             begin(executor, child);
             continue;
         }
-        tell_failed(executor, child,
-            weir_errorf(weir_error_code(fetched->error), "cannot fetch the job's executable: %s",
-                weir_error_message(fetched->error)));
+        weir_error *error = weir_errorf(weir_error_code(fetched->error),
+            "cannot fetch the job's executable: %s", weir_error_message(fetched->error));
+        if (weir_error_is_retriable(fetched->error))
+            error = weir_error_retriable(error);
+        tell_failed(executor, child, error);
         child->state = CHILD_ENDED;
     }
     weir_error_free(fetched->error);
@@ -375,6 +379,13 @@ static int32_t code_of(const struct os_child_end *end)
     return WEIR_E_INTERNAL;
 }
 
+/* Somebody, or the kernel for want of memory, has killed it; it has not crashed, and we have not. */
+static bool is_from_outside(const struct child *child, const struct os_child_end *end)
+{
+    return child->why == NULL && (end->signal == SIGKILL || end->signal == SIGTERM ||
+                                     end->signal == SIGINT || end->signal == SIGHUP);
+}
+
 /* What people read of its end; mem_free it. */
 static char *describe(const struct child *child, const struct os_child_end *end, const char *tail)
 {
@@ -421,7 +432,7 @@ static void on_ended(struct task_executor *executor, struct child *child,
     if (child->is_planner)
         planner_ended(executor, child, end, text);
     else
-        tell_ended(executor, child, code_of(end), text);
+        tell_ended(executor, child, code_of(end), is_from_outside(child, end), text);
     mem_free(text);
     mem_free(tail);
     child->state = CHILD_ENDED;
@@ -507,8 +518,6 @@ static weir_error *on_start(struct task_executor *executor, const struct message
     child->worker_count = message->worker_count;
     child->memory_size = message->memory_size;
     child->secret = text_of(message->secret);
-    if (message->attempt > 0)
-        end_attempts(executor, child->job, message->attempt - 1, monotonic_ms());
     begin_or_fetch(executor, child);
     return NULL;
 }

@@ -151,6 +151,27 @@ static void jobs_that_are_over_stay_until_others_are(void **state)
     job_store_close(store);
 }
 
+static void another_specification_is_found_by_the_next_leader_and_nothing_else_has_changed(
+    void **state)
+{
+    struct job_store *store = leader(1);
+    expect_ok(add(store, 0));
+    expect_ok(job_store_update(store, ids[0], RECORD_RUNNING, "", 2000));
+    expect_ok(job_store_change(store, ids[0], WEIR_STR("another")));
+    job_store_close(store);
+    store = leader(2);
+    const struct job_record *job = job_store_find(store, ids[0]);
+    assert_int_equal(job->spec.size, 7);
+    assert_memory_equal(job->spec.data, "another", 7);
+    assert_int_equal(job->status, RECORD_RUNNING);
+    assert_int_equal(job->started_ms, 2000);
+    assert_string_equal(job->blobs[0], digest);
+    expect_ok(job_store_update(store, ids[0], RECORD_FINISHED, "", 3000));
+    expect_error(job_store_change(store, ids[0], WEIR_STR("x")), WEIR_E_STATE, "is over");
+    expect_error(job_store_change(store, ids[1], WEIR_STR("x")), WEIR_E_STATE, "there is no job");
+    job_store_close(store);
+}
+
 static void what_does_not_fit_is_refused(void **state)
 {
     struct job_store *store = leader(1);
@@ -383,6 +404,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         CASE(a_job_is_found_by_the_next_leader_with_all_that_it_is),
         CASE(jobs_that_are_over_stay_until_others_are),
+        CASE(another_specification_is_found_by_the_next_leader_and_nothing_else_has_changed),
         CASE(what_does_not_fit_is_refused),
         CASE(the_largest_job_fits_and_a_long_message_is_cut),
         CASE(a_newer_leader_keeps_older_ones_out),
