@@ -40,18 +40,18 @@ Result = collections.namedtuple("Result", "program status out err")
 
 
 def path_of(name, directory=None):
-    """A program of the build: userprofile, or one of jobs/."""
-    if directory is None and (HERE / "jobs" / f"{name}.c").exists():
-        return _job(name)
+    """A program of the build: userprofile, or one of jobs/, with named points if the directory is FAULT_BIN."""
+    if (HERE / "jobs" / f"{name}.c").exists():
+        return _job(name, BUILD if directory is None else directory.parent)
     path = (directory or BIN) / name
     if not path.exists():
         raise AssertionError(f"{path} is missing: run make, or make faults")
     return path
 
 
-def _job(name):
-    source, binary = HERE / "jobs" / f"{name}.c", BUILD / "e2e" / "jobs" / name
-    library = BUILD / "libweir.a"
+def _job(name, build):
+    source, binary = HERE / "jobs" / f"{name}.c", build / "e2e" / "jobs" / name
+    library = build / "libweir.a"
     if not library.exists():
         raise AssertionError(f"{library} is missing: run make")
     made = binary.stat().st_mtime if binary.exists() else 0

@@ -1,0 +1,108 @@
+/* rogue.c -- a job for tests of a cluster: well until a record, and then it does what no job should.
+ *
+ *      generator -- by key --> commit --> files
+ *
+ * What   At record --at: crash follows a null pointer, loop never comes back, hog allocates without end, fail returns
+ *        an error. Besides, plan names its source after its process: each process makes another plan; and no
+ *        process makes one while there is a file <output>.closed.
+ * How    Its one rule for tests: what happens to it must not be noticed by the job beside it. */
+#include <weir/weir.h>
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define PIECE_SIZE ((size_t)8 << 20)
+
+struct tick {
+    uint64_t index;
+};
+WEIR_TYPE(tick, WEIR_FIELD(1, tick, index));
+
+struct crime {
+    char kind[16];
+    uint64_t at;
+};
+
+static void *volatile kept;
+
+static void generate(uint64_t seed, uint64_t index, void *record, weir_ctx *ctx)
+{
+    (void)seed;
+    (void)ctx;
+    *(struct tick *)record = (struct tick){ .index = index };
+}
+
+static void crash(void)
+{
+    *(volatile int *)kept = 1; /* nothing is kept */
+}
+
+static void hog(void)
+{
+    for (;;) {
+        kept = malloc(PIECE_SIZE);
+        if (kept != NULL)
+            memset(kept, 1, PIECE_SIZE);
+        usleep(1000); /* so that others have the processor */
+    }
+}
+
+static weir_error *on_record(weir_ctx *ctx, const void *record)
+{
+    const struct tick *tick = record;
+    const struct crime *crime = weir_config(ctx);
+    if (tick->index == crime->at && strcmp(crime->kind, "crash") == 0)
+        crash();
+    if (tick->index == crime->at && strcmp(crime->kind, "hog") == 0)
+        hog();
+    while (tick->index == crime->at && strcmp(crime->kind, "loop") == 0)
+        kept = NULL;
+    if (tick->index == crime->at && strcmp(crime->kind, "fail") == 0)
+        return weir_errorf(WEIR_E_DATA, "record %llu is not to my taste",
+            (unsigned long long)tick->index);
+    weir_emit(ctx, tick, tick);
+    return NULL;
+}
+
+static const struct weir_operator commit = { .uid = "commit",
+    .in = &tick_type,
+    .out = &tick_type,
+    .on_record = on_record };
+
+static void build(weir_job *job)
+{
+    char closed[4096];
+    snprintf(closed, sizeof(closed), "%s.closed", weir_job_text(job, "output"));
+    if (access(closed, F_OK) == 0)
+        abort();
+    struct crime *crime = weir_job_alloc(job, sizeof(*crime));
+    char *source = weir_job_alloc(job, 32);
+    snprintf(crime->kind, sizeof(crime->kind), "%s", weir_job_text(job, "crime"));
+    crime->at = (uint64_t)weir_job_number(job, "at");
+    snprintf(source, 32, "ticks-%d", strcmp(crime->kind, "plan") == 0 ? (int)getpid() : 0);
+    weir_stream *ticks = weir_source(job, source,
+        weir_generator(.type = &tick_type, .generate = generate,
+            .count = (uint64_t)weir_job_number(job, "count"), .per_second = 1000));
+    weir_stream *committed =
+        weir_process(weir_key_by(ticks, WEIR_KEY(tick, index)), &commit, crime);
+    weir_sink(committed, "out",
+        weir_file_sink(.path = weir_job_text(job, "output"), .format = weir_json(&tick_type)));
+}
+
+static const struct weir_option options[] = {
+    { "output", WEIR_OPTION_TEXT, "DIR", "out", "where the records go", 0, 0 },
+    { "count", WEIR_OPTION_NUMBER, "N", "1000000", "records", 1, INT64_MAX },
+    { "crime", WEIR_OPTION_TEXT, "KIND", "none", "crash, loop, hog, fail or plan", 0, 0 },
+    { "at", WEIR_OPTION_NUMBER, "N", "100", "the record at which it happens", 0, INT64_MAX },
+};
+
+int main(int argc, char **argv)
+{
+    static const struct weir_program program = { .help = "Does what no job should.",
+        .options = options,
+        .option_count = sizeof(options) / sizeof(options[0]),
+        .build = build };
+    return weir_main_program(argc, argv, &program);
+}

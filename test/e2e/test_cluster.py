@@ -1,0 +1,596 @@
+"""A cluster of real processes, each of which is killed, frozen or cut off: every record exactly once.
+
+What   jobs/steady.c counts numbered records on several task managers while workers, task managers and the job
+       manager are killed and frozen, at random and at named points of a checkpoint, links between them fall silent,
+       the job is rescaled, stopped and restarted. At the end every index is there once, every count without a gap.
+       jobs/rogue.c does what no job should, beside a healthy one that must not notice.
+How    A job runs at a rate under chaos, is stopped with a savepoint, and goes on from it without a rate to its end:
+       so what is judged is whole, however long chaos took. What happens when is drawn from WEIR_SEED.
+       WEIR_TEST_LONG=1 does more of the same. No broker is needed; ZooKeeper for one of the classes.
+"""
+
+import os
+import pathlib
+import random
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+import unittest
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+import broker  # noqa: E402
+import cluster  # noqa: E402
+import program  # noqa: E402
+import zookeeper  # noqa: E402
+from cluster import Cluster, NoLeader, Proxy, Refused  # noqa: E402
+from program import ProgramTest  # noqa: E402
+
+SEED = int(os.environ.get("WEIR_SEED", "20261121"))
+IS_LONG = os.environ.get("WEIR_TEST_LONG") == "1"
+ROUNDS = 60 if IS_LONG else 8
+COUNT = 400_000  # more than any test lets flow at RATE
+RATE = 2000
+IN_NAMESPACE = "WEIR_TEST_NAMESPACE"
+
+# Named points of the protocol in the order of a checkpoint, by the process that passes them.
+LEADER_POINTS = ["restore-before-attempt", "restore-after-attempt", "trigger-before-send", "trigger-after-send",
+                 "ack-received", "store-before-publish", "publish-before-sync", "publish-before-rename",
+                 "publish-after-rename", "store-after-publish", "notify-before-send", "notify-after-send",
+                 "clean-before", "clean-after"]
+WORKER_POINTS = ["deploy-before-start", "deploy-after-start", "snapshot-before-barrier", "snapshot-after-barrier",
+                 "snapshot-after-freeze", "snapshot-before-write", "snapshot-after-write", "complete-before-call",
+                 "file-before-rename", "file-after-rename", "complete-after-call"]
+ONCE = {"restore-before-attempt", "restore-after-attempt", "deploy-before-start", "deploy-after-start"}
+
+
+class ClusterTest(ProgramTest):
+    def cluster(self, **options):
+        one = Cluster(self.directory, **options)
+        self.addCleanup(one.close)
+        return one
+
+    def file_ha(self):
+        return {"high-availability.type": "file", "high-availability.storageDir": self.directory / "ha",
+                "high-availability.file.lease": f"{cluster.LEASE_MS}ms"}
+
+    def steady(self, one, parallelism, *options, rate=RATE, name="steady", count=COUNT):
+        pace = () if rate is None else ("--rate", rate)
+        return one.submit("steady", "--count", count, *pace, "--tell", "--output", self.directory / name,
+                          "--checkpoints", self.directory / f"{name}-checkpoints", "--checkpoint-interval", "100ms",
+                          "--min-pause", "20ms", "--restart-delay", "20ms", "--restart-delay-max", "200ms",
+                          "--parallelism", parallelism, *options)
+
+    def finish(self, one, job, parallelism=2, name="steady"):
+        """Stopped with a savepoint, and from there to the end: nothing is lost, nothing there twice."""
+        savepoint = job.stop(self.directory / "savepoints")
+        job.wait("FINISHED")
+        self.assertLess(program.check_steady(self.directory / name, None), COUNT)
+        shutil.rmtree(self.directory / f"{name}-checkpoints")
+        last = self.steady(one, parallelism, "--from-savepoint", savepoint, rate=None, name=name)
+        last.wait("FINISHED")
+        program.check_steady(self.directory / name, COUNT)
+
+    def wait_restarted(self, one, job, restarts):
+        one.wait_until("the job has restarted", lambda: job.restarts() > restarts)
+        job.wait("RUNNING")
+
+
+# ---------------------------------------------------------------- kills
+
+
+class Kills(ClusterTest):
+    def test_workers_and_task_managers_killed_and_frozen_at_random_cost_no_record(self):
+        one = self.cluster(task_managers=3, slots=2)
+        job = self.steady(one, 4)
+        rng = random.Random(SEED)
+        frozen = []
+        for _ in range(ROUNDS):
+            job.wait("RUNNING")
+            job.wait_checkpoints(rng.choice((0, 1, 1, 2)))
+            restarts = job.restarts()
+            what, is_killed = rng.choice(("worker", "task manager")), rng.random() < 0.5
+            time.sleep(rng.uniform(0, 0.1))  # any moment between two checkpoints
+            self.hurt(one, job, rng, what, is_killed, frozen)
+            self.wait_restarted(one, job, restarts)
+            job.wait_checkpoints()
+            for revived in frozen:  # its time is over, and it does not know
+                try:
+                    os.kill(revived, signal.SIGCONT)
+                except ProcessLookupError:
+                    pass
+            one.wait_task_managers(3)
+            frozen.clear()
+        self.finish(one, job)
+
+    def hurt(self, one, job, rng, what, is_killed, frozen):
+        workers = one.wait_until("it has workers", lambda: one.workers(job=job))
+        victim = rng.choice(sorted(workers))
+        if what == "task manager":
+            daemon = next(it for it in one.task_managers if it.name == workers[victim])
+            victim = daemon.pid
+            if is_killed:
+                daemon.kill9()
+                one.task_managers.remove(daemon)
+                one.start_task_manager()
+                return
+        os.kill(victim, signal.SIGKILL if is_killed else signal.SIGSTOP)
+        if not is_killed:
+            frozen.append(victim)
+
+    def test_a_job_of_one_worker_survives_its_kill_again_and_again(self):
+        one = self.cluster(task_managers=1, slots=1)
+        job = self.steady(one, 1)
+        for _ in range(3):
+            job.wait_checkpoints()
+            restarts = job.restarts()
+            for pid in one.workers(job=job):
+                os.kill(pid, signal.SIGKILL)
+            self.wait_restarted(one, job, restarts)
+        self.finish(one, job, parallelism=1)
+
+    def test_workers_are_killed_in_each_phase_of_a_checkpoint(self):
+        one = self.cluster(task_managers=0, slots=2, faults=True)
+        job = self.steady(one, 2)
+        for point in WORKER_POINTS:
+            nth = 1 if point in ONCE else 2
+            faulty = one.start_task_manager(fault=f"{point}:{nth}:kill")
+            restarts = 0 if point == WORKER_POINTS[0] else job.restarts()
+            one.wait_until(f"a worker was killed at {point}",
+                           lambda: job.restarts() > restarts and "SIGKILL" in faulty.said())
+            faulty.kill9()
+            one.wait_task_managers(0)
+        one.start_task_manager()
+        job.wait("RUNNING")
+        job.wait_checkpoints()
+        self.finish(one, job)
+
+
+# ---------------------------------------------------------------- job managers
+
+
+class JobManagers(ClusterTest):
+    def test_while_there_is_no_leader_data_flows_and_afterwards_checkpoints_go_on(self):
+        one = self.cluster(job_managers=2, ha=self.file_ha())
+        job = self.steady(one, 4)
+        job.wait_checkpoints(2)
+        self.lose_all_leaders(one, job)
+        job.wait_checkpoints(2)
+        self.assertEqual(job.state(), "RUNNING")
+        one.start_job_manager()
+        self.finish(one, job)
+
+    def lose_all_leaders(self, one, job):
+        """Nobody leads, because the one that could is frozen; the workers neither end nor stand still."""
+        leader = one.leader()
+        (standby,) = (it for it in one.job_managers if it is not leader)
+        standby.signal(signal.SIGSTOP)
+        workers = one.workers(job=job)
+        self.assertEqual(len(workers), 2)
+        leader.kill9()
+        before = cluster.reached(one, job)
+        one.wait_until("records flow without a job manager", lambda: cluster.reached(one, job) >= before + 3000)
+        self.assertEqual(one.workers(job=job), workers)
+        standby.signal(signal.SIGCONT)
+        one.leader()
+        job.wait("RUNNING")
+
+    def test_a_leader_that_was_frozen_and_wakes_up_can_do_nothing(self):
+        one = self.cluster(job_managers=2, ha=self.file_ha())
+        job = self.steady(one, 2)
+        for _ in range(4 if IS_LONG else 2):
+            job.wait_checkpoints(2)
+            old = one.leader()
+            body = self.submission(one)
+            old.signal(signal.SIGSTOP)
+            sent = self.send(old.port, body)
+            self.assertIsNot(one.leader(), old)
+            job.wait("RUNNING")
+            job.wait_checkpoints(2)
+            old.signal(signal.SIGCONT)
+            self.assertNotRegex(self.answer(sent), rb"^HTTP/1.1 2")
+            one.wait_until("the old leader has closed its port", lambda: self.is_closed(old.port))
+            self.assertFalse(old.has_ended(), old.said())
+            self.assertEqual([it["id"] for it in one.get("/v1/jobs")["jobs"]], [job.id])
+            job.wait_checkpoints(2)
+        self.finish(one, job)
+
+    @staticmethod
+    def submission(one):
+        digest = one.upload(program.path_of("steady"))
+        return f'{{"digest":"{digest}","program":"late","arguments":[]}}'.encode()
+
+    def send(self, port, body):
+        sent = socket.create_connection(("127.0.0.1", port), timeout=cluster.LIMIT_S)
+        self.addCleanup(sent.close)
+        sent.sendall(b"POST /v1/jobs HTTP/1.1\r\nHost: localhost\r\nContent-Length: %d\r\n\r\n" % len(body) + body)
+        return sent
+
+    @staticmethod
+    def answer(sent):
+        """Empty: it was closed without one."""
+        try:
+            return sent.recv(1 << 16)
+        except ConnectionError:
+            return b""
+
+    @staticmethod
+    def is_closed(port):
+        try:
+            cluster.request(port, "GET", "/v1/overview")
+            return False
+        except NoLeader:
+            return True
+
+    def test_leaders_are_killed_in_each_phase_of_a_checkpoint(self):
+        one = self.cluster(ha=self.file_ha(), faults=True)
+        job = self.steady(one, 3)
+        job.wait_checkpoints(2)
+        last = one.leader()
+        for point in LEADER_POINTS:
+            nth = 1 if point in ONCE else 2
+            faulty = one.start_job_manager(fault=f"{point}:{nth}:kill")
+            if last.fault is None:
+                last.kill9()
+            self.assertEqual(self.end_of(one, last), -signal.SIGKILL, last.said())
+            last = faulty
+        one.start_job_manager()
+        self.assertEqual(self.end_of(one, last), -signal.SIGKILL, last.said())
+        job.wait("RUNNING")
+        job.wait_checkpoints(2)
+        self.finish(one, job)
+
+    def end_of(self, one, daemon):
+        one.wait_until(f"{daemon.name} ends at {daemon.fault}", daemon.has_ended)
+        return daemon.process.returncode
+
+    def test_job_managers_killed_frozen_and_stopped_at_random_cost_no_record(self):
+        one = self.cluster(job_managers=2, ha=self.file_ha())
+        job = self.steady(one, 4)
+        rng = random.Random(SEED)
+        for _ in range(ROUNDS // 2):
+            job.wait_checkpoints(rng.choice((0, 1, 2)))
+            time.sleep(rng.uniform(0, 0.3))
+            leader, how = one.leader(), rng.choice(("kill", "freeze", "stop"))
+            if how == "freeze":
+                leader.signal(signal.SIGSTOP)
+                self.assertIsNot(one.leader(), leader)
+                leader.signal(signal.SIGCONT)
+            else:
+                leader.kill9() if how == "kill" else self.assertEqual(leader.stop(), 0, leader.said())
+                one.job_managers.remove(leader)
+                one.start_job_manager()
+            job.wait("RUNNING")
+            job.wait_checkpoints()
+        self.finish(one, job)
+
+    def test_without_high_availability_workers_end_when_a_job_manager_comes_that_does_not_know_them(self):
+        one = self.cluster()
+        job = self.steady(one, 3)
+        job.wait_checkpoints()
+        self.assertEqual(len(one.workers(job=job)), 2)
+        one.leader().kill9()
+        one.start_job_manager()
+        one.wait_task_managers(2)
+        one.wait_until("no worker is left", lambda: not one.workers())
+        self.assertEqual(one.get("/v1/jobs")["jobs"], [])
+        program.check_steady(self.directory / "steady", None)
+
+
+class OnZooKeeper(JobManagers):
+    """The same with ZooKeeper; and the server itself may go."""
+
+    @classmethod
+    def setUpClass(cls):
+        try:
+            zookeeper.require_tools()
+        except broker.ToolsMissing as missing:
+            if os.environ.get("CI") == "true":
+                raise
+            print(f"SKIPPED: {missing}", file=sys.stderr, flush=True)
+            raise unittest.SkipTest(str(missing))
+
+    def file_ha(self):
+        self.server = zookeeper.ZooKeeper(self.directory / "zookeeper").start()
+        self.addCleanup(self.server.close)
+        return {"high-availability.type": "zookeeper", "high-availability.storageDir": self.directory / "ha",
+                "high-availability.zookeeper.quorum": self.server.quorum,
+                "high-availability.zookeeper.client.session-timeout": f"{cluster.LEASE_MS}ms"}
+
+    def test_while_zookeeper_is_away_data_flows_and_afterwards_the_job_goes_on(self):
+        one = self.cluster(job_managers=2, ha=self.file_ha())
+        job = self.steady(one, 3)
+        job.wait_checkpoints(2)
+        workers = one.workers(job=job)
+        self.server.kill9()
+        one.wait_until("nobody leads", lambda: one._leader() is None)
+        before = cluster.reached(one, job)
+        one.wait_until("records flow", lambda: cluster.reached(one, job) >= before + 3000)
+        self.assertEqual(one.workers(job=job), workers)
+        self.server.start()
+        job.wait("RUNNING")
+        job.wait_checkpoints(2)
+        self.finish(one, job)
+
+    if not IS_LONG:  # they are about the job manager, whatever elects it
+        test_leaders_are_killed_in_each_phase_of_a_checkpoint = None
+        test_job_managers_killed_frozen_and_stopped_at_random_cost_no_record = None
+        test_without_high_availability_workers_end_when_a_job_manager_comes_that_does_not_know_them = None
+
+
+# ---------------------------------------------------------------- links
+
+
+class Partitions(ClusterTest):
+    def test_a_worker_that_the_job_manager_hears_no_more_is_replaced(self):
+        one = self.cluster(task_managers=0)
+        proxies = [Proxy(one.rpc_port) for _ in range(2)]
+        for proxy in proxies:
+            self.addCleanup(proxy.close)
+            one.start_task_manager(jobmanager__rpc__port=proxy.port)
+        one.wait_task_managers(2)
+        job = self.steady(one, 4)
+        job.wait_checkpoints(2)
+        restarts = job.restarts()
+        proxies[0].silence(-1)  # the worker's own; that of its task manager is the first
+        self.wait_restarted(one, job, restarts)
+        self.assertIn("has said nothing for", job.failure())
+        one.wait_task_managers(2)
+        job.wait_checkpoints(2)
+        self.finish(one, job)
+
+    def test_a_task_manager_that_the_job_manager_hears_no_more_is_lost_and_comes_back(self):
+        one = self.cluster(task_managers=0)
+        proxy = Proxy(one.rpc_port)
+        self.addCleanup(proxy.close)
+        one.start_task_manager(jobmanager__rpc__port=proxy.port)
+        one.start_task_manager()
+        one.wait_task_managers(2)
+        job = self.steady(one, 4)
+        job.wait_checkpoints(2)
+        restarts = job.restarts()
+        proxy.silence(0)
+        self.wait_restarted(one, job, restarts)
+        job.wait_checkpoints(2)
+        self.assertIn("is lost", one.leader().said())
+        self.finish(one, job)
+
+    def test_workers_that_hear_each_other_no_more_are_replaced(self):
+        if IN_NAMESPACE not in os.environ:
+            return self.in_namespace()
+        one = self.cluster(task_managers=0)
+        hosts = ("127.0.0.2", "127.0.0.3")
+        for host in hosts:
+            one.start_task_manager(taskmanager__host=host, **{"taskmanager__bind_host": host})
+        one.wait_task_managers(2)
+        job = self.steady(one, 4)
+        job.wait_checkpoints(2)
+        for host in hosts:  # one connects to the other; which one is not ours to know
+            self.route("add", host)
+        one.wait_until("the job notices", lambda: job.restarts() > 0)
+        for host in hosts:
+            self.route("del", host)
+        job.wait("RUNNING")
+        job.wait_checkpoints(2)
+        self.finish(one, job)
+
+    @staticmethod
+    def route(what, host):
+        """Packets to that address go nowhere; nobody is told."""
+        subprocess.run(["ip", "route", what, "blackhole", host, "table", "local"], check=True, timeout=10)
+
+    def in_namespace(self):
+        """This test, in a network of its own, where nothing else is disturbed."""
+        inside = f"ip link set lo up && exec {sys.executable} {os.path.abspath(__file__)} {self.id().partition('.')[2]}"
+        if subprocess.run(["unshare", "--net", "ip", "link", "set", "lo", "up"], check=False, timeout=10,
+                          stderr=subprocess.DEVNULL).returncode != 0:
+            print("SKIPPED: no network namespaces: unshare --net is not permitted", file=sys.stderr, flush=True)
+            raise unittest.SkipTest("unshare --net is not permitted")
+        done = subprocess.run(["unshare", "--net", "sh", "-c", inside], check=False, timeout=300, capture_output=True,
+                              text=True, env={**os.environ, IN_NAMESPACE: "1"})
+        self.assertEqual(done.returncode, 0, done.stderr)
+
+
+# ---------------------------------------------------------------- what is asked for
+
+
+class Commands(ClusterTest):
+    def test_a_job_is_rescaled_up_and_down_under_load(self):
+        one = self.cluster(slots=2)
+        job = self.steady(one, 1)
+        job.wait_checkpoints()
+        for parallelism in (2, 4, 3, 1):
+            job.rescale(parallelism)
+            job.wait("RUNNING")
+            self.assertEqual(job.parallelism(), parallelism)
+            self.assertEqual(one.free_slots(), 4 - parallelism)
+            job.wait_checkpoints()
+        self.finish(one, job, parallelism=4)
+
+    def test_a_rescale_that_cannot_be_is_refused_and_the_job_goes_on(self):
+        one = self.cluster(slots=2)
+        job = self.steady(one, 3)
+        job.wait_checkpoints()
+        for parallelism, words in ((5, "needs more slots"), (1000, "a maximum of 128"), (0, "parallelism=1..")):
+            with self.assertRaises(Refused) as refused:
+                job.rescale(parallelism)
+            self.assertIn(words, refused.exception.text)
+        self.assertEqual(job.parallelism(), 3)
+        job.wait_checkpoints()
+        self.assertEqual(job.restarts(), 0)
+
+    def test_a_rescale_during_which_task_managers_are_killed_ends_one_way_or_the_other(self):
+        one = self.cluster(task_managers=3, slots=2)
+        job = self.steady(one, 2)
+        for parallelism in (4, 2):
+            job.wait_checkpoints()
+            key = one.ask("PATCH", f"{job.path}/rescaling?parallelism={parallelism}")
+            victim = one.task_managers.pop(0)
+            victim.kill9()
+            one.start_task_manager()
+            try:
+                job._operation("rescaling", key)
+            except Refused:
+                pass  # it has said so
+            job.wait("RUNNING")
+            one.wait_task_managers(3)
+            job.wait_checkpoints()
+        job.rescale(3)
+        self.assertEqual(job.parallelism(), 3)
+        self.finish(one, job)
+
+    def test_a_rescale_whose_planner_falls_silent_is_planned_by_another_one(self):
+        one = self.cluster(slots=2)
+        job = self.steady(one, 1)
+        job.wait_checkpoints()
+        (busy,) = one.workers(job=job).values()
+        idle = next(it for it in one.task_managers if it.name != busy)
+        idle.signal(signal.SIGSTOP)  # it has the most slots to spare: it is asked
+        job.rescale(2)
+        self.assertIn("lost: it has said nothing", one.leader().said())
+        self.assertEqual(job.parallelism(), 2)
+        self.assertEqual(set(one.workers(job=job).values()), {busy})
+        idle.signal(signal.SIGCONT)
+        one.wait_task_managers(2)
+        self.finish(one, job)
+
+    def test_a_leader_that_is_killed_after_a_rescale_is_followed_by_one_that_keeps_it(self):
+        one = self.cluster(job_managers=2, ha=self.file_ha())
+        job = self.steady(one, 4)
+        job.wait_checkpoints()
+        job.rescale(2)
+        one.leader().kill9()
+        job.wait("RUNNING")
+        job.wait_checkpoints()
+        self.assertEqual(job.parallelism(), 2)
+        one.wait_until("no worker of an older attempt is left", lambda: len(one.workers(job=job)) == 1)
+        one.start_job_manager()
+        self.finish(one, job)
+
+    def test_a_drain_ends_the_stream_and_a_cancel_ends_the_job_and_frees_its_slots(self):
+        one = self.cluster(slots=2)
+        job, other = self.steady(one, 2), self.steady(one, 2, name="other")
+        job.wait_checkpoints()
+        other.wait_checkpoints()
+        self.assertTrue((job.stop(self.directory / "savepoints", drain=True) / "_metadata").exists())
+        job.wait("FINISHED")
+        other.cancel()
+        one.wait_until("no worker is left", lambda: not one.workers())
+        self.assertEqual(one.free_slots(), 4)
+        for name in ("steady", "other"):
+            self.assertGreater(program.check_steady(self.directory / name, None), 0)
+
+    def test_a_job_goes_on_while_savepoints_are_made_of_it(self):
+        one = self.cluster(slots=2)
+        job = self.steady(one, 3)
+        job.wait_checkpoints()
+        first = job.savepoint(self.directory / "savepoints")
+        job.wait_checkpoints()
+        self.assertNotEqual(job.savepoint(self.directory / "savepoints", cancel=True), first)
+        job.wait("CANCELED")
+        self.assertEqual(job.restarts(), 0)
+
+
+# ---------------------------------------------------------------- what jobs do
+
+
+class Rogues(ClusterTest):
+    def rogue(self, one, crime, *options):
+        return one.submit("rogue", "--crime", crime, "--output", self.directory / f"rogue-{crime}", "--restart", "fixed",
+                          "--restart-attempts", 1, "--restart-delay", "20ms", *options)
+
+    def beside(self, one, doings):
+        """A healthy job notices nothing of it."""
+        healthy = self.steady(one, 2)
+        healthy.wait_checkpoints()
+        workers = one.workers(job=healthy)
+        doings()
+        healthy.wait_checkpoints(2)
+        self.assertEqual(healthy.restarts(), 0)
+        self.assertEqual(one.workers(job=healthy), workers)
+        self.finish(one, healthy)
+
+    def test_what_user_code_does_wrong_ends_its_own_job_only_and_is_told(self):
+        one = self.cluster(slots=2, settings={"taskmanager.worker.watchdog": "3s",
+                                              "taskmanager.memory.process.size": "256MB"})
+
+        def doings():
+            for crime, words in (("crash", "SIGSEGV"), ("loop", "has not come back"), ("hog", "MB of memory"),
+                                 ("fail", "is not to my taste")):
+                with self.subTest(crime):
+                    job = self.rogue(one, crime)
+                    job.wait("FAILED")
+                    self.assertIn(words, job.failure())
+                    self.assertEqual(one.free_slots(), 2)
+        self.beside(one, doings)
+
+    def test_what_cannot_run_fails_with_a_clear_word_and_costs_nobody_anything(self):
+        one = self.cluster(slots=2)
+
+        def doings():
+            for job, words in self.impossible(one):
+                with self.subTest(words):
+                    job.wait("FAILED")
+                    self.assertIn(words, job.failure())
+            one.wait_until("no slot is kept", lambda: one.free_slots() == 2)
+        self.beside(one, doings)
+
+    def impossible(self, one):
+        """(a job that was submitted, words of why it fails)"""
+        script, alien = self.directory / "script", self.directory / "alien"
+        script.write_bytes(b"this is no program\n")
+        header = bytearray(program.path_of("steady").read_bytes()[:4096])
+        header[18:20] = (0xB7 if header[18] != 0xB7 else 0x3E).to_bytes(2, "little")  # of the machine
+        alien.write_bytes(header)
+        silent = pathlib.Path("/bin/true")
+        yield one.submit(script), "no program for this machine"
+        yield one.submit(alien), "no program for this machine"
+        yield one.submit(silent), "plan"
+        yield self.rogue(one, "plan"), "depends on something besides its arguments"
+        yield self.rogue(one, "none", "--no-such-option", 1), "there is no option '--no-such-option'"
+        yield self.rogue(one, "none", "--parallelism", 1000), "parallelism"
+        yield one.submit("steady", "--output", "relative", "--checkpoints", "relative"), "from the root"
+
+    def test_a_job_that_has_run_does_not_fail_because_a_new_leader_cannot_plan_it_at_once(self):
+        one = self.cluster(job_managers=2, ha=self.file_ha())
+        job = self.rogue(one, "none", "--checkpoints", self.checkpoints, "--checkpoint-interval", "100ms")
+        job.wait_checkpoints()
+        closed = self.directory / "rogue-none.closed"
+        closed.touch()
+        one.leader().kill9()
+        one.wait_until("it was planned in vain", lambda: "cannot be planned now" in one.leader().said())
+        closed.unlink()
+        job.wait("RUNNING")
+        job.wait_checkpoints()
+        closed.touch()
+        self.rogue(one, "none").wait("FAILED")  # of a new one it is told at once
+
+    def test_a_job_that_waits_for_slots_says_so_and_runs_when_they_come(self):
+        one = self.cluster(task_managers=1, slots=2)
+        job = self.steady(one, 4)
+        one.wait_until("it has a plan", lambda: job.vertices())
+        job.wait("CREATED", "INITIALIZING")
+        self.assertEqual(one.workers(), {})
+        self.assertEqual(one.free_slots(), 2)
+        one.start_task_manager()
+        job.wait("RUNNING")
+        job.wait_checkpoints()
+        self.finish(one, job)
+
+    def test_what_was_not_uploaded_or_is_not_what_it_says_is_refused(self):
+        one = self.cluster(task_managers=0)
+        leader = one.leader()
+        for digest, status in (("0" * 64, 400), ("../" * 21 + "x", 400), ("", 400)):
+            with self.assertRaises(Refused) as refused:
+                cluster.request(leader.port, "POST", "/v1/jobs", {"digest": digest, "program": "x", "arguments": []})
+            self.assertEqual(refused.exception.status, status)
+        with self.assertRaises(Refused) as refused:
+            cluster.request(leader.port, "PUT", f"/v1/blobs/{'0' * 64}", b"something else")
+        self.assertEqual(refused.exception.status, 400)
+        self.assertEqual(one.get("/v1/jobs")["jobs"], [])
+
+
+if __name__ == "__main__":
+    unittest.main()

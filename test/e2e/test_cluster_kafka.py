@@ -1,0 +1,173 @@
+"""The main job on a cluster, from a real Kafka to a real Kafka: every record exactly once, whoever is killed.
+
+What   Generated events flow into a topic while userprofile runs with parallelism 4 on two task managers, under two job
+       managers. Workers, task managers and the leader are killed and frozen, drawn from a seed; between two leaders
+       the job goes on reading. Readers with read_committed watch the outputs all the time.
+How    At the end it is stopped with a savepoint, and a bounded run from there reads the rest in one process; the
+       oracle, which knows nothing of the engine, compares final profiles, dead letters and fragments.
+       WEIR_TEST_LONG=1: more events, more kills.
+"""
+
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import unittest
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+import broker  # noqa: E402
+import chaos  # noqa: E402
+import cluster  # noqa: E402
+import kafka_tools  # noqa: E402
+import program  # noqa: E402
+
+SEED = int(os.environ.get("WEIR_SEED", "20261121"))
+IS_LONG = os.environ.get("WEIR_TEST_LONG") == "1"
+COUNT = 600_000 if IS_LONG else 60_000
+KILLS = 60 if IS_LONG else 8
+TTL = "10000d"
+BIG = {"max.message.bytes": 4 << 20}
+TOPICS = {"events": 4, "profiles": 3, "dead-letters": 2, "fragments": 2}
+
+
+def run(*argv):
+    done = subprocess.run([os.fspath(part) for part in argv], capture_output=True, text=True, timeout=600, check=False)
+    if done.returncode != 0:
+        raise AssertionError(f"{argv} ended with {done.returncode}:\n{done.stdout}\n{done.stderr}")
+    return done.stdout
+
+
+class UserprofileOnACluster(program.ProgramTest):
+    @classmethod
+    def setUpClass(cls):
+        try:
+            broker.require_tools()
+        except broker.ToolsMissing as missing:
+            if os.environ.get("CI") == "true":
+                raise
+            print(f"SKIPPED: {missing}", file=sys.stderr, flush=True)
+            raise unittest.SkipTest(str(missing))
+
+    def setUp(self):
+        super().setUp()
+        self.broker = self.enterContext(broker.Broker("userprofile-cluster", heap_mb=384))
+        self.kafka = kafka_tools.Kafka(self.broker.bootstrap)
+        for topic, partitions in TOPICS.items():
+            self.kafka.create_topic(topic, partitions=partitions, config=BIG)
+        self.events = self.directory / "events.ndjson"
+        run(sys.executable, program.ROOT / "tools/generate_events.py", "--seed", str(SEED), "--users", "3000", "--count",
+            str(COUNT), "--out", self.events)
+        self.rng = random.Random(SEED)
+
+    def arguments(self, *more):
+        return ["--brokers", self.broker.bootstrap, "--events", "events", "--profiles", "profiles", "--dead-letters",
+                "dead-letters", "--fragments", "fragments", "--dedupe-ttl", TTL, "--emit-interval", "50ms",
+                "--checkpoints", self.checkpoints, "--checkpoint-interval", "200ms", "--restart-delay", "50ms",
+                "--restart-delay-max", "200ms", *more]
+
+    def test_every_record_comes_out_once_although_everybody_is_killed_and_frozen(self):
+        tails = {topic: self.enterContext(self.kafka.tail(topic, self.directory / f"{topic}.dump"))
+                 for topic in TOPICS if topic != "events"}
+        ha = {"high-availability.type": "file", "high-availability.storageDir": self.directory / "ha",
+              "high-availability.file.lease": f"{cluster.LEASE_MS}ms"}
+        one = cluster.Cluster(self.directory, slots=2, job_managers=2, ha=ha)
+        self.addCleanup(one.close)
+        job = one.submit("userprofile", *self.arguments("--parallelism", 4))
+        job.wait_checkpoints()
+        with self.feed(0, COUNT // 2, COUNT // 2 // (3 * KILLS)) as feed:
+            for number in range(KILLS):
+                self.hurt(one, job, number)
+            self.assertEqual(feed.wait(chaos.END_LIMIT_S), 0)
+        self.lose_all_leaders(one, job)
+        savepoint = job.stop(self.directory / "savepoints")
+        job.wait("FINISHED")
+        self.complete(savepoint)
+        for tail in tails.values():
+            tail.stop()
+        self.judge()
+
+    def feed(self, first, count, rate):
+        return self.kafka.start_feed("events", self.events, from_line=first, count=count, rate=rate)
+
+    def hurt(self, one, job, number):
+        """Kinds take turns; who of a kind, and how, is drawn."""
+        job.wait("RUNNING")
+        job.wait_checkpoints()
+        is_killed = self.rng.random() < 0.5
+        if number % 4 == 3:
+            self.hurt_leader(one, is_killed)
+        else:
+            self.hurt_worker(one, job, is_killed, is_whole=number % 4 == 2)
+        job.wait("RUNNING")
+        job.wait_checkpoints()
+        one.wait_task_managers(2)
+
+    def hurt_worker(self, one, job, is_killed, is_whole):
+        """`is_whole`: its task manager."""
+        workers = one.wait_until("it has workers", lambda: one.workers(job=job))
+        restarts, victim = job.restarts(), self.rng.choice(sorted(workers))
+        if is_whole:
+            daemon = next(it for it in one.task_managers if it.name == workers[victim])
+            victim = daemon.pid
+        os.kill(victim, signal.SIGKILL if is_killed else signal.SIGSTOP)
+        if is_whole and is_killed:
+            daemon.process.wait(cluster.LIMIT_S)
+            one.task_managers.remove(daemon)
+            one.start_task_manager()
+        one.wait_until("the job has noticed", lambda: job.restarts() > restarts)
+        if is_killed:
+            return
+        if not is_whole:
+            job.wait_checkpoints()  # and the frozen one wakes up behind it
+        try:
+            os.kill(victim, signal.SIGCONT)
+        except ProcessLookupError:
+            pass
+
+    def hurt_leader(self, one, is_killed):
+        leader = one.leader()
+        leader.signal(signal.SIGKILL if is_killed else signal.SIGSTOP)
+        if is_killed:
+            leader.process.wait(cluster.LIMIT_S)
+            one.job_managers.remove(leader)
+            one.start_job_manager()
+        self.assertIsNot(one.leader(), leader)
+        if not is_killed:
+            leader.signal(signal.SIGCONT)
+
+    def lose_all_leaders(self, one, job):
+        """Nobody leads, and events are read and written nevertheless: the outputs' transactions stay open."""
+        leader = one.leader()
+        (standby,) = (it for it in one.job_managers if it is not leader)
+        workers = one.workers(job=job)
+        standby.signal(signal.SIGSTOP)
+        leader.kill9()
+        with self.feed(COUNT // 2, COUNT // 4, COUNT) as feed:
+            self.assertEqual(feed.wait(chaos.END_LIMIT_S), 0)
+        self.assertEqual(one.workers(job=job), workers)
+        standby.signal(signal.SIGCONT)
+        one.leader()
+        job.wait("RUNNING")
+        job.wait_checkpoints(2)
+
+    def complete(self, savepoint):
+        with self.feed(3 * COUNT // 4, COUNT - 3 * COUNT // 4, COUNT) as feed:
+            self.assertEqual(feed.wait(chaos.END_LIMIT_S), 0)
+        shutil.rmtree(self.checkpoints)
+        self.assert_well(program.run("userprofile", "run", *self.arguments("--bounded", "--parallelism", 2, "--from-savepoint",
+                                                                           savepoint), limit_s=chaos.END_LIMIT_S))
+
+    def judge(self):
+        dump = self.directory / "events.dump"
+        with self.kafka.tail("events", dump, until_high=True) as tail:
+            self.assertEqual(tail.process.wait(chaos.END_LIMIT_S), 0)
+        print(run(sys.executable, program.ROOT / "test/oracle/verify.py", "--kafka", dump, "--topic", "events",
+                  "--dedupe-ttl", TTL, "--profiles", self.directory / "profiles.dump", "--dead-letters",
+                  self.directory / "dead-letters.dump", "--fragments", self.directory / "fragments.dump"),
+              file=sys.stderr)
+
+
+if __name__ == "__main__":
+    unittest.main()
