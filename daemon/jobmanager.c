@@ -49,6 +49,7 @@ struct jobmanager_daemon {
     struct workers *workers;
     struct election *election; /* NULL: nobody else may lead */
     struct leader *leader;     /* NULL: a candidate */
+    int64_t next_try_ms;       /* elected, but not certainly: to lead not before */
     struct rest_setting *settings;
     uint32_t setting_count;
 };
@@ -200,6 +201,25 @@ static bool still_leads(struct jobmanager_daemon *it, int64_t now)
     return error == NULL;
 }
 
+/* One that was frozen still believes to be elected for a moment: that is no reason to end, it stays a candidate. */
+static weir_error *try_to_lead(struct jobmanager_daemon *it, int64_t now)
+{
+    weir_error *doubt = election_check(it->election), *error = NULL;
+    if (doubt == NULL)
+        error = start_leading(it, election_view(it->election)->leader.epoch);
+    if (error != NULL) {
+        stop_leading(it);
+        doubt = election_check(it->election);
+    }
+    it->next_try_ms = now + CHECK_MS;
+    if (doubt == NULL)
+        return error;
+    log_warn("jobmanager", "does not lead yet: %s", weir_error_message(doubt));
+    weir_error_free(error);
+    weir_error_free(doubt);
+    return NULL;
+}
+
 static weir_error *step_election(struct jobmanager_daemon *it, int64_t now)
 {
     election_step(it->election, now);
@@ -208,9 +228,9 @@ static weir_error *step_election(struct jobmanager_daemon *it, int64_t now)
         stop_leading(it);
         return NULL;
     }
-    if (it->leader != NULL || !view->is_leader)
+    if (it->leader != NULL || !view->is_leader || now < it->next_try_ms)
         return NULL;
-    return start_leading(it, view->leader.epoch);
+    return try_to_lead(it, now);
 }
 
 static int64_t earlier(int64_t a, int64_t b)
@@ -224,6 +244,8 @@ static weir_error *turn(struct jobmanager_daemon *it)
     if (it->election != NULL) {
         WEIR_TRY(step_election(it, now));
         deadline = election_deadline_ms(it->election);
+        if (it->leader == NULL && election_view(it->election)->is_leader)
+            deadline = earlier(deadline, it->next_try_ms);
     }
     if (it->leader != NULL) {
         dispatcher_step(it->leader->dispatcher, now);
