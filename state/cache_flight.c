@@ -12,7 +12,8 @@
  *      flight n + 1                                files of the base and the segments of the log are stored
  *   3  evicts clean rows that are not pinned       settle, now and then: flights are written to the store, in
  *                                                  order, and leave the queue: `written`; pins are over
- *   4                                              a new base is taken: segments up to there are dropped
+ *   4                                              a new base is stored, and then taken: segments up to
+ *                                                  there are dropped
  *
  * The base is a snapshot of the store. At any time
  *
@@ -298,20 +299,25 @@ static weir_error *refused(weir_error *error)
     return error == NULL ? NULL : weir_error_retriable(error);
 }
 
-/* What the store has now becomes the base, unless a snapshot waits that must not have all of it: false. */
-static weir_error *take_base(struct cache *cache, bool *is_taken)
+/* The files of a base into the checkpoint directory. What retention deletes of them, because no checkpoint has
+ * it yet, is stored again by the checkpoint. */
+static weir_error *store_base(struct cache *cache, struct backend_snapshot *base)
 {
-    struct backend_snapshot *base;
-    uint64_t written = atomic_load(&cache->written);
-    pthread_mutex_lock(&cache->lock);
-    *is_taken = cache->snapshots == NULL || written <= cache->snapshots->number;
-    pthread_mutex_unlock(&cache->lock);
-    if (!*is_taken)
-        return NULL;
-    WEIR_TRY(refused(cache->verbs->snapshot(cache->store, ++cache->base_count, &base)));
-    pthread_mutex_lock(&cache->log_lock);
+    struct arena arena;
+    struct state_file *files;
+    uint32_t count;
+    arena_init(&arena, 4096, SIZE_MAX / 2);
+    weir_error *error = cache->verbs->snapshot_write(base, &arena, &files, &count);
+    arena_release(&arena);
+    return error;
+}
+
+/* The store has all up to `number` in this base; takes it. */
+static weir_error *replace_base(struct cache *cache, uint64_t number, struct backend_snapshot *base)
+{
     struct backend_snapshot *unused = base;
-    weir_error *error = shorten_log(cache, written);
+    pthread_mutex_lock(&cache->log_lock);
+    weir_error *error = shorten_log(cache, number);
     if (error == NULL) {
         unused = cache->base;
         cache->base = base;
@@ -322,11 +328,31 @@ static weir_error *take_base(struct cache *cache, bool *is_taken)
     return error;
 }
 
+/* What the store has now becomes the base, unless a snapshot waits that must not have all of it: false.
+ * `is_ahead`: no checkpoint waits for it. Then its files are stored before, for that may take seconds, while
+ * checkpoints go on with the old one. */
+static weir_error *take_base(struct cache *cache, bool is_ahead, bool *is_taken)
+{
+    struct backend_snapshot *base;
+    uint64_t written = atomic_load(&cache->written);
+    pthread_mutex_lock(&cache->lock);
+    *is_taken = cache->snapshots == NULL || written <= cache->snapshots->number;
+    pthread_mutex_unlock(&cache->lock);
+    if (!*is_taken)
+        return NULL;
+    WEIR_TRY(refused(cache->verbs->snapshot(cache->store, ++cache->base_count, &base)));
+    weir_error *error = is_ahead ? store_base(cache, base) : NULL;
+    if (error == NULL)
+        return replace_base(cache, written, base);
+    cache->verbs->snapshot_free(base);
+    return error;
+}
+
 /* Before anything is written there can be no snapshot that must not have it. */
 static weir_error *take_first_base(struct cache *cache)
 {
     bool is_taken = true;
-    WEIR_TRY(cache->base == NULL ? take_base(cache, &is_taken) : NULL);
+    WEIR_TRY(cache->base == NULL ? take_base(cache, false, &is_taken) : NULL);
     ASSERT(is_taken);
     return NULL;
 }
@@ -401,19 +427,6 @@ static bool is_worth_settling(struct cache *cache)
     return is_worth;
 }
 
-/* The files of the base into the checkpoint directory, before a checkpoint waits for that: it then finds
- * them there. What retention deletes, because no checkpoint has it yet, is stored again. */
-static weir_error *store_base(struct cache *cache)
-{
-    struct arena arena;
-    struct state_file *files;
-    uint32_t count;
-    arena_init(&arena, 4096, SIZE_MAX / 2);
-    weir_error *error = cache->verbs->snapshot_write(cache->base, &arena, &files, &count);
-    arena_release(&arena);
-    return error;
-}
-
 /* Thread: worker. */
 static void settle(void *arg)
 {
@@ -423,9 +436,7 @@ static void settle(void *arg)
     bool is_taken = false; /* the next one tries again */
     weir_error *error = write_up_to(cache, UINT64_MAX);
     if (error == NULL && is_worth_settling(cache))
-        error = take_base(cache, &is_taken);
-    if (error == NULL && is_taken)
-        error = store_base(cache);
+        error = take_base(cache, true, &is_taken);
     note_outcome(cache, error);
     pthread_mutex_unlock(&cache->store_lock);
 }
@@ -636,7 +647,7 @@ static weir_error *mend_log(struct cache *cache, uint64_t number)
 {
     bool is_taken;
     WEIR_TRY(write_up_to(cache, number));
-    WEIR_TRY(take_base(cache, &is_taken));
+    WEIR_TRY(take_base(cache, false, &is_taken));
     return is_taken
                ? NULL
                : weir_errorf(WEIR_E_IO, "the log of keyed state could not be written; the next "

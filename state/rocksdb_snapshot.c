@@ -10,6 +10,9 @@
  *      *.sst that the last written snapshot has, and that is still stored:  listed again, not touched
  *      *.sst else, MANIFEST, CURRENT, OPTIONS:                              stored (state_file.h)
  *
+ * Snapshots are stored one after the other. One that is written once more, as the cache does with each
+ * checkpoint, is listed again if nothing of it is missing, and does not wait for another's files.
+ *
  * An .sst never changes and its number is never used twice in one database, so the name and the
  * length identify it; after a restore in place the numbers go on behind those in the MANIFEST.
  *
@@ -21,10 +24,13 @@
 
 #include <inttypes.h>
 
-/* Thread: task makes it, then worker. */
+/* Thread: task makes it, then worker, one at a time. */
 struct rocks_frozen {
     struct rocks *rocks; /* outlives it; only what never changes, and `stored`, is used */
     char *directory;
+    struct arena arena; /* of the list */
+    struct state_file *files;
+    uint32_t file_count; /* 0: not written yet */
 };
 
 static struct rocks_frozen *frozen_of(struct backend_snapshot *snapshot)
@@ -48,6 +54,7 @@ weir_error *rocks_snapshot(struct backend *backend, uint64_t checkpoint,
     }
     struct rocks_frozen *frozen = mem_alloc(sizeof(*frozen));
     *frozen = (struct rocks_frozen){ .rocks = rocks, .directory = directory };
+    arena_init(&frozen->arena, 4096, SIZE_MAX / 2);
     atomic_fetch_add(&rocks->snapshot_count, 1);
     *snapshot = (struct backend_snapshot *)(void *)frozen;
     return NULL;
@@ -144,18 +151,48 @@ static weir_error *store_all(const struct rocks_frozen *frozen, char **names, ui
     return NULL;
 }
 
+/* False: it is not written yet, or retention has deleted something of it. */
+static bool list_again(const struct rocks_frozen *frozen, struct arena *arena,
+    struct state_file **files, uint32_t *file_count)
+{
+    *file_count = frozen->file_count;
+    *files = arena_alloc(arena, frozen->file_count * sizeof(**files));
+    for (uint32_t i = 0; i < frozen->file_count; i++) {
+        if (!state_file_exists(frozen->rocks->checkpoint_dir, &frozen->files[i]))
+            return false;
+        (*files)[i] = copy_file(arena, &frozen->files[i]);
+    }
+    return frozen->file_count > 0;
+}
+
+static void remember_list(struct rocks_frozen *frozen, const struct state_file *files,
+    uint32_t file_count)
+{
+    arena_release(&frozen->arena);
+    arena_init(&frozen->arena, 4096, SIZE_MAX / 2);
+    frozen->files = arena_alloc(&frozen->arena, file_count * sizeof(*files));
+    frozen->file_count = file_count;
+    for (uint32_t i = 0; i < file_count; i++)
+        frozen->files[i] = copy_file(&frozen->arena, &files[i]);
+}
+
 weir_error *rocks_snapshot_write(struct backend_snapshot *snapshot, struct arena *arena,
     struct state_file **files, uint32_t *file_count)
 {
     struct rocks_frozen *frozen = frozen_of(snapshot);
     char **names;
+    if (list_again(frozen, arena, files, file_count))
+        return NULL;
     WEIR_TRY(os_list(frozen->directory, &names, file_count));
     *files = arena_alloc(arena, *file_count * sizeof(**files));
     pthread_mutex_lock(&frozen->rocks->stored.lock);
     weir_error *error = store_all(frozen, names, *file_count, arena, *files);
     pthread_mutex_unlock(&frozen->rocks->stored.lock);
     os_names_free(names, *file_count);
-    return error == NULL ? NULL : weir_error_wrap(error, "cannot write a snapshot of keyed state");
+    if (error != NULL)
+        return weir_error_wrap(error, "cannot write a snapshot of keyed state");
+    remember_list(frozen, *files, *file_count);
+    return NULL;
 }
 
 void rocks_snapshot_free(struct backend_snapshot *snapshot)
@@ -166,6 +203,7 @@ void rocks_snapshot_free(struct backend_snapshot *snapshot)
     ASSERT(atomic_load(&frozen->rocks->snapshot_count) > 0);
     weir_error_free(os_remove_tree(frozen->directory)); /* rubbish at worst; close removes it too */
     atomic_fetch_sub(&frozen->rocks->snapshot_count, 1);
+    arena_release(&frozen->arena);
     mem_free(frozen->directory);
     mem_free(frozen);
 }

@@ -1,7 +1,11 @@
-/* The cache against the model while a worker writes its snapshots: meant for the thread sanitizer.
- *
- * librocksdb is not built with it: only our own accesses, and what libc sees, are judged. */
+/* The cache while a worker writes its snapshots. Against the model, which is meant for the thread sanitizer:
+ * librocksdb is not built with it, so only our own accesses, and what libc sees, are judged. And one moment of
+ * a worker's, chosen by the system call that it makes. */
 #include "test/support/model.h"
+
+#include "base/os.h"
+#include "base/worker.h"
+#include "test/support/shelf.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -22,8 +26,80 @@ static void the_task_goes_on_while_a_worker_writes(void **state)
         .steps = STEPS });
 }
 
+/* -- a checkpoint while a base is stored -------------------------------------------------------- */
+
+/* Read by the_base_is_stored. */
+static struct {
+    struct shelf *shelf;
+    struct backend *backend; /* NULL: the moment is over, or not to be waited for */
+    struct shelf_part *part;
+} moment;
+
+/* In the middle of storing what RocksDB has frozen: a checkpoint comes and goes. */
+static int the_base_is_stored(const char *from, const char *to)
+{
+    struct backend *backend = moment.backend;
+    moment.backend = NULL;
+    if (backend != NULL)
+        shelf_snapshot(moment.shelf, backend, shelf_all_groups(), moment.part);
+    return os_linux.link(from, to);
+}
+
+static void put_values(struct backend *backend, const char *value)
+{
+    char key[16];
+    for (int i = 0; i < 1500; i++) {
+        snprintf(key, sizeof(key), "key-%d", i);
+        struct row_key row = shelf_row(0, key);
+        shelf_put(backend, &row, WEIR_STR(""), weir_str_of(value));
+    }
+}
+
+/* It lists the old base, whose files are all there: it would hang here if it waited for those of the new one. */
+static void a_checkpoint_does_not_wait_for_a_base_that_is_stored(void **state)
+{
+    (void)state;
+    struct shelf shelf;
+    struct shelf_part first, second;
+    shelf_init(&shelf);
+    shelf.workers = workers_new(0, 64);
+    struct backend *backend = shelf_open(&shelf, &backend_cache, shelf_all_groups(), NULL, 0);
+    put_values(backend,
+        "a value that is long enough for a log that is worth settling, the first one");
+    shelf_snapshot(&shelf, backend, shelf_all_groups(), &first);
+    struct os os = *os_current;
+    const struct os *before = os_current;
+    os.link = the_base_is_stored;
+    os_current = &os;
+    moment.shelf = &shelf;
+    moment.backend = backend;
+    moment.part = &second;
+    struct row_key row = shelf_row(0, "key-7");
+    shelf_put(backend, &row, WEIR_STR(""), WEIR_STR("the second one"));
+    while (workers_step(shelf.workers))
+        continue;
+    os_current = before;
+    assert_null(moment.backend); /* a base was stored */
+    shelf_close(backend);
+    backend = shelf_open(&shelf, &backend_cache, shelf_all_groups(), &second, 1);
+    shelf_expect(backend, &row, "", "the second one");
+    row = shelf_row(0, "key-8");
+    shelf_expect(backend, &row, "",
+        "a value that is long enough for a log that is worth settling, the first one");
+    shelf_close(backend);
+    shelf_part_release(&first);
+    shelf_part_release(&second);
+    while (workers_step(shelf.workers))
+        continue;
+    workers_free(shelf.workers);
+    shelf_release(&shelf);
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = { cmocka_unit_test(the_task_goes_on_while_a_worker_writes) };
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_checkpoint_does_not_wait_for_a_base_that_is_stored),
+        cmocka_unit_test(the_task_goes_on_while_a_worker_writes),
+    };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
