@@ -157,6 +157,7 @@ static weir_error *open_ports(struct jobmanager_daemon *it, struct leader *leade
     struct rest_options rest = { .dispatcher = leader->dispatcher,
         .blobs = leader->blobs,
         .ui_dir = conf->rest.ui_dir,
+        .has_proof = it->daemon.token != NULL || conf->security.is_mutual,
         .settings = it->settings,
         .setting_count = it->setting_count };
     leader->rest = rest_new(&rest);

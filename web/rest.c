@@ -4,6 +4,7 @@
 #include "base/buffer.h"
 #include "base/memory.h"
 #include "base/os.h"
+#include "runtime/cluster/conf.h"
 #include "web/rest_route.h"
 
 #include <errno.h>
@@ -105,6 +106,22 @@ static bool comes_from_elsewhere(const struct rest_request *request)
     return site != NULL && strcmp(site, "same-origin") != 0 && strcmp(site, "none") != 0;
 }
 
+/* "localhost:8081", "127.0.0.1", "[::1]:8081" are this machine. */
+static bool is_for_another(const struct rest_request *request)
+{
+    char name[256];
+    const char *host = request->host;
+    if (host == NULL)
+        return false;
+    bool is_six = host[0] == '[';
+    size_t size = is_six ? strcspn(host + 1, "]") : strcspn(host, ":");
+    if (size >= sizeof(name))
+        return true;
+    memcpy(name, host + is_six, size);
+    name[size] = '\0';
+    return !conf_is_loopback(name);
+}
+
 static void no_route(struct call *call, const char *path)
 {
     bool is_get = strcmp(call->request->method, "GET") == 0;
@@ -127,6 +144,9 @@ static void run(struct call *call, const char *path)
         no_route(call, path);
     else if (route->has_changes && comes_from_elsewhere(call->request))
         rest_error(call, 403, "A page of another origin may not do that.");
+    else if (route->has_changes && !call->rest->options.has_proof && is_for_another(call->request))
+        rest_error(call, 403,
+            "This was sent to another name: only localhost may be asked for that.");
     else if (rest_route_resolve(route, &segments, call))
         route->handle(call);
 }

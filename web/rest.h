@@ -12,7 +12,9 @@
  * executable apart, which takes as long as a disk takes to sync it.
  *
  * Whoever may send a request may run programs: the server in front must have refused those who may not. What
- * a browser sends from a page of another origin is refused here (Sec-Fetch-Site), unless it only looks.
+ * a browser sends from a page of another origin is refused here (Sec-Fetch-Site), unless it only looks; and
+ * where nobody must prove anything, so is what was sent to a name that is not this machine's (Host): a page whose
+ * name was made to lead here.
  *
  * Thread: control. Limits: REST_JSON_MAX bytes of a JSON body, REST_PATH_MAX of a path, REST_REPLY_MAX of a reply. */
 #ifndef WEIR_WEB_REST_H
@@ -35,6 +37,8 @@ struct rest_options {
     struct dispatcher *dispatcher;
     struct blob_store *blobs; /* executables */
     const char *ui_dir;       /* of another page; NULL: Weir's own */
+    bool
+        has_proof; /* the server in front asks for a token or certificate; else it serves this machine alone */
     const struct rest_setting *settings;
     uint32_t setting_count; /* shown to people: without secrets */
 };
@@ -48,6 +52,7 @@ struct rest_request {
     weir_str body;
     const char *body_file;  /* instead of a body; NULL: none */
     const char *fetch_site; /* of the header Sec-Fetch-Site; NULL: none */
+    const char *host;       /* of the header Host; NULL: none */
 };
 
 /* Thread: control. */

@@ -24,7 +24,8 @@ void rest_http_handle(void *arg, struct http_request *request)
         .arg = request,
         .body = http_body(request),
         .body_file = http_body_file(request),
-        .fetch_site = http_header(request, "Sec-Fetch-Site") };
+        .fetch_site = http_header(request, "Sec-Fetch-Site"),
+        .host = http_header(request, "Host") };
     rest_handle(arg, &asked, &reply);
     http_add_header(request, "X-Content-Type-Options", "nosniff");
     if (reply.file != NULL)

@@ -367,7 +367,7 @@ struct client {
     struct dispatcher *dispatcher;
     struct rest *rest;
     struct rest_reply reply;
-    const char *fetch_site;
+    const char *fetch_site, *host;
     struct rest_options options;
 };
 
@@ -403,7 +403,8 @@ static inline const char *client_ask(struct client *client, const char *method, 
             .query = double_query,
             .arg = mark == NULL ? "" : mark + 1,
             .body = body,
-            .fetch_site = client->fetch_site },
+            .fetch_site = client->fetch_site,
+            .host = client->host },
         &client->reply);
     return buffer_text(client->reply.body);
 }

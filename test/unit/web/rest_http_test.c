@@ -99,7 +99,7 @@ static void expect(struct rig *rig, const char *head, weir_str body, const char 
 }
 
 #define HEAD(line_, size_) \
-    line_ " HTTP/1.1\r\nHost: h\r\nConnection: close\r\nContent-Length: " size_ \
+    line_ " HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Length: " size_ \
           "\r\nContent-Type: application/json; charset=UTF-8\r\n\r\n"
 
 static void the_command_line_is_answered(void **state)
@@ -126,7 +126,7 @@ static void a_browsers_foreign_page_is_refused(void **state)
 {
     struct rig *rig = *state;
     expect(rig,
-        "POST /jobs HTTP/1.1\r\nHost: h\r\nConnection: close\r\nSec-Fetch-Site: cross-site\r\n"
+        "POST /jobs HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nSec-Fetch-Site: cross-site\r\n"
         "Content-Length: 2\r\n\r\n",
         WEIR_STR("{}"), "HTTP/1.1 403", "origin");
     assert_string_equal(rig->client.dispatcher->asked, "");

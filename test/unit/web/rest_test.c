@@ -158,6 +158,30 @@ static void a_page_of_another_origin_may_look_and_not_touch(void **state)
     client_free(&client);
 }
 
+static void what_was_sent_to_another_name_may_look_and_not_touch(void **state)
+{
+    static const char *const own[] = { "localhost:8081", "127.0.0.1", "127.1.2.3:80", "[::1]:8081",
+        "localhost" },
+                             *const others[] = { "evil.example:8081", "10.0.0.1", "[::2]:8081", "",
+                                 "localhost.evil.example" };
+    for (size_t i = 0; i < sizeof(own) / sizeof(own[0]); i++) {
+        struct client client = client_new(NULL);
+        client.host = own[i];
+        expect(&client, "GET", "/jobs/" RUNNING_JOB "/yarn-cancel", 202, "{}");
+        client_free(&client);
+        client = client_new(NULL);
+        client.host = others[i];
+        expect(&client, "GET", "/jobs/overview", 200, "jobs");
+        expect(&client, "GET", "/jobs/" RUNNING_JOB "/yarn-cancel", 403, "another name");
+        assert_string_equal(client.dispatcher->asked, "");
+        client_free(&client);
+        client = client_new(&(struct rest_options){ .has_proof = true });
+        client.host = others[i];
+        expect(&client, "GET", "/jobs/" RUNNING_JOB "/yarn-cancel", 202, "{}");
+        client_free(&client);
+    }
+}
+
 static void every_route_that_changes_something_says_so(void **state)
 {
     for (uint32_t i = 0; i < rest_route_count; i++)
@@ -176,6 +200,7 @@ int main(void)
         cmocka_unit_test(numbers_that_are_none_are_refused),
         cmocka_unit_test(a_path_that_is_too_long_or_too_deep_is_refused),
         cmocka_unit_test(a_page_of_another_origin_may_look_and_not_touch),
+        cmocka_unit_test(what_was_sent_to_another_name_may_look_and_not_touch),
         cmocka_unit_test(every_route_that_changes_something_says_so),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
