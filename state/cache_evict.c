@@ -11,7 +11,7 @@
  * thousands of slots, five times the CPU when all rows are new.
  *
  * Only clean rows leave. When the hand comes to slots that it has not cleaned, the dirty rows that are cold
- * in the next quarter of the table (AHEAD) are collected into a flight and written sorted in one piece (see
+ * in the next half of the table (AHEAD) are collected into a flight and written sorted in one piece (see
  * rocksdb_bulk.c); not while another flight is queued (cache_flight.c). They stay, to be freed when the hand
  * comes by, or to be used again. So what is written at once is large however little is freed at a time: for
  * the store a few large sorted files, not many small ones. What has become dirty and cold in a cleaned part
@@ -45,7 +45,7 @@
 #define GOLDEN_RATIO    UINT64_C(0x9e3779b97f4a7c15) /* of 2^64: multiples of it spread evenly */
 #define WAIT_MS         10
 #define AHEAD_MAX       UINT64_C(131072)
-#define AHEAD(count)    ((count) / 4 < AHEAD_MAX ? (count) / 4 : AHEAD_MAX) /* slots */
+#define AHEAD(count)    ((count) / 2 < AHEAD_MAX ? (count) / 2 : AHEAD_MAX) /* slots */
 #define CLOCK_PASSES    (HEAT_MAX + 1u)
 
 /* Thread: task. */
