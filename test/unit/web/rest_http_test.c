@@ -126,7 +126,8 @@ static void a_browsers_foreign_page_is_refused(void **state)
 {
     struct rig *rig = *state;
     expect(rig,
-        "POST /jobs HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nSec-Fetch-Site: cross-site\r\n"
+        "POST /jobs HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nSec-Fetch-Site: "
+        "cross-site\r\n"
         "Content-Length: 2\r\n\r\n",
         WEIR_STR("{}"), "HTTP/1.1 403", "origin");
     assert_string_equal(rig->client.dispatcher->asked, "");
