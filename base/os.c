@@ -61,6 +61,11 @@ int64_t os_monotonic_ns(void)
     return os_current->monotonic_ns();
 }
 
+int64_t os_monotonic_ms(void)
+{
+    return os_monotonic_ns() / 1000000;
+}
+
 int64_t os_wall_ms(void)
 {
     return os_current->wall_ms();

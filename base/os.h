@@ -26,6 +26,7 @@
 
 /* -- time and randomness -------------------------------------------------------------------- */
 int64_t os_monotonic_ns(void); /* never goes back */
+int64_t os_monotonic_ms(void); /* the same clock */
 int64_t os_wall_ms(void);      /* since the epoch */
 uint64_t os_random(void);
 

@@ -54,11 +54,6 @@ struct jobmanager_daemon {
     uint32_t setting_count;
 };
 
-static int64_t now_ms(void)
-{
-    return os_monotonic_ns() / 1000000;
-}
-
 /* -- leading --------------------------------------------------------------------------------------- */
 
 static void stop_leading(struct jobmanager_daemon *it)
@@ -121,7 +116,7 @@ static weir_error *open_blobs(struct jobmanager_daemon *it, struct leader *leade
         .digest = &algorithm,
         .size_max = conf->blob.size_max,
         .total_max = conf->blob.total_max };
-    return blob_store_open(&options, now_ms(), &leader->blobs);
+    return blob_store_open(&options, os_monotonic_ms(), &leader->blobs);
 }
 
 static void make_dispatcher(struct jobmanager_daemon *it, struct leader *leader, uint64_t epoch)
@@ -241,7 +236,7 @@ static int64_t earlier(int64_t a, int64_t b)
 
 static weir_error *turn(struct jobmanager_daemon *it)
 {
-    int64_t now = now_ms(), deadline = INT64_MAX;
+    int64_t now = os_monotonic_ms(), deadline = INT64_MAX;
     if (it->election != NULL) {
         WEIR_TRY(step_election(it, now));
         deadline = election_deadline_ms(it->election);

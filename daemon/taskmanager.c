@@ -29,11 +29,6 @@ struct taskmanager_daemon {
     char *id, *address;
 };
 
-static int64_t now_ms(void)
-{
-    return os_monotonic_ns() / 1000000;
-}
-
 /* -- executables ---------------------------------------------------------------------------------- */
 
 static weir_error *check_blob(const char *path, const char *digest)
@@ -147,7 +142,7 @@ static int64_t earlier(int64_t a, int64_t b)
 
 static void turn(struct taskmanager_daemon *it)
 {
-    int64_t now = now_ms(), deadline = INT64_MAX;
+    int64_t now = os_monotonic_ms(), deadline = INT64_MAX;
     if (it->election != NULL) {
         election_step(it->election, now);
         const struct election_leader *leader = &election_view(it->election)->leader;

@@ -80,7 +80,7 @@ static void prepare(void)
 
 int64_t net_now_ms(void)
 {
-    return os_monotonic_ns() / 1000000;
+    return os_monotonic_ms();
 }
 
 void deadline_clear(struct net *net, struct deadline *deadline)

@@ -234,7 +234,7 @@ static weir_error *keep(const struct call *call)
                             ? add_file(put, request->body_file)
                             : blob_put_add(put, request->body.data, request->body.size);
     if (error == NULL)
-        return blob_put_finish(put, os_monotonic_ns() / 1000000);
+        return blob_put_finish(put, os_monotonic_ms());
     blob_put_abort(put);
     return error;
 }

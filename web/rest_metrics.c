@@ -177,9 +177,8 @@ TABLE(rest_metrics_of_operator, OF_OPERATOR)
 
 struct metric_job rest_metrics_job_of(const struct call *call, const struct job *job)
 {
-    return (struct metric_job){ .job = job,
-        .now_ms = call->now_ms,
-        .monotonic_ms = os_monotonic_ns() / 1000000 };
+    return (
+        struct metric_job){ .job = job, .now_ms = call->now_ms, .monotonic_ms = os_monotonic_ms() };
 }
 
 /* -- ids and values ------------------------------------------------------------------------- */

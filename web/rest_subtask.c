@@ -87,7 +87,7 @@ struct subtask rest_subtask(const struct call *call, const struct job *job, uint
     if (job->gateway == NULL)
         return it;
     it.metrics = *gateway_metrics(job->gateway, number);
-    it.rate = rates_look(call->rest->rates, job, number, os_monotonic_ns() / 1000000);
+    it.rate = rates_look(call->rest->rates, job, number, os_monotonic_ms());
     place(&it, job, number);
     return it;
 }

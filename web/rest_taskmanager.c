@@ -49,7 +49,7 @@ static int64_t heard_ms(const struct call *call, const struct task_manager *it)
 {
     if (it->connection == NULL)
         return it->since_ms;
-    return call->now_ms - (os_monotonic_ns() / 1000000 - connection_heard_ms(it->connection));
+    return call->now_ms - (os_monotonic_ms() - connection_heard_ms(it->connection));
 }
 
 static void put_members(struct call *call, const struct task_manager *it)

@@ -53,7 +53,7 @@ static weir_error *begin(struct dispatcher *dispatcher, const char *job, enum op
     if (job != NULL)
         memcpy(it->job, job, DISPATCHER_ID_SIZE);
     it->kind = kind;
-    it->begun_ms = os_monotonic_ns() / 1000000;
+    it->begun_ms = os_monotonic_ms();
     dispatcher->operations = mem_realloc(dispatcher->operations,
         (dispatcher->operation_count + 1) * sizeof(*dispatcher->operations));
     dispatcher->operations[dispatcher->operation_count++] = it;
@@ -76,7 +76,7 @@ void operation_done(struct operation *operation, weir_error *error)
     ASSERT(!operation->is_done);
     operation->is_done = true;
     operation->error = error;
-    operation->done_ms = os_monotonic_ns() / 1000000;
+    operation->done_ms = os_monotonic_ms();
 }
 
 void operations_step(struct dispatcher *dispatcher, int64_t now_ms)
@@ -141,14 +141,19 @@ static weir_error *directory_of(const struct entry *entry, const char *given,
     return check_directory(*directory);
 }
 
+/* NULL of NULL. */
+static weir_error *copy_of(const weir_error *error)
+{
+    return error == NULL ? NULL
+                         : weir_errorf(weir_error_code(error), "%s", weir_error_message(error));
+}
+
 static void done_with(struct operation *operation, uint64_t checkpoint, const char *path,
     const weir_error *error)
 {
     operation->checkpoint = checkpoint;
     operation->location = mem_strdup(path);
-    operation_done(operation,
-        error == NULL ? NULL
-                      : weir_errorf(weir_error_code(error), "%s", weir_error_message(error)));
+    operation_done(operation, copy_of(error));
 }
 
 /* -- checkpoints, savepoints ---------------------------------------------------------------------------- */
@@ -232,7 +237,7 @@ static void on_stop_answer(void *arg, uint64_t checkpoint, const char *path,
     operation->checkpoint = checkpoint;
     operation->location = mem_strdup(path);
     if (error != NULL && operation->error == NULL)
-        operation->error = weir_errorf(weir_error_code(error), "%s", weir_error_message(error));
+        operation->error = copy_of(error);
 }
 
 weir_error *dispatcher_stop(struct dispatcher *dispatcher, const char *job, const char *directory,
@@ -304,8 +309,7 @@ static void on_rescale_checkpoint(void *arg, uint64_t checkpoint, const char *pa
         entry_change(entry);
         return;
     }
-    operation_done(entry->rescale,
-        weir_errorf(weir_error_code(error), "%s", weir_error_message(error)));
+    operation_done(entry->rescale, copy_of(error));
     entry->rescale = NULL;
 }
 

@@ -70,7 +70,7 @@ static struct file_election *of(struct election *election)
 
 static int64_t now(void)
 {
-    return os_monotonic_ns() / 1000000;
+    return os_monotonic_ms();
 }
 
 static void report(struct file_election *file, weir_error *error)

@@ -63,7 +63,7 @@ static struct zookeeper_election *of(struct election *election)
 
 static int64_t now(void)
 {
-    return os_monotonic_ns() / 1000000;
+    return os_monotonic_ms();
 }
 
 /* -- on the client's threads ------------------------------------------------------------------ */

@@ -294,11 +294,6 @@ static void on_frame(void *arg, struct connection *connection, uint32_t kind, we
         on_event(gateway, worker, kind, &message);
 }
 
-static int64_t monotonic_ms(void)
-{
-    return os_monotonic_ns() / 1000000;
-}
-
 static void on_closed(void *arg, struct connection *connection, weir_error *why)
 {
     struct gateway *gateway = arg;
@@ -307,7 +302,7 @@ static void on_closed(void *arg, struct connection *connection, weir_error *why)
         (unsigned)(worker - gateway->workers), gateway->options.job, weir_error_message(why));
     weir_error_free(why);
     worker->connection = NULL;
-    worker->lost_ms = monotonic_ms();
+    worker->lost_ms = os_monotonic_ms();
     jobmanager_wake(gateway->host.arg);
 }
 

@@ -70,11 +70,6 @@ struct task_executor {
     struct inbox *inbox; /* Thread: workers push */
 };
 
-static int64_t monotonic_ms(void)
-{
-    return os_monotonic_ns() / 1000000;
-}
-
 static char *text_of(weir_str text)
 {
     return mem_printf("%.*s", (int)text.size, text.data == NULL ? "" : text.data);
@@ -255,7 +250,7 @@ static weir_error *launch(struct task_executor *executor, struct child *child)
         return error;
     child->state = CHILD_RUNNING;
     if (child->is_planner)
-        child->kill_by_ms = monotonic_ms() + PLAN_MS;
+        child->kill_by_ms = os_monotonic_ms() + PLAN_MS;
     log_info("taskmanager", "%s %s started as process %d", child->is_planner ? "planner" : "worker",
         name, os_child_pid(child->process));
     return NULL;
@@ -538,7 +533,7 @@ static weir_error *on_plan(struct task_executor *executor, const struct message_
 static void on_kill(struct task_executor *executor, const struct message_kill *message)
 {
     char *job = text_of(message->job);
-    end_attempts(executor, job, message->attempt, monotonic_ms() + message->grace_ms);
+    end_attempts(executor, job, message->attempt, os_monotonic_ms() + message->grace_ms);
     mem_free(job);
 }
 
@@ -555,7 +550,7 @@ static weir_error *end_unknown(struct task_executor *executor, weir_str jobs)
         while (i < count && strcmp(list[i], child->job) != 0)
             i++;
         if (i == count)
-            end_child(child, monotonic_ms());
+            end_child(child, os_monotonic_ms());
     }
     arena_release(&arena);
     return is_sound ? NULL : weir_errorf(WEIR_E_CORRUPT, "a REGISTERED message is damaged");
@@ -645,7 +640,7 @@ static void disconnect(struct task_executor *executor, const char *why)
     }
     executor->connection = NULL;
     executor->is_registered = false;
-    executor->next_try_ms = monotonic_ms() + executor->retry_ms;
+    executor->next_try_ms = os_monotonic_ms() + executor->retry_ms;
     executor->retry_ms =
         executor->retry_ms * 2 < RETRY_MAX_MS ? executor->retry_ms * 2 : RETRY_MAX_MS;
 }
@@ -784,7 +779,7 @@ void task_executor_set_address(struct task_executor *executor, const char *addre
     }
     mem_free(executor->address);
     executor->address = mem_strdup(address);
-    executor->next_try_ms = monotonic_ms();
+    executor->next_try_ms = os_monotonic_ms();
 }
 
 void task_executor_step(struct task_executor *executor, int64_t now_ms)

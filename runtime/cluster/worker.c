@@ -68,11 +68,6 @@ struct watched {
     int64_t since_ms;
 };
 
-static int64_t monotonic_ms(void)
-{
-    return os_monotonic_ns() / 1000000;
-}
-
 static char *text_of(weir_str text)
 {
     return text.data == NULL ? NULL : mem_printf("%.*s", (int)text.size, text.data);
@@ -349,7 +344,7 @@ static void on_closed(void *arg, struct connection *connection, weir_error *why)
     struct worker *worker = arg;
     (void)connection;
     worker->connection = NULL;
-    worker->lost_ms = monotonic_ms();
+    worker->lost_ms = os_monotonic_ms();
     if (!worker->is_deployed) {
         end(worker, weir_error_wrap(why, "no job manager"));
         return;
@@ -598,9 +593,9 @@ weir_error *worker_run(const struct plan *plan, const struct local_options *opti
     if (error != NULL)
         end(&worker, error);
     while (!worker.is_over) {
-        tick(&worker, monotonic_ms());
+        tick(&worker, os_monotonic_ms());
         if (!worker.is_over)
-            net_wait(worker.net, sleep_ms(&worker, monotonic_ms()));
+            net_wait(worker.net, sleep_ms(&worker, os_monotonic_ms()));
     }
     error = worker.error;
     close_worker(&worker);

@@ -59,11 +59,6 @@ struct wire {
     struct wire_metrics metrics;
 };
 
-static int64_t now_ms(void)
-{
-    return os_monotonic_ns() / 1000000;
-}
-
 /* -- making ---------------------------------------------------------------------------------- */
 
 weir_error *wire_new(const struct wire_options *options, struct wire **wire)
@@ -248,7 +243,7 @@ static weir_error *make_link(struct connection *connection, struct os_socket *so
             .segment = on_segment,
             .credit = on_credit },
         .metrics = &wire->metrics };
-    connection->deadline_ms = now_ms() + HELLO_TIMEOUT_MS;
+    connection->deadline_ms = os_monotonic_ms() + HELLO_TIMEOUT_MS;
     if (wire->options.silence_ms > 0)
         os_socket_limit_silence(socket, wire->options.silence_ms);
     return wire_link_new(&options, &connection->link);
@@ -260,7 +255,7 @@ static void retry_later(struct peer *peer, weir_error *error)
 {
     weir_error_free(peer->last);
     peer->last = error;
-    peer->retry_at_ms = now_ms() + peer->retry_ms;
+    peer->retry_at_ms = os_monotonic_ms() + peer->retry_ms;
     peer->retry_ms = peer->retry_ms * 2 < RETRY_MAX_MS ? peer->retry_ms * 2 : RETRY_MAX_MS;
 }
 
@@ -374,7 +369,7 @@ static void move_strangers(struct wire *wire, bool *has_worked)
     for (uint32_t i = 0; i < wire->stranger_count;) {
         struct connection *it = wire->strangers[i];
         weir_error *error = move(it, has_worked);
-        if (error == NULL && !it->is_greeted && now_ms() < it->deadline_ms) {
+        if (error == NULL && !it->is_greeted && os_monotonic_ms() < it->deadline_ms) {
             i++;
             continue;
         }
@@ -412,14 +407,14 @@ static void move_peer(struct wire *wire, struct peer *peer, bool *has_worked)
 {
     struct connection *connection = peer->connection;
     if (connection == NULL) {
-        if (worker_of(wire, peer) > wire->self.worker && now_ms() >= peer->retry_at_ms)
+        if (worker_of(wire, peer) > wire->self.worker && os_monotonic_ms() >= peer->retry_at_ms)
             begin_connect(wire, peer);
         return;
     }
     if (connection->link == NULL)
         return; /* the poller has not said anything yet */
     weir_error *error = move(connection, has_worked);
-    if (error == NULL && !connection->is_greeted && now_ms() >= connection->deadline_ms)
+    if (error == NULL && !connection->is_greeted && os_monotonic_ms() >= connection->deadline_ms)
         error = weir_errorf(WEIR_E_TIMEOUT, "%s does not say who it is", address_of(connection));
     if (error != NULL)
         lose(peer, error);
@@ -450,7 +445,7 @@ static void watch_connecting(struct wire *wire)
     if (missing == NULL) {
         wire->connect_deadline_ms = INT64_MAX;
         atomic_store_explicit(&wire->is_connected, true, memory_order_release);
-    } else if (now_ms() >= wire->connect_deadline_ms) {
+    } else if (os_monotonic_ms() >= wire->connect_deadline_ms) {
         give_up(wire, missing);
     }
 }
@@ -475,7 +470,7 @@ static int64_t sleep_ms(const struct wire *wire, int64_t limit_ms)
     }
     if (at == INT64_MAX)
         return limit_ms;
-    int64_t left = at - now_ms();
+    int64_t left = at - os_monotonic_ms();
     left = left < 0 ? 0 : left;
     return limit_ms < 0 ? left : earlier(left, limit_ms);
 }
@@ -531,7 +526,7 @@ void wire_connect(struct wire *wire, const struct wire_address *addresses,
     wire->is_open = true;
     wire->addresses = addresses;
     wire->pool = pool;
-    wire->connect_deadline_ms = now_ms() + timeout_ms;
+    wire->connect_deadline_ms = os_monotonic_ms() + timeout_ms;
     for (uint32_t i = 0; i < wire->self.worker_count; i++) {
         wire_peer_start(wire->peers[i].channels);
         wire->peers[i].retry_ms = RETRY_FIRST_MS;

@@ -103,7 +103,7 @@ void jobmanager_wake(struct jobmanager *jobmanager)
 void jobmanager_post(struct jobmanager *jobmanager, const struct event *event)
 {
     struct event stamped = *event;
-    stamped.at_ms = os_monotonic_ns() / 1000000;
+    stamped.at_ms = os_monotonic_ms();
     stamped.generation = jobmanager->generation;
     ASSERT(inbox_push(jobmanager->inbox, &stamped)); /* senders are bounded */
     jobmanager_wake(jobmanager);
@@ -459,7 +459,7 @@ int64_t jobmanager_deadline_ms(const struct jobmanager *jobmanager)
         deadline = at_ms < deadline ? at_ms : deadline;
     }
     if (execution_to_publish(&jobmanager->execution) > 0) {
-        int64_t at_ms = os_monotonic_ns() / 1000000 + PUBLISHED_POLL_MS;
+        int64_t at_ms = os_monotonic_ms() + PUBLISHED_POLL_MS;
         deadline = at_ms < deadline ? at_ms : deadline;
     }
     return deadline;

@@ -226,17 +226,12 @@ void local_close(struct local *local)
 
 /* -- stepping ------------------------------------------------------------------------------------- */
 
-static int64_t now_ms(void)
-{
-    return os_monotonic_ns() / 1000000;
-}
-
 bool local_step(struct local *local)
 {
     if (!local->is_started)
-        jobmanager_start(local->jobmanager, now_ms());
+        jobmanager_start(local->jobmanager, os_monotonic_ms());
     local->is_started = true;
-    return jobmanager_step(local->jobmanager, now_ms());
+    return jobmanager_step(local->jobmanager, os_monotonic_ms());
 }
 
 weir_error *local_error(struct local *local)
@@ -273,12 +268,12 @@ bool local_worker_step(struct local *local)
 
 void local_stop(struct local *local)
 {
-    jobmanager_stop(local->jobmanager, now_ms());
+    jobmanager_stop(local->jobmanager, os_monotonic_ms());
 }
 
 void local_savepoint(struct local *local)
 {
-    jobmanager_savepoint(local->jobmanager, now_ms());
+    jobmanager_savepoint(local->jobmanager, os_monotonic_ms());
 }
 
 void local_cancel(struct local *local)
@@ -295,7 +290,7 @@ static int64_t sleep_ms(const struct local *local, int64_t watch_ms)
         deadline = watch_ms;
     if (deadline == INT64_MAX)
         return -1;
-    int64_t left = deadline - now_ms();
+    int64_t left = deadline - os_monotonic_ms();
     return left < 0 ? 0 : left;
 }
 
@@ -305,7 +300,7 @@ weir_error *local_run(struct local *local, const struct local_watch *watch)
     int64_t watch_ms = INT64_MAX;
     while (local_step(local)) {
         if (watch != NULL)
-            watch_ms = watch->look(watch->arg, now_ms());
+            watch_ms = watch->look(watch->arg, os_monotonic_ms());
         waker_wait(local->waker, sleep_ms(local, watch_ms));
     }
     return local_error(local);

@@ -278,10 +278,10 @@ static void report_end(const struct local *local, int64_t elapsed_ms)
 static weir_error *run_watched(struct program *program, struct local *local)
 {
     struct watch watch = { .local = local, .progress = progress_new(local) };
-    int64_t started_ms = os_monotonic_ns() / 1000000;
+    int64_t started_ms = os_monotonic_ms();
     os_signals_watch(local_waker(local));
     weir_error *error = local_run(local, &(struct local_watch){ .arg = &watch, .look = look });
-    int64_t elapsed_ms = os_monotonic_ns() / 1000000 - started_ms;
+    int64_t elapsed_ms = os_monotonic_ms() - started_ms;
     progress_end();
     report_end(local, elapsed_ms);
     if (program->options.metrics_json != NULL)

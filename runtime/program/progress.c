@@ -30,7 +30,7 @@ struct progress *progress_new(const struct local *local)
     struct progress *progress = mem_alloc(sizeof(*progress));
     progress->local = local;
     progress->period_ms = log_is_terminal() ? TERMINAL_MS : LOG_MS;
-    progress->next_ms = os_monotonic_ns() / 1000000 + progress->period_ms;
+    progress->next_ms = os_monotonic_ms() + progress->period_ms;
     progress->backpressured_ns = mem_alloc_array(local_plan(local)->subtask_count, sizeof(int64_t));
     return progress;
 }
