@@ -1,4 +1,5 @@
-/* os_child.c -- see os_child.h. Prefixes: os_signal_
+/* os_child.c -- see os_child.h: real processes, and below them the functions that go through the table.
+ * Prefixes: os_signal_
  *
  * Between fork and exec only what is safe there runs: no allocation, no lock, no log. A failure in between
  * comes back as an errno through a pipe that exec closes. */
@@ -182,7 +183,7 @@ static int spawn(const struct os_child_options *options, int memory_fd, pid_t *p
     return code;
 }
 
-weir_error *os_child_start(const struct os_child_options *options, struct os_child **child)
+static weir_error *linux_start(const struct os_child_options *options, struct os_child **child)
 {
     int memory_fd = shared_memory(options->input);
     if (memory_fd < 0)
@@ -210,7 +211,7 @@ static void keep_end(struct os_child *child, int status)
         .has_core = WIFSIGNALED(status) && WCOREDUMP(status) };
 }
 
-bool os_child_has_ended(struct os_child *child, struct os_child_end *end)
+static bool linux_has_ended(struct os_child *child, struct os_child_end *end)
 {
     int status;
     if (!child->has_ended && waitpid(child->pid, &status, WNOHANG) == child->pid)
@@ -220,18 +221,18 @@ bool os_child_has_ended(struct os_child *child, struct os_child_end *end)
     return child->has_ended;
 }
 
-void os_child_kill(const struct os_child *child, int signal)
+static void linux_kill(const struct os_child *child, int signal)
 {
     if (!child->has_ended)
         kill(-child->pid, signal);
 }
 
-int os_child_pid(const struct os_child *child)
+static int linux_pid(const struct os_child *child)
 {
     return child->pid;
 }
 
-uint64_t os_child_rss(const struct os_child *child)
+static uint64_t linux_rss(const struct os_child *child)
 {
     char path[64], text[128];
     unsigned long size, resident;
@@ -266,7 +267,7 @@ static bool read_whole(int fd, size_t size_max, char **bytes, size_t *size)
     return true;
 }
 
-weir_error *os_child_output(struct os_child *child, size_t size_max, char **bytes, size_t *size)
+static weir_error *linux_output(struct os_child *child, size_t size_max, char **bytes, size_t *size)
 {
     if (read_whole(child->memory_fd, size_max, bytes, size))
         return NULL;
@@ -285,7 +286,7 @@ weir_error *os_child_input(size_t size_max, char **bytes, size_t *size)
         SHARED_FD);
 }
 
-void os_child_trim_log(const char *path, uint64_t size_max)
+static void linux_trim_log(const char *path, uint64_t size_max)
 {
     struct stat stat;
     int fd = open(path, O_RDWR | O_CLOEXEC);
@@ -302,11 +303,9 @@ void os_child_trim_log(const char *path, uint64_t size_max)
     close(fd);
 }
 
-void os_child_free(struct os_child *child)
+static void linux_free(struct os_child *child)
 {
-    if (child == NULL)
-        return;
-    os_child_kill(child, SIGKILL);
+    linux_kill(child, SIGKILL);
     if (!child->has_ended) {
         int status;
         while (waitpid(child->pid, &status, 0) < 0 && errno == EINTR)
@@ -314,4 +313,59 @@ void os_child_free(struct os_child *child)
     }
     close(child->memory_fd);
     mem_free(child);
+}
+
+/* -- the table ---------------------------------------------------------------------------------------- */
+
+const struct os_child_class os_child_linux = {
+    .start = linux_start,
+    .has_ended = linux_has_ended,
+    .kill = linux_kill,
+    .pid = linux_pid,
+    .rss = linux_rss,
+    .output = linux_output,
+    .free = linux_free,
+    .trim_log = linux_trim_log,
+};
+const struct os_child_class *os_child_current = &os_child_linux;
+
+weir_error *os_child_start(const struct os_child_options *options, struct os_child **child)
+{
+    return os_child_current->start(options, child);
+}
+
+bool os_child_has_ended(struct os_child *child, struct os_child_end *end)
+{
+    return os_child_current->has_ended(child, end);
+}
+
+void os_child_kill(const struct os_child *child, int signal)
+{
+    os_child_current->kill(child, signal);
+}
+
+int os_child_pid(const struct os_child *child)
+{
+    return os_child_current->pid(child);
+}
+
+uint64_t os_child_rss(const struct os_child *child)
+{
+    return os_child_current->rss(child);
+}
+
+weir_error *os_child_output(struct os_child *child, size_t size_max, char **bytes, size_t *size)
+{
+    return os_child_current->output(child, size_max, bytes, size);
+}
+
+void os_child_free(struct os_child *child)
+{
+    if (child != NULL)
+        os_child_current->free(child);
+}
+
+void os_child_trim_log(const char *path, uint64_t size_max)
+{
+    os_child_current->trim_log(path, size_max);
 }

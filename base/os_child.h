@@ -4,7 +4,7 @@
  * log, and is killed by the kernel when the thread that started it ends. Descriptor 3 is a file in memory
  * that both sides see: what we give it, or what it gives us. Nothing else of ours is open in it.
  *
- * Not behind the table of os.h: the simulator has no processes.
+ * The parent's side is behind a table of its own, as os.h is: the children of the simulator are objects.
  * Prefixes: os_child_, os_children_
  * Thread: the one that starts them. */
 #ifndef WEIR_BASE_OS_CHILD_H
@@ -53,5 +53,21 @@ void os_child_trim_log(const char *path, uint64_t size_max);
 /* -- the child's side */
 /* What it was given on descriptor 3, at most size_max bytes; mem_free it. WEIR_E_USAGE: nothing is there. */
 weir_error *os_child_input(size_t size_max, char **bytes, size_t *size) WEIR_MUST_USE;
+
+/* -- the table */
+/* Thread: immutable after init: set os_child_current before the first child is started. What the simulator replaces:
+ * each function is the one above of the same name. A child is the implementation's own. */
+struct os_child_class {
+    weir_error *(*start)(const struct os_child_options *options, struct os_child **child);
+    bool (*has_ended)(struct os_child *child, struct os_child_end *end);
+    void (*kill)(const struct os_child *child, int signal);
+    int (*pid)(const struct os_child *child);
+    uint64_t (*rss)(const struct os_child *child);
+    weir_error *(*output)(struct os_child *child, size_t size_max, char **bytes, size_t *size);
+    void (*free)(struct os_child *child);
+    void (*trim_log)(const char *path, uint64_t size_max);
+};
+extern const struct os_child_class os_child_linux;
+extern const struct os_child_class *os_child_current; /* &os_child_linux at start */
 
 #endif

@@ -1,4 +1,5 @@
-/* os_socket.c -- see os_socket.h. Prefixes: os_ */
+/* os_socket.c -- see os_socket.h: the real sockets, and below them the functions that go through the table.
+ * Prefixes: os_ */
 #include "base/os_socket.h"
 
 #include "base/assert.h"
@@ -31,6 +32,13 @@ static struct os_socket *wrap(int fd, char *address)
     it->fd = fd;
     it->address = address;
     return it;
+}
+
+static void linux_close(struct os_socket *socket)
+{
+    close(socket->fd);
+    mem_free(socket->address);
+    mem_free(socket);
 }
 
 static weir_error *resolve(const char *host, uint16_t port, struct addrinfo **found)
@@ -70,7 +78,7 @@ static int bind_and_listen(int fd, const struct addrinfo *at)
     return 0;
 }
 
-weir_error *os_socket_listen(const char *host, uint16_t port, struct os_socket **socket)
+static weir_error *linux_listen(const char *host, uint16_t port, struct os_socket **socket)
 {
     struct addrinfo *found;
     int fd;
@@ -100,7 +108,7 @@ static char *describe(const struct sockaddr_storage *name, socklen_t size)
     return mem_printf("%s:%s", host, port);
 }
 
-weir_error *os_socket_accept(struct os_socket *listener, struct os_socket **socket)
+static weir_error *linux_accept(struct os_socket *listener, struct os_socket **socket)
 {
     struct sockaddr_storage name;
     socklen_t size = sizeof(name);
@@ -126,7 +134,7 @@ static weir_error *refused(const struct os_socket *socket, int code)
         socket->address, strerrordesc_np(code)));
 }
 
-weir_error *os_socket_connect(const char *host, uint16_t port, struct os_socket **socket)
+static weir_error *linux_connect(const char *host, uint16_t port, struct os_socket **socket)
 {
     struct addrinfo *found;
     int fd, code = 0;
@@ -144,11 +152,11 @@ weir_error *os_socket_connect(const char *host, uint16_t port, struct os_socket 
         return NULL;
     }
     error = refused(it, code);
-    os_socket_close(it);
+    linux_close(it);
     return error;
 }
 
-weir_error *os_socket_check(struct os_socket *socket)
+static weir_error *linux_check(struct os_socket *socket)
 {
     int code = 0;
     socklen_t size = sizeof(code);
@@ -157,7 +165,7 @@ weir_error *os_socket_check(struct os_socket *socket)
 }
 
 /* With a timeout for what was sent, probes of an idle connection end it at the same time; their count is ignored. */
-void os_socket_limit_silence(struct os_socket *socket, int64_t timeout_ms)
+static void linux_limit_silence(struct os_socket *socket, int64_t timeout_ms)
 {
     int one = 1, timeout = timeout_ms > INT_MAX ? INT_MAX : (int)timeout_ms;
     int pause_s = timeout / 3000 > 0 ? timeout / 3000 : 1;
@@ -168,16 +176,7 @@ void os_socket_limit_silence(struct os_socket *socket, int64_t timeout_ms)
     (void)setsockopt(socket->fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &timeout, sizeof(timeout));
 }
 
-void os_socket_close(struct os_socket *socket)
-{
-    if (socket == NULL)
-        return;
-    close(socket->fd);
-    mem_free(socket->address);
-    mem_free(socket);
-}
-
-uint16_t os_socket_port(const struct os_socket *socket)
+static uint16_t linux_port(const struct os_socket *socket)
 {
     struct sockaddr_storage name = { .ss_family = AF_UNSPEC };
     socklen_t size = sizeof(name);
@@ -187,12 +186,12 @@ uint16_t os_socket_port(const struct os_socket *socket)
     return ntohs(((struct sockaddr_in *)&name)->sin_port);
 }
 
-const char *os_socket_address(const struct os_socket *socket)
+static const char *linux_address(const struct os_socket *socket)
 {
     return socket->address;
 }
 
-int os_socket_fd(const struct os_socket *socket)
+static int linux_fd(const struct os_socket *socket)
 {
     return socket->fd;
 }
@@ -215,10 +214,9 @@ static weir_error *outcome(const struct os_socket *socket, ssize_t moved, int co
     return broken(socket, strerrordesc_np(code));
 }
 
-weir_error *os_socket_readv(struct os_socket *socket, const struct iovec *pieces, uint32_t count,
+static weir_error *linux_readv(struct os_socket *socket, const struct iovec *pieces, uint32_t count,
     size_t *done)
 {
-    ASSERT(count >= 1 && count <= OS_SOCKET_IOVS_MAX);
     ssize_t moved = readv(socket->fd, pieces, (int)count);
     *done = 0;
     if (moved == 0)
@@ -226,10 +224,9 @@ weir_error *os_socket_readv(struct os_socket *socket, const struct iovec *pieces
     return outcome(socket, moved, errno, done);
 }
 
-weir_error *os_socket_writev(struct os_socket *socket, const struct iovec *pieces, uint32_t count,
-    size_t *done)
+static weir_error *linux_writev(struct os_socket *socket, const struct iovec *pieces,
+    uint32_t count, size_t *done)
 {
-    ASSERT(count >= 1 && count <= OS_SOCKET_IOVS_MAX);
     struct msghdr message = { .msg_iov = (struct iovec *)(uintptr_t)pieces, .msg_iovlen = count };
     ssize_t moved = sendmsg(socket->fd, &message, MSG_NOSIGNAL);
     return outcome(socket, moved, errno, done);
@@ -242,7 +239,7 @@ struct os_poller {
     int fd;
 };
 
-struct os_poller *os_poller_new(void)
+static struct os_poller *linux_poller_new(void)
 {
     struct os_poller *poller = mem_alloc(sizeof(*poller));
     poller->fd = epoll_create1(EPOLL_CLOEXEC);
@@ -254,10 +251,8 @@ struct os_poller *os_poller_new(void)
     return poller;
 }
 
-void os_poller_free(struct os_poller *poller)
+static void linux_poller_free(struct os_poller *poller)
 {
-    if (poller == NULL)
-        return;
     close(poller->fd);
     mem_free(poller);
 }
@@ -269,22 +264,23 @@ static void control(struct os_poller *poller, int operation, int fd, bool wants_
     ASSERT(epoll_ctl(poller->fd, operation, fd, &event) == 0);
 }
 
-void os_poller_add(struct os_poller *poller, int fd, bool wants_write, void *tag)
+static void linux_poller_add(struct os_poller *poller, int fd, bool wants_write, void *tag)
 {
     control(poller, EPOLL_CTL_ADD, fd, wants_write, tag);
 }
 
-void os_poller_change(struct os_poller *poller, int fd, bool wants_write, void *tag)
+static void linux_poller_change(struct os_poller *poller, int fd, bool wants_write, void *tag)
 {
     control(poller, EPOLL_CTL_MOD, fd, wants_write, tag);
 }
 
-void os_poller_remove(struct os_poller *poller, int fd)
+static void linux_poller_remove(struct os_poller *poller, int fd)
 {
     ASSERT(epoll_ctl(poller->fd, EPOLL_CTL_DEL, fd, NULL) == 0);
 }
 
-uint32_t os_poller_wait(struct os_poller *poller, struct os_poll_event *events, int64_t timeout_ms)
+static uint32_t linux_poller_wait(struct os_poller *poller, struct os_poll_event *events,
+    int64_t timeout_ms)
 {
     struct epoll_event found[OS_POLL_EVENTS_MAX];
     int limit_ms = timeout_ms < 0 ? -1 : timeout_ms > INT_MAX ? INT_MAX : (int)timeout_ms;
@@ -297,4 +293,118 @@ uint32_t os_poller_wait(struct os_poller *poller, struct os_poll_event *events, 
             .is_writable = is_broken || (found[i].events & EPOLLOUT) != 0 };
     }
     return count < 0 ? 0 : (uint32_t)count;
+}
+
+/* -- the table -------------------------------------------------------------------------------- */
+
+const struct os_socket_class os_socket_linux = {
+    .listen = linux_listen,
+    .accept = linux_accept,
+    .connect = linux_connect,
+    .check = linux_check,
+    .limit_silence = linux_limit_silence,
+    .close = linux_close,
+    .port = linux_port,
+    .address = linux_address,
+    .fd = linux_fd,
+    .readv = linux_readv,
+    .writev = linux_writev,
+    .poller_new = linux_poller_new,
+    .poller_free = linux_poller_free,
+    .poller_add = linux_poller_add,
+    .poller_change = linux_poller_change,
+    .poller_remove = linux_poller_remove,
+    .poller_wait = linux_poller_wait,
+};
+const struct os_socket_class *os_socket_current = &os_socket_linux;
+
+weir_error *os_socket_listen(const char *host, uint16_t port, struct os_socket **socket)
+{
+    return os_socket_current->listen(host, port, socket);
+}
+
+weir_error *os_socket_accept(struct os_socket *listener, struct os_socket **socket)
+{
+    return os_socket_current->accept(listener, socket);
+}
+
+weir_error *os_socket_connect(const char *host, uint16_t port, struct os_socket **socket)
+{
+    return os_socket_current->connect(host, port, socket);
+}
+
+weir_error *os_socket_check(struct os_socket *socket)
+{
+    return os_socket_current->check(socket);
+}
+
+void os_socket_limit_silence(struct os_socket *socket, int64_t timeout_ms)
+{
+    os_socket_current->limit_silence(socket, timeout_ms);
+}
+
+void os_socket_close(struct os_socket *socket)
+{
+    if (socket != NULL)
+        os_socket_current->close(socket);
+}
+
+uint16_t os_socket_port(const struct os_socket *socket)
+{
+    return os_socket_current->port(socket);
+}
+
+const char *os_socket_address(const struct os_socket *socket)
+{
+    return os_socket_current->address(socket);
+}
+
+int os_socket_fd(const struct os_socket *socket)
+{
+    return os_socket_current->fd(socket);
+}
+
+weir_error *os_socket_readv(struct os_socket *socket, const struct iovec *pieces, uint32_t count,
+    size_t *done)
+{
+    ASSERT(count >= 1 && count <= OS_SOCKET_IOVS_MAX);
+    return os_socket_current->readv(socket, pieces, count, done);
+}
+
+weir_error *os_socket_writev(struct os_socket *socket, const struct iovec *pieces, uint32_t count,
+    size_t *done)
+{
+    ASSERT(count >= 1 && count <= OS_SOCKET_IOVS_MAX);
+    return os_socket_current->writev(socket, pieces, count, done);
+}
+
+struct os_poller *os_poller_new(void)
+{
+    return os_socket_current->poller_new();
+}
+
+void os_poller_free(struct os_poller *poller)
+{
+    if (poller != NULL)
+        os_socket_current->poller_free(poller);
+}
+
+void os_poller_add(struct os_poller *poller, int fd, bool wants_write, void *tag)
+{
+    os_socket_current->poller_add(poller, fd, wants_write, tag);
+}
+
+void os_poller_change(struct os_poller *poller, int fd, bool wants_write, void *tag)
+{
+    os_socket_current->poller_change(poller, fd, wants_write, tag);
+}
+
+void os_poller_remove(struct os_poller *poller, int fd)
+{
+    os_socket_current->poller_remove(poller, fd);
+}
+
+uint32_t os_poller_wait(struct os_poller *poller, struct os_poll_event *events, int64_t timeout_ms)
+{
+    return os_socket_current->poller_wait(poller, events, timeout_ms);
 }

@@ -8,7 +8,8 @@
  * try again. Errors name the other side's address, the cause and the fix, and are retriable but for what a
  * configuration causes (a port that is taken, a host without an address).
  *
- * Not behind the table of os.h: the simulator replaces what uses sockets as a whole.
+ * They have a table of their own, as os.h has: the simulator puts its network in its place. A call is for a batch of
+ * records, so the pointer in its way costs nothing that could be measured.
  * Prefixes: os_
  * Thread: a socket and a poller belong to one thread at a time. */
 #ifndef WEIR_BASE_OS_SOCKET_H
@@ -63,5 +64,33 @@ void os_poller_change(struct os_poller *poller, int fd, bool wants_write, void *
 void os_poller_remove(struct os_poller *poller, int fd); /* before it is closed */
 /* Returns how many of `events` (OS_POLL_EVENTS_MAX) are filled; negative time-out: for ever. */
 uint32_t os_poller_wait(struct os_poller *poller, struct os_poll_event *events, int64_t timeout_ms);
+
+/* -- the table -------------------------------------------------------------------------------- */
+/* Thread: immutable after init: set os_socket_current before the first socket is made. What the simulator replaces: each
+ * function is the one above of the same name. Sockets and pollers are the implementation's own. */
+struct os_socket_class {
+    weir_error *(*listen)(const char *host, uint16_t port, struct os_socket **socket);
+    weir_error *(*accept)(struct os_socket *listener, struct os_socket **socket);
+    weir_error *(*connect)(const char *host, uint16_t port, struct os_socket **socket);
+    weir_error *(*check)(struct os_socket *socket);
+    void (*limit_silence)(struct os_socket *socket, int64_t timeout_ms);
+    void (*close)(struct os_socket *socket);
+    uint16_t (*port)(const struct os_socket *socket);
+    const char *(*address)(const struct os_socket *socket);
+    int (*fd)(const struct os_socket *socket);
+    weir_error *(
+        *readv)(struct os_socket *socket, const struct iovec *pieces, uint32_t count, size_t *done);
+    weir_error *(*writev)(struct os_socket *socket, const struct iovec *pieces, uint32_t count,
+        size_t *done);
+    struct os_poller *(*poller_new)(void);
+    void (*poller_free)(struct os_poller *poller);
+    void (*poller_add)(struct os_poller *poller, int fd, bool wants_write, void *tag);
+    void (*poller_change)(struct os_poller *poller, int fd, bool wants_write, void *tag);
+    void (*poller_remove)(struct os_poller *poller, int fd);
+    uint32_t (
+        *poller_wait)(struct os_poller *poller, struct os_poll_event *events, int64_t timeout_ms);
+};
+extern const struct os_socket_class os_socket_linux;
+extern const struct os_socket_class *os_socket_current; /* &os_socket_linux at start */
 
 #endif

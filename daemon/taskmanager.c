@@ -109,6 +109,7 @@ static weir_error *open_all(struct taskmanager_daemon *it)
         .memory_factor_percent = conf->taskmanager.memory_factor_percent,
         .token = it->daemon.token,
         .address = it->election == NULL ? it->address : NULL,
+        .election = it->election,
         .tls = it->daemon.client,
         .ca_file = is_ssl ? conf->security.ca : NULL,
         .cert_file = is_ssl ? conf->security.cert : NULL,
@@ -135,23 +136,11 @@ static void close_all(struct taskmanager_daemon *it)
     mem_free(it->address);
 }
 
-static int64_t earlier(int64_t a, int64_t b)
-{
-    return a < b ? a : b;
-}
-
 static void turn(struct taskmanager_daemon *it)
 {
-    int64_t now = os_monotonic_ms(), deadline = INT64_MAX;
-    if (it->election != NULL) {
-        election_step(it->election, now);
-        const struct election_leader *leader = &election_view(it->election)->leader;
-        if (leader->epoch > 0)
-            task_executor_set_address(it->executor, leader->rpc);
-        deadline = election_deadline_ms(it->election);
-    }
+    int64_t now = os_monotonic_ms();
     task_executor_step(it->executor, now);
-    deadline = earlier(deadline, task_executor_deadline_ms(it->executor));
+    int64_t deadline = task_executor_deadline_ms(it->executor);
     net_wait(it->net, deadline == INT64_MAX ? -1 : deadline <= now ? 0 : deadline - now);
 }
 

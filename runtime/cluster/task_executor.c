@@ -684,6 +684,34 @@ static const struct connection_handler handler = { .opened = on_opened,
     .frame = on_frame,
     .closed = on_closed };
 
+/* Another job manager leads now; the same one again changes nothing. What is no address is ignored. */
+static void follow(struct task_executor *executor, const char *address)
+{
+    char host[ADDRESS_HOST_SIZE];
+    uint16_t port;
+    if ((executor->address != NULL && strcmp(executor->address, address) == 0) ||
+        !address_split(address, host, &port))
+        return;
+    if (executor->connection != NULL) {
+        connection_close(executor->connection);
+        disconnect(executor, "another job manager leads now");
+    }
+    mem_free(executor->address);
+    executor->address = mem_strdup(address);
+    executor->next_try_ms = os_monotonic_ms();
+}
+
+static void look_at_election(struct task_executor *executor, int64_t now_ms)
+{
+    struct election *election = executor->options.election;
+    if (election == NULL)
+        return;
+    election_step(election, now_ms);
+    const struct election_leader *leader = &election_view(election)->leader;
+    if (leader->epoch > 0)
+        follow(executor, leader->rpc);
+}
+
 static void look_at_connection(struct task_executor *executor, int64_t now_ms)
 {
     const struct task_executor_options *options = &executor->options;
@@ -766,27 +794,12 @@ void task_executor_free(struct task_executor *executor)
     mem_free(executor);
 }
 
-void task_executor_set_address(struct task_executor *executor, const char *address)
-{
-    char host[ADDRESS_HOST_SIZE];
-    uint16_t port;
-    if ((executor->address != NULL && strcmp(executor->address, address) == 0) ||
-        !address_split(address, host, &port))
-        return;
-    if (executor->connection != NULL) {
-        connection_close(executor->connection);
-        disconnect(executor, "another job manager leads now");
-    }
-    mem_free(executor->address);
-    executor->address = mem_strdup(address);
-    executor->next_try_ms = os_monotonic_ms();
-}
-
 void task_executor_step(struct task_executor *executor, int64_t now_ms)
 {
     struct fetched fetched;
     while (inbox_take(executor->inbox, &fetched))
         on_fetched(executor, &fetched);
+    look_at_election(executor, now_ms);
     look_at_children(executor, now_ms);
     look_at_costs(executor, now_ms);
     look_at_connection(executor, now_ms);
@@ -799,12 +812,14 @@ static int64_t earlier(int64_t a, int64_t b)
 
 int64_t task_executor_deadline_ms(const struct task_executor *executor)
 {
-    int64_t deadline = INT64_MAX;
-    if (executor->connection == NULL)
-        deadline = executor->address == NULL ? INT64_MAX : executor->next_try_ms;
+    const struct election *election = executor->options.election;
+    int64_t deadline = election == NULL ? INT64_MAX : election_deadline_ms(election);
+    if (executor->connection == NULL && executor->address != NULL)
+        deadline = earlier(deadline, executor->next_try_ms);
     else if (executor->is_registered)
-        deadline = earlier(executor->next_beat_ms,
-            connection_heard_ms(executor->connection) + executor->timeout_ms + 1);
+        deadline = earlier(deadline,
+            earlier(executor->next_beat_ms,
+                connection_heard_ms(executor->connection) + executor->timeout_ms + 1));
     for (const struct child *child = executor->children; child != NULL; child = child->next) {
         deadline = earlier(deadline, executor->next_look_ms);
         if (child->kill_by_ms > 0)

@@ -10,7 +10,8 @@
  *
  * Workers go on while there is no job manager: data flows, and who becomes the leader finds us by our
  * REGISTER, deploys the job with the next attempt, and that ends the workers of the attempts before it.
- * Whoever says an epoch below the highest one heard is no leader any more, and is not obeyed.
+ * Whoever says an epoch below the highest one heard is no leader any more, and is not obeyed. Who leads, and where, the
+ * election tells; without one it is the address that was given.
  *
  * What a job may cost its host: memory (its share, in percent; more and the worker is killed, with a
  * sentence that says so), descriptors and processes by the host's own limits, its log LOG_SIZE_MAX bytes.
@@ -22,6 +23,7 @@
 
 #include "base/worker.h"
 #include "net/net.h"
+#include "runtime/cluster/election.h"
 
 #define TASK_EXECUTOR_CHILDREN_MAX 8192u
 
@@ -35,9 +37,11 @@ struct task_executor_options {
     uint32_t slot_count;
     uint64_t memory_size; /* of all slots */
     uint32_t memory_factor_percent;
-    const char *token;     /* NULL: none */
-    const char *address;   /* of the job manager, "host:port"; NULL: told later */
-    const struct tls *tls; /* of control connections; NULL: plain */
+    const char *token; /* NULL: none */
+    const char
+        *address; /* of the job manager, "host:port"; NULL: that of who leads by the election */
+    struct election *election; /* observed, stepped here; NULL: there is one job manager */
+    const struct tls *tls;     /* of control connections; NULL: plain */
     const char *ca_file, *cert_file, *key_file; /* for workers; NULL: no TLS */
     const char *work_dir;                       /* of its own: workers' directories, blobs, logs */
     int64_t watchdog_ms, orphan_ms;
@@ -51,8 +55,6 @@ weir_error *task_executor_new(const struct task_executor_options *options,
     struct task_executor **executor) WEIR_MUST_USE;
 /* Kills its children. */
 void task_executor_free(struct task_executor *executor);
-/* Another job manager leads now; the same one again changes nothing. What is no address is ignored. */
-void task_executor_set_address(struct task_executor *executor, const char *address);
 void task_executor_step(struct task_executor *executor, int64_t now_ms);
 int64_t task_executor_deadline_ms(const struct task_executor *executor);
 uint32_t task_executor_child_count(const struct task_executor *executor);

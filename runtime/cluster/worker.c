@@ -456,12 +456,12 @@ static void tick(struct worker *worker, int64_t now_ms)
         send_metrics(worker);
 }
 
-static int64_t sleep_ms(const struct worker *worker, int64_t now_ms)
+int64_t worker_deadline_ms(const struct worker *worker)
 {
-    if (worker->to_publish != worker->published)
-        return PUBLISHED_MS;
-    int64_t left = worker->next_beat_ms - now_ms;
-    return left < 0 ? 0 : left;
+    int64_t look_ms = os_monotonic_ms() + PUBLISHED_MS;
+    return worker->to_publish != worker->published && look_ms < worker->next_beat_ms
+               ? look_ms
+               : worker->next_beat_ms;
 }
 
 /* -- life ---------------------------------------------------------------------------------------------- */
@@ -527,25 +527,29 @@ static weir_error *make_wire(struct worker *worker)
     return listen_on(worker, &options);
 }
 
-static weir_error *open_worker(struct worker *worker)
+static struct inbox *make_inbox(const struct worker *worker)
+{
+    return inbox_new(worker->plan->subtask_count * 16 + 64 + JOBS_MAX, sizeof(struct told));
+}
+
+static weir_error *open_worker(struct worker *worker, weir_str bytes)
 {
     char host[ADDRESS_HOST_SIZE];
     uint16_t port;
-    size_t size;
-    WEIR_TRY(os_child_input(START_SIZE_MAX, &worker->start_bytes, &size));
-    weir_str bytes = { .data = worker->start_bytes, .size = size };
+    bool is_threaded = worker->options->worker_count > 0;
+    worker->start_bytes = mem_alloc(bytes.size + 1);
+    memcpy(worker->start_bytes, bytes.data, bytes.size);
+    bytes.data = worker->start_bytes;
     WEIR_TRY(msgpack_decode(&worker_start_type, bytes, NULL, &worker->start));
-    os_crash_watch(describe_crash);
     worker->net = net_new();
     worker->workers = workers_new(worker->options->worker_count, JOBS_MAX);
     struct taskmanager_options options = { .plan = worker->plan,
         .memory_size = worker->start.memory_size,
-        .is_threaded = true };
+        .is_threaded = is_threaded };
     worker->taskmanager = taskmanager_new(&options);
     if (strcmp(worker->options->backend->format, backend_rocksdb.format) == 0)
         rocksdb_set_cache_size(taskmanager_cache_size(worker->taskmanager));
-    worker->inbox =
-        inbox_new(worker->plan->subtask_count * 16 + 64 + JOBS_MAX, sizeof(struct told));
+    worker->inbox = make_inbox(worker);
     WEIR_TRY(make_tls(worker));
     WEIR_TRY(make_wire(worker));
     worker->text[2] = text_of(worker->start.jobmanager);
@@ -555,7 +559,7 @@ static weir_error *open_worker(struct worker *worker)
     return NULL;
 }
 
-static void close_worker(struct worker *worker)
+static void free_worker(struct worker *worker)
 {
     struct told told;
     if (worker->taskmanager != NULL && worker->is_deployed)
@@ -583,21 +587,64 @@ static void close_worker(struct worker *worker)
     mem_free(worker->checkpoint_dir);
     mem_free(worker->watched);
     mem_free(worker->start_bytes);
+    mem_free(worker);
+}
+
+struct worker *worker_open(const struct plan *plan, const struct local_options *options,
+    weir_str start)
+{
+    struct worker *worker = mem_alloc(sizeof(*worker));
+    *worker = (struct worker){ .plan = plan, .options = options };
+    arena_init(&worker->arena, 4096, (size_t)256 << 20);
+    weir_error *error = open_worker(worker, start);
+    if (error != NULL)
+        end(worker, error);
+    return worker;
+}
+
+bool worker_step(struct worker *worker, int64_t limit_ms)
+{
+    if (!worker->is_over)
+        tick(worker, os_monotonic_ms());
+    if (worker->is_over)
+        return false;
+    int64_t left_ms = worker_deadline_ms(worker) - os_monotonic_ms();
+    left_ms = left_ms < 0 ? 0 : left_ms;
+    net_wait(worker->net, limit_ms >= 0 && limit_ms < left_ms ? limit_ms : left_ms);
+    return !worker->is_over;
+}
+
+struct taskmanager *worker_tasks(struct worker *worker)
+{
+    return worker->watched != NULL ? worker->taskmanager : NULL; /* else it could not be deployed */
+}
+
+struct workers *worker_workers(struct worker *worker)
+{
+    return worker->workers;
+}
+
+struct wire *worker_wire(struct worker *worker)
+{
+    return worker->watched != NULL ? worker->wire : NULL;
+}
+
+weir_error *worker_close(struct worker *worker)
+{
+    weir_error *error = worker->error;
+    free_worker(worker);
+    return error;
 }
 
 weir_error *worker_run(const struct plan *plan, const struct local_options *options)
 {
-    struct worker worker = { .plan = plan, .options = options };
-    arena_init(&worker.arena, 4096, (size_t)256 << 20);
-    weir_error *error = open_worker(&worker);
-    if (error != NULL)
-        end(&worker, error);
-    while (!worker.is_over) {
-        tick(&worker, os_monotonic_ms());
-        if (!worker.is_over)
-            net_wait(worker.net, sleep_ms(&worker, os_monotonic_ms()));
-    }
-    error = worker.error;
-    close_worker(&worker);
-    return error;
+    char *bytes;
+    size_t size;
+    WEIR_TRY(os_child_input(START_SIZE_MAX, &bytes, &size));
+    os_crash_watch(describe_crash);
+    struct worker *worker = worker_open(plan, options, (weir_str){ .data = bytes, .size = size });
+    mem_free(bytes);
+    while (worker_step(worker, -1))
+        continue;
+    return worker_close(worker);
 }

@@ -17,8 +17,8 @@ weir_error *plan_output_check(const char *program)
         DESCRIPTOR, program, DESCRIPTOR);
 }
 
-weir_error *plan_output_write(const struct plan *plan, const struct local_options *local,
-    const char *const *arguments, uint32_t argument_count)
+weir_error *plan_output_encode(const struct plan *plan, const struct local_options *local,
+    const char *const *arguments, uint32_t argument_count, weir_buffer *out)
 {
     struct job_spec spec = { .plan = plan,
         .arguments = arguments,
@@ -36,14 +36,21 @@ weir_error *plan_output_write(const struct plan *plan, const struct local_option
         .restart = local->restart,
         .backend = local->backend->format,
         .memory_size = local->memory_size };
+    job_spec_encode(&spec, out);
+    if (!weir_buffer_overflowed(out))
+        return NULL;
+    return weir_errorf(WEIR_E_LIMIT, "the plan of the job has more than %zu MB, too many to send",
+        PLAN_SIZE_MAX >> 20);
+}
+
+weir_error *plan_output_write(const struct plan *plan, const struct local_options *local,
+    const char *const *arguments, uint32_t argument_count)
+{
     weir_buffer *bytes = weir_buffer_new(JOB_SPEC_SIZE_MAX);
-    job_spec_encode(&spec, bytes);
+    weir_error *error = plan_output_encode(plan, local, arguments, argument_count, bytes);
     weir_str view = weir_buffer_view(bytes);
-    weir_error *error =
-        weir_buffer_overflowed(bytes)
-            ? weir_errorf(WEIR_E_LIMIT,
-                  "the plan of the job has more than %zu MB, too many to send", PLAN_SIZE_MAX >> 20)
-            : os_descriptor_write(DESCRIPTOR, view.data, view.size);
+    if (error == NULL)
+        error = os_descriptor_write(DESCRIPTOR, view.data, view.size);
     weir_buffer_free(bytes);
     return error;
 }

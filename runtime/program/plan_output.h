@@ -14,7 +14,10 @@
 
 /* WEIR_E_USAGE when nobody has opened it. Before the job is built: that may open files of its own. */
 weir_error *plan_output_check(const char *program) WEIR_MUST_USE;
-/* Of `local`, what a job manager needs. */
+/* Appended to `out`, which holds JOB_SPEC_SIZE_MAX: of `local`, what a job manager needs. WEIR_E_LIMIT: it is longer. */
+weir_error *plan_output_encode(const struct plan *plan, const struct local_options *local,
+    const char *const *arguments, uint32_t argument_count, weir_buffer *out) WEIR_MUST_USE;
+/* The same to descriptor 3. */
 weir_error *plan_output_write(const struct plan *plan, const struct local_options *local,
     const char *const *arguments, uint32_t argument_count) WEIR_MUST_USE;
 
