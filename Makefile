@@ -21,7 +21,7 @@ parallel = $(if $(findstring jobserver,$(MAKEFLAGS)),,-j$(JOBS))
 engine = +$(MAKE) --no-print-directory $(parallel) -f tools/build.mk
 run_tests = python3 tools/run_tests.py
 
-.PHONY: all release debug faults asan tsan demo deps test test-long unit unit-tsan sim mutants mutants-keyed \
+.PHONY: all release debug faults asan tsan demo deps test test-long unit unit-tsan sim cover mutants mutants-keyed \
 	fuzz oracle e2e outoftree conf man tools-test tidy analyze bench bench-state install format clean help FORCE
 
 all: release ## build everything, optimised, into build/ and build/bin/
@@ -66,6 +66,13 @@ unit-tsan: ## unit tests of what crosses threads, under TSan
 
 sim: ## the simulated cluster, from seeds
 	@$(engine) VARIANT=asan run-sim
+
+cover: ## branch coverage of the core by unit tests, simulator and the Kafka sink's; T=state lists only what is missing there
+	@python3 tools/cover.py reset build/cover/obj
+	@$(engine) VARIANT=cover T= run-unit
+	@$(engine) VARIANT=cover T= run-sim
+	@WEIR_VARIANT=cover $(run_tests) run cover-e2e --timeout 1800 --jobs 1 "python3 test/e2e/test_sink_alone.py"
+	@python3 tools/cover.py report build/cover/obj $(T)
 
 mutants: ## planted defects, each of which a test must notice; T=retention runs those that contain it
 	@python3 test/mutants/run.py

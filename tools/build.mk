@@ -1,4 +1,4 @@
-# The engine: builds one VARIANT (release, debug, faults, asan, tsan, fuzz). Called by the Makefile, never by hand.
+# The engine: builds one VARIANT (release, debug, faults, asan, tsan, cover, fuzz). Called by the Makefile, never by hand.
 #
 # Objects live in build/<variant>/obj/, mirrored after the source tree. Products of release go to build/,
 # those of the others to build/<variant>/:
@@ -44,15 +44,17 @@ OPT_debug := -O0 -g3 -DWEIR_DEBUG -DWEIR_FAULT_POINTS
 OPT_faults := $(OPT_release) -DWEIR_FAULT_POINTS
 OPT_asan := $(SAN) -fsanitize=address,undefined
 OPT_tsan := $(SAN) -fsanitize=thread
+# Counts lines and branches as they are written: -O0, and atomically, because threads run at once.
+OPT_cover := -O0 -g --coverage -fprofile-update=atomic -DWEIR_DEBUG -DWEIR_FAULT_POINTS
 OPT_fuzz := $(SAN) -fsanitize=address,undefined,fuzzer-no-link
 ifndef OPT_$(VARIANT)
-$(error there is no variant '$(VARIANT)': release, debug, faults, asan, tsan, fuzz)
+$(error there is no variant '$(VARIANT)': release, debug, faults, asan, tsan, cover, fuzz)
 endif
 
 # One set of objects serves libweir.a, libweir.so and position-independent programs.
 CFLAGS_ALL := -std=gnu17 $(OPT_$(VARIANT)) $(WARN) -fno-common -fvisibility=hidden -fPIC \
 	-fno-semantic-interposition -fstack-protector-strong -D_GNU_SOURCE -I. -Iinclude $(CFLAGS)
-LDFLAGS_ALL := $(filter -fsanitize=address% -fsanitize=thread,$(subst $(comma)fuzzer-no-link,,$(OPT_$(VARIANT)))) \
+LDFLAGS_ALL := $(filter --coverage -fsanitize=address% -fsanitize=thread,$(subst $(comma)fuzzer-no-link,,$(OPT_$(VARIANT)))) \
 	-Wl,-z,relro,-z,now,-z,noexecstack $(LDFLAGS)
 # cmocka hands every test a state pointer that most ignore, and compares through wide integers.
 CFLAGS_TEST := -Wno-unused-parameter -Wno-conversion -Wno-missing-prototypes

@@ -20,7 +20,8 @@ import time
 import broker
 import kafka_tools
 
-PROGRAMS = broker.BUILD / "faults" / "e2e"
+VARIANT = os.environ.get("WEIR_VARIANT", "faults")  # "cover": make cover counts what these tests run
+PROGRAMS = broker.BUILD / VARIANT / "e2e"
 PROGRAM = PROGRAMS / "kafka_publisher"
 VERIFY = broker.ROOT / "test" / "oracle" / "verify.py"
 EXIT_STATE, EXIT_CONNECTOR, EXIT_FENCED = 14, 15, 19  # include/weir/error.h
@@ -36,7 +37,7 @@ POINTS = ("kafka-initialised", "kafka-judged", "kafka-produced", "kafka-delivere
 def build(program="kafka_publisher"):
     """Lets make bring a program that links the engine up to date."""
     target = os.path.relpath(PROGRAMS / program, broker.ROOT)
-    done = subprocess.run(["make", "--no-print-directory", "VARIANT=faults", target],
+    done = subprocess.run(["make", "--no-print-directory", f"VARIANT={VARIANT}", target],
                           cwd=broker.ROOT, check=False, capture_output=True, text=True, timeout=900,
                           env={k: v for k, v in os.environ.items() if k not in ("MAKEFLAGS", "MFLAGS")})
     if done.returncode != 0:
