@@ -347,9 +347,8 @@ static void take_key(struct decoding *it, const void *record)
         wrong(it, "a key has a field of no known kind, or too many");
         return;
     }
-    it->keys[it->key_count++] = (struct weir_field){ .id = it->key_count,
-        .kind = (enum weir_kind)kind,
-        .name = text_of(it, pair->name) };
+    it->keys[it->key_count++] =
+        (struct weir_field){ .kind = (enum weir_kind)kind, .name = text_of(it, pair->name) };
 }
 
 static void take_state(struct decoding *it, const void *record)
