@@ -89,7 +89,7 @@ oracle: ## tests of the reference model that judges the others
 e2e: ## real processes, real broker; may take long
 	@$(engine) VARIANT=release programs
 	@$(engine) VARIANT=faults programs
-	@$(run_tests) run e2e --timeout 1800 --jobs 1 --unittest test/e2e
+	@$(run_tests) run e2e --timeout 1800 --jobs 1 --kills 200 --unittest test/e2e
 
 outoftree: ## install into build/stage and build the examples against it
 	@$(engine) VARIANT=release all

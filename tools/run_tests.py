@@ -1,11 +1,13 @@
 #!/usr/bin/env python3
 """Run test programs with a time limit each, keep their output, and count.
 
-    run_tests.py run SUITE [--timeout S] [--jobs N] [--unittest DIR]... [COMMAND]...
+    run_tests.py run SUITE [--timeout S] [--jobs N] [--kills N] [--unittest DIR]... [COMMAND]...
         runs each command (one shell-quoted word each) and each test_*.py of each DIR in a process of its
         own, with output in build/test-logs/SUITE/. Counts come from what cmocka, unittest or a script that
         prints "ok", "not ok" and "skip" lines say; any other program counts as one test. A program that
-        ends badly after its tests passed (a leak, a crash) counts as one failure more.
+        ends badly after its tests passed (a leak, a crash) counts as one failure more. With --kills, the tests
+        count in $WEIR_KILLS how often they kill or freeze a process, a line each; fewer than N are one failure
+        more, and so are fewer than ten times as many under WEIR_TEST_LONG.
     run_tests.py suites SUITE...
         runs `make SUITE` for each, goes on after failures, and ends with the sum on a plain line.
 """
@@ -21,12 +23,14 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 
 LOGS = os.path.join("build", "test-logs")
 TAIL_LINES = 60
 SLOW_SECONDS = 10
 LONG_FACTOR = 5  # of time limits under WEIR_TEST_LONG
+LONG_KILLS = 10  # times as many are wanted then
 
 
 def number(pattern, text):
@@ -139,6 +143,22 @@ def programs(arguments):
     return found
 
 
+def count_kills(path):
+    """{what: how often}; {} when nobody has counted."""
+    if not os.path.exists(path):
+        return {}
+    with open(path, encoding="ascii") as file:
+        return dict(sorted(Counter(file.read().splitlines()).items()))
+
+
+def check_kills(kills, wanted):
+    """Prints the sum; whether it is enough."""
+    number = sum(kills.values())
+    each = ", ".join(f"{count} {what}" for what, count in kills.items())
+    print(f"  killed or frozen: {number} processes ({each or 'nobody counts'}), at least {wanted} are wanted", flush=True)
+    return number >= wanted
+
+
 def report(suite, total, seconds, wanted):
     os.makedirs(LOGS, exist_ok=True)
     with open(os.path.join(LOGS, suite + ".json"), "w", encoding="utf-8") as file:
@@ -149,15 +169,19 @@ def report(suite, total, seconds, wanted):
 
 
 def run(arguments):
-    limit = arguments.timeout * (LONG_FACTOR if os.environ.get("WEIR_TEST_LONG") else 1)
+    is_long = bool(os.environ.get("WEIR_TEST_LONG"))
+    limit = arguments.timeout * (LONG_FACTOR if is_long else 1)
     directory = os.path.join(LOGS, arguments.suite)
     shutil.rmtree(directory, ignore_errors=True)
     os.makedirs(directory)
+    kills = os.environ["WEIR_KILLS"] = os.path.abspath(os.path.join(directory, "kills"))
     start = time.monotonic()
     wanted = programs(arguments)
     with ThreadPoolExecutor(max(arguments.jobs, 1)) as pool:
         results = list(pool.map(lambda one: run_one(one[0], one[1], directory, limit), wanted))
     total = [sum(column) for column in zip(*results)] or [0, 0, 0]
+    if arguments.kills and not check_kills(count_kills(kills), arguments.kills * (LONG_KILLS if is_long else 1)):
+        total[1] += 1
     report(arguments.suite, total, time.monotonic() - start, wanted)
     return int(total[1] > 0)
 
@@ -195,6 +219,7 @@ def parse(words):
     parser.add_argument("suite")
     parser.add_argument("--timeout", type=float, default=120)
     parser.add_argument("--jobs", type=int, default=int(os.environ.get("JOBS") or os.cpu_count() or 1))
+    parser.add_argument("--kills", type=int, default=0)
     parser.add_argument("--unittest", action="append", default=[])
     parser.add_argument("command", nargs="*")
     return parser.parse_intermixed_args(words)

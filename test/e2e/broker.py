@@ -34,6 +34,8 @@ import sys
 import threading
 import time
 
+import kills
+
 HERE = pathlib.Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
 BUILD = pathlib.Path(os.environ.get("WEIR_BUILD_DIR", ROOT / "build")).resolve()
@@ -504,6 +506,7 @@ class Broker:
     def kill9(self, node=None):
         """SIGKILL. Keeps data and ports for restart()."""
         for each in self._running(node):
+            kills.count("broker")
             each.process.kill()
             each.process.wait()
             each.process = None
@@ -519,6 +522,7 @@ class Broker:
     def pause(self, node=None):
         """SIGSTOP: the node keeps its connections and answers nothing."""
         for each in self._running(node):
+            kills.count("broker")
             each.process.send_signal(signal.SIGSTOP)
             each.paused = True
 

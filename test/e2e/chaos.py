@@ -15,6 +15,7 @@ import signal
 import time
 
 import broker
+import kills
 
 START_LIMIT_S = 60
 FAULT_LIMIT_S = 60
@@ -78,7 +79,7 @@ class Chaos:
             self._fail("the job ended before it was killed", process, log)
         process.kill()
         process.wait(20)
-        self.kills += 1
+        self._count()
 
     def kill_at(self, point, extra=(), nth=None):
         """The job kills itself at a named point, the nth time it passes; None: the seed says."""
@@ -94,7 +95,11 @@ class Chaos:
         if process.returncode != -signal.SIGKILL:
             self._fail(f"the job ended by itself before fault point {point}", process, log)
         self.fired[point] = self.fired.get(point, 0) + 1
+        self._count()
+
+    def _count(self):
         self.kills += 1
+        kills.count("job")
 
     def stop(self, extra=()):
         """Starts it, and stops it in good order after a checkpoint: SIGTERM, exit 0."""

@@ -14,12 +14,14 @@ import json
 import os
 import pathlib
 import re
+import shutil
 import signal
 import socket
 import threading
 import time
 
 import broker
+import kills
 import program
 
 LIMIT_S = 60
@@ -27,6 +29,8 @@ LOG_TAIL = 3000
 HEARTBEAT = {"heartbeat.interval": "200ms", "heartbeat.timeout": "2s"}
 LEASE_MS = 1000
 OVER = ("FINISHED", "FAILED", "CANCELED")
+COUNT = 400_000  # more than any test lets flow at RATE
+RATE = 2000
 
 
 class Refused(Exception):
@@ -83,6 +87,7 @@ class Daemon:
 
     def __init__(self, name, argv, log, port=None, fault=None):
         self.name, self.log, self.port, self.fault = name, log, port, fault
+        self.kind = {"jm": "job manager", "tm": "task manager"}[name[:2]]
         env = dict(os.environ)
         env.pop("WEIR_FAULT", None)
         if fault is not None:
@@ -98,11 +103,20 @@ class Daemon:
         return self.log.read_text(errors="backslashreplace")
 
     def signal(self, number):
+        if number in (signal.SIGKILL, signal.SIGSTOP):
+            kills.count(self.kind)
         self.process.send_signal(number)
 
     def kill9(self):
-        self.process.kill()
+        self.signal(signal.SIGKILL)
         self.process.wait(LIMIT_S)
+
+    def has_killed_itself(self):
+        """At the named point that it was given: SIGKILL, once."""
+        if self.process.poll() != -signal.SIGKILL:
+            return False
+        kills.count(self.kind)
+        return True
 
     def stop(self):
         """In good order; returns the exit status."""
@@ -114,8 +128,8 @@ class Daemon:
 
     def close(self):
         if not self.has_ended():
-            self.process.send_signal(signal.SIGCONT)
-            self.kill9()
+            self.process.kill()
+            self.process.wait(LIMIT_S)
 
 
 class Cluster:
@@ -317,7 +331,9 @@ class Job:
         self.cluster.wait_until(f"{count} more checkpoints than {before} of job {self.id}", grown, limit_s)
 
     def restarts(self):
-        return len(self.get("/exceptions")["exceptionHistory"]["entries"])
+        """Under this leader; the history of exceptions has only the newest of them."""
+        (metric,) = self.get("/metrics?get=numRestarts")
+        return int(metric["value"])
 
     # ------------------------------------------------------------ commanding
 
@@ -357,6 +373,17 @@ class Job:
     def cancel(self):
         self.cluster.ask("PATCH", self.path)
         self.wait("CANCELED")
+
+
+def hurt(pid, number=signal.SIGKILL, kind="worker"):
+    """SIGKILL or SIGSTOP; SIGCONT wakes it up again. Whether it was still there."""
+    if number != signal.SIGCONT:
+        kills.count(kind)
+    try:
+        os.kill(pid, number)
+        return True
+    except ProcessLookupError:
+        return False
 
 
 def reached(cluster, job):
@@ -418,3 +445,40 @@ class Proxy:
         for pair in self.pairs:
             for one in pair:
                 one.close()
+
+
+class ClusterTest(program.ProgramTest):
+    """Of a cluster, and of jobs/steady.c on it: what it wrote is judged at the end."""
+
+    def cluster(self, **options):
+        one = Cluster(self.directory, **options)
+        self.addCleanup(one.close)
+        return one
+
+    def file_ha(self):
+        return {"high-availability.type": "file", "high-availability.storageDir": self.directory / "ha",
+                "high-availability.file.lease": f"{LEASE_MS}ms"}
+
+    def steady_arguments(self, parallelism, *options, rate=RATE, name="steady", count=COUNT):
+        pace = () if rate is None else ("--rate", rate)
+        return [str(one) for one in (
+            "--count", count, *pace, "--tell", "--output", self.directory / name, "--checkpoints",
+            self.directory / f"{name}-checkpoints", "--checkpoint-interval", "100ms", "--min-pause", "20ms",
+            "--restart-delay", "20ms", "--restart-delay-max", "200ms", "--parallelism", parallelism, *options)]
+
+    def steady(self, one, parallelism, *options, **more):
+        return one.submit("steady", *self.steady_arguments(parallelism, *options, **more))
+
+    def finish(self, one, job, parallelism=2, name="steady"):
+        """Stopped with a savepoint, and from there to the end: nothing is lost, nothing there twice."""
+        savepoint = job.stop(self.directory / "savepoints")
+        job.wait("FINISHED")
+        self.assertLess(program.check_steady(self.directory / name, None), COUNT)
+        shutil.rmtree(self.directory / f"{name}-checkpoints")
+        last = self.steady(one, parallelism, "--from-savepoint", savepoint, rate=None, name=name)
+        last.wait("FINISHED")
+        program.check_steady(self.directory / name, COUNT)
+
+    def wait_restarted(self, one, job, restarts):
+        one.wait_until("the job has restarted", lambda: job.restarts() > restarts)
+        job.wait("RUNNING")

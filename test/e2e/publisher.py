@@ -19,6 +19,7 @@ import time
 
 import broker
 import kafka_tools
+import kills
 
 VARIANT = os.environ.get("WEIR_VARIANT", "faults")  # "cover": make cover counts what these tests run
 PROGRAMS = broker.BUILD / VARIANT / "e2e"
@@ -88,19 +89,32 @@ class Life:
         try:
             status = self.process.wait(timeout_s)
         except subprocess.TimeoutExpired:
-            self.kill9()
+            self.close()
             raise AssertionError(f"the publisher did not end in {timeout_s} s:\n{self.said()}") from None
+        if status == -signal.SIGKILL and not self.process.stdout.closed:
+            kills.count("job")
+        self._close_pipes()
+        return status
+
+    def _close_pipes(self):
         for thread in self._threads:
             thread.join()
         self.process.stdout.close()
         self.process.stderr.close()
-        return status
+
+    def close(self):
+        """Ends it with the test."""
+        if self.process.poll() is None:
+            self.process.kill()
+            self.process.wait()
+            self._close_pipes()
 
     def kill9(self):
         self.process.kill()
         return self.wait()
 
     def freeze(self):
+        kills.count("job")
         self.process.send_signal(signal.SIGSTOP)
 
     def thaw(self):
@@ -132,8 +146,7 @@ class Output:
 
     def __exit__(self, *_):
         for life in self.lives:
-            if life.process.poll() is None:
-                life.kill9()
+            life.close()
         self.tail.__exit__()
 
     def start(self, fault=None, **options):

@@ -23,16 +23,14 @@ import unittest
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import broker  # noqa: E402
 import cluster  # noqa: E402
+import kills  # noqa: E402
 import program  # noqa: E402
 import zookeeper  # noqa: E402
 from cluster import Cluster, NoLeader, Proxy, Refused  # noqa: E402
-from program import ProgramTest  # noqa: E402
 
 SEED = int(os.environ.get("WEIR_SEED", "20261121"))
 IS_LONG = os.environ.get("WEIR_TEST_LONG") == "1"
 ROUNDS = 60 if IS_LONG else 8
-COUNT = 400_000  # more than any test lets flow at RATE
-RATE = 2000
 IN_NAMESPACE = "WEIR_TEST_NAMESPACE"
 
 # Named points of the protocol in the order of a checkpoint, by the process that passes them.
@@ -46,42 +44,10 @@ WORKER_POINTS = ["deploy-before-start", "deploy-after-start", "snapshot-before-b
 ONCE = {"restore-before-attempt", "restore-after-attempt", "deploy-before-start", "deploy-after-start"}
 
 
-class ClusterTest(ProgramTest):
-    def cluster(self, **options):
-        one = Cluster(self.directory, **options)
-        self.addCleanup(one.close)
-        return one
-
-    def file_ha(self):
-        return {"high-availability.type": "file", "high-availability.storageDir": self.directory / "ha",
-                "high-availability.file.lease": f"{cluster.LEASE_MS}ms"}
-
-    def steady(self, one, parallelism, *options, rate=RATE, name="steady", count=COUNT):
-        pace = () if rate is None else ("--rate", rate)
-        return one.submit("steady", "--count", count, *pace, "--tell", "--output", self.directory / name,
-                          "--checkpoints", self.directory / f"{name}-checkpoints", "--checkpoint-interval", "100ms",
-                          "--min-pause", "20ms", "--restart-delay", "20ms", "--restart-delay-max", "200ms",
-                          "--parallelism", parallelism, *options)
-
-    def finish(self, one, job, parallelism=2, name="steady"):
-        """Stopped with a savepoint, and from there to the end: nothing is lost, nothing there twice."""
-        savepoint = job.stop(self.directory / "savepoints")
-        job.wait("FINISHED")
-        self.assertLess(program.check_steady(self.directory / name, None), COUNT)
-        shutil.rmtree(self.directory / f"{name}-checkpoints")
-        last = self.steady(one, parallelism, "--from-savepoint", savepoint, rate=None, name=name)
-        last.wait("FINISHED")
-        program.check_steady(self.directory / name, COUNT)
-
-    def wait_restarted(self, one, job, restarts):
-        one.wait_until("the job has restarted", lambda: job.restarts() > restarts)
-        job.wait("RUNNING")
-
-
 # ---------------------------------------------------------------- kills
 
 
-class Kills(ClusterTest):
+class Kills(cluster.ClusterTest):
     def test_workers_and_task_managers_killed_and_frozen_at_random_cost_no_record(self):
         one = self.cluster(task_managers=3, slots=2)
         job = self.steady(one, 4)
@@ -97,10 +63,7 @@ class Kills(ClusterTest):
             self.wait_restarted(one, job, restarts)
             job.wait_checkpoints()
             for revived in frozen:  # its time is over, and it does not know
-                try:
-                    os.kill(revived, signal.SIGCONT)
-                except ProcessLookupError:
-                    pass
+                cluster.hurt(revived, signal.SIGCONT)
             one.wait_task_managers(3)
             frozen.clear()
         self.finish(one, job)
@@ -116,7 +79,7 @@ class Kills(ClusterTest):
                 one.task_managers.remove(daemon)
                 one.start_task_manager()
                 return
-        os.kill(victim, signal.SIGKILL if is_killed else signal.SIGSTOP)
+        cluster.hurt(victim, signal.SIGKILL if is_killed else signal.SIGSTOP, what)
         if not is_killed:
             frozen.append(victim)
 
@@ -127,7 +90,7 @@ class Kills(ClusterTest):
             job.wait_checkpoints()
             restarts = job.restarts()
             for pid in one.workers(job=job):
-                os.kill(pid, signal.SIGKILL)
+                cluster.hurt(pid)
             self.wait_restarted(one, job, restarts)
         self.finish(one, job, parallelism=1)
 
@@ -140,6 +103,7 @@ class Kills(ClusterTest):
             restarts = 0 if point == WORKER_POINTS[0] else job.restarts()
             one.wait_until(f"a worker was killed at {point}",
                            lambda: job.restarts() > restarts and "SIGKILL" in faulty.said())
+            kills.count("worker")
             faulty.kill9()
             one.wait_task_managers(0)
         one.start_task_manager()
@@ -151,7 +115,7 @@ class Kills(ClusterTest):
 # ---------------------------------------------------------------- job managers
 
 
-class JobManagers(ClusterTest):
+class JobManagers(cluster.ClusterTest):
     def test_while_there_is_no_leader_data_flows_and_afterwards_checkpoints_go_on(self):
         one = self.cluster(job_managers=2, ha=self.file_ha())
         job = self.steady(one, 4)
@@ -234,17 +198,18 @@ class JobManagers(ClusterTest):
             faulty = one.start_job_manager(fault=f"{point}:{nth}:kill")
             if last.fault is None:
                 last.kill9()
-            self.assertEqual(self.end_of(one, last), -signal.SIGKILL, last.said())
+            self.end_of(one, last)
             last = faulty
         one.start_job_manager()
-        self.assertEqual(self.end_of(one, last), -signal.SIGKILL, last.said())
+        self.end_of(one, last)
         job.wait("RUNNING")
         job.wait_checkpoints(2)
         self.finish(one, job)
 
     def end_of(self, one, daemon):
         one.wait_until(f"{daemon.name} ends at {daemon.fault}", daemon.has_ended)
-        return daemon.process.returncode
+        if daemon.fault is not None:
+            self.assertTrue(daemon.has_killed_itself(), daemon.said())
 
     def test_job_managers_killed_frozen_and_stopped_at_random_cost_no_record(self):
         one = self.cluster(job_managers=2, ha=self.file_ha())
@@ -323,7 +288,7 @@ class OnZooKeeper(JobManagers):
 # ---------------------------------------------------------------- links
 
 
-class Partitions(ClusterTest):
+class Partitions(cluster.ClusterTest):
     def test_a_worker_that_the_job_manager_hears_no_more_is_replaced(self):
         one = self.cluster(task_managers=0)
         proxies = [Proxy(one.rpc_port) for _ in range(2)]
@@ -396,7 +361,7 @@ class Partitions(ClusterTest):
 # ---------------------------------------------------------------- what is asked for
 
 
-class Commands(ClusterTest):
+class Commands(cluster.ClusterTest):
     def test_a_job_is_rescaled_up_and_down_under_load(self):
         one = self.cluster(slots=2)
         job = self.steady(one, 1)
@@ -496,7 +461,7 @@ class Commands(ClusterTest):
 # ---------------------------------------------------------------- what jobs do
 
 
-class Rogues(ClusterTest):
+class Rogues(cluster.ClusterTest):
     def rogue(self, one, crime, *options):
         return one.submit("rogue", "--crime", crime, "--output", self.directory / f"rogue-{crime}", "--restart", "fixed",
                           "--restart-attempts", 1, "--restart-delay", "20ms", *options)

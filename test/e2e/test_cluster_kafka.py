@@ -111,7 +111,7 @@ class UserprofileOnACluster(program.ProgramTest):
         if is_whole:
             daemon = next(it for it in one.task_managers if it.name == workers[victim])
             victim = daemon.pid
-        os.kill(victim, signal.SIGKILL if is_killed else signal.SIGSTOP)
+        cluster.hurt(victim, signal.SIGKILL if is_killed else signal.SIGSTOP, "task manager" if is_whole else "worker")
         if is_whole and is_killed:
             daemon.process.wait(cluster.LIMIT_S)
             one.task_managers.remove(daemon)
@@ -121,10 +121,7 @@ class UserprofileOnACluster(program.ProgramTest):
             return
         if not is_whole:
             job.wait_checkpoints()  # and the frozen one wakes up behind it
-        try:
-            os.kill(victim, signal.SIGCONT)
-        except ProcessLookupError:
-            pass
+        cluster.hurt(victim, signal.SIGCONT)
 
     def hurt_leader(self, one, is_killed):
         leader = one.leader()

@@ -13,6 +13,7 @@ import threading
 import unittest
 
 import broker
+import kills
 import program
 import zookeeper
 
@@ -50,6 +51,8 @@ class Candidate:
             raise AssertionError(f"{self.name} has not said '{line}', but {self.lines[since:]}")
 
     def signal(self, number):
+        if number in (signal.SIGKILL, signal.SIGSTOP):
+            kills.count("candidate")
         self.process.send_signal(number)
 
     def end(self):
@@ -194,6 +197,7 @@ class OnZooKeeper(Election, program.ProgramTest):
     def test_a_frozen_server_makes_the_leader_unsure(self):
         leader, _ = self.leader_and_other()
         mark = leader.mark()
+        kills.count("ZooKeeper")
         self.server.process.send_signal(signal.SIGSTOP)
         leader.wait("unsure", mark)
         self.server.process.send_signal(signal.SIGCONT)

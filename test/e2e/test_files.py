@@ -22,6 +22,7 @@ import unittest
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import chaos  # noqa: E402
+import kills  # noqa: E402
 
 ROOT = pathlib.Path(os.environ.get("WEIR_ROOT", pathlib.Path(__file__).resolve().parents[2]))
 BUILD = pathlib.Path(os.environ.get("WEIR_BUILD_DIR", ROOT / "build"))
@@ -186,6 +187,7 @@ class Files(unittest.TestCase):
                 zombies.append(zombie)
                 time.sleep(rng.uniform(0.4, 0.9))  # it stands at its point by now, mostly
                 if rng.random() < 0.5:
+                    kills.count("job")
                     zombie.send_signal(signal.SIGSTOP)
             last = self.start()
             for zombie in zombies:  # the frozen ones wake up while the last one runs

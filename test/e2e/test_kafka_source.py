@@ -68,8 +68,7 @@ class Copy:
 
     def __exit__(self, *_):
         for run in self.runs:
-            if run.process.poll() is None:
-                run.kill9()
+            run.close()
 
     def start(self, fault=None, **options):
         argv = [publisher.PROGRAMS / "kafka_copy", "run",

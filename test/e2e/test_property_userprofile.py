@@ -20,6 +20,8 @@ import tempfile
 import time
 import unittest
 
+import kills
+
 ROOT = pathlib.Path(os.environ.get("WEIR_ROOT", pathlib.Path(__file__).resolve().parents[2]))
 JOB = ROOT / "build/bin/userprofile"
 IS_LONG = os.environ.get("WEIR_TEST_LONG") == "1"
@@ -141,7 +143,7 @@ class Property(unittest.TestCase):
         expected = self.expect(big, "expected-big", 3)
         directory = self.directory / "run"
         directory.mkdir()
-        kills = 0
+        killed = 0
         for number in range(12):
             arguments = self.arguments(directory, "--checkpoints", directory / "checkpoints", "--checkpoint-interval",
                                        "60ms", "--min-pause", "10ms", "--emit-interval", "30ms", "--parallelism",
@@ -153,8 +155,10 @@ class Property(unittest.TestCase):
             finally:
                 process.send_signal(signal.SIGTERM if number % 4 == 3 else signal.SIGKILL)
                 status = process.wait(LIMIT_S)
-            kills += status != 0
-        self.assertGreater(kills, 2)
+            if status != 0:
+                killed += 1
+                kills.count("job")
+        self.assertGreater(killed, 2)
         self.assertEqual(run_job(*arguments, directory=directory), 0)
         self.assert_exact(directory, expected)
 

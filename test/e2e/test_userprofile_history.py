@@ -17,6 +17,7 @@ import unittest
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import broker  # noqa: E402
 import kafka_tools  # noqa: E402
+import kills  # noqa: E402
 
 ROOT = pathlib.Path(os.environ.get("WEIR_ROOT", pathlib.Path(__file__).resolve().parents[2]))
 JOB = ROOT / "build/bin/userprofile"
@@ -68,6 +69,7 @@ class HistoryThenLive(unittest.TestCase):
             while b" completed in " not in log.read_bytes() and process.poll() is None:
                 self.assertLess(time.monotonic(), deadline, f"{log} tells of no checkpoint")
                 time.sleep(0.01)
+            kills.count("job")
             process.kill()
             process.wait()
         process = self.start(directory, directory / "job-last.log", "--parallelism", "2")

@@ -10,6 +10,7 @@ import socket
 import time
 
 import broker
+import kills
 
 JARS = pathlib.Path("/usr/share/java")
 NEEDED = ("zookeeper", "zookeeper-jute", "slf4j-api", "slf4j-simple", "netty-all", "snappy-java", "metrics-core")
@@ -65,6 +66,7 @@ class ZooKeeper:
             return False
 
     def kill9(self):
+        kills.count("ZooKeeper")
         self.process.kill()
         self.process.wait()
 

@@ -4,6 +4,7 @@ import subprocess
 import sys
 import tempfile
 import unittest
+import unittest.mock
 
 TOOLS = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "tools")
 sys.path.insert(0, TOOLS)
@@ -53,6 +54,17 @@ class RunTests(unittest.TestCase):
         code, line = run("run", "x", "./nothing", "true")
         self.assertEqual(code, 1)
         self.assertRegex(line, r"^x: 1 passed, 1 failed, 0 skipped")
+
+    def test_too_few_kills_are_one_failure(self):
+        kill = "bash -c 'echo job >> $WEIR_KILLS; echo worker >> $WEIR_KILLS'"
+        for wanted, is_long, end in ((2, "", (0, "1 passed, 0 failed")), (3, "", (1, "1 passed, 1 failed")),
+                                     (1, "1", (1, "1 passed, 1 failed"))):
+            with unittest.mock.patch.dict(os.environ, WEIR_TEST_LONG=is_long):
+                code, line = run("run", "x", "--kills", str(wanted), kill)
+            self.assertEqual(code, end[0], line)
+            self.assertIn(end[1], line)
+        code, line = run("run", "x", "--kills", "1", "true")  # nobody counts
+        self.assertEqual(code, 1, line)
 
     def test_no_tests_are_no_failure(self):
         self.assertEqual(run("run", "x")[0], 0)
