@@ -44,12 +44,36 @@
     X(COMPLETE_AFTER_CALL, "complete-after-call", true, "the operators of a task were told") \
     X(CLEAN_BEFORE, "clean-before", false, "before old files are deleted") \
     X(CLEAN_AFTER, "clean-after", false, "old files are deleted") \
+    X(SUBMIT_BEFORE_STORE, "submit-before-store", false, "a job is checked, nothing knows of it") \
+    X(SUBMIT_AFTER_STORE, "submit-after-store", false, "a job is stored, nobody was told") \
+    X(JOB_START_BEFORE_STORE, "job-start-before-store", false, \
+        "its directory is open, that it starts is not stored") \
+    X(JOB_START_AFTER_STORE, "job-start-after-store", false, \
+        "that it starts is stored, nothing has begun") \
+    X(JOB_OVER_BEFORE_STORE, "job-over-before-store", false, \
+        "a job has ended, that is not stored") \
+    X(JOB_OVER_AFTER_STORE, "job-over-after-store", false, \
+        "that it has ended is stored, nobody was told") \
+    X(CANCEL_BEFORE_TASKS, "cancel-before-tasks", false, "a cancel is accepted, no task was told") \
+    X(STOP_ASKED, "stop-asked", false, "a stop has begun, who asked was not told") \
+    X(RESCALE_ASKED, "rescale-asked", false, "the plan of a rescale is asked for") \
+    X(RESCALE_PLANNED, "rescale-planned", false, "the new plan is there, its checkpoint is not") \
+    X(RESCALE_BEFORE_CHANGE, "rescale-before-change", false, \
+        "the checkpoint of a rescale is there, the old tasks run") \
+    X(RESCALE_BEFORE_STORE, "rescale-before-store", false, \
+        "the old tasks are gone, the new version is not stored") \
+    X(RESCALE_AFTER_STORE, "rescale-after-store", false, \
+        "the new version is stored, nothing of it runs") \
+    X(SAVEPOINT_ASKED, "savepoint-asked", false, "its checkpoint is asked for, nobody was told") \
+    X(SAVEPOINT_PINNED, "savepoint-pinned", true, "the files are linked, nothing is written") \
+    X(SAVEPOINT_WRITTEN, "savepoint-written", false, "it is complete, nobody knows") \
     X(SAVEPOINT_BEFORE_METADATA, "savepoint-before-metadata", true, \
         "entries written, metadata not") \
     X(SAVEPOINT_BEFORE_RENAME, "savepoint-before-rename", true, \
         "written and synced, name is hidden") \
     X(IMPORT_BEFORE_PUBLISH, "import-before-publish", true, \
         "converted, the checkpoint is not published") \
+    X(IMPORT_AFTER_PUBLISH, "import-after-publish", true, "published, no task was deployed") \
     X(LAST_CHECKPOINT_REQUESTED, "last-checkpoint-requested", false, "the end has begun") \
     X(KAFKA_INITIALISED, "kafka-initialised", true, "init_transactions done, token not read") \
     X(KAFKA_JUDGED, "kafka-judged", true, "token read and, if older, claimed") \

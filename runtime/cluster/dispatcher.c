@@ -2,6 +2,7 @@
 #include "runtime/cluster/dispatcher.h"
 
 #include "base/assert.h"
+#include "base/fault.h"
 #include "base/hash.h"
 #include "base/log.h"
 #include "runtime/cluster/address.h"
@@ -150,11 +151,13 @@ weir_error *dispatcher_submit(struct dispatcher *dispatcher, const struct submis
 {
     WEIR_TRY(check_submission(dispatcher, submission));
     struct entry *entry = entry_new(dispatcher, submission, NULL);
+    FAULT_POINT(SUBMIT_BEFORE_STORE);
     weir_error *error = store_new(dispatcher, entry);
     if (error != NULL) {
         entry_free(entry);
         return error;
     }
+    FAULT_POINT(SUBMIT_AFTER_STORE);
     add_entry(dispatcher, entry);
     memcpy(id, entry->job.id, DISPATCHER_ID_SIZE);
     entry_touch(entry);
@@ -284,7 +287,8 @@ static void forget_old(struct dispatcher *dispatcher)
         return;
     for (uint32_t i = 0; i < dispatcher->entry_count; i++) {
         struct entry *entry = dispatcher->entries[i];
-        if (entry->phase == ENTRY_OVER && !atomic_load(&entry->is_touched) &&
+        if (entry->phase == ENTRY_OVER && !entry->is_state_unstored &&
+            !atomic_load(&entry->is_touched) &&
             dispatcher->over_count > dispatcher->options.retained_jobs) {
             entry_free(entry);
             dispatcher->over_count--;

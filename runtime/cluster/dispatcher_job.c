@@ -7,6 +7,7 @@
  * A rescale is a plan with another parallelism, a checkpoint, and then the job manager of the old plan goes and that
  * of the new one comes, in the same checkpoint directory, as after a failure. */
 #include "base/assert.h"
+#include "base/fault.h"
 #include "base/log.h"
 #include "checkpoint/storage.h"
 #include "runtime/cluster/address.h"
@@ -17,30 +18,46 @@
 #define PLAN_TIMEOUT_MS 60000
 #define ASK_AGAIN_MS    50   /* for the checkpoint of a rescale, when one is under way */
 #define PLAN_PAUSE_MS   1000 /* until a plan that must be possible is tried again */
+#define STORE_PAUSE_MS  1000 /* until the job store, or a directory of checkpoints, is asked again */
 #define ARENA_SIZE_MAX  ((size_t)64 << 20)
 
 /* -- states --------------------------------------------------------------------------------------- */
 
-/* What a new leader must know. One that cannot write it is no leader any more, or says so again and again. */
-static void store_state(struct entry *entry)
+/* What a new leader must know. It is tried again till the store takes it: a disk may be full, and be emptied. */
+static bool is_stored(struct entry *entry, const char *what, weir_error *error)
+{
+    if (error == NULL)
+        return true;
+    log_error("dispatcher", "cannot store that job %s %s; again in %d s: %s", entry->job.id, what,
+        STORE_PAUSE_MS / 1000, weir_error_message(error));
+    weir_error_free(error);
+    entry->again_ms = os_monotonic_ms() + STORE_PAUSE_MS;
+    return false;
+}
+
+/* Before its first task: a new leader must not take the job's own checkpoints for those of another one. */
+static bool store_start(struct entry *entry)
+{
+    struct job_store *store = entry->dispatcher->options.store;
+    if (!entry->has_started)
+        entry->has_started = store == NULL || is_stored(entry, "starts",
+                                                  job_store_update(store, entry->job.id,
+                                                      RECORD_RUNNING, "", os_wall_ms()));
+    return entry->has_started;
+}
+
+static void store_end(struct entry *entry)
 {
     const struct job *job = &entry->job;
     struct job_store *store = entry->dispatcher->options.store;
-    if (job->state == JOB_RUNNING && entry->has_started)
-        return;
-    entry->has_started = true;
-    if (store == NULL)
-        return;
-    enum job_status status = job->state == JOB_RUNNING    ? RECORD_RUNNING
-                             : job->state == JOB_FINISHED ? RECORD_FINISHED
+    enum job_status status = job->state == JOB_FINISHED   ? RECORD_FINISHED
                              : job->state == JOB_CANCELED ? RECORD_CANCELLED
                                                           : RECORD_FAILED;
-    weir_error *error = job_store_update(store, job->id, status,
-        job->error == NULL ? "" : weir_error_message(job->error), os_wall_ms());
-    if (error != NULL)
-        log_error("dispatcher", "cannot store that job %s is %s: %s", job->id,
-            job_state_name(job->state), weir_error_message(error));
-    weir_error_free(error);
+    if (store == NULL)
+        return;
+    entry->is_state_unstored = !is_stored(entry, "is over",
+        job_store_update(store, job->id, status,
+            job->error == NULL ? "" : weir_error_message(job->error), job->end_ms));
 }
 
 void entry_set_state(struct entry *entry, enum job_state state)
@@ -53,10 +70,12 @@ void entry_set_state(struct entry *entry, enum job_state state)
         state == JOB_FAILED && job->error != NULL ? weir_error_message(job->error) : "");
     job->state = state;
     job->entered_ms[state] = os_wall_ms();
-    if (job_state_is_terminal(state))
-        job->end_ms = job->entered_ms[state];
-    if (state == JOB_RUNNING || job_state_is_terminal(state))
-        store_state(entry);
+    if (!job_state_is_terminal(state))
+        return;
+    job->end_ms = job->entered_ms[state];
+    FAULT_POINT(JOB_OVER_BEFORE_STORE);
+    store_end(entry);
+    FAULT_POINT(JOB_OVER_AFTER_STORE);
 }
 
 /* No job manager has it any more, and none will. Takes the error. */
@@ -215,7 +234,7 @@ static void plan_again(struct entry *entry, weir_error *error)
         entry->job.id, weir_error_message(error));
     weir_error_free(error);
     entry->phase = ENTRY_TO_PLAN;
-    entry->plan_at_ms = entry->dispatcher->now_ms + PLAN_PAUSE_MS;
+    entry->again_ms = entry->dispatcher->now_ms + PLAN_PAUSE_MS;
 }
 
 void entry_planned(struct entry *entry, weir_str spec, weir_error *error)
@@ -245,6 +264,20 @@ void entry_planned(struct entry *entry, weir_str spec, weir_error *error)
 
 /* -- opening ---------------------------------------------------------------------------------------- */
 
+/* A start that is refused leaves alone whoever uses the directory. */
+static weir_error *check_fresh(const struct job_spec *spec, const char *root)
+{
+    struct checkpoint_metadata metadata;
+    bool found;
+    if (root == NULL || (!spec->is_fresh && spec->from_savepoint == NULL))
+        return NULL;
+    weir_error *error = storage_preview(root, spec->plan->job, true, &metadata, &found);
+    ASSERT(error != NULL || !found);
+    return error == NULL || spec->from_savepoint == NULL
+               ? error
+               : weir_error_wrap(error, "cannot start from '%s'", spec->from_savepoint);
+}
+
 /* Thread: worker. */
 static void run_open(void *arg)
 {
@@ -255,7 +288,9 @@ static void run_open(void *arg)
                  : options->checkpoints != NULL
                      ? mem_printf("%s/%s", options->checkpoints, entry->job.id)
                      : NULL;
-    entry->open_error = storage_open(root, spec->plan->job, spec->retained, &entry->storage);
+    entry->open_error = entry->has_started ? NULL : check_fresh(spec, root);
+    if (entry->open_error == NULL)
+        entry->open_error = storage_open(root, spec->plan->job, spec->retained, &entry->storage);
     mem_free(root);
     ASSERT(inbox_push(entry->dispatcher->opened, &entry)); /* as many as there are jobs */
     waker_wake(net_waker(options->net));
@@ -287,11 +322,10 @@ static void make_gateway(struct entry *entry)
     entry->gateway = gateway_new(&options);
 }
 
-static void make_jobmanager(struct entry *entry)
+static void make_jobmanager(struct entry *entry, bool has_begun)
 {
     const struct dispatcher_options *dispatcher = &entry->dispatcher->options;
     const struct job_spec *spec = &entry->version->spec;
-    bool is_first = !entry->has_started;
     struct jobmanager_options options = { .plan = spec->plan,
         .backend = spec->backend,
         .storage = entry->storage,
@@ -304,13 +338,29 @@ static void make_jobmanager(struct entry *entry)
         .timeout_ms = spec->timeout_ms,
         .restart = spec->restart,
         .stop_timeout_ms = spec->stop_timeout_ms,
-        .is_fresh = is_first && spec->is_fresh,
-        .from_savepoint = is_first ? spec->from_savepoint : NULL,
+        .is_fresh = spec->is_fresh,
+        .from_savepoint = spec->from_savepoint,
+        .has_begun = has_begun,
         .allow_non_restored = spec->allow_non_restored,
         .savepoints = spec->savepoints,
         .history = &entry->job.history };
     entry->jobmanager = jobmanager_new(&options);
     gateway_set_jobmanager(entry->gateway, entry->jobmanager);
+}
+
+/* A directory that was there before will be there again: a disk is full, or a machine away. Takes the error. */
+static void open_again(struct entry *entry, weir_error *error)
+{
+    enum weir_code code = weir_error_code(error);
+    if (!entry->has_started || (code != WEIR_E_IO && code != WEIR_E_DISK_FULL)) {
+        finish(entry, JOB_FAILED, error);
+        return;
+    }
+    log_error("dispatcher", "job %s, which has run, cannot open its checkpoints; again in %d s: %s",
+        entry->job.id, STORE_PAUSE_MS / 1000, weir_error_message(error));
+    weir_error_free(error);
+    entry->phase = ENTRY_TO_OPEN;
+    entry->again_ms = entry->dispatcher->now_ms + STORE_PAUSE_MS;
 }
 
 void entry_opened(struct entry *entry)
@@ -320,11 +370,20 @@ void entry_opened(struct entry *entry)
     ASSERT(entry->phase == ENTRY_OPENING);
     entry_touch(entry);
     if (error != NULL) {
-        finish(entry, JOB_FAILED, error);
+        open_again(entry, error);
         return;
     }
+    bool has_begun = entry->has_started;
+    FAULT_POINT(JOB_START_BEFORE_STORE);
+    if (!store_start(entry)) {
+        storage_close(entry->storage);
+        entry->storage = NULL;
+        entry->phase = ENTRY_TO_OPEN;
+        return;
+    }
+    FAULT_POINT(JOB_START_AFTER_STORE);
     make_gateway(entry);
-    make_jobmanager(entry);
+    make_jobmanager(entry, has_begun);
     entry->job.jobmanager = entry->jobmanager;
     entry->job.stats = jobmanager_stats(entry->jobmanager);
     entry->job.gateway = entry->gateway;
@@ -373,20 +432,18 @@ static void let_go(struct entry *entry, void (*put_away)(struct storage *storage
     entry->storage = NULL;
 }
 
-/* What a new leader starts. One that cannot write it says so; then it is the old version. */
-static void store_version(const struct entry *entry)
+/* What a new leader starts; until the store has taken it, that is the old version. */
+static void store_version(struct entry *entry)
 {
     struct job_store *store = entry->dispatcher->options.store;
     struct arena arena;
     if (store == NULL)
         return;
     arena_init(&arena, 4096, DISPATCHER_STORED_SIZE_MAX);
-    weir_error *error =
-        job_store_change(store, entry->job.id, dispatcher_stored_spec(entry, &arena));
-    if (error != NULL)
-        log_error("dispatcher", "cannot store that job %s was rescaled: %s", entry->job.id,
-            weir_error_message(error));
-    weir_error_free(error);
+    FAULT_POINT(RESCALE_BEFORE_STORE);
+    entry->is_version_unstored = !is_stored(entry, "was rescaled",
+        job_store_change(store, entry->job.id, dispatcher_stored_spec(entry, &arena)));
+    FAULT_POINT(RESCALE_AFTER_STORE);
     arena_release(&arena);
 }
 
@@ -465,6 +522,7 @@ void entry_change(struct entry *entry)
     ASSERT(entry->next_version != NULL && entry->phase == ENTRY_RUNNING);
     entry->has_left = true;
     entry->left_ms = entry->dispatcher->now_ms;
+    FAULT_POINT(RESCALE_BEFORE_CHANGE);
     jobmanager_cancel(entry->jobmanager);
     entry_touch(entry);
 }
@@ -473,6 +531,7 @@ void entry_cancel(struct entry *entry)
 {
     entry->is_cancel_wanted = true;
     entry_touch(entry);
+    FAULT_POINT(CANCEL_BEFORE_TASKS);
     if (entry->phase == ENTRY_RUNNING)
         jobmanager_cancel(entry->jobmanager);
     else if (entry->phase != ENTRY_OPENING &&
@@ -480,18 +539,30 @@ void entry_cancel(struct entry *entry)
         finish(entry, JOB_CANCELED, NULL);
 }
 
+static void store_again(struct entry *entry)
+{
+    if (entry->is_version_unstored)
+        store_version(entry);
+    if (entry->is_state_unstored)
+        store_end(entry);
+}
+
 void entry_step(struct entry *entry, int64_t now_ms)
 {
+    bool is_time = now_ms >= entry->again_ms;
+    if (is_time)
+        store_again(entry);
     switch (entry->phase) {
     case ENTRY_TO_PLAN:
-        if (now_ms >= entry->plan_at_ms)
+        if (is_time)
             entry_ask_for_plan(entry, now_ms);
         return;
     case ENTRY_PLANNING:
         look_at_planner(entry, now_ms);
         return;
     case ENTRY_TO_OPEN:
-        open_entry(entry);
+        if (is_time)
+            open_entry(entry);
         return;
     case ENTRY_RUNNING:
         step_running(entry, now_ms);
@@ -502,23 +573,39 @@ void entry_step(struct entry *entry, int64_t now_ms)
     }
 }
 
-int64_t entry_deadline_ms(const struct entry *entry)
+static int64_t earlier(int64_t a, int64_t b)
+{
+    return a < b ? a : b;
+}
+
+static int64_t running_deadline_ms(const struct entry *entry)
 {
     int64_t plan = entry->plan_request[0] == '\0' ? INT64_MAX : entry->deadline_ms + 1;
-    if (entry->phase == ENTRY_PLANNING)
-        return plan;
-    if (entry->phase == ENTRY_TO_PLAN && entry->plan_at_ms > entry->dispatcher->now_ms)
-        return entry->plan_at_ms;
-    if (entry->phase == ENTRY_TO_OPEN)
-        return entry->dispatcher->now_ms;
-    if (entry->phase != ENTRY_RUNNING)
-        return INT64_MAX;
-    int64_t tasks = gateway_deadline_ms(entry->gateway);
-    int64_t job = jobmanager_deadline_ms(entry->jobmanager);
-    int64_t deadline = tasks < job ? tasks : job;
     int64_t again = entry->is_asking ? entry->dispatcher->now_ms + ASK_AGAIN_MS : INT64_MAX;
-    deadline = plan < deadline ? plan : deadline;
-    return again < deadline ? again : deadline;
+    return earlier(earlier(plan, again),
+        earlier(gateway_deadline_ms(entry->gateway), jobmanager_deadline_ms(entry->jobmanager)));
+}
+
+int64_t entry_deadline_ms(const struct entry *entry)
+{
+    int64_t now_ms = entry->dispatcher->now_ms;
+    bool is_again = entry->again_ms > now_ms;
+    int64_t store =
+        entry->is_state_unstored || entry->is_version_unstored ? entry->again_ms : INT64_MAX;
+    switch (entry->phase) {
+    case ENTRY_TO_PLAN: /* in time, or when a task manager comes */
+        return is_again ? entry->again_ms : INT64_MAX;
+    case ENTRY_PLANNING:
+        return entry->deadline_ms + 1;
+    case ENTRY_TO_OPEN:
+        return is_again ? entry->again_ms : now_ms;
+    case ENTRY_RUNNING:
+        return earlier(store, running_deadline_ms(entry));
+    case ENTRY_OPENING:
+    case ENTRY_OVER:
+        break;
+    }
+    return store;
 }
 
 /* -- life -------------------------------------------------------------------------------------------- */

@@ -1,6 +1,7 @@
 /* dispatcher_operation.c -- what takes a while: checkpoints, savepoints, stops, disposals, rescales.
  * Prefixes: dispatcher_, operation_, operations_ */
 #include "base/assert.h"
+#include "base/fault.h"
 #include "base/log.h"
 #include "checkpoint/savepoint.h"
 #include "runtime/cluster/address.h"
@@ -206,6 +207,7 @@ weir_error *dispatcher_savepoint(struct dispatcher *dispatcher, const char *job,
         request.done = on_answer_cancel;
     }
     weir_error *error = ask(dispatcher, entry, &request);
+    FAULT_POINT(SAVEPOINT_ASKED);
     if (error == NULL)
         return NULL;
     if (then_cancel)
@@ -258,6 +260,7 @@ weir_error *dispatcher_stop(struct dispatcher *dispatcher, const char *job, cons
         return withdraw(dispatcher, it, error);
     entry->stop = it;
     entry_touch(entry);
+    FAULT_POINT(STOP_ASKED);
     return NULL;
 }
 
@@ -351,6 +354,7 @@ weir_error *dispatcher_rescale(struct dispatcher *dispatcher, const char *job, u
     entry->has_left = false;
     entry_ask_for_plan(entry, dispatcher->now_ms);
     entry_touch(entry); /* it is due when the plan is late */
+    FAULT_POINT(RESCALE_ASKED);
     return NULL;
 }
 
@@ -358,6 +362,7 @@ weir_error *dispatcher_rescale(struct dispatcher *dispatcher, const char *job, u
 void operations_rescale(struct entry *entry)
 {
     struct jobmanager_request request = { .done = on_rescale_checkpoint, .arg = entry };
+    FAULT_POINT(RESCALE_PLANNED);
     weir_error *error = jobmanager_ask(entry->jobmanager, &request, entry->dispatcher->now_ms);
     if (error != NULL && weir_error_code(error) != WEIR_E_STATE) {
         operation_done(entry->rescale, error);

@@ -47,14 +47,15 @@ struct entry {
     char plan_request[DISPATCHER_ID_SIZE];
     struct task_manager *planner;
     int64_t deadline_ms; /* of the plan request */
-    int64_t plan_at_ms;  /* TO_PLAN: not before */
+    int64_t again_ms;    /* TO_PLAN, TO_OPEN, what could not be stored: not before */
+    bool is_state_unstored, is_version_unstored; /* the store could not take it */
     struct storage *storage;
     weir_error *open_error;
     struct jobmanager *jobmanager;
     struct gateway *gateway;
     bool is_cancel_wanted;
     bool
-        has_started; /* it has had tasks: from its own checkpoints from here on, not from its savepoint */
+        has_started; /* the store knows: from its own checkpoints, if it has any, not from its savepoint */
     struct operation *stop, *rescale; /* under way; NULL: none */
     bool is_asking; /* rescale: for its checkpoint, which could not be taken yet */
     bool has_left;  /* rescale: the old version was torn down */

@@ -34,6 +34,7 @@ void execution_init(struct execution *execution, const struct execution_options 
     ASSERT(options->subtask_count > 0);
     ASSERT(options->stop_timeout_ms > 0 && options->retry_ms >= 0);
     *execution = (struct execution){ .options = *options,
+        .has_run = options->has_run,
         .restart_ms = NEVER,
         .stop_by_ms = NEVER,
         .retry_ms = NEVER };
@@ -193,13 +194,31 @@ static void wait_to_restart(struct execution *execution, int64_t now_ms)
     execution->restart_count++;
 }
 
+static bool fail_restore(struct execution *execution, enum weir_code code, bool is_retriable,
+    int64_t now_ms, uint64_t random)
+{
+    if (!execution->is_restoring)
+        return false;
+    execution->is_restoring = false;
+    execution->is_fatal = is_fatal(execution, code, is_retriable, now_ms);
+    plan_restart(execution, now_ms, random);
+    if (execution->is_fatal)
+        end(execution, EXECUTION_FAILED);
+    else
+        wait_to_restart(execution, now_ms);
+    return true;
+}
+
 static bool fail(struct execution *execution, enum weir_code code, bool is_retriable,
     int64_t now_ms, uint64_t random)
 {
     switch (execution->state) {
     case EXECUTION_CREATED: /* the first restore: nothing has run */
-        end(execution, EXECUTION_FAILED);
-        return true;
+        if (!execution->has_run) {
+            end(execution, EXECUTION_FAILED);
+            return true;
+        }
+        return fail_restore(execution, code, is_retriable, now_ms, random);
     case EXECUTION_RUNNING:
     case EXECUTION_STOPPING:
     case EXECUTION_FINISHING:
@@ -211,16 +230,7 @@ static bool fail(struct execution *execution, enum weir_code code, bool is_retri
         todo(execution, EXECUTION_TEAR_DOWN);
         return true;
     case EXECUTION_RESTARTING:
-        if (!execution->is_restoring)
-            return false;
-        execution->is_restoring = false;
-        execution->is_fatal = is_fatal(execution, code, is_retriable, now_ms);
-        plan_restart(execution, now_ms, random);
-        if (execution->is_fatal)
-            end(execution, EXECUTION_FAILED);
-        else
-            wait_to_restart(execution, now_ms);
-        return true;
+        return fail_restore(execution, code, is_retriable, now_ms, random);
     case EXECUTION_FAILING: /* other tasks fail in the wake of the first */
     case EXECUTION_CANCELLING:
     case EXECUTION_FINISHED:

@@ -10,7 +10,7 @@
  *      |                    v                             v
  *      |                 FAILING --torn down, may restart--> RESTARTING --delay, restored--> RUNNING
  *      |                    \------torn down, may not-----> FAILED
- *      '--failure--> FAILED              cancel from anywhere: CANCELLING --torn down--> CANCELED
+ *      '--failure--> FAILED (unless has_run)   cancel from anywhere: CANCELLING --torn down--> CANCELED
  *
  * The last checkpoint. STOPPING and FINISHING ask for one more checkpoint; if it fails they ask again
  * after a second, STOPPING until its time-out. When that or a later one is complete, and every task
@@ -23,8 +23,9 @@
  * I/O) restarts too, but not when a task fails to open at the first start: a typo in a path should
  * end the program, not put it into a loop. For the same reason a first start without a checkpoint has
  * only EXECUTION_PATIENCE_MS until a retriable error ends it, too: a broker that has never answered is a
- * wrong address more often than not. What is resumed has worked before and is patient. A job that is
- * being stopped never restarts: the previous checkpoint holds.
+ * wrong address more often than not. What is resumed has worked before and is patient, and of what has run
+ * under another leader not even the first restore is final (has_run): its disk may be full just now. A job
+ * that is being stopped never restarts: the previous checkpoint holds.
  *
  * Thread: its owner (job manager). */
 #ifndef WEIR_MANAGER_EXECUTION_H
@@ -68,6 +69,7 @@ struct execution_options {
     struct restart_options restart;
     int64_t stop_timeout_ms; /* from the request to stop until everything is published */
     int64_t retry_ms;        /* after a last checkpoint that failed */
+    bool has_run;            /* under another leader: what fails now is no fault of its start */
 };
 
 /* Thread: its owner. */

@@ -29,7 +29,8 @@ struct jobmanager *jobmanager_new(const struct jobmanager_options *options)
     struct execution_options execution = { .subtask_count = options->plan->subtask_count,
         .restart = options->restart,
         .stop_timeout_ms = options->stop_timeout_ms,
-        .retry_ms = RETRY_MS };
+        .retry_ms = RETRY_MS,
+        .has_run = options->has_begun };
     execution_init(&jobmanager->execution, &execution);
     uint32_t events_max =
         options->plan->subtask_count * EVENTS_PER_SUBTASK + 64 + workers_jobs_max(options->workers);

@@ -84,7 +84,9 @@ struct jobmanager_options {
     bool is_fresh;
     const char *from_savepoint; /* a directory to start from; NULL: none */
     bool allow_non_restored;    /* what the job no longer has is dropped then */
-    const char *savepoints;     /* where savepoints are written; NULL: nowhere */
+    bool
+        has_begun; /* that start, or the fresh one, under another leader: goes on from its checkpoints if it has any */
+    const char *savepoints; /* where savepoints are written; NULL: nowhere */
     bool stop_with_savepoint;
     struct history *history; /* what happens is written into; NULL: nowhere. Outlives it */
 };

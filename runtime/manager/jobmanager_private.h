@@ -28,6 +28,7 @@ enum event_kind {
 struct restored {
     struct checkpoint_metadata metadata; /* if found */
     bool found;
+    bool is_imported; /* out of a savepoint, just now */
 };
 
 /* Thread: its holder. */

@@ -9,6 +9,7 @@
  * wants one asks again. That of a stop waits for the last checkpoint, and the job has not ended well without
  * it. */
 #include "base/assert.h"
+#include "base/fault.h"
 #include "base/log.h"
 #include "base/os.h"
 #include "base/worker.h"
@@ -48,6 +49,7 @@ static weir_error *write_pinned(const struct savepoint_job *job, char **path)
 {
     struct checkpoint_metadata metadata;
     struct scan_place place = { .dir = job->pin_dir, .work_dir = job->pin_dir };
+    FAULT_TRY(SAVEPOINT_PINNED);
     WEIR_TRY(checkpoint_decode(weir_buffer_view(job->bytes), "the checkpoint of the savepoint",
         &metadata));
     weir_error *error = savepoint_write(&place, &metadata, job->directory, path);
@@ -60,6 +62,7 @@ static void run_write(void *arg)
     struct savepoint_job *job = arg;
     char *path = NULL;
     weir_error *error = write_pinned(job, &path);
+    FAULT_POINT(SAVEPOINT_WRITTEN);
     tell(job, path, error);
 }
 

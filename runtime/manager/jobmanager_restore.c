@@ -90,25 +90,36 @@ static weir_error *read_savepoint(struct jobmanager *jobmanager, struct restored
     if (hidden != NULL)
         return weir_error_wrap(hidden, "cannot start from '%s'", options->from_savepoint);
     WEIR_TRY(import(jobmanager, &restored->metadata));
-    restored->found = true;
+    restored->found = restored->is_imported = true;
     WEIR_TRY(restore_check(&restored->metadata, jobmanager->expected.list,
         jobmanager->expected.count, options->plan->max_parallelism));
     FAULT_TRY(IMPORT_BEFORE_PUBLISH);
-    return storage_publish(options->storage, &restored->metadata);
+    WEIR_TRY(storage_publish(options->storage, &restored->metadata));
+    FAULT_TRY(IMPORT_AFTER_PUBLISH);
+    return NULL;
+}
+
+/* A start that a leader before this one has begun, from a savepoint or afresh, may have checkpoints of its own by now;
+ * if it has none, it begins again. */
+static bool begins(const struct jobmanager *jobmanager, const struct restored *restored)
+{
+    const struct jobmanager_options *options = &jobmanager->options;
+    return jobmanager->is_first_restore && !restored->found &&
+           (options->from_savepoint != NULL || options->is_fresh);
 }
 
 static weir_error *read_newest(struct jobmanager *jobmanager, struct restored *restored)
 {
-    struct storage *storage = jobmanager->options.storage;
+    const struct jobmanager_options *options = &jobmanager->options;
     WEIR_TRY(claim(jobmanager));
-    if (jobmanager->is_first_restore && jobmanager->options.savepoints != NULL)
-        savepoint_sweep(jobmanager->options.savepoints, weir_str_of(jobmanager->options.plan->job));
-    if (jobmanager->is_first_restore && jobmanager->options.from_savepoint != NULL)
-        return read_savepoint(jobmanager, restored);
-    if (jobmanager->is_first_restore && jobmanager->options.is_fresh)
-        return storage_fresh(storage);
-    WEIR_TRY(storage_restore(storage, jobmanager->options.workers, &restored->metadata,
-        &restored->found));
+    if (jobmanager->is_first_restore && options->savepoints != NULL)
+        savepoint_sweep(options->savepoints, weir_str_of(options->plan->job));
+    if (options->has_begun || !begins(jobmanager, restored))
+        WEIR_TRY(storage_restore(options->storage, options->workers, &restored->metadata,
+            &restored->found));
+    if (begins(jobmanager, restored))
+        return options->from_savepoint != NULL ? read_savepoint(jobmanager, restored)
+                                               : storage_fresh(options->storage);
     FAULT_TRY(RESTORE_AFTER_READ);
     if (!restored->found)
         return NULL;
@@ -147,7 +158,7 @@ static void report(const struct jobmanager *jobmanager, const struct restored *r
         return;
     }
     const struct checkpoint_metadata *metadata = &restored->metadata;
-    if (jobmanager->is_first_restore && jobmanager->options.from_savepoint != NULL)
+    if (restored->is_imported)
         log_info("job", "restored from '%s', as checkpoint %" PRIu64,
             jobmanager->options.from_savepoint, metadata->checkpoint);
     else
@@ -175,8 +186,7 @@ void jobmanager_restored(struct jobmanager *jobmanager, struct event *event, int
         jobmanager->instance = storage_instance(jobmanager->options.storage);
     if (restored->found && jobmanager->options.history != NULL)
         history_restored(jobmanager->options.history, restored->metadata.checkpoint,
-            jobmanager->is_first_restore && jobmanager->options.from_savepoint != NULL,
-            os_wall_ms());
+            restored->is_imported, os_wall_ms());
     jobmanager->restored = restored;
     jobmanager->is_first_restore = false;
     jobmanager->stats.attempt = storage_attempt(jobmanager->options.storage);

@@ -525,6 +525,80 @@ static void a_new_leader_takes_over_what_the_old_one_has_left(void **state)
     assert_int_equal(dispatcher_find(dispatcher, id)->state, JOB_FINISHED);
 }
 
+/* It has imported the savepoint, and waits for slots. */
+static void a_start_from_a_savepoint_is_finished_by_the_next_leader(void **state)
+{
+    char out[OS_PATH_MAX], id[DISPATCHER_ID_SIZE] = "";
+    snprintf(out, sizeof(out), "%s", output("out"));
+    const char *first[] = { "--parallelism", "2", "--count", "20000", "--rate", "8000", "--output",
+        out, "--checkpoint-interval", "200ms", NULL };
+    const struct job *job = submit(first);
+    wait_checkpoints(job, 2);
+    check(dispatcher_stop(dispatcher, job->id, NULL, false, id));
+    wait_operation(id);
+    task_executor_free(managers[1]);
+    managers[1] = NULL;
+    const char *second[] = { "--parallelism", "3", "--count", "20000", "--output", out,
+        "--from-savepoint", dispatcher_operation(dispatcher, id)->location, NULL };
+    job = submit(second);
+    memcpy(id, job->id, sizeof(id));
+    int64_t until = now_ms() + BOUND_MS;
+    while (job->history.restored == 0 && now_ms() < until)
+        turn();
+    assert_true(job->history.restored > 0);
+    uint16_t port = listener_port(listener);
+    stop_leader();
+    start_leader(2, port);
+    start_manager(1, 2);
+    wait_state(dispatcher_find(dispatcher, id), JOB_FINISHED);
+    check_output(out, 20000);
+}
+
+static void move(const char *from, const char *to)
+{
+    char *paths[] = { mem_printf("%s/%s", dir, from), mem_printf("%s/%s", dir, to) };
+    check(os_rename(paths[0], paths[1]));
+    mem_free(paths[0]);
+    mem_free(paths[1]);
+}
+
+static void what_the_store_cannot_take_now_it_takes_later(void **state)
+{
+    char out[OS_PATH_MAX], id[DISPATCHER_ID_SIZE];
+    int pids[16];
+    snprintf(out, sizeof(out), "%s", output("out"));
+    const char *arguments[] = { "--count", "3000", "--rate", "3000", "--output", out, NULL };
+    const struct job *job = submit(arguments);
+    memcpy(id, job->id, sizeof(id));
+    move("jobs", "away");
+    char *opened = mem_printf("%s/checkpoints/%s/ticks", dir, id);
+    struct os_stat stat = { .exists = false };
+    for (int64_t until = now_ms() + BOUND_MS; !stat.exists && now_ms() < until;) {
+        turn();
+        check(os_stat(opened, &stat));
+    }
+    mem_free(opened);
+    assert_true(stat.exists);
+    for (uint32_t i = 0; i < 50; i++)
+        turn();
+    assert_int_equal(job->state, JOB_INITIALIZING);
+    assert_int_equal(find_workers(pids, 16), 0); /* nothing runs of which no leader would know */
+    move("away", "jobs");
+    wait_state(job, JOB_RUNNING);
+    move("jobs", "away");
+    wait_state(job, JOB_FINISHED);
+    assert_int_equal(job_store_find(store, id)->status, RECORD_RUNNING);
+    move("away", "jobs");
+    for (int64_t until = now_ms() + BOUND_MS;
+         job_store_find(store, id)->status == RECORD_RUNNING && now_ms() < until;)
+        turn();
+    uint16_t port = listener_port(listener);
+    stop_leader();
+    start_leader(2, port);
+    assert_int_equal(dispatcher_find(dispatcher, id)->state, JOB_FINISHED);
+    check_output(out, 3000);
+}
+
 static void a_job_is_cancelled_and_its_slots_are_free_again(void **state)
 {
     char out[OS_PATH_MAX];
@@ -584,6 +658,8 @@ int main(int argc, char **argv)
         WITH_CLUSTER(a_running_job_is_rescaled_up_and_down),
         WITH_CLUSTER(a_lost_task_manager_is_replaced_by_another_one),
         WITH_CLUSTER(a_new_leader_takes_over_what_the_old_one_has_left),
+        WITH_CLUSTER(a_start_from_a_savepoint_is_finished_by_the_next_leader),
+        WITH_CLUSTER(what_the_store_cannot_take_now_it_takes_later),
         WITH_CLUSTER(a_job_is_cancelled_and_its_slots_are_free_again),
         WITH_CLUSTER(jobs_that_wait_for_slots_get_those_of_others_in_the_order_they_came),
         WITH_CLUSTER(a_job_that_cannot_be_planned_fails_with_its_own_words),

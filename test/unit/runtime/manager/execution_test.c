@@ -30,6 +30,7 @@ enum event {
     FAILED_FENCED,
     FAILED_STATE,
     FAILED_LIMIT,
+    FAILED_FULL,
     TORN_DOWN,
     STOP,
     CANCEL,
@@ -83,6 +84,9 @@ static void feed(struct execution *e, enum event event, int64_t value, int64_t *
     case FAILED_LIMIT:
         execution_failed(e, WEIR_E_LIMIT, false, *now, 1000);
         break;
+    case FAILED_FULL:
+        execution_failed(e, WEIR_E_DISK_FULL, false, *now, 1000);
+        break;
     case TORN_DOWN:
         execution_torn_down(e, *now);
         break;
@@ -117,15 +121,11 @@ static void feed(struct execution *e, enum event event, int64_t value, int64_t *
 /* T tear down, R restore, D deploy, C checkpoints may start, S stop sources, L last checkpoint, E end. */
 static const char initials[] = "?TRDCSLE";
 
-static void tell(const struct row *rows, const struct restart_options *restart)
+static void tell_of(const struct execution_options *options, const struct row *rows)
 {
-    struct execution_options options = { .subtask_count = 2,
-        .restart = restart == NULL ? restart_seconds : *restart,
-        .stop_timeout_ms = 60000,
-        .retry_ms = 1000 };
     struct execution e;
     int64_t now = 0;
-    execution_init(&e, &options);
+    execution_init(&e, options);
     for (int i = 0; rows[i].event != END_OF_STORY; i++) {
         char actions[16] = "";
         size_t count = 0;
@@ -138,6 +138,15 @@ static void tell(const struct row *rows, const struct restart_options *restart)
                 execution_state_name(rows[i].state));
     }
     execution_release(&e);
+}
+
+static void tell(const struct row *rows, const struct restart_options *restart)
+{
+    struct execution_options options = { .subtask_count = 2,
+        .restart = restart == NULL ? restart_seconds : *restart,
+        .stop_timeout_ms = 60000,
+        .retry_ms = 1000 };
+    tell_of(&options, rows);
 }
 
 /* clang-format off */
@@ -387,6 +396,29 @@ static void a_first_restore_that_fails_ends_the_job(void **state)
     tell(rows, NULL);
 }
 
+static void of_a_job_that_has_run_under_another_leader_it_does_not(void **state)
+{
+    const struct execution_options options = { .subtask_count = 2,
+        .restart = restart_seconds,
+        .stop_timeout_ms = 60000,
+        .retry_ms = 1000,
+        .has_run = true };
+    const struct row full[] = {
+        { START, 0, "R", EXECUTION_CREATED },
+        { FAILED_FULL, 0, "", EXECUTION_RESTARTING },
+        { TIME, 1100, "R", EXECUTION_RESTARTING },
+        { FAILED_FULL, 0, "", EXECUTION_RESTARTING },
+        { TIME, EXECUTION_PATIENCE_MS, "R", EXECUTION_RESTARTING },
+        { FAILED_FULL, 0, "", EXECUTION_RESTARTING },
+        { TIME, 2 * EXECUTION_PATIENCE_MS, "R", EXECUTION_RESTARTING },
+        { RESTORED, 1, "D", EXECUTION_RUNNING }, THE_END };
+    const struct row wrong[] = {
+        { START, 0, "R", EXECUTION_CREATED },
+        { FAILED_STATE, 0, "E", EXECUTION_FAILED }, THE_END };
+    tell_of(&options, full);
+    tell_of(&options, wrong);
+}
+
 static void without_a_strategy_every_failure_is_final(void **state)
 {
     const struct restart_options none = { .kind = RESTART_NONE };
@@ -494,6 +526,7 @@ int main(void)
         cmocka_unit_test(a_task_that_cannot_open_at_the_first_start_ends_the_job),
         cmocka_unit_test(a_first_start_that_finds_nobody_ends_the_job_after_a_while),
         cmocka_unit_test(a_first_restore_that_fails_ends_the_job),
+        cmocka_unit_test(of_a_job_that_has_run_under_another_leader_it_does_not),
         cmocka_unit_test(without_a_strategy_every_failure_is_final),
         cmocka_unit_test(a_cancel_tears_down_from_anywhere),
         cmocka_unit_test(a_stop_before_anything_ran_just_ends),
