@@ -459,11 +459,14 @@ class ClusterTest(program.ProgramTest):
         return {"high-availability.type": "file", "high-availability.storageDir": self.directory / "ha",
                 "high-availability.file.lease": f"{LEASE_MS}ms"}
 
+    def checkpoints_of(self, name):
+        return self.directory / f"{name}-checkpoints"
+
     def steady_arguments(self, parallelism, *options, rate=RATE, name="steady", count=COUNT):
         pace = () if rate is None else ("--rate", rate)
         return [str(one) for one in (
             "--count", count, *pace, "--tell", "--output", self.directory / name, "--checkpoints",
-            self.directory / f"{name}-checkpoints", "--checkpoint-interval", "100ms", "--min-pause", "20ms",
+            self.checkpoints_of(name), "--checkpoint-interval", "100ms", "--min-pause", "20ms",
             "--restart-delay", "20ms", "--restart-delay-max", "200ms", "--parallelism", parallelism, *options)]
 
     def steady(self, one, parallelism, *options, **more):
@@ -474,7 +477,7 @@ class ClusterTest(program.ProgramTest):
         savepoint = job.stop(self.directory / "savepoints")
         job.wait("FINISHED")
         self.assertLess(program.check_steady(self.directory / name, None), COUNT)
-        shutil.rmtree(self.directory / f"{name}-checkpoints")
+        shutil.rmtree(self.checkpoints_of(name))
         last = self.steady(one, parallelism, "--from-savepoint", savepoint, rate=None, name=name)
         last.wait("FINISHED")
         program.check_steady(self.directory / name, COUNT)
