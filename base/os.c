@@ -76,6 +76,11 @@ uint64_t os_random(void)
     return os_current->random();
 }
 
+void os_pause_ms(int64_t ms)
+{
+    os_current->pause_ms(ms);
+}
+
 char *os_temporary_path(const char *name)
 {
     const char *directory = getenv("TMPDIR");

@@ -29,6 +29,8 @@ int64_t os_monotonic_ns(void); /* never goes back */
 int64_t os_monotonic_ms(void); /* the same clock */
 int64_t os_wall_ms(void);      /* since the epoch */
 uint64_t os_random(void);
+/* Waits that long before something outside is asked again. Not for what another thread can tell: a waker. */
+void os_pause_ms(int64_t ms);
 
 /* -- files ---------------------------------------------------------------------------------- */
 enum os_open_mode {
@@ -102,6 +104,7 @@ struct os {
     int64_t (*monotonic_ns)(void);
     int64_t (*wall_ms)(void);
     uint64_t (*random)(void);
+    void (*pause_ms)(int64_t ms);
     int (*open)(const char *path, enum os_open_mode mode, void **handle);
     int (*read_at)(void *handle, uint64_t offset, void *bytes, size_t size, size_t *got);
     int (*write)(void *handle, const void *bytes, size_t size, size_t *written); /* may be short */

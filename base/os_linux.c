@@ -44,6 +44,13 @@ static uint64_t linux_random(void)
     return number;
 }
 
+static void linux_pause_ms(int64_t ms)
+{
+    struct timespec left = { .tv_sec = ms / 1000, .tv_nsec = ms % 1000 * 1000000 };
+    while (nanosleep(&left, &left) != 0)
+        ASSERT(errno == EINTR);
+}
+
 /* -- files ---------------------------------------------------------------------------------- */
 
 /* Thread: its owner. */
@@ -206,6 +213,7 @@ const struct os os_linux = {
     .monotonic_ns = linux_monotonic_ns,
     .wall_ms = linux_wall_ms,
     .random = linux_random,
+    .pause_ms = linux_pause_ms,
     .open = linux_open,
     .read_at = linux_read_at,
     .write = linux_write,

@@ -186,13 +186,6 @@ void kafka_close(rd_kafka_t *handle)
     rd_kafka_destroy(handle);
 }
 
-void kafka_pause(int64_t ms)
-{
-    struct waker *waker = waker_new(); /* nobody wakes it */
-    waker_wait(waker, ms);
-    waker_free(waker);
-}
-
 /* -- errors -------------------------------------------------------------------------------------- */
 
 /* Refusals: trying again without a change elsewhere gives the same answer. An unknown topic is none: a

@@ -33,9 +33,6 @@ void kafka_close(rd_kafka_t *handle);
 /* The largest message that this client sends. */
 size_t kafka_message_max(rd_kafka_t *handle);
 
-/* A bounded pause before something is asked again. */
-void kafka_pause(int64_t ms);
-
 /* "cannot <doing> on brokers '<brokers>': <librdkafka's words>": retriable unless the code is known to
  * be a refusal. */
 weir_error *kafka_error(const char *brokers, const char *doing, rd_kafka_resp_err_t code)

@@ -475,6 +475,6 @@ weir_error *kafka_publish(const struct kafka_publisher *publisher,
         log_warn("kafka", "publishing into topic '%s' starts again: %s", publisher->topic,
             weir_error_message(error));
         weir_error_free(error);
-        kafka_pause(BACKOFF_MS);
+        os_pause_ms(BACKOFF_MS);
     }
 }

@@ -255,7 +255,7 @@ static weir_error *ends_of(const struct kafka_source *source, const int64_t *nex
             is_behind = is_behind || next[i] > ends[i].high;
         if (!is_behind || round == BEHIND_ROUNDS)
             return NULL;
-        kafka_pause(BEHIND_PAUSE_MS);
+        os_pause_ms(BEHIND_PAUSE_MS);
     }
 }
 

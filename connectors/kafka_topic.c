@@ -64,7 +64,7 @@ weir_error *kafka_partitions(rd_kafka_t *handle, const char *brokers, const char
                 "topic '%s' does not exist on brokers '%s'; make it with kafka-topics.sh "
                 "--bootstrap-server %s --create --topic %s",
                 topic, brokers, brokers, topic);
-        kafka_pause(POLL_MS);
+        os_pause_ms(POLL_MS);
     }
 }
 
@@ -263,7 +263,7 @@ weir_error *kafka_ensure_compacted(rd_kafka_t *handle, const char *brokers, cons
             return last;
         if (os_monotonic_ns() > until_ns)
             break;
-        kafka_pause(POLL_MS);
+        os_pause_ms(POLL_MS);
     }
     if (last != NULL)
         return last;

@@ -9,6 +9,8 @@
 #include <errno.h>
 #include <string.h>
 
+#define AFTERLIFE_FACTOR 1000
+
 /* What a process has open. */
 struct open_file {
     struct sim_inode *inode;
@@ -24,10 +26,13 @@ static struct machine {
     int64_t monotonic_ns, wall_offset_ms;
     uint32_t process;
     bool is_dead[SIM_PROCESSES_MAX];
+    int64_t afterlife_ns[SIM_PROCESSES_MAX]; /* what a dead process believes to have waited */
     uint32_t open_files[SIM_PROCESSES_MAX];
     uint64_t kill_call, failing_call, short_call, freeze_call; /* 0: none */
     void (*freeze_hook)(void *arg);
     void *freeze_arg;
+    void (*call_hook)(void *arg);
+    void *call_arg;
     int failing_error, random_error;
     uint32_t fail_one_in;
     bool is_lying;
@@ -101,6 +106,15 @@ static int begin(char letter, const char *path)
     return error;
 }
 
+int sim_os_call(char letter, const char *what)
+{
+    uint32_t process = machine.process;
+    if (machine.call_hook != NULL)
+        machine.call_hook(machine.call_arg);
+    machine.process = process;
+    return begin(letter, what);
+}
+
 static int end(int error)
 {
     if (machine.process != SIM_OBSERVER)
@@ -112,7 +126,7 @@ static int end(int error)
 
 static int64_t sim_monotonic_ns(void)
 {
-    return machine.monotonic_ns;
+    return machine.monotonic_ns + machine.afterlife_ns[machine.process];
 }
 
 static int64_t sim_wall_ms(void)
@@ -123,6 +137,15 @@ static int64_t sim_wall_ms(void)
 static uint64_t sim_random(void)
 {
     return random_next(&machine.random);
+}
+
+/* What a dead process still waits for takes nobody else's time, and it has not long to wait. */
+static void sim_pause_ms(int64_t ms)
+{
+    if (machine.is_dead[machine.process])
+        machine.afterlife_ns[machine.process] += ms * 1000000 * AFTERLIFE_FACTOR;
+    else
+        machine.monotonic_ns += ms * 1000000;
 }
 
 /* -- the table: files ----------------------------------------------------------------------------- */
@@ -278,6 +301,7 @@ static const struct os sim_table = {
     .monotonic_ns = sim_monotonic_ns,
     .wall_ms = sim_wall_ms,
     .random = sim_random,
+    .pause_ms = sim_pause_ms,
     .open = sim_open,
     .read_at = sim_read_at,
     .write = sim_write,
@@ -357,6 +381,7 @@ void sim_os_reap(uint32_t process)
     ASSERT(machine.is_dead[process]);
     ASSERT(machine.open_files[process] == 0);
     machine.is_dead[process] = false;
+    machine.afterlife_ns[process] = 0;
 }
 
 void sim_os_power_loss(void)
@@ -400,6 +425,12 @@ void sim_os_freeze_at(uint64_t nth, void (*hook)(void *arg), void *arg)
     machine.freeze_call = call_number(nth);
     machine.freeze_hook = hook;
     machine.freeze_arg = arg;
+}
+
+void sim_os_on_call(void (*hook)(void *arg), void *arg)
+{
+    machine.call_hook = hook;
+    machine.call_arg = arg;
 }
 
 void sim_os_lie_about_sync(bool is_lying)

@@ -56,6 +56,12 @@ void sim_os_fail_one_in(uint32_t calls, int error); /* 0: never */
 void sim_os_freeze_at(uint64_t nth, void (*hook)(void *arg), void *arg);
 void sim_os_lie_about_sync(bool is_lying); /* syncs do nothing, and say that they did */
 
+/* A call of something else than the disk, which also may be the one at which the process dies, freezes or
+ * fails: 0, or an errno. `what` goes into the trace. Other processes may have run when it returns. */
+int sim_os_call(char letter, const char *what);
+/* Right before each of these calls, whoever makes it: others may run in it. */
+void sim_os_on_call(void (*hook)(void *arg), void *arg);
+
 /* What has happened so far. */
 struct sim_os_stats {
     uint64_t calls, syncs, faults, kills, power_losses;

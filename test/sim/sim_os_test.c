@@ -553,6 +553,40 @@ static void the_clock_moves_only_when_told(void **state)
     assert_int_equal(os_monotonic_ns(), before_ns + 5000000);
 }
 
+static void a_pause_takes_its_time(void **state)
+{
+    int64_t before_ns = os_monotonic_ns();
+    os_pause_ms(2);
+    assert_true(os_monotonic_ns() >= before_ns + 2000000);
+}
+
+static void what_a_dead_process_waits_for_takes_nobody_elses_time(void **state)
+{
+    int64_t before_ns = os_monotonic_ns();
+    sim_os_run_as(1);
+    sim_os_kill(1);
+    os_pause_ms(5);
+    assert_true(os_monotonic_ns() >= before_ns + 5000000);
+    sim_os_run_as(0);
+    assert_int_equal(os_monotonic_ns(), before_ns);
+    sim_os_reap(1);
+    sim_os_run_as(1);
+    assert_int_equal(os_monotonic_ns(), before_ns);
+    sim_os_run_as(0);
+}
+
+static void a_call_of_something_else_can_be_the_last_one(void **state)
+{
+    assert_int_equal(sim_os_call('x', "that"), 0);
+    sim_os_fail_at(1, EMFILE);
+    assert_int_equal(sim_os_call('x', NULL), EMFILE);
+    sim_os_kill_at(2);
+    assert_int_equal(sim_os_call('x', NULL), 0);
+    assert_int_not_equal(sim_os_call('x', NULL), 0);
+    assert_true(sim_os_is_dead(sim_os_process()));
+    sim_os_reap(sim_os_process());
+}
+
 #define BOTH(test_) \
     { #test_ " (linux)", test_, start_linux, stop_linux, NULL }, \
     { \
@@ -588,6 +622,9 @@ int main(void)
         SIM(a_lying_disk_loses_what_was_synced),
         SIM(the_same_seed_gives_the_same_trace),
         SIM(the_clock_moves_only_when_told),
+        BOTH(a_pause_takes_its_time),
+        SIM(what_a_dead_process_waits_for_takes_nobody_elses_time),
+        SIM(a_call_of_something_else_can_be_the_last_one),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
