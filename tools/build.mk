@@ -4,7 +4,7 @@
 # those of the others to build/<variant>/:
 #   bin/         jobs/<name>/*.c -> <name>, examples/<x>.c -> <x>, bench/<x>.c -> bench_<x>, cli/*.c -> weir
 #   libweir.a    every .c of LIB_DIRS (and their direct sub-folders); libweir.so, weir.pc: release only
-#   libtest.a    helpers shared by tests: test/support/*.c and what is no program in test/sim
+#   libtest.a    helpers shared by tests: test/support/*.c and what is no program in test/sim, sim_kafka*.c apart
 #   unit/        test/unit/**/<x>_test.c, one cmocka program each
 #   sim/         test/sim/<x>_test.c                       e2e/  test/e2e/tools/<x>.c
 #   fuzz/        test/fuzz/<x>_fuzz.c (variant fuzz only)
@@ -84,10 +84,12 @@ UNIT_SRC := $(call find,test/unit,*_test.c)
 FUZZ_SRC := $(wildcard test/fuzz/*_fuzz.c)
 E2E_SRC := $(wildcard test/e2e/tools/*.c)
 SIM_SRC := $(wildcard test/sim/*_test.c)
+# They define functions of librdkafka, so they are in the programs that want that, and in no archive.
+SIM_KAFKA_SRC := $(filter-out $(SIM_SRC),$(wildcard test/sim/sim_kafka*.c))
 SUPPORT_SRC := $(wildcard test/support/*.c) \
-	$(filter-out $(SIM_SRC),$(wildcard test/sim/*.c))
+	$(filter-out $(SIM_SRC) $(SIM_KAFKA_SRC),$(wildcard test/sim/*.c))
 ALL_SRC := $(LIB_SRC) $(wildcard jobs/*/*.c) $(EXAMPLE_SRC) $(BENCH_SRC) $(CLI_SRC) $(DAEMON_SRC) $(UNIT_SRC) $(FUZZ_SRC) \
-	$(E2E_SRC) $(SIM_SRC) $(SUPPORT_SRC)
+	$(E2E_SRC) $(SIM_SRC) $(SIM_KAFKA_SRC) $(SUPPORT_SRC)
 
 LIBWEIR := $(OUT)/libweir.a
 LIBTEST := $(OUT)/libtest.a
@@ -162,7 +164,8 @@ one = $(call objs,$1)
 jobs_in = $(foreach j,$(JOBS_NAMES),$(if $(shell grep -l '"\(test/unit/\)\?jobs/$j/' $1),$(wildcard jobs/$j/*.c)))
 under_test = $(call objs,$(filter-out %/main.c,$(if $(filter test/unit/jobs/%,$1),\
 	$(wildcard jobs/$(word 4,$(subst /, ,$1))/*.c),$(if $(filter test/unit/cli/%,$1),$(CLI_SRC),\
-	$(if $(filter bench/% test/fuzz/%,$1),$(call jobs_in,$1))))))
+	$(if $(filter bench/% test/fuzz/%,$1),$(call jobs_in,$1),\
+	$(if $(filter test/sim/sim_kafka%,$1),$(SIM_KAFKA_SRC)))))))
 
 $(foreach j,$(JOBS_NAMES),$(eval $(call program,$(BIN)/$j,$(call objs,$(wildcard jobs/$j/*.c)))))
 $(foreach s,$(EXAMPLE_SRC),$(eval $(call program,$(s:examples/%.c=$(BIN)/%),$(call one,$s))))

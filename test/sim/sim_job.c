@@ -4,6 +4,7 @@
 #include "base/assert.h"
 #include "test/sim/sim_files.h"
 #include "test/sim/sim_mutant.h"
+#include "test/sim/sim_outside.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -275,8 +276,10 @@ static weir_stream *sources(weir_job *job, const struct config *config)
 {
     const struct sim_shape *shape = config->shape;
     struct sim_files_options options = { .shape = shape, .directory = SIM_INPUT_DIR };
-    struct weir_source files =
-        shape->reads_text ? sim_text_source(&options) : sim_files_source(&options);
+    struct weir_source files = sim_outside != NULL
+                                   ? sim_outside->source(shape, config->setup->is_bounded)
+                               : shape->reads_text ? sim_text_source(&options)
+                                                   : sim_files_source(&options);
     struct weir_source generated = generator(shape, config->setup->per_second);
     switch (shape->source) {
     case SIM_GENERATOR:
@@ -311,7 +314,9 @@ static void sink(const struct config *config, weir_stream *stream, const char *n
 {
     struct sim_sink_options options = { .directory = SIM_OUTPUT_DIR, .prefix = name };
     weir_sink(stream, name,
-        config->shape->writes_text ? sim_text_sink(&options) : sim_files_sink(&options));
+        sim_outside != NULL          ? sim_outside->sink(config->shape, name)
+        : config->shape->writes_text ? sim_text_sink(&options)
+                                     : sim_files_sink(&options));
 }
 
 static void add_reduce(const struct config *config, weir_stream *booked)

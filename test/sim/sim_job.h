@@ -25,6 +25,7 @@ struct sim_setup {
     uint32_t parallelism;
     uint32_t stages[SIM_STAGES]; /* parallelism of single operators; 0: the job's */
     bool is_chaining_disabled, has_second_group;
+    bool is_bounded;     /* what comes from outside */
     uint64_t per_second; /* of the generator; 0: no limit */
     uint32_t fail_at;    /* `price` fails once, at this record of this life; 0: never */
 };

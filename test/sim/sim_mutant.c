@@ -15,6 +15,16 @@ static const char *const names[SIM_MUTANTS] = {
     [SIM_EARLY_POSITION] = "early-position",
     [SIM_PUBLISH_BEFORE_COMPLETE] = "publish-before-complete",
     [SIM_FORGET_PENDING] = "forget-pending",
+    [SIM_KAFKA_NO_FENCING] = "no-fencing",
+    [SIM_KAFKA_ANY_EPOCH] = "any-epoch",
+    [SIM_KAFKA_TOKEN_OUTSIDE] = "token-outside",
+    [SIM_KAFKA_SENT_TWICE] = "sent-twice",
+    [SIM_KAFKA_BELIEVED_COMMIT] = "believed-commit",
+    [SIM_KAFKA_LOSS] = "loss",
+    [SIM_KAFKA_DUPLICATE] = "duplicate",
+    [SIM_KAFKA_REORDER] = "reorder",
+    [SIM_KAFKA_TORN] = "torn",
+    [SIM_KAFKA_ABORTED_READ] = "aborted-read",
 };
 
 const char *sim_mutant_name(enum sim_mutant mutant)

@@ -10,6 +10,16 @@
  *      publish-before-complete  sinks publish at the barrier
  *      forget-pending           sinks forget at a restore what they had not published
  *
+ * and with Kafka (sim_kafka.h), where the first five are what the sink relies on, and the others show that
+ * the check of the topics is not blind:
+ *
+ *      no-fencing               a new producer goes on with the transaction that the old one left open
+ *      any-epoch                brokers do not look at epochs
+ *      token-outside            the token is not part of the transaction
+ *      sent-twice               what is sent again for want of an answer is appended again
+ *      believed-commit          a commit that failed counts as done
+ *      loss, duplicate, reorder, torn, aborted-read   in a partition of an output topic
+ *
  * SIM_MUTANT=<name> plants one in any run. Thread: one. */
 #ifndef WEIR_TEST_SIM_MUTANT_H
 #define WEIR_TEST_SIM_MUTANT_H
@@ -22,6 +32,17 @@ enum sim_mutant {
     SIM_EARLY_POSITION,
     SIM_PUBLISH_BEFORE_COMPLETE,
     SIM_FORGET_PENDING,
+    SIM_FILE_MUTANTS, /* the rest is for Kafka only */
+    SIM_KAFKA_NO_FENCING = SIM_FILE_MUTANTS,
+    SIM_KAFKA_ANY_EPOCH,
+    SIM_KAFKA_TOKEN_OUTSIDE,
+    SIM_KAFKA_SENT_TWICE,
+    SIM_KAFKA_BELIEVED_COMMIT,
+    SIM_KAFKA_LOSS,
+    SIM_KAFKA_DUPLICATE,
+    SIM_KAFKA_REORDER,
+    SIM_KAFKA_TORN,
+    SIM_KAFKA_ABORTED_READ,
     SIM_MUTANTS
 };
 extern enum sim_mutant sim_mutant; /* SIM_SOUND at the start */

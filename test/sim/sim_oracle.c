@@ -123,7 +123,7 @@ void sim_oracle_free(struct sim_oracle *oracle)
     mem_free(oracle);
 }
 
-static void clear_found(struct sim_oracle *oracle)
+void sim_oracle_begin(struct sim_oracle *oracle)
 {
     const struct sim_shape *shape = oracle->shape;
     memset(oracle->found, 0, shape->count * sizeof(bool));
@@ -263,6 +263,21 @@ static void on_row(struct sim_oracle *oracle, const struct sim_row *row)
     }
 }
 
+static void note_place(struct sim_oracle *oracle, const char *where)
+{
+    size_t used = strlen(oracle->text);
+    if (oracle->is_wrong)
+        snprintf(oracle->text + used, sizeof(oracle->text) - used, " in '%s'", where);
+}
+
+void sim_oracle_take(struct sim_oracle *oracle, const struct sim_row *row, const char *where)
+{
+    if (oracle->is_wrong)
+        return;
+    on_row(oracle, row);
+    note_place(oracle, where);
+}
+
 /* -- files ---------------------------------------------------------------------------------------- */
 
 static int nibble(char digit)
@@ -307,9 +322,7 @@ static weir_error *read_rows(struct sim_oracle *oracle, const char *path)
         memcpy(&row, bytes + at, sizeof(row));
         on_row(oracle, &row);
     }
-    size_t used = strlen(oracle->text);
-    if (oracle->is_wrong)
-        snprintf(oracle->text + used, sizeof(oracle->text) - used, " in '%s'", path);
+    note_place(oracle, path);
     mem_free(bytes);
     return NULL;
 }
@@ -357,16 +370,21 @@ static void check_complete(struct sim_oracle *oracle)
             oracle->booked);
 }
 
+const char *sim_oracle_end(struct sim_oracle *oracle, bool is_complete)
+{
+    if (is_complete)
+        check_complete(oracle);
+    return oracle->is_wrong ? oracle->text : NULL;
+}
+
 const char *sim_oracle_check(struct sim_oracle *oracle, const char *directory, bool is_complete)
 {
-    clear_found(oracle);
+    sim_oracle_begin(oracle);
     weir_error *error = read_all(oracle, directory);
     if (error != NULL)
         wrong(oracle, "%s", weir_error_message(error));
     weir_error_free(error);
-    if (is_complete)
-        check_complete(oracle);
-    return oracle->is_wrong ? oracle->text : NULL;
+    return sim_oracle_end(oracle, is_complete);
 }
 
 uint64_t sim_oracle_found(const struct sim_oracle *oracle)

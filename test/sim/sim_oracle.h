@@ -24,6 +24,10 @@ struct sim_oracle;
 struct sim_oracle *sim_oracle_new(const struct sim_shape *shape);
 void sim_oracle_free(struct sim_oracle *oracle);
 
+/* A check, row by row: what is wrong is in its end. `where` is told of the first wrong row. */
+void sim_oracle_begin(struct sim_oracle *oracle);
+void sim_oracle_take(struct sim_oracle *oracle, const struct sim_row *row, const char *where);
+const char *sim_oracle_end(struct sim_oracle *oracle, bool is_complete);
 /* Reads every published file. NULL: all is well, else what is wrong; valid until the next call. */
 const char *sim_oracle_check(struct sim_oracle *oracle, const char *directory, bool is_complete);
 uint64_t sim_oracle_found(const struct sim_oracle *oracle);  /* rows at the last check */

@@ -11,6 +11,7 @@
 #include "test/sim/sim_mutant.h"
 #include "test/sim/sim_oracle.h"
 #include "test/sim/sim_os.h"
+#include "test/sim/sim_outside.h"
 #include "test/sim/sim_scenario.h"
 
 #include <inttypes.h>
@@ -24,6 +25,9 @@
 #define STOP_STEPS_MAX   UINT64_C(20000)
 #define IDLE_STEPS_MAX   64u /* then the clock jumps to what is due next */
 #define JUMP_MAX_MS      20000
+
+#define INTERLEAVE_ONE_IN    10u
+#define INTERLEAVE_STEPS_MAX 100u
 
 /* A process that runs the engine. */
 struct node {
@@ -48,7 +52,7 @@ struct run {
     uint32_t last_parallelism;
     uint32_t next_life;
     struct node frozen; /* a copy, while its successor lives in the middle of its call */
-    bool has_frozen;
+    bool has_frozen, is_interleaving;
     struct sim_result *result;
 };
 
@@ -95,6 +99,8 @@ static void arm(struct run *run, const struct sim_life *life)
     sim_os_fail_at(life->fail_call, life->fail_error);
     sim_os_short_write_at(life->short_call);
     sim_os_fail_one_in(life->fail_one_in, life->fail_random_error);
+    if (sim_outside != NULL)
+        sim_outside->arm(life->outside);
     if (life->fault[0] != '\0')
         setenv("WEIR_FAULT", life->fault, 1);
     else
@@ -240,13 +246,15 @@ static void node_step(struct run *run, struct node *node)
 static void check_output(struct run *run, bool may_have_lost)
 {
     sim_os_run_as(SIM_OBSERVER);
-    const char *text = sim_oracle_check(run->oracle, SIM_OUTPUT_DIR, run->is_finished);
+    const char *text = sim_outside != NULL
+                           ? sim_outside->check(run->oracle, run->is_finished)
+                           : sim_oracle_check(run->oracle, SIM_OUTPUT_DIR, run->is_finished);
     uint64_t found = sim_oracle_found(run->oracle);
     if (text != NULL)
         say(run, "%s", text);
     if (text != NULL)
         wrong(run, "%s", text);
-    else if (found < (may_have_lost ? run->durable_found : run->found))
+    else if (found < (may_have_lost && sim_outside == NULL ? run->durable_found : run->found))
         wrong(run, "%" PRIu64 " rows are published, it were %" PRIu64 " before", found, run->found);
     run->found = found;
     say(run, "%" PRIu64 " rows are published", found);
@@ -294,6 +302,10 @@ static void on_over(struct run *run, struct node *node)
     say(run, "process %u: the job failed: %s", node->process, weir_error_message(node->error));
     counts->failures++;
     bool is_fenced = weir_error_code(node->error) == WEIR_E_FENCED;
+    if (sim_outside != NULL && weir_error_code(node->error) == WEIR_E_STATE) {
+        wrong(run, "the job cannot go on: %s", weir_error_message(node->error));
+        return;
+    }
     if (node->was_frozen) {
         counts->fenced += is_fenced;
         return;
@@ -312,17 +324,45 @@ static void bury_zombie(struct run *run)
     node_kill(run, &run->zombie);
 }
 
+static bool is_at_end(const struct node *node)
+{
+    return node->is_over || sim_os_is_dead(node->process);
+}
+
 /* It may do what it likes, as long as nobody sees it. */
 static void step_zombie(struct run *run)
 {
     node_step(run, &run->zombie);
-    if (!run->zombie.is_over && !sim_os_is_dead(run->zombie.process))
+    if (!is_at_end(&run->zombie))
         return;
     if (run->zombie.error != NULL) {
         say(run, "the zombie failed: %s", weir_error_message(run->zombie.error));
         run->result->counts.fenced += weir_error_code(run->zombie.error) == WEIR_E_FENCED;
     }
     bury_zombie(run);
+}
+
+/* In the middle of a call of the one, the other one gets some turns: what a zombie sends falls between what
+ * its successor sends, and the other way round. */
+static void interleave(void *arg)
+{
+    struct run *run = arg;
+    uint32_t process = sim_os_process();
+    bool is_zombie = run->has_zombie && process == run->zombie.process;
+    if (!run->has_zombie || run->is_interleaving || sim_os_is_dead(process) ||
+        !random_one_in(&run->random, INTERLEAVE_ONE_IN))
+        return;
+    run->is_interleaving = true;
+    for (uint32_t i = random_below(&run->random, INTERLEAVE_STEPS_MAX); i > 0; i--) {
+        if (!run->has_zombie || run->node.local == NULL || is_at_end(&run->node))
+            break;
+        if (is_zombie)
+            node_step(run, &run->node);
+        else
+            step_zombie(run);
+    }
+    run->is_interleaving = false;
+    run->result->counts.interleaved++;
 }
 
 static void make_zombie(struct run *run)
@@ -364,8 +404,9 @@ static bool live(struct run *run, uint64_t step_max)
     for (uint64_t i = 0; i < step_max && !is_wrong(run); i++) {
         if (run->has_zombie && random_one_in(&run->random, 4))
             step_zombie(run);
-        node_step(run, node);
-        if (node->is_over || sim_os_is_dead(node->process))
+        if (!is_at_end(node))
+            node_step(run, node);
+        if (is_at_end(node))
             return false;
     }
     return true;
@@ -469,7 +510,8 @@ static void freeze(void *arg)
 {
     struct run *run = arg;
     bool is_other = sim_os_process() != run->node.process; /* a zombie */
-    if (is_other || run->has_frozen || run->next_life == run->scenario.life_count)
+    if (is_other || run->has_frozen || run->is_interleaving ||
+        run->next_life == run->scenario.life_count)
         return;
     bury_zombie(run);
     say(run, "process %u is frozen", run->node.process);
@@ -490,6 +532,7 @@ static void run_life(struct run *run)
     say(run, "life %u", run->next_life);
     uint32_t process = free_process(run);
     run->next_life++;
+    sim_os_advance_ns(life->down_ms * 1000000);
     node_open(run, life, process);
     count_start(run, &run->node);
     if (run->node.local != NULL) {
@@ -514,7 +557,10 @@ static void begin(struct run *run, uint64_t seed)
     weir_error *error = os_make_dirs(SIM_OUTPUT_DIR);
     ASSERT(error == NULL);
     sim_files_make_input(&run->scenario.shape, SIM_INPUT_DIR);
+    if (sim_outside != NULL)
+        sim_outside->start(&run->scenario);
     sim_os_lie_about_sync(sim_mutant == SIM_LOST_SYNC);
+    sim_os_on_call(interleave, run);
 }
 
 void sim_run(uint64_t seed, bool is_verbose, struct sim_result *result)
@@ -537,6 +583,8 @@ void sim_run(uint64_t seed, bool is_verbose, struct sim_result *result)
     result->counts.faults = stats.faults;
     result->counts.rows = run->found;
     result->trace = sim_os_trace();
+    if (sim_outside != NULL)
+        sim_outside->stop(result->counts.outside);
     if (!is_wrong(run))
         sim_os_stop();
     sim_oracle_free(run->oracle);

@@ -12,6 +12,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#define SIM_OUTSIDE_COUNTS 16
+
 /* What has happened, to show that the faults have been there at all. */
 struct sim_counts {
     uint64_t steps, calls, syncs, faults;
@@ -19,7 +21,8 @@ struct sim_counts {
         freezes, fenced;
     uint64_t restarts, refused_starts, failures, rescales, resumes;
     uint64_t checkpoints, failed_checkpoints;
-    uint64_t rows, finished;
+    uint64_t rows, finished, interleaved;
+    uint64_t outside[SIM_OUTSIDE_COUNTS]; /* sim_outside.h */
 };
 void sim_counts_add(struct sim_counts *total, const struct sim_counts *counts);
 

@@ -3,11 +3,14 @@
 
 #include "base/fault.h"
 #include "base/hash.h"
+#include "test/sim/sim_outside.h"
 
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
+
+const struct sim_outside *sim_outside;
 
 /* low .. high, small numbers as likely as large ones. */
 static uint64_t spread(struct random *random, uint64_t low, uint64_t high)
@@ -174,6 +177,7 @@ static void heal(struct sim_life *life)
     life->step_max = 0;
     life->kill_call = life->fail_call = life->short_call = life->freeze_call = 0;
     life->fail_one_in = life->jump_one_in = 0;
+    life->outside = 0;
     life->fault[0] = '\0';
     life->end = SIM_END_HEAL;
     be_fair(life);
@@ -186,13 +190,15 @@ void sim_scenario_draw(struct sim_scenario *scenario, uint64_t seed)
     scenario->life_count = 2 + random_below(&random, SIM_LIVES_MAX - 2);
     for (uint32_t i = 0; i < scenario->life_count; i++)
         draw_life(&scenario->lives[i], &scenario->shape, &random);
+    if (sim_outside != NULL)
+        sim_outside->draw(scenario, &random);
     heal(&scenario->lives[scenario->life_count - 1]);
 }
 
 bool sim_life_is_faulty(const struct sim_life *life)
 {
     return life->kill_call > 0 || life->fail_call > 0 || life->fail_one_in > 0 ||
-           life->setup.fail_at > 0 || life->fault[0] != '\0';
+           life->setup.fail_at > 0 || life->fault[0] != '\0' || life->outside != 0;
 }
 
 /* -- for people ----------------------------------------------------------------------------------- */
@@ -235,4 +241,6 @@ void sim_scenario_print(const struct sim_scenario *scenario)
         shape->writes_text ? ", writes text" : "");
     for (uint32_t i = 0; i < scenario->life_count; i++)
         print_life(&scenario->lives[i], i);
+    if (sim_outside != NULL)
+        sim_outside->print(scenario);
 }

@@ -38,7 +38,9 @@ struct sim_life {
     uint64_t fail_call, short_call;
     int fail_error, fail_random_error;
     uint32_t fail_one_in;
-    char fault[64]; /* WEIR_FAULT, empty: none */
+    char fault[64];   /* WEIR_FAULT, empty: none */
+    int64_t down_ms;  /* nobody runs for that long before */
+    uint64_t outside; /* faults of what is outside (sim_outside.h), 0: none */
 };
 
 struct sim_scenario {
