@@ -90,6 +90,7 @@ static struct sim_broker_faults faults_of(uint64_t number)
         return (struct sim_broker_faults){ .lose_request = 0 };
     for (uint32_t i = 0; i < sizeof(rates) / sizeof(rates[0]); i++)
         *rates[i] = random_one_in(&random, 2) ? 0 : (uint32_t)spread(&random, 4, 200);
+    it.strike = random_one_in(&random, 2) ? 0 : (uint32_t)spread(&random, 5, 300);
     it.outage = random_one_in(&random, 2) ? 0 : (uint32_t)spread(&random, 50, 500);
     it.stale = random_one_in(&random, 2) ? 0 : (uint32_t)spread(&random, 2, 30);
     return it;
@@ -104,9 +105,10 @@ static void print(const struct sim_scenario *scenario)
                " ms; of the requests 1 in %u is lost, 1 in %u answered in "
                "vain, 1 in %u late by up to %" PRId64
                " ms, 1 in %u refused, 1 in %u an outage of up to "
-               "%" PRId64 " ms, 1 in %u read stale%s\n",
+               "%" PRId64 " ms, 1 in %u read stale, 1 in %u strikes%s\n",
             i, life->down_ms, it.lose_request, it.lose_reply, it.delay, it.delay_max_ms, it.refuse,
-            it.outage, it.outage_max_ms, it.stale, life->setup.is_bounded ? ", bounded" : "");
+            it.outage, it.outage_max_ms, it.stale, it.strike,
+            life->setup.is_bounded ? ", bounded" : "");
     }
 }
 

@@ -481,6 +481,8 @@ static bool is_down(void)
 static rd_kafka_resp_err_t deliver(const struct sim_request *request)
 {
     bool was_dead = sim_os_is_dead(sim_os_process());
+    if (request->kind != SIM_READ && sim_broker_one_in(cluster.faults.strike))
+        sim_os_strike();
     int error = sim_os_call('k', request->topic != NULL ? request->topic : request->id);
     if (sim_os_is_dead(sim_os_process())) {
         if (!was_dead && sim_broker_one_in(2)) /* it was handed to the system */

@@ -26,6 +26,8 @@
 /* Each n: one request in n, 0: none. */
 struct sim_broker_faults {
     uint32_t lose_request, lose_reply, delay, refuse, stale, outage;
+    uint32_t
+        strike; /* of those that write: it is the last one of its process, or that freezes, if it is to */
     int64_t delay_max_ms, outage_max_ms;
 };
 /* What has happened since the start. */

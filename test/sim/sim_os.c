@@ -427,6 +427,16 @@ void sim_os_freeze_at(uint64_t nth, void (*hook)(void *arg), void *arg)
     machine.freeze_arg = arg;
 }
 
+void sim_os_strike(void)
+{
+    if (machine.is_dead[machine.process])
+        return;
+    if (machine.freeze_call > 0)
+        machine.freeze_call = call_number(1);
+    else
+        machine.kill_call = call_number(1);
+}
+
 void sim_os_on_call(void (*hook)(void *arg), void *arg)
 {
     machine.call_hook = hook;

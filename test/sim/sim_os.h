@@ -59,6 +59,8 @@ void sim_os_lie_about_sync(bool is_lying); /* syncs do nothing, and say that the
 /* A call of something else than the disk, which also may be the one at which the process dies, freezes or
  * fails: 0, or an errno. `what` goes into the trace. Other processes may have run when it returns. */
 int sim_os_call(char letter, const char *what);
+/* The process freezes in its next call, if it is to freeze some time, else it dies in it. */
+void sim_os_strike(void);
 /* Right before each of these calls, whoever makes it: others may run in it. */
 void sim_os_on_call(void (*hook)(void *arg), void *arg);
 
