@@ -8,5 +8,5 @@ int main(void)
     uint32_t count = 0;
     for (int mutant = SIM_SOUND + 1; mutant < SIM_FILE_MUTANTS; mutant++)
         mutants[count++] = (enum sim_mutant)mutant;
-    return sim_seeds_find(mutants, count, 100) > 0;
+    return sim_seeds_find(sim_run, mutants, count, 100) > 0;
 }

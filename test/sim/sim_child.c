@@ -26,28 +26,28 @@ static void be_quiet(void)
     close(null);
 }
 
-static void compare_traces(uint64_t seed, struct sim_result *result)
+static void compare_traces(const struct sim_trial *trial, struct sim_result *result)
 {
     struct sim_result again;
-    sim_run(seed, false, &again);
+    trial->run(trial->seed, false, &again);
     if (again.trace != result->trace)
         snprintf(result->wrong, sizeof(result->wrong),
             "the second run took another way: trace %016" PRIx64 ", then %016" PRIx64,
             result->trace, again.trace);
 }
 
-_Noreturn static void run(uint64_t seed, enum sim_mutant mutant, bool is_twice, bool is_quiet,
-    struct sim_result *result)
+_Noreturn static void run(const struct sim_trial *trial, struct sim_result *result)
 {
     const struct rlimit limit = { .rlim_cur = SECONDS_MAX, .rlim_max = SECONDS_MAX + 1 };
     setrlimit(RLIMIT_CPU, &limit);
-    if (is_quiet)
+    if (trial->is_quiet)
         be_quiet();
-    log_set_level(LOG_ERROR);
-    sim_mutant = mutant;
-    sim_run(seed, false, result);
-    if (is_twice && result->wrong[0] == '\0')
-        compare_traces(seed, result);
+    sim_log_level = LOG_ERROR;
+    log_set_level(sim_log_level);
+    sim_mutant = trial->mutant;
+    trial->run(trial->seed, false, result);
+    if (trial->is_twice && result->wrong[0] == '\0')
+        compare_traces(trial, result);
     fflush(stdout);
     if (result->wrong[0] != '\0')
         _exit(1); /* what is left open is no news */
@@ -65,8 +65,7 @@ static void explain_death(int status, struct sim_result *result)
             WEXITSTATUS(status));
 }
 
-enum sim_verdict sim_child_run(uint64_t seed, enum sim_mutant mutant, bool is_twice, bool is_quiet,
-    struct sim_result *result)
+enum sim_verdict sim_child_run(const struct sim_trial *trial, struct sim_result *result)
 {
     struct sim_result *shared =
         mmap(NULL, sizeof(*shared), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
@@ -75,7 +74,7 @@ enum sim_verdict sim_child_run(uint64_t seed, enum sim_mutant mutant, bool is_tw
     pid_t pid = fork();
     ASSERT(pid >= 0);
     if (pid == 0)
-        run(seed, mutant, is_twice, is_quiet, shared);
+        run(trial, shared);
     int status;
     ASSERT(waitpid(pid, &status, 0) == pid);
     bool is_dead = status != 0 && shared->wrong[0] == '\0';

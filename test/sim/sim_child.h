@@ -9,9 +9,14 @@
 #include "test/sim/sim_run.h"
 
 enum sim_verdict { SIM_GREEN, SIM_RED };
-/* Runs it once, or twice to compare the traces. What went wrong is printed unless `is_quiet`, and in
- * result->wrong in any case. */
-enum sim_verdict sim_child_run(uint64_t seed, enum sim_mutant mutant, bool is_twice, bool is_quiet,
-    struct sim_result *result);
+/* Thread: one. */
+struct sim_trial {
+    sim_runner run;
+    uint64_t seed;
+    enum sim_mutant mutant;
+    bool is_twice; /* to compare the traces */
+    bool is_quiet; /* what went wrong is only in result->wrong */
+};
+enum sim_verdict sim_child_run(const struct sim_trial *trial, struct sim_result *result);
 
 #endif

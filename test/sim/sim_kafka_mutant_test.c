@@ -10,5 +10,5 @@ int main(void)
     for (int mutant = SIM_FILE_MUTANTS; mutant < SIM_MUTANTS; mutant++)
         mutants[count++] = (enum sim_mutant)mutant;
     sim_outside = &sim_kafka;
-    return sim_seeds_find(mutants, count, 100) > 0;
+    return sim_seeds_find(sim_run, mutants, count, 100) > 0;
 }

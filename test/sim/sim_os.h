@@ -25,7 +25,7 @@
 
 #include "base/os.h"
 
-#define SIM_PROCESSES_MAX 4u
+#define SIM_PROCESSES_MAX 64u
 #define SIM_OBSERVER      (SIM_PROCESSES_MAX - 1)
 #define SIM_START_WALL_MS INT64_C(1790000000000) /* September 2026 */
 

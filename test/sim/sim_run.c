@@ -29,6 +29,9 @@
 #define INTERLEAVE_ONE_IN    10u
 #define INTERLEAVE_STEPS_MAX 100u
 
+uint64_t sim_events = UINT64_MAX;
+enum log_level sim_log_level = LOG_ERROR;
+
 /* A process that runs the engine. */
 struct node {
     const struct sim_life *life;

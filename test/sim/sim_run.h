@@ -9,6 +9,8 @@
 #ifndef WEIR_TEST_SIM_RUN_H
 #define WEIR_TEST_SIM_RUN_H
 
+#include "base/log.h"
+
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -23,6 +25,9 @@ struct sim_counts {
     uint64_t checkpoints, failed_checkpoints;
     uint64_t rows, finished, interleaved;
     uint64_t outside[SIM_OUTSIDE_COUNTS]; /* sim_outside.h */
+    /* of a cluster */
+    uint64_t leaders, workers, machines_down, pauses, cuts, resets, clock_jumps, task_failures,
+        savepoints, submissions;
 };
 void sim_counts_add(struct sim_counts *total, const struct sim_counts *counts);
 
@@ -31,6 +36,12 @@ struct sim_result {
     uint64_t trace;
     struct sim_counts counts;
 };
+typedef void (*sim_runner)(uint64_t seed, bool is_verbose, struct sim_result *result);
 void sim_run(uint64_t seed, bool is_verbose, struct sim_result *result);
+
+/* What is asked for besides the seed: which of its events happen, by number (all; sim_run has none), and what the
+ * engine logs (errors). */
+extern uint64_t sim_events;
+extern enum log_level sim_log_level;
 
 #endif

@@ -10,10 +10,11 @@
 #include <stdio.h>
 #include <string.h>
 
+#define COUNT_MAX 20000 /* input records */
+
 const struct sim_outside *sim_outside;
 
-/* low .. high, small numbers as likely as large ones. */
-static uint64_t spread(struct random *random, uint64_t low, uint64_t high)
+uint64_t sim_scenario_spread(struct random *random, uint64_t low, uint64_t high)
 {
     uint64_t top = high;
     while (top / 2 > low && random_one_in(random, 2))
@@ -28,30 +29,31 @@ static bool maybe(struct random *random, uint32_t percent)
 
 /* -- the shape ------------------------------------------------------------------------------------ */
 
-static void draw_input(struct sim_shape *shape, struct random *random)
+static void draw_input(struct sim_shape *shape, struct random *random, uint64_t count_max)
 {
-    shape->count = spread(random, 1, 20000);
+    shape->count = sim_scenario_spread(random, 1, count_max);
     shape->source = (enum sim_source)random_below(random, SIM_SOURCES);
     shape->file_count = 1 + random_below(random, 6);
     shape->generated_count = shape->source == SIM_GENERATOR ? shape->count
                              : shape->source == SIM_FILES   ? 0
                                                           : 1 + random_next(random) % shape->count;
-    shape->key_count = (uint32_t)spread(random, 1, 200);
+    shape->key_count = (uint32_t)sim_scenario_spread(random, 1, 200);
     shape->hot_percent = maybe(random, 30) ? 95 : 0;
     shape->drop_one_in = maybe(random, 70) ? 2 + random_below(random, 5) : 0;
     shape->bad_one_in = maybe(random, 50) ? 5 + random_below(random, 100) : 0;
-    shape->text_max = (uint32_t)spread(random, 0, 300);
+    shape->text_max = (uint32_t)sim_scenario_spread(random, 0, 300);
     shape->wide_one_in = maybe(random, 20) ? 50 : 0;
 }
 
-static void draw_shape(struct sim_shape *shape, struct random *random, uint64_t seed)
+void sim_scenario_draw_shape(struct sim_shape *shape, struct random *random, uint64_t seed,
+    uint64_t count_max)
 {
     static const uint32_t max_parallelisms[] = { 4, 7, 16, 128 };
     *shape = (struct sim_shape){ .seed = seed };
-    draw_input(shape, random);
-    shape->window_ms = (int64_t)spread(random, 5, 3000);
-    shape->disorder_ms = (int64_t)spread(random, 0, 200);
-    shape->flush_ms = (int64_t)spread(random, 1, 500);
+    draw_input(shape, random, count_max);
+    shape->window_ms = (int64_t)sim_scenario_spread(random, 5, 3000);
+    shape->disorder_ms = (int64_t)sim_scenario_spread(random, 0, 200);
+    shape->flush_ms = (int64_t)sim_scenario_spread(random, 1, 500);
     shape->max_parallelism = max_parallelisms[random_below(random, 4)];
     shape->has_reduce = maybe(random, 40);
     shape->has_rebalance = maybe(random, 50);
@@ -63,7 +65,7 @@ static void draw_shape(struct sim_shape *shape, struct random *random, uint64_t 
 
 /* -- a life --------------------------------------------------------------------------------------- */
 
-static void draw_setup(struct sim_setup *setup, const struct sim_shape *shape,
+void sim_scenario_draw_setup(struct sim_setup *setup, const struct sim_shape *shape,
     struct random *random)
 {
     *setup = (struct sim_setup){ .parallelism = 1 + random_below(random, 4),
@@ -71,8 +73,8 @@ static void draw_setup(struct sim_setup *setup, const struct sim_shape *shape,
         .has_second_group = maybe(random, 30) };
     for (uint32_t s = 0; s < SIM_STAGES; s++)
         setup->stages[s] = maybe(random, 25) ? 1 + random_below(random, 4) : 0;
-    setup->per_second = maybe(random, 20) ? spread(random, 100, 100000) : 0;
-    setup->fail_at = maybe(random, 25) ? (uint32_t)spread(random, 1, shape->count) : 0;
+    setup->per_second = maybe(random, 20) ? sim_scenario_spread(random, 100, 100000) : 0;
+    setup->fail_at = maybe(random, 25) ? (uint32_t)sim_scenario_spread(random, 1, shape->count) : 0;
 }
 
 static struct restart_options draw_restart(struct random *random)
@@ -94,23 +96,25 @@ static void draw_options(struct local_options *options, struct random *random)
     options->backend = &backend_hashmap;
     options->memory_size = (uint64_t)(96 << random_below(random, 3)) << 20;
     options->worker_count = 0;
-    options->batch_max = (uint32_t)spread(random, maybe(random, 15) ? 1 : 8, GATE_BATCH_MAX);
-    options->buffer_timeout_ms = (int64_t)spread(random, 0, 50);
-    options->watermark_interval_ms = (int64_t)spread(random, 0, 100);
-    options->interval_ms = (int64_t)spread(random, 1, 300);
-    options->min_pause_ms = maybe(random, 50) ? 0 : (int64_t)spread(random, 0, 50);
-    options->timeout_ms = maybe(random, 10) ? (int64_t)spread(random, 10, 1000) : 60000;
+    options->batch_max =
+        (uint32_t)sim_scenario_spread(random, maybe(random, 15) ? 1 : 8, GATE_BATCH_MAX);
+    options->buffer_timeout_ms = (int64_t)sim_scenario_spread(random, 0, 50);
+    options->watermark_interval_ms = (int64_t)sim_scenario_spread(random, 0, 100);
+    options->interval_ms = (int64_t)sim_scenario_spread(random, 1, 300);
+    options->min_pause_ms = maybe(random, 50) ? 0 : (int64_t)sim_scenario_spread(random, 0, 50);
+    options->timeout_ms =
+        maybe(random, 10) ? (int64_t)sim_scenario_spread(random, 10, 1000) : 60000;
     options->stop_timeout_ms = 60000;
     options->restart = draw_restart(random);
 }
 
 static void draw_steps(struct sim_life *life, struct random *random)
 {
-    life->step_max = spread(random, 1, 2000);
-    life->control_weight = (uint32_t)spread(random, 1, 20);
-    life->worker_weight = (uint32_t)spread(random, 1, 20);
-    life->slot_weight = (uint32_t)spread(random, 1, 20);
-    life->tick_ns = (int64_t)spread(random, 1000, 4000000);
+    life->step_max = sim_scenario_spread(random, 1, 2000);
+    life->control_weight = (uint32_t)sim_scenario_spread(random, 1, 20);
+    life->worker_weight = (uint32_t)sim_scenario_spread(random, 1, 20);
+    life->slot_weight = (uint32_t)sim_scenario_spread(random, 1, 20);
+    life->tick_ns = (int64_t)sim_scenario_spread(random, 1000, 4000000);
     life->jump_one_in = maybe(random, 15) ? 200 : 0;
 }
 
@@ -127,7 +131,7 @@ static void draw_point(struct sim_life *life, struct random *random)
     uint32_t i = random_below(random, sizeof(points) / sizeof(points[0]));
     if (points[i].can_fail && strncmp(points[i].name, "kafka", 5) != 0)
         snprintf(life->fault, sizeof(life->fault), "%s:%u:error", points[i].name,
-            (uint32_t)spread(random, 1, 20));
+            (uint32_t)sim_scenario_spread(random, 1, 20));
 }
 
 static void draw_faults(struct sim_life *life, struct random *random)
@@ -136,13 +140,13 @@ static void draw_faults(struct sim_life *life, struct random *random)
     life->fail_error = errors[random_below(random, 4)];
     life->fail_random_error = errors[random_below(random, 4)];
     if (maybe(random, 40))
-        life->kill_call = spread(random, 1, 1500);
+        life->kill_call = sim_scenario_spread(random, 1, 1500);
     if (maybe(random, 20))
-        life->fail_call = spread(random, 1, 1000);
+        life->fail_call = sim_scenario_spread(random, 1, 1000);
     if (maybe(random, 20))
-        life->short_call = spread(random, 1, 500);
+        life->short_call = sim_scenario_spread(random, 1, 500);
     if (maybe(random, 15))
-        life->fail_one_in = (uint32_t)spread(random, 20, 1000);
+        life->fail_one_in = (uint32_t)sim_scenario_spread(random, 20, 1000);
     if (maybe(random, 20))
         draw_point(life, random);
 }
@@ -159,12 +163,12 @@ static void draw_life(struct sim_life *life, const struct sim_shape *shape, stru
     static const enum sim_end ends[] = { SIM_END_KILL, SIM_END_KILL, SIM_END_POWER, SIM_END_POWER,
         SIM_END_POWER, SIM_END_STOP, SIM_END_ZOMBIE, SIM_END_FREEZE, SIM_END_FREEZE, SIM_END_HEAL };
     *life = (struct sim_life){ .end = ends[random_below(random, sizeof(ends) / sizeof(ends[0]))] };
-    draw_setup(&life->setup, shape, random);
+    sim_scenario_draw_setup(&life->setup, shape, random);
     draw_options(&life->options, random);
     draw_steps(life, random);
     draw_faults(life, random);
     if (life->end == SIM_END_FREEZE)
-        life->freeze_call = spread(random, 1, 1500);
+        life->freeze_call = sim_scenario_spread(random, 1, 1500);
     if (life->end == SIM_END_HEAL)
         be_fair(life);
 }
@@ -186,7 +190,7 @@ static void heal(struct sim_life *life)
 void sim_scenario_draw(struct sim_scenario *scenario, uint64_t seed)
 {
     struct random random = { .state = hash_mix(seed) };
-    draw_shape(&scenario->shape, &random, seed);
+    sim_scenario_draw_shape(&scenario->shape, &random, seed, COUNT_MAX);
     scenario->life_count = 2 + random_below(&random, SIM_LIVES_MAX - 2);
     for (uint32_t i = 0; i < scenario->life_count; i++)
         draw_life(&scenario->lives[i], &scenario->shape, &random);

@@ -48,6 +48,13 @@ struct sim_scenario {
     struct sim_life lives[SIM_LIVES_MAX]; /* the last one heals */
     uint32_t life_count;
 };
+/* Up to `count_max` records. */
+void sim_scenario_draw_shape(struct sim_shape *shape, struct random *random, uint64_t seed,
+    uint64_t count_max);
+void sim_scenario_draw_setup(struct sim_setup *setup, const struct sim_shape *shape,
+    struct random *random);
+/* low .. high, small numbers as likely as large ones. */
+uint64_t sim_scenario_spread(struct random *random, uint64_t low, uint64_t high);
 void sim_scenario_draw(struct sim_scenario *scenario, uint64_t seed);
 /* Whether this life may end with an error of the job. */
 bool sim_life_is_faulty(const struct sim_life *life);

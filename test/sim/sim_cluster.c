@@ -1,0 +1,728 @@
+/* sim_cluster.c -- see sim_cluster.h. */
+#include "test/sim/sim_cluster.h"
+
+#include "base/assert.h"
+#include "base/hash.h"
+#include "base/memory.h"
+#include "base/os.h"
+#include "test/sim/sim_files.h"
+#include "test/sim/sim_oracle.h"
+#include "test/sim/sim_os.h"
+#include "test/sim/sim_trouble.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#define HEALED_STEPS_MAX UINT64_C(600000)
+#define STEPS_PER_RECORD 200
+#define WATCH_STEPS      64u
+#define CHECK_STEPS      4096u
+#define FREEZE_STEPS_MAX 20000u
+#define SUBMIT_PAUSE_MS  200
+#define STOPPED_MAX      64u
+#define ARGUMENTS_MAX    40u
+#define IDLE_MS_MAX      INT64_C(3600000)
+
+/* A job manager or task manager that is to begin, again. */
+struct revival {
+    enum sim_process_kind kind;
+    uint32_t index;
+    int64_t at_ns;
+    bool is_wanted;
+};
+
+struct run {
+    struct sim_trouble trouble;
+    struct sim_oracle *oracle;
+    struct sim_result *result;
+    struct random random;
+    bool is_verbose, is_healed, is_finished, is_frozen, is_faulty;
+    int64_t start_ns;
+    uint32_t next_event;
+    struct revival job_managers[2], task_managers[3];
+    int64_t disk_well_ns; /* 0: it is */
+    int64_t cut_until_ns[SIM_MACHINES_MAX][SIM_MACHINES_MAX];
+    int64_t up_ns[SIM_MACHINES_MAX]; /* 0: it is up */
+    uint64_t found, steps, idle_steps, last_epoch;
+    int64_t next_submit_ns;
+    char stopped[STOPPED_MAX][DISPATCHER_ID_SIZE]; /* jobs that somebody has asked to end early */
+    uint32_t stopped_count;
+    char failed[STOPPED_MAX][DISPATCHER_ID_SIZE]; /* that were counted */
+    uint32_t failed_count;
+};
+
+static void wrong(struct run *run, const char *format, ...) __attribute__((format(printf, 2, 3)));
+static void wrong(struct run *run, const char *format, ...)
+{
+    if (run->result->wrong[0] != '\0')
+        return;
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(run->result->wrong, sizeof(run->result->wrong), format, arguments);
+    va_end(arguments);
+}
+
+static bool is_wrong(const struct run *run)
+{
+    return run->result->wrong[0] != '\0';
+}
+
+static void say(const struct run *run, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+static void say(const struct run *run, const char *format, ...)
+{
+    if (!run->is_verbose)
+        return;
+    va_list arguments;
+    va_start(arguments, format);
+    printf("  %9.3f s, step %" PRIu64 ", call %" PRIu64 ": ",
+        (double)(os_monotonic_ns() - run->start_ns) / 1e9, run->steps, sim_os_stats().calls);
+    vprintf(format, arguments);
+    putchar('\n');
+    fflush(stdout);
+    va_end(arguments);
+}
+
+static int64_t later_ns(int64_t ms)
+{
+    return os_monotonic_ns() + ms * 1000000;
+}
+
+/* -- checks --------------------------------------------------------------------------------------- */
+
+static void check_output(struct run *run, bool may_have_lost)
+{
+    uint32_t process = sim_os_process();
+    sim_os_run_as(SIM_OBSERVER);
+    const char *text = sim_oracle_check(run->oracle, SIM_OUTPUT_DIR, run->is_finished);
+    uint64_t found = sim_oracle_found(run->oracle);
+    if (text != NULL)
+        wrong(run, "%s", text);
+    else if (found < run->found && !may_have_lost)
+        wrong(run, "%" PRIu64 " rows are published, it were %" PRIu64 " before", found, run->found);
+    run->found = found;
+    sim_os_run_as(process);
+}
+
+/* -- machines ------------------------------------------------------------------------------------- */
+
+static uint32_t machine_of(const struct run *run, enum sim_process_kind kind, uint32_t index)
+{
+    return kind == SIM_JOB_MANAGER ? index : run->trouble.job_manager_count + index;
+}
+
+static uint32_t machine_count(const struct run *run)
+{
+    return run->trouble.job_manager_count + run->trouble.task_manager_count;
+}
+
+static struct revival *revival_of(struct run *run, enum sim_process_kind kind, uint32_t index)
+{
+    return kind == SIM_JOB_MANAGER ? &run->job_managers[index] : &run->task_managers[index];
+}
+
+static void revive_later(struct run *run, enum sim_process_kind kind, uint32_t index, int64_t ms)
+{
+    struct revival *it = revival_of(run, kind, index);
+    int64_t at_ns = later_ns(ms);
+    if (it->is_wanted && it->at_ns >= at_ns)
+        return;
+    *it = (struct revival){ .kind = kind, .index = index, .at_ns = at_ns, .is_wanted = true };
+}
+
+static void revive(struct run *run, struct revival *it)
+{
+    uint32_t machine = machine_of(run, it->kind, it->index);
+    if (!it->is_wanted || it->at_ns > os_monotonic_ns() || run->up_ns[machine] != 0)
+        return;
+    it->is_wanted = false;
+    if (sim_process_find(it->kind, it->index) != NULL)
+        return;
+    struct sim_process *process = sim_process_start(it->kind, it->index, machine);
+    say(run, "%s %u begins%s", it->kind == SIM_JOB_MANAGER ? "job manager" : "task manager",
+        it->index, process == NULL ? ", and ends" : "");
+    if (process == NULL)
+        revive_later(run, it->kind, it->index, 100);
+}
+
+/* Whoever has died of himself is started again, as by a service manager. */
+static void look_after(struct run *run, enum sim_process_kind kind, uint32_t count)
+{
+    for (uint32_t i = 0; i < count; i++) {
+        struct revival *it = revival_of(run, kind, i);
+        if (!it->is_wanted && sim_process_find(kind, i) == NULL)
+            revive_later(run, kind, i, 50);
+        revive(run, it);
+    }
+}
+
+static void kill_one(struct run *run, struct sim_process *process, int64_t again_ms)
+{
+    if (process == NULL)
+        return;
+    say(run, "kill %s", sim_process_name(process));
+    run->result->counts.kills++;
+    if (process->kind != SIM_WORKER)
+        revive_later(run, process->kind, process->index, again_ms);
+    sim_process_kill(process);
+}
+
+static void machine_down(struct run *run, uint32_t machine, int64_t lasts_ms)
+{
+    if (run->up_ns[machine] != 0)
+        return;
+    say(run, "machine %u is down", machine);
+    sim_net_set_down(machine, true);
+    run->up_ns[machine] = later_ns(lasts_ms);
+    run->result->counts.machines_down++;
+    for (uint32_t i = 0; i < SIM_OBSERVER; i++) {
+        struct sim_process *it = sim_process_at(i);
+        if (it != NULL && it->machine == machine)
+            kill_one(run, it, lasts_ms);
+    }
+}
+
+static void look_at_machines(struct run *run)
+{
+    int64_t now_ns = os_monotonic_ns();
+    for (uint32_t i = 0; i < machine_count(run); i++) {
+        if (run->up_ns[i] != 0 && run->up_ns[i] <= now_ns) {
+            run->up_ns[i] = 0;
+            sim_net_set_down(i, false);
+            say(run, "machine %u is up", i);
+        }
+        for (uint32_t j = 0; j < machine_count(run); j++) {
+            if (run->cut_until_ns[i][j] == 0 || run->cut_until_ns[i][j] > now_ns)
+                continue;
+            run->cut_until_ns[i][j] = 0;
+            sim_net_heal(i, j);
+            say(run, "link %u -> %u is healed", i, j);
+        }
+    }
+    if (run->disk_well_ns != 0 && run->disk_well_ns <= now_ns) {
+        run->disk_well_ns = 0;
+        sim_os_fail_one_in(0, 0);
+        say(run, "the disk is well");
+    }
+    look_after(run, SIM_JOB_MANAGER, run->trouble.job_manager_count);
+    look_after(run, SIM_TASK_MANAGER, run->trouble.task_manager_count);
+}
+
+/* -- the job -------------------------------------------------------------------------------------- */
+
+/* Whoever leads, as far as it is known; the newest, if there are two. */
+static struct sim_process *find_leader(void)
+{
+    struct sim_process *best = NULL;
+    for (uint32_t i = 0; i < SIM_OBSERVER; i++) {
+        struct sim_process *it = sim_process_at(i);
+        if (it == NULL || it->kind != SIM_JOB_MANAGER || !sim_process_runs(it) ||
+            leader_dispatcher(it->leader) == NULL)
+            continue;
+        if (best == NULL || leader_epoch(it->leader) > leader_epoch(best->leader))
+            best = it;
+    }
+    return best;
+}
+
+static bool is_listed(char list[][DISPATCHER_ID_SIZE], uint32_t count, const char *id)
+{
+    for (uint32_t i = 0; i < count; i++) {
+        if (strcmp(list[i], id) == 0)
+            return true;
+    }
+    return false;
+}
+
+static void put_on(char list[][DISPATCHER_ID_SIZE], uint32_t *count, const char *id)
+{
+    if (!is_listed(list, *count, id) && *count < STOPPED_MAX)
+        memcpy(list[(*count)++], id, DISPATCHER_ID_SIZE);
+}
+
+static void submit(struct run *run, struct sim_process *leader)
+{
+    const struct sim_trouble *trouble = &run->trouble;
+    char numbers[8][32], id[DISPATCHER_ID_SIZE];
+    const uint64_t values[8] = { trouble->parallelism, trouble->shape.max_parallelism,
+        (uint64_t)trouble->interval_ms, (uint64_t)trouble->min_pause_ms,
+        (uint64_t)trouble->buffer_timeout_ms, trouble->batch_size, 0, 0 };
+    for (uint32_t i = 0; i < 8; i++)
+        snprintf(numbers[i], sizeof(numbers[i]), i >= 2 && i <= 4 ? "%" PRIu64 "ms" : "%" PRIu64,
+            values[i]);
+    const char *arguments[ARGUMENTS_MAX] = { "--job-name", "sim", "--checkpoints",
+        SIM_CHECKPOINTS_DIR, "--state-backend", "hashmap", "--restart-delay", "10ms",
+        "--restart-delay-max", "1s", "--parallelism", numbers[0], "--max-parallelism", numbers[1],
+        "--checkpoint-interval", numbers[2], "--min-pause", numbers[3], "--buffer-timeout",
+        numbers[4], "--batch-size", numbers[5],
+        trouble->is_chaining_disabled ? "--no-chaining" : NULL };
+    uint32_t count = 22 + trouble->is_chaining_disabled;
+    sim_os_run_as(leader->number);
+    leader->is_running = true;
+    weir_error *error = sim_process_submit(leader, arguments, count, id);
+    leader->is_running = false;
+    say(run, "submitted: %s", error == NULL ? id : weir_error_message(error));
+    run->result->counts.submissions++;
+    weir_error_free(error);
+}
+
+static void on_failed(struct run *run, const struct job *job)
+{
+    if (is_listed(run->failed, run->failed_count, job->id))
+        return;
+    put_on(run->failed, &run->failed_count, job->id);
+    run->result->counts.failures++;
+    say(run, "job %s failed: %s", job->id,
+        job->error == NULL ? "" : weir_error_message(job->error));
+    if (!run->is_faulty || run->failed_count == STOPPED_MAX)
+        wrong(run, "the job failed: %s", job->error == NULL ? "" : weir_error_message(job->error));
+}
+
+/* Is there something to run, has it come to its end? */
+static void watch(struct run *run)
+{
+    struct sim_process *leader = find_leader();
+    if (leader == NULL)
+        return;
+    if (leader_epoch(leader->leader) > run->last_epoch) {
+        run->last_epoch = leader_epoch(leader->leader);
+        run->result->counts.leaders++;
+        say(run, "job manager %u leads, epoch %" PRIu64, leader->index, run->last_epoch);
+    }
+    const struct dispatcher *dispatcher = leader_dispatcher(leader->leader);
+    bool has_job = false;
+    for (uint32_t i = 0; i < dispatcher_job_count(dispatcher); i++) {
+        const struct job *job = dispatcher_job(dispatcher, i);
+        has_job = has_job || !job_state_is_terminal(job->state);
+        if (job->state == JOB_FAILED)
+            on_failed(run, job);
+        if (job->state == JOB_FINISHED && !is_listed(run->stopped, run->stopped_count, job->id) &&
+            !run->is_finished) {
+            say(run, "job %s is finished", job->id);
+            run->is_finished = true;
+            run->result->counts.finished++;
+        }
+    }
+    if (has_job || run->is_finished || os_monotonic_ns() < run->next_submit_ns)
+        return;
+    run->next_submit_ns = later_ns(SUBMIT_PAUSE_MS);
+    submit(run, leader);
+}
+
+/* -- what people do ------------------------------------------------------------------------------- */
+
+static const struct job *find_job(struct dispatcher *dispatcher)
+{
+    for (uint32_t i = 0; i < dispatcher_job_count(dispatcher); i++) {
+        const struct job *job = dispatcher_job(dispatcher, i);
+        if (!job_state_is_terminal(job->state))
+            return job;
+    }
+    return NULL;
+}
+
+static weir_error *ask(struct run *run, const struct sim_trouble_event *event,
+    struct dispatcher *dispatcher, const struct job *job)
+{
+    char operation[DISPATCHER_ID_SIZE] = "";
+    struct sim_counts *counts = &run->result->counts;
+    counts->savepoints += event->kind == SIM_SAVEPOINT;
+    counts->stops += event->kind == SIM_STOP;
+    counts->rescales += event->kind == SIM_RESCALE;
+    if (event->kind == SIM_STOP || event->kind == SIM_CANCEL)
+        put_on(run->stopped, &run->stopped_count, job->id);
+    if (event->kind == SIM_CHECKPOINT)
+        return dispatcher_checkpoint(dispatcher, job->id, operation);
+    if (event->kind == SIM_SAVEPOINT)
+        return dispatcher_savepoint(dispatcher, job->id, NULL, false, operation);
+    if (event->kind == SIM_STOP)
+        return dispatcher_stop(dispatcher, job->id, NULL, false, operation);
+    if (event->kind == SIM_CANCEL)
+        return dispatcher_cancel(dispatcher, job->id);
+    return dispatcher_rescale(dispatcher, job->id, 1 + event->a % 4, operation);
+}
+
+static void operate(struct run *run, const struct sim_trouble_event *event)
+{
+    struct sim_process *leader = find_leader();
+    struct dispatcher *dispatcher = leader == NULL ? NULL : leader_dispatcher(leader->leader);
+    const struct job *job = dispatcher == NULL ? NULL : find_job(dispatcher);
+    if (job == NULL)
+        return;
+    sim_os_run_as(leader->number);
+    leader->is_running = true;
+    weir_error *error = ask(run, event, dispatcher, job);
+    leader->is_running = false;
+    if (error != NULL)
+        say(run, "refused: %s", weir_error_message(error));
+    weir_error_free(error);
+}
+
+/* -- what happens --------------------------------------------------------------------------------- */
+
+static void step(struct run *run);
+
+/* The process that makes this call is stopped in it; all others go on for a while. */
+static void freeze(void *arg)
+{
+    struct run *run = arg;
+    if (run->is_frozen)
+        return;
+    run->is_frozen = true;
+    run->result->counts.freezes++;
+    uint64_t until = run->steps + 1 + random_below(&run->random, FREEZE_STEPS_MAX);
+    say(run, "process %u is frozen in a call", sim_os_process());
+    while (run->steps < until && !is_wrong(run) && !run->is_finished)
+        step(run);
+    run->is_frozen = false;
+    say(run, "it goes on");
+}
+
+/* The a-th of those that are there; of one kind, or SIM_PROCESS_KINDS: of any. */
+static struct sim_process *choose(uint32_t a, enum sim_process_kind kind)
+{
+    struct sim_process *list[SIM_OBSERVER];
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < SIM_OBSERVER; i++) {
+        struct sim_process *it = sim_process_at(i);
+        if (it != NULL && !it->is_killed && (kind == SIM_PROCESS_KINDS || it->kind == kind))
+            list[count++] = it;
+    }
+    return count == 0 ? NULL : list[a % count];
+}
+
+static void pause_one(struct run *run, const struct sim_trouble_event *event)
+{
+    struct sim_process *it = choose(event->a, SIM_PROCESS_KINDS);
+    if (it == NULL)
+        return;
+    say(run, "pause %s", sim_process_name(it));
+    it->paused_until_ns = later_ns(event->lasts_ms);
+    run->result->counts.pauses++;
+}
+
+static void cut(struct run *run, const struct sim_trouble_event *event)
+{
+    uint32_t count = machine_count(run), from = event->a % count, to = event->b % count;
+    if (from == to)
+        to = (to + 1) % count;
+    if (from == to)
+        return;
+    run->result->counts.cuts++;
+    for (uint32_t i = 0; i < (event->is_one_way ? 1u : 2u); i++) {
+        uint32_t a = i == 0 ? from : to, b = i == 0 ? to : from;
+        sim_net_cut(a, b);
+        run->cut_until_ns[a][b] = later_ns(event->lasts_ms);
+    }
+}
+
+static void power_loss(struct run *run)
+{
+    if (run->is_frozen)
+        return; /* that one cannot be taken off the disk now */
+    for (uint32_t i = 0; i < machine_count(run); i++)
+        sim_net_set_down(i, true);
+    for (uint32_t i = 0; i < SIM_OBSERVER; i++) {
+        if (sim_process_at(i) != NULL)
+            sim_process_kill(sim_process_at(i));
+    }
+    sim_processes_reap();
+    sim_os_power_loss();
+    run->result->counts.power_losses++;
+    for (uint32_t i = 0; i < machine_count(run); i++) {
+        if (run->up_ns[i] == 0)
+            sim_net_set_down(i, false);
+    }
+    check_output(run, true);
+}
+
+static void trouble_disk(struct run *run, uint32_t one_in, int error, int64_t lasts_ms)
+{
+    sim_os_fail_one_in(one_in, error);
+    run->disk_well_ns = later_ns(lasts_ms);
+}
+
+static void happen(struct run *run, const struct sim_trouble_event *event)
+{
+    static const int errors[] = { EIO, ENOSPC, EIO, EMFILE };
+    struct sim_counts *counts = &run->result->counts;
+    say(run, "event %u: %s", run->next_event, sim_event_kind_name(event->kind));
+    run->is_faulty = run->is_faulty || event->kind < SIM_CHECKPOINT;
+    switch (event->kind) {
+    case SIM_KILL_JOB_MANAGER:
+        kill_one(run, choose(event->a, SIM_JOB_MANAGER), event->lasts_ms);
+        return;
+    case SIM_KILL_TASK_MANAGER:
+        kill_one(run, choose(event->a, SIM_TASK_MANAGER), event->lasts_ms);
+        return;
+    case SIM_KILL_WORKER:
+        kill_one(run, choose(event->a, SIM_WORKER), 0);
+        return;
+    case SIM_KILL_AT_CALL:
+        sim_os_kill_at(event->n);
+        counts->kills_in_a_call++;
+        return;
+    case SIM_FREEZE_AT_CALL:
+        sim_os_freeze_at(event->n, freeze, run);
+        return;
+    case SIM_PAUSE:
+        pause_one(run, event);
+        return;
+    case SIM_CUT:
+        cut(run, event);
+        return;
+    case SIM_RESET:
+        counts->resets += sim_net_reset(event->a);
+        return;
+    case SIM_MACHINE_DOWN:
+        machine_down(run, event->a % machine_count(run), event->lasts_ms);
+        return;
+    case SIM_POWER_LOSS:
+        power_loss(run);
+        return;
+    case SIM_DISK_SICK:
+        trouble_disk(run, 20 + event->n, errors[event->a % 4], event->lasts_ms);
+        return;
+    case SIM_DISK_FULL:
+        trouble_disk(run, 2, ENOSPC, event->lasts_ms / 4 + 1);
+        return;
+    case SIM_SHORT_WRITE:
+        sim_os_short_write_at(event->n);
+        return;
+    case SIM_CLOCK_JUMP:
+        sim_os_jump_wall_ms((int64_t)(event->a % 40000) - 20000);
+        counts->clock_jumps++;
+        return;
+    case SIM_TASK_FAILURE:
+        sim_processes_options()->setup.fail_at = event->n;
+        counts->task_failures++;
+        return;
+    case SIM_CHECKPOINT:
+    case SIM_SAVEPOINT:
+    case SIM_STOP:
+    case SIM_CANCEL:
+    case SIM_RESCALE:
+        operate(run, event);
+        return;
+    case SIM_EVENT_KINDS:
+        break;
+    }
+}
+
+static int64_t event_ns(const struct run *run)
+{
+    const struct sim_trouble *trouble = &run->trouble;
+    if (run->is_healed)
+        return INT64_MAX;
+    int64_t at_ms = run->next_event < trouble->event_count ? trouble->events[run->next_event].at_ms
+                                                           : trouble->heal_ms;
+    return run->start_ns + at_ms * 1000000;
+}
+
+/* From here on nothing fails. What has failed before must not hold the job up for ever. */
+static void heal(struct run *run)
+{
+    say(run, "heal");
+    run->is_healed = true;
+    sim_os_kill_at(0);
+    sim_os_freeze_at(0, NULL, NULL);
+    sim_os_fail_at(0, 0);
+    sim_os_short_write_at(0);
+    sim_processes_options()->setup.fail_at = 0;
+    sim_processes_options()->setup.per_second = 0;
+    run->disk_well_ns = 1;
+    for (uint32_t i = 0; i < machine_count(run); i++) {
+        run->up_ns[i] = run->up_ns[i] == 0 ? 0 : 1;
+        for (uint32_t j = 0; j < machine_count(run); j++)
+            run->cut_until_ns[i][j] = run->cut_until_ns[i][j] == 0 ? 0 : 1;
+    }
+    for (uint32_t i = 0; i < SIM_OBSERVER; i++) {
+        if (sim_process_at(i) != NULL)
+            sim_process_at(i)->paused_until_ns = 0;
+    }
+    for (uint32_t i = 0; i < 2; i++)
+        run->job_managers[i].at_ns = 0;
+    for (uint32_t i = 0; i < 3; i++)
+        run->task_managers[i].at_ns = 0;
+}
+
+static void look_at_events(struct run *run)
+{
+    while (!is_wrong(run) && event_ns(run) <= os_monotonic_ns()) {
+        if (run->next_event == run->trouble.event_count) {
+            heal(run);
+            return;
+        }
+        uint32_t index = run->next_event;
+        if ((sim_events >> index & 1) != 0)
+            happen(run, &run->trouble.events[index]);
+        run->next_event++;
+    }
+}
+
+/* -- steps ---------------------------------------------------------------------------------------- */
+
+/* By chance, one with more to do more often. */
+static struct sim_process *draw_process(struct run *run, uint32_t *total)
+{
+    uint32_t units[SIM_OBSERVER];
+    *total = 0;
+    for (uint32_t i = 0; i < SIM_OBSERVER; i++) {
+        const struct sim_process *it = sim_process_at(i);
+        units[i] = it != NULL && sim_process_runs(it) ? sim_process_unit_count(it) : 0;
+        *total += units[i];
+    }
+    if (*total == 0)
+        return NULL;
+    uint32_t left = random_below(&run->random, *total), i = 0;
+    for (; left >= units[i]; i++)
+        left -= units[i];
+    return sim_process_at(i);
+}
+
+static bool step_everybody(void)
+{
+    bool has_worked = false;
+    for (uint32_t i = 0; i < SIM_OBSERVER; i++) {
+        struct sim_process *it = sim_process_at(i);
+        if (it != NULL && sim_process_runs(it))
+            has_worked = sim_process_step_all(it) || has_worked;
+    }
+    return has_worked;
+}
+
+static int64_t earlier(int64_t a, int64_t b)
+{
+    return a < b ? a : b;
+}
+
+static int64_t next_of_machines(const struct run *run)
+{
+    int64_t at_ns = run->disk_well_ns == 0 ? INT64_MAX : run->disk_well_ns;
+    for (uint32_t i = 0; i < machine_count(run); i++) {
+        at_ns = earlier(at_ns, run->up_ns[i] == 0 ? INT64_MAX : run->up_ns[i]);
+        for (uint32_t j = 0; j < machine_count(run); j++)
+            at_ns =
+                earlier(at_ns, run->cut_until_ns[i][j] == 0 ? INT64_MAX : run->cut_until_ns[i][j]);
+    }
+    for (uint32_t i = 0; i < 2; i++)
+        at_ns =
+            earlier(at_ns, run->job_managers[i].is_wanted ? run->job_managers[i].at_ns : INT64_MAX);
+    for (uint32_t i = 0; i < 3; i++)
+        at_ns = earlier(at_ns,
+            run->task_managers[i].is_wanted ? run->task_managers[i].at_ns : INT64_MAX);
+    return at_ns;
+}
+
+/* Nobody has anything to do: the clock goes to what is due next. */
+static void skip_time(const struct run *run)
+{
+    int64_t now_ns = os_monotonic_ns();
+    int64_t at_ns = earlier(earlier(event_ns(run), sim_net_deadline_ns()), next_of_machines(run));
+    for (uint32_t i = 0; i < SIM_OBSERVER; i++) {
+        const struct sim_process *it = sim_process_at(i);
+        if (it == NULL || it->is_killed || it->is_running)
+            continue;
+        int64_t deadline_ms = sim_process_runs(it) ? sim_process_deadline_ms(it) : INT64_MAX;
+        if (deadline_ms < INT64_MAX / 1000000)
+            at_ns = earlier(at_ns, deadline_ms * 1000000);
+        if (it->paused_until_ns > now_ns)
+            at_ns = earlier(at_ns, it->paused_until_ns);
+    }
+    int64_t left_ns = at_ns == INT64_MAX ? 1000000 : at_ns - now_ns;
+    left_ns = left_ns < 100000 ? 100000 : left_ns;
+    sim_os_advance_ns(left_ns < IDLE_MS_MAX * 1000000 ? left_ns : IDLE_MS_MAX * 1000000);
+}
+
+static void step(struct run *run)
+{
+    uint32_t units;
+    run->steps++;
+    sim_os_advance_ns((int64_t)(random_next(&run->random) % (uint64_t)(run->trouble.tick_ns + 1)));
+    sim_net_deliver();
+    look_at_events(run);
+    look_at_machines(run);
+    struct sim_process *it = draw_process(run, &units);
+    run->idle_steps = it != NULL && sim_process_step(it, &run->random) ? 0 : run->idle_steps + 1;
+    sim_processes_reap();
+    if (run->idle_steps > 2 * units) {
+        run->idle_steps = 0;
+        if (!step_everybody())
+            skip_time(run);
+        sim_processes_reap();
+    }
+    if (run->steps % WATCH_STEPS == 0)
+        watch(run);
+    if (run->steps % CHECK_STEPS == 0)
+        check_output(run, false);
+}
+
+/* -- a run ---------------------------------------------------------------------------------------- */
+
+static void begin(struct run *run, uint64_t seed)
+{
+    static const char *const hosts[] = { "jm0", "jm1", "tm0", "tm1", "tm2" };
+    struct sim_trouble *trouble = &run->trouble;
+    sim_trouble_draw(trouble, seed);
+    run->random = (struct random){ .state = hash_mix(~seed) };
+    run->oracle = sim_oracle_new(&trouble->shape);
+    if (run->is_verbose)
+        sim_trouble_print(trouble, sim_events);
+    sim_os_start(seed);
+    sim_net_start(&trouble->net);
+    trouble->processes.shape = &trouble->shape;
+    sim_processes_start(&trouble->processes);
+    sim_os_run_as(SIM_OBSERVER);
+    weir_error *error = os_make_dirs_durable(SIM_OUTPUT_DIR);
+    if (error == NULL)
+        error = os_make_dirs_durable(SIM_SHARED_DIR);
+    ASSERT(error == NULL);
+    sim_files_make_input(&trouble->shape, SIM_INPUT_DIR);
+    for (uint32_t i = 0; i < trouble->job_manager_count; i++)
+        sim_net_add_machine(hosts[i]);
+    for (uint32_t i = 0; i < trouble->task_manager_count; i++)
+        sim_net_add_machine(hosts[2 + i]);
+    run->start_ns = os_monotonic_ns();
+}
+
+static void end(struct run *run)
+{
+    struct sim_result *result = run->result;
+    sim_processes_stop();
+    sim_os_power_loss();
+    check_output(run, false);
+    sim_net_stop();
+    struct sim_os_stats stats = sim_os_stats();
+    result->counts.steps = run->steps;
+    result->counts.calls = stats.calls;
+    result->counts.syncs = stats.syncs;
+    result->counts.faults = stats.faults;
+    result->counts.rows = run->found;
+    result->counts.workers = sim_processes_ended();
+    result->trace = sim_os_trace();
+    sim_os_stop();
+}
+
+void sim_cluster_run(uint64_t seed, bool is_verbose, struct sim_result *result)
+{
+    struct run *run = mem_alloc(sizeof(*run));
+    *result = (struct sim_result){ .trace = 0 };
+    run->result = result;
+    run->is_verbose = is_verbose;
+    begin(run, seed);
+    while (!is_wrong(run) && !run->is_healed && !run->is_finished)
+        step(run);
+    uint64_t limit = run->steps + HEALED_STEPS_MAX + run->trouble.shape.count * STEPS_PER_RECORD;
+    while (!is_wrong(run) && !run->is_finished && run->steps < limit)
+        step(run);
+    if (!is_wrong(run) && !run->is_finished)
+        wrong(run, "the end was not reached within %" PRIu64 " steps after the last fault",
+            HEALED_STEPS_MAX + run->trouble.shape.count * STEPS_PER_RECORD);
+    if (!is_wrong(run))
+        end(run);
+    sim_oracle_free(run->oracle);
+    mem_free(run);
+}
