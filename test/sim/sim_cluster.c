@@ -6,6 +6,7 @@
 #include "base/memory.h"
 #include "base/os.h"
 #include "test/sim/sim_files.h"
+#include "test/sim/sim_mutant.h"
 #include "test/sim/sim_oracle.h"
 #include "test/sim/sim_os.h"
 #include "test/sim/sim_trouble.h"
@@ -681,6 +682,7 @@ static void begin(struct run *run, uint64_t seed)
         error = os_make_dirs_durable(SIM_SHARED_DIR);
     ASSERT(error == NULL);
     sim_files_make_input(&trouble->shape, SIM_INPUT_DIR);
+    sim_os_lie_about_sync(sim_mutant == SIM_LOST_SYNC);
     for (uint32_t i = 0; i < trouble->job_manager_count; i++)
         sim_net_add_machine(hosts[i]);
     for (uint32_t i = 0; i < trouble->task_manager_count; i++)

@@ -112,7 +112,7 @@ static int compare(const void *a, const void *b)
 
 static void draw_events(struct sim_trouble *trouble, struct random *random, int64_t span_ms)
 {
-    trouble->event_count = maybe(random, 5) ? 0 : (uint32_t)spread(random, 1, 40);
+    trouble->event_count = maybe(random, 5) ? 0 : (uint32_t)spread(random, 2, 40);
     for (uint32_t i = 0; i < trouble->event_count; i++) {
         struct sim_trouble_event *it = &trouble->events[i];
         it->kind = draw_kind(random);
@@ -135,8 +135,9 @@ void sim_trouble_draw(struct sim_trouble *trouble, uint64_t seed)
     draw_job(trouble, &random);
     draw_cluster(trouble, &random);
     /* Trouble has to come while there is still input: what is not slowed down is over soon. */
-    bool is_slow = trouble->shape.source != SIM_FILES && maybe(&random, 80);
-    int64_t span_ms = (int64_t)(is_slow ? spread(&random, 500, 8000) : spread(&random, 100, 1500));
+    bool is_slow = trouble->shape.source != SIM_FILES && maybe(&random, 90);
+    int64_t span_ms =
+        (int64_t)(is_slow ? 500 + random_below(&random, 6000) : 50 + random_below(&random, 500));
     if (is_slow)
         trouble->processes.setup.per_second =
             trouble->shape.generated_count * 1000 / (uint64_t)span_ms + 1;
