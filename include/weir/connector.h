@@ -92,10 +92,10 @@ WEIR_API void weir_item_scope(weir_ctx *ctx, const char *prefix);
  * between the subtasks. For what is not open in every subtask yet: an item of the same name that any
  * subtask adds itself counts instead, so it does no harm where it is. */
 WEIR_API void weir_item_carry(weir_ctx *ctx);
-/* In snapshot: makes a finished, synced file part of the checkpoint; `path` lies in
- * weir_staging_dir and stays the connector's to delete: the checkpoint has its own link or copy, kept
- * and verified at restore as long as a checkpoint refers to it. File names must differ between
- * subtasks and checkpoints. */
+/* In snapshot: makes a finished file part of the checkpoint; a worker syncs it, and a sync that fails fails
+ * the task, as below. `path` lies in weir_staging_dir and stays the connector's to delete: the checkpoint
+ * has its own link or copy, kept and verified at restore as long as a checkpoint refers to it. File names
+ * must differ between subtasks and checkpoints. */
 WEIR_API void weir_file_add(weir_ctx *ctx, const char *path);
 /* In open: where a file of the restored checkpoint now lies, by its file name (the last part of what
  * weir_file_add was given); NULL: it has none such. Read-only: other checkpoints may share it. */

@@ -9,8 +9,8 @@
  * One that is aborted while it waits for a worker is not written: there is nothing to be said of it.
  * Two failures are worse, and fail the task, so that it starts again from the last checkpoint:
  *
- *   a sink's own file cannot be synced (weir_sync_add): nobody knows what it holds, and the next sync
- *   would say that all is well;
+ *   a sink's file cannot be synced (weir_file_add, weir_sync_add): nobody knows what it holds, and the
+ *   next sync would say that all is well;
  *   a store says that its error is retriable (state/backend.h): it will take no writes until it is
  *   opened anew, RocksDB after a full disk, say, and every later checkpoint would fail, too. */
 #include "runtime/task/task_private.h"
@@ -40,6 +40,20 @@ static void job_free(struct snapshot_job *job)
     mem_free(job);
 }
 
+/* What a failed sync has lost is lost, and the next one would say that all is well: the writer must begin anew. */
+static weir_error *sync_file(const char *path)
+{
+    struct os_stat stat;
+    WEIR_TRY(os_stat(path, &stat));
+    if (!stat.exists) /* opening it would make it */
+        return weir_errorf(WEIR_E_IO, "cannot sync '%s': somebody has removed it", path);
+    struct os_file *file;
+    WEIR_TRY(os_open(path, OS_APPEND, &file));
+    weir_error *error = os_sync(file);
+    os_close(file);
+    return error == NULL ? NULL : weir_error_retriable(error);
+}
+
 static weir_error *write_operator(const struct snapshot_job *job, uint32_t index)
 {
     struct operator_snapshot *op = &job->snapshot->operators[index];
@@ -47,6 +61,8 @@ static weir_error *write_operator(const struct snapshot_job *job, uint32_t index
     for (uint32_t i = 0; i < op->staged_count; i++) {
         const char *path = op->staged[i].name;
         const char *slash = strrchr(path, '/');
+        /* storing it syncs, too, but would believe it when it is offered again after a failure */
+        WEIR_TRY(sync_file(path));
         WEIR_TRY(state_file_store(path, job->host->checkpoint_dir, job->host->attempt,
             slash == NULL ? path : slash + 1, arena, &op->staged[i]));
     }
@@ -74,19 +90,6 @@ static weir_error *write_operators(const struct snapshot_job *job)
         WEIR_TRY(write_operator(job, i));
     FAULT_TRY(SNAPSHOT_AFTER_WRITE);
     return NULL;
-}
-
-static weir_error *sync_file(const char *path)
-{
-    struct os_stat stat;
-    WEIR_TRY(os_stat(path, &stat));
-    if (!stat.exists) /* opening it would make it */
-        return weir_errorf(WEIR_E_IO, "cannot sync '%s': somebody has removed it", path);
-    struct os_file *file;
-    WEIR_TRY(os_open(path, OS_APPEND, &file));
-    weir_error *error = os_sync(file);
-    os_close(file);
-    return error;
 }
 
 static weir_error *sync_outside(const struct snapshot_job *job)
