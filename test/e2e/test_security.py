@@ -1,111 +1,27 @@
 #!/usr/bin/env python3
 """A cluster that strangers can reach: TLS, the token, certificates of clients; and what strangers send to its ports.
 
-Certificates are made for the test by the program openssl. Everything is on the loopback.
+Everything is on the loopback.
 """
 import hashlib
 import http.client
-import json
 import os
 import pathlib
-import shutil
 import socket
 import ssl
 import struct
-import subprocess
 import sys
 import unittest
 
-import broker
 import cluster
 import program
+import secure
 
-TOKEN = "a-word-that-nobody-else-knows"
 FRAME = struct.Struct("<4sIII")  # net/net.h: magic, kind, size, checksum
 REGISTER = 3
-CERTIFICATES = r"""
-set -e
-key='-newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes'
-authority() { openssl req -x509 $key -keyout $1.key -out $1.pem -subj /CN=$1 -days 2; }
-identity() { openssl req $key -keyout $1.key -out $1.csr -subj /CN=$1
-    printf 'subjectAltName=DNS:localhost,IP:127.0.0.1' > $1.ext
-    openssl x509 -req -in $1.csr -CA $2.pem -CAkey $2.key -CAcreateserial -out $1.pem -days 2 -extfile $1.ext; }
-authority ca; authority other-ca; identity machine ca; identity stranger other-ca
-"""
 
 
-class SecureCluster(cluster.Cluster):
-    """One whose REST has TLS, or a token, or both."""
-
-    def __init__(self, directory, context=None, token=None, **options):
-        self.context, self.token = context, token
-        super().__init__(directory, **options)
-
-    def request(self, port, method, path, body=None, limit_s=20, token=None):
-        """Status and text."""
-        if self.context is None:
-            connection = http.client.HTTPConnection("127.0.0.1", port, timeout=limit_s)
-        else:
-            connection = http.client.HTTPSConnection("127.0.0.1", port, timeout=limit_s, context=self.context)
-        token = token or self.token
-        try:
-            connection.request(method, path, body=body, headers={"Authorization": f"Bearer {token}"} if token else {})
-            answer = connection.getresponse()
-            return answer.status, answer.read()
-        finally:
-            connection.close()
-
-    def _leader(self):
-        daemon = self.job_managers[0]
-        try:
-            return daemon if self.request(daemon.port, "GET", "/v1/overview")[0] == 200 else None
-        except (OSError, http.client.HTTPException):
-            return None
-
-    def ask(self, method, path, body=None, limit_s=cluster.LIMIT_S):
-        if body is not None and not isinstance(body, bytes):
-            body = json.dumps(body).encode()
-        status, text = self.request(self.rest_ports[0], method, path, body, limit_s)
-        if status >= 400:
-            raise cluster.Refused(status, text.decode(errors="replace"))
-        return json.loads(text) if text else None
-
-
-class SecurityTest(program.ProgramTest):
-    @classmethod
-    def setUpClass(cls):
-        if not shutil.which("openssl"):
-            if os.environ.get("CI") == "true":
-                raise AssertionError("openssl not found")
-            print("SKIPPED: openssl not found", file=sys.stderr, flush=True)
-            raise unittest.SkipTest("openssl not found")
-
-    def setUp(self):
-        super().setUp()
-        self.keys = self.directory / "keys"
-        self.keys.mkdir()
-        self.token_file = self.keys / "token"
-        self.token_file.write_text(f"{TOKEN}\n")
-
-    def make_certificates(self):
-        subprocess.run(["bash", "-c", CERTIFICATES], cwd=self.keys, check=True, timeout=60, capture_output=True)
-
-    def tls(self, name="machine", mutual=False):
-        return {"security.ssl.enabled": "true", "security.ssl.cert": self.keys / f"{name}.pem",
-                "security.ssl.key": self.keys / f"{name}.key", "security.ssl.ca": self.keys / "ca.pem",
-                "security.ssl.mutual": str(mutual).lower()}
-
-    def context(self, name=None):
-        context = ssl.create_default_context(cafile=self.keys / "ca.pem")
-        if name is not None:
-            context.load_cert_chain(self.keys / f"{name}.pem", self.keys / f"{name}.key")
-        return context
-
-    def start_cluster(self, **options):
-        one = SecureCluster(self.directory, **options)
-        self.addCleanup(one.close)
-        return one
-
+class SecurityTest(secure.SecureTest):
     def run_job(self, one, name="out"):
         """Over all task managers, so that records go between machines."""
         output = self.directory / name
@@ -128,7 +44,7 @@ class SecurityTest(program.ProgramTest):
     def test_a_whole_cluster_speaks_tls_and_asks_for_the_token(self):
         self.make_certificates()
         settings = {**self.tls(), "security.token-file": self.token_file}
-        one = self.start_cluster(context=self.context(), token=TOKEN, settings=settings)
+        one = self.start_cluster(context=self.context(), token=secure.TOKEN, settings=settings)
         self.run_job(one)
         port = one.rest_ports[0]
         for path in ("/v1/overview", "/", "/v1/blobs/" + "0" * 64):
@@ -164,7 +80,7 @@ class SecurityTest(program.ProgramTest):
         self.make_certificates()
         first = cluster.free_port()
         settings = {**self.tls(), "security.token-file": self.token_file, "taskmanager.data.port": first}
-        one = self.start_cluster(context=self.context(), token=TOKEN, settings=settings)
+        one = self.start_cluster(context=self.context(), token=secure.TOKEN, settings=settings)
         job = one.submit("steady", "--rate", "2000", "--count", "1000000000", "--output", self.output, "--parallelism", "4",
                          "--checkpoints", self.checkpoints, "--checkpoint-interval", "200ms")
         job.wait_checkpoints(1)
@@ -232,7 +148,7 @@ class SecurityTest(program.ProgramTest):
             return answer
 
     def test_what_is_no_message_is_closed_and_the_cluster_goes_on(self):
-        one = self.start_cluster(token=TOKEN, settings={"security.token-file": self.token_file})
+        one = self.start_cluster(token=secure.TOKEN, settings={"security.token-file": self.token_file})
         for data in (b"GET / HTTP/1.1\r\n\r\n", self.frame(REGISTER, b"x" * 100), self.frame(REGISTER, b"", 1 << 31),
                      self.frame(REGISTER, b"", 0xffffffff), self.frame(REGISTER, b"", magic=b"WRF\2"), os.urandom(1 << 20)):
             self.ends(one.rpc_port, data)
@@ -288,7 +204,7 @@ class SecurityTest(program.ProgramTest):
             self.assertNotIn(b"root:", text)
 
     def test_an_executable_is_what_its_digest_says_or_nothing(self):
-        one = self.start_cluster(task_managers=1, token=TOKEN,
+        one = self.start_cluster(task_managers=1, token=secure.TOKEN,
                                  settings={"security.token-file": self.token_file, "blob.size-max": "1MB"})
         port, data = one.rest_ports[0], b"#!/bin/sh\nexit 0\n"
         digest = hashlib.sha256(data).hexdigest()
