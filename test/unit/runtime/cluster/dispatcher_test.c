@@ -4,6 +4,7 @@
 
 #include "base/worker.h"
 #include "net/sha256.h"
+#include "runtime/cluster/job_store.h"
 #include "test/support/temp_dir.h"
 #include "test/unit/runtime/cluster/fake_net.h"
 
@@ -13,6 +14,7 @@ struct rig {
     char *dir;
     struct workers *workers;
     struct blob_store *blobs;
+    struct job_store *store;
     struct dispatcher *dispatcher;
     char digest[SHA256_HEX_SIZE + 1];
     struct connection managers[3];
@@ -42,12 +44,15 @@ static void put_blob(struct rig *rig)
     expect_ok(blob_put_finish(put, clock_ms));
 }
 
-static void rig_open(struct rig *rig)
+static void lead(struct rig *rig, uint64_t epoch)
 {
-    *rig = (struct rig){ .dir = temp_dir_new(), .workers = workers_new(0, 64) };
-    put_blob(rig);
+    struct job_store_options kept = { .dir = temp_dir_path(rig->dir, "jobs"),
+        .epoch = epoch,
+        .over_max = 2 };
+    expect_ok(job_store_open(&kept, &rig->store));
     struct dispatcher_options options = { .workers = rig->workers,
-        .epoch = 5,
+        .store = rig->store,
+        .epoch = epoch,
         .token = "secret",
         .blobs_url = "http://localhost/v1/blobs",
         .blobs = rig->blobs,
@@ -57,11 +62,25 @@ static void rig_open(struct rig *rig)
         .start_timeout_ms = 10000,
         .retained_jobs = 2 };
     rig->dispatcher = dispatcher_new(&options);
+    expect_ok(dispatcher_recover(rig->dispatcher));
+}
+
+static void lead_no_more(struct rig *rig)
+{
+    dispatcher_free(rig->dispatcher);
+    job_store_close(rig->store);
+}
+
+static void rig_open(struct rig *rig)
+{
+    *rig = (struct rig){ .dir = temp_dir_new(), .workers = workers_new(0, 64) };
+    put_blob(rig);
+    lead(rig, 5);
 }
 
 static void rig_close(struct rig *rig)
 {
-    dispatcher_free(rig->dispatcher);
+    lead_no_more(rig);
     blob_store_close(rig->blobs);
     workers_free(rig->workers);
     for (size_t i = 0; i < COUNT_OF(rig->managers); i++)
@@ -273,6 +292,93 @@ static void a_task_manager_that_is_lost_while_it_plans_is_replaced(void **state)
     rig_close(&rig);
 }
 
+static void a_plan_that_does_not_come_fails_the_job(void **state)
+{
+    struct rig rig;
+    rig_open(&rig);
+    connect_manager(&rig, 0);
+    const struct job *job = submit(&rig);
+    for (uint32_t i = 0; i < 60; i++) {
+        assert_int_equal(job->state, JOB_INITIALIZING);
+        clock_ms += 1001;
+        rig.managers[0].heard_ms = clock_ms;
+        turn(&rig);
+    }
+    assert_int_equal(job->state, JOB_FAILED);
+    assert_non_null(strstr(weir_error_message(job->error), "has not made the job's plan"));
+    rig_close(&rig);
+}
+
+static void what_is_over_stays_so_under_the_next_leader_and_what_is_not_goes_on(void **state)
+{
+    struct rig rig;
+    char ids[2][DISPATCHER_ID_SIZE];
+    rig_open(&rig);
+    for (uint32_t i = 0; i < 2; i++)
+        memcpy(ids[i], submit(&rig)->id, DISPATCHER_ID_SIZE);
+    expect_ok(dispatcher_cancel(rig.dispatcher, ids[0]));
+    turn(&rig);
+    lead_no_more(&rig);
+    lead(&rig, 6);
+    connect_manager(&rig, 0);
+    assert_int_equal(dispatcher_job_count(rig.dispatcher), 2);
+    assert_int_equal(dispatcher_find(rig.dispatcher, ids[0])->state, JOB_CANCELED);
+    assert_int_equal(dispatcher_find(rig.dispatcher, ids[1])->state, JOB_INITIALIZING);
+    assert_int_equal(rig.managers[0].sent[MESSAGE_PLAN], 1);
+    rig_close(&rig);
+}
+
+static void refuse_plan(struct rig *rig)
+{
+    struct message_plan plan;
+    read_last(&rig->managers[0], MESSAGE_PLAN, &plan);
+    struct message_planned planned = { .request = plan.request,
+        .code = WEIR_E_IO,
+        .text = WEIR_STR("not now") };
+    speak(&rig->managers[0], MESSAGE_PLANNED, &planned);
+    turn(rig);
+}
+
+static void a_job_that_has_run_is_planned_again_until_it_can_be(void **state)
+{
+    struct rig rig;
+    char id[DISPATCHER_ID_SIZE];
+    rig_open(&rig);
+    memcpy(id, submit(&rig)->id, DISPATCHER_ID_SIZE);
+    expect_ok(job_store_update(rig.store, id, RECORD_RUNNING, "", 1));
+    lead_no_more(&rig);
+    lead(&rig, 6);
+    connect_manager(&rig, 0);
+    for (uint32_t i = 1; i < 5; i++) {
+        assert_int_equal(rig.managers[0].sent[MESSAGE_PLAN], i);
+        refuse_plan(&rig);
+        assert_int_equal(dispatcher_find(rig.dispatcher, id)->state, JOB_INITIALIZING);
+        clock_ms = dispatcher_deadline_ms(rig.dispatcher);
+        turn(&rig);
+    }
+    rig_close(&rig);
+}
+
+static void an_executable_goes_when_no_job_needs_it_and_not_before(void **state)
+{
+    struct rig rig;
+    rig_open(&rig);
+    const struct job *job = submit(&rig);
+    clock_ms += BLOB_GRACE_MS + 60001;
+    turn(&rig);
+    assert_true(blob_store_has(rig.blobs, rig.digest));
+    expect_ok(dispatcher_cancel(rig.dispatcher, job->id));
+    turn(&rig);
+    clock_ms += 60001;
+    turn(&rig);
+    assert_false(blob_store_has(rig.blobs, rig.digest));
+    struct submission submission = { .program = "job", .digest = rig.digest };
+    char id[DISPATCHER_ID_SIZE];
+    expect_error(dispatcher_submit(rig.dispatcher, &submission, id), WEIR_E_USAGE,
+        "upload it first");
+    rig_close(&rig);
+}
+
 static void of_jobs_that_are_over_the_newest_are_listed(void **state)
 {
     struct rig rig;
@@ -362,6 +468,10 @@ int main(void)
         cmocka_unit_test(a_job_can_be_cancelled_before_and_while_it_is_planned),
         cmocka_unit_test(a_plan_that_cannot_be_made_or_read_fails_the_job_with_its_words),
         cmocka_unit_test(a_task_manager_that_is_lost_while_it_plans_is_replaced),
+        cmocka_unit_test(a_plan_that_does_not_come_fails_the_job),
+        cmocka_unit_test(what_is_over_stays_so_under_the_next_leader_and_what_is_not_goes_on),
+        cmocka_unit_test(a_job_that_has_run_is_planned_again_until_it_can_be),
+        cmocka_unit_test(an_executable_goes_when_no_job_needs_it_and_not_before),
         cmocka_unit_test(of_jobs_that_are_over_the_newest_are_listed),
         cmocka_unit_test(what_is_asked_of_a_job_that_is_not_there_or_does_not_run_is_refused),
         cmocka_unit_test(an_operation_that_is_asked_for_twice_is_one_and_is_forgotten_in_time),

@@ -262,6 +262,32 @@ static void a_leader_frozen_at_any_call_finds_that_it_was_replaced(void **state)
     }
 }
 
+static void time_passes(void *arg)
+{
+    *(bool *)arg = true;
+    pass(LEASE_MS);
+}
+
+/* Others count from when they see it, which may be early in the call. */
+static void a_renewal_that_took_a_whole_lease_is_no_certainty(void **state)
+{
+    bool was_hit = true;
+    uint32_t doubts = 0;
+    for (uint64_t n = 1; was_hit; n++) {
+        again();
+        start(0);
+        step(0);
+        pass(LEASE_MS / 4);
+        sim_os_run_as(0);
+        was_hit = false;
+        sim_os_freeze_at(n, time_passes, &was_hit);
+        step(0);
+        sim_os_freeze_at(0, NULL, NULL);
+        doubts += !passes(0);
+    }
+    assert_in_range(doubts, 2, 100); /* at least while it is written, and renamed */
+}
+
 static void a_check_that_was_frozen_says_no_or_spoke_before_the_takeover(void **state)
 {
     bool was_hit = true;
@@ -535,6 +561,7 @@ int main(void)
         CASE(a_dead_leader_is_replaced_after_its_lease),
         CASE(an_observer_follows_and_never_leads),
         CASE(a_leader_frozen_at_any_call_finds_that_it_was_replaced),
+        CASE(a_renewal_that_took_a_whole_lease_is_no_certainty),
         CASE(a_check_that_was_frozen_says_no_or_spoke_before_the_takeover),
         CASE(a_process_killed_at_any_call_is_replaced),
         CASE(a_claim_survives_a_power_failure),

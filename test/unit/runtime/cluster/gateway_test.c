@@ -313,7 +313,7 @@ static void who_is_not_expected_is_refused_and_changes_nothing(void **state)
     struct rig rig;
     rig_open(&rig);
     to_starting(&rig);
-    struct message_hello wrong[5];
+    struct message_hello wrong[6];
     char secret[] = "0000000000000000000000000000000000000000000000000000000000000000";
     for (size_t i = 0; i < COUNT_OF(wrong); i++)
         wrong[i] = hello_of(&rig, 0);
@@ -322,6 +322,7 @@ static void who_is_not_expected_is_refused_and_changes_nothing(void **state)
     wrong[2].secret = (weir_str){ .data = secret, .size = wrong[2].secret.size };
     wrong[3].secret.size = 0;
     wrong[4].worker = UINT32_MAX;
+    wrong[5].attempt--;
     for (size_t i = 0; i < COUNT_OF(wrong); i++)
         expect_error(gateway_hello(rig.gateway, &rig.to_workers[1], &wrong[i]), WEIR_E_FENCED,
             "is expected");
@@ -516,13 +517,37 @@ static void an_event_of_another_attempt_is_ignored(void **state)
 {
     struct rig rig;
     rig_open(&rig);
+    static const uint32_t kinds[] = { MESSAGE_FAILED, MESSAGE_ACKED, MESSAGE_METRICS };
     to_deployed(&rig);
-    say(&rig, 0, MESSAGE_FAILED,
-        (struct message_event){ .attempt = attempt_of(&rig) - 1,
-            .subtask = subtask_of(&rig, 0),
-            .code = WEIR_E_IO,
-            .text = WEIR_STR("late") });
+    for (size_t i = 0; i < COUNT_OF(kinds); i++) /* each would be a failure */
+        say(&rig, 0, kinds[i],
+            (struct message_event){ .attempt = attempt_of(&rig) - 1,
+                .subtask = subtask_of(&rig, 0),
+                .code = WEIR_E_IO,
+                .text = WEIR_STR("late"),
+                .bytes = WEIR_STR("damaged") });
     assert_int_equal(rig.history.failure_count, 0);
+    rig_close(&rig);
+}
+
+/* They may be on a task manager that has no share of this attempt. */
+static void workers_of_older_attempts_are_ended_everywhere(void **state)
+{
+    struct rig rig;
+    struct message_start start;
+    rig_open(&rig);
+    add_manager(&rig, 0, 1);
+    add_manager(&rig, 1, 2);
+    turn(&rig);
+    assert_int_equal(gateway_worker_count(rig.gateway), 1);
+    assert_int_equal(rig.to_managers[0].sent[MESSAGE_START], 0);
+    read_last(&rig.to_managers[1], MESSAGE_START, &start);
+    for (uint32_t i = 0; i < MANAGERS; i++) {
+        struct message_kill message;
+        assert_int_equal(rig.to_managers[i].sent[MESSAGE_KILL], 1);
+        read_last(&rig.to_managers[i], MESSAGE_KILL, &message);
+        assert_int_equal(message.attempt, start.attempt - 1);
+    }
     rig_close(&rig);
 }
 
@@ -676,6 +701,7 @@ int main(void)
         cmocka_unit_test(a_worker_speaks_for_its_own_subtasks_only),
         cmocka_unit_test(what_is_not_for_a_worker_to_say_or_is_damaged_fails_the_attempt),
         cmocka_unit_test(an_event_of_another_attempt_is_ignored),
+        cmocka_unit_test(workers_of_older_attempts_are_ended_everywhere),
         cmocka_unit_test(a_task_that_fails_fails_the_attempt_with_its_words_once),
         cmocka_unit_test(a_bad_record_is_not_tried_again),
         cmocka_unit_test(a_worker_that_a_signal_has_ended_is_started_again),
