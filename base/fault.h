@@ -1,16 +1,25 @@
-/* fault.h -- named places where a test build can be made to die, fail or stall.
+/* fault.h -- named steps of the protocol, each with two ends where a test build can be made to die, fail or stall.
  *
- *      WEIR_FAULT=point:nth:action[,point:nth:action]     action: kill | error | stall-<ms>
+ *      WEIR_FAULT=point:nth:action[,point:nth:action]     point: <step>-before | <step>-after
+ *                                                         action: kill | error | stall-<ms>
  *
- * At the nth time that a point is passed (1: the first) the process kills itself with SIGKILL, or the
- * point returns an error, or it sleeps. So the faults of the simulator can be driven into real
- * processes, at the steps of a protocol that matter, each time at the same place.
+ * At the nth time that a point is passed (1: the first) the process kills itself with SIGKILL, or the step returns an
+ * error, or it sleeps. `error` before a step: it is not done, and fails; after it: it is done, and says that it
+ * failed, as a disk or a network does. So the faults of the simulator can be driven into real processes, at the steps
+ * of a protocol that matter, each time at the same place.
  *
- *      FAULT_TRY(POINT)     in a function that returns weir_error *: like WEIR_TRY
- *      FAULT_POINT(POINT)   elsewhere: `error` is refused for it at start
+ *      error = FAULT_STEP(STEP, call(...));      around a call that returns weir_error *; the value is an error
+ *      FAULT_STEP_VOID(STEP, call(...));         around anything else: `error` is refused for it at start
  *
- * A new point is one row below. In a build without WEIR_FAULT_POINTS (release) the macros are
- * nothing, and WEIR_FAULT in the environment is an error, not a silent no.
+ * Whatever a call of FAULT_STEP makes must be released by whoever gets its error: after an error of `-after` it is there.
+ *
+ * WEIR_FAULT_LOG=FILE counts: what fires appends "fired <point> <action>", and a job that comes to its good end behind
+ * that appends "recovered". A rule that the file says has fired is not heard again: so a job that is started again, or
+ * the next worker of a cluster, runs under the same environment without the fault. test/e2e/test_fault_matrix.py goes
+ * through all steps, ends and actions.
+ *
+ * A new step is one row below, and a row of that test. In a build without WEIR_FAULT_POINTS (release) the macros are
+ * the call alone, and WEIR_FAULT in the environment is an error, not a silent no.
  *
  * Thread: any; fault_init before the first other thread. */
 #ifndef WEIR_BASE_FAULT_H
@@ -18,91 +27,140 @@
 
 #include <weir/error.h>
 
-/* identifier, name, may it return an error?, where it is */
-#define FAULT_POINTS(X) \
-    X(RESTORE_BEFORE_ATTEMPT, "restore-before-attempt", true, "before an attempt is claimed") \
-    X(RESTORE_AFTER_ATTEMPT, "restore-after-attempt", true, "claimed, nothing read yet") \
-    X(RESTORE_AFTER_READ, "restore-after-read", true, "metadata read and verified") \
-    X(DEPLOY_BEFORE_START, "deploy-before-start", true, "tasks are made, threads are not") \
-    X(DEPLOY_AFTER_START, "deploy-after-start", false, "threads are started") \
-    X(TRIGGER_BEFORE_SEND, "trigger-before-send", false, "before sources hear of a checkpoint") \
-    X(TRIGGER_AFTER_SEND, "trigger-after-send", false, "all sources were told") \
-    X(SNAPSHOT_BEFORE_BARRIER, "snapshot-before-barrier", true, "aligned, barrier not sent on") \
-    X(SNAPSHOT_AFTER_BARRIER, "snapshot-after-barrier", true, "barrier sent on, not frozen") \
-    X(SNAPSHOT_AFTER_FREEZE, "snapshot-after-freeze", false, "state frozen, nothing written") \
-    X(SNAPSHOT_BEFORE_WRITE, "snapshot-before-write", true, "worker begins to store files") \
-    X(SNAPSHOT_AFTER_WRITE, "snapshot-after-write", true, "files stored, no ack yet") \
-    X(ACK_RECEIVED, "ack-received", false, "the job manager has an ack") \
-    X(STORE_BEFORE_PUBLISH, "store-before-publish", true, "all acks are there") \
-    X(PUBLISH_BEFORE_SYNC, "publish-before-sync", true, "metadata written, not synced") \
-    X(PUBLISH_BEFORE_RENAME, "publish-before-rename", true, "metadata synced, not renamed") \
-    X(PUBLISH_AFTER_RENAME, "publish-after-rename", true, "renamed, directory not synced") \
-    X(STORE_AFTER_PUBLISH, "store-after-publish", false, "complete, nobody knows") \
-    X(NOTIFY_BEFORE_SEND, "notify-before-send", false, "complete, no task was told") \
-    X(NOTIFY_AFTER_SEND, "notify-after-send", false, "all tasks were told") \
-    X(COMPLETE_BEFORE_CALL, "complete-before-call", true, "a task hears, operators do not yet") \
-    X(COMPLETE_AFTER_CALL, "complete-after-call", true, "the operators of a task were told") \
-    X(CLEAN_BEFORE, "clean-before", false, "before old files are deleted") \
-    X(CLEAN_AFTER, "clean-after", false, "old files are deleted") \
-    X(SUBMIT_BEFORE_STORE, "submit-before-store", false, "a job is checked, nothing knows of it") \
-    X(SUBMIT_AFTER_STORE, "submit-after-store", false, "a job is stored, nobody was told") \
-    X(JOB_START_BEFORE_STORE, "job-start-before-store", false, \
-        "its directory is open, that it starts is not stored") \
-    X(JOB_START_AFTER_STORE, "job-start-after-store", false, \
-        "that it starts is stored, nothing has begun") \
-    X(JOB_OVER_BEFORE_STORE, "job-over-before-store", false, \
-        "a job has ended, that is not stored") \
-    X(JOB_OVER_AFTER_STORE, "job-over-after-store", false, \
-        "that it has ended is stored, nobody was told") \
-    X(CANCEL_BEFORE_TASKS, "cancel-before-tasks", false, "a cancel is accepted, no task was told") \
-    X(STOP_ASKED, "stop-asked", false, "a stop has begun, who asked was not told") \
-    X(RESCALE_ASKED, "rescale-asked", false, "the plan of a rescale is asked for") \
-    X(RESCALE_PLANNED, "rescale-planned", false, "the new plan is there, its checkpoint is not") \
-    X(RESCALE_BEFORE_CHANGE, "rescale-before-change", false, \
-        "the checkpoint of a rescale is there, the old tasks run") \
-    X(RESCALE_BEFORE_STORE, "rescale-before-store", false, \
-        "the old tasks are gone, the new version is not stored") \
-    X(RESCALE_AFTER_STORE, "rescale-after-store", false, \
-        "the new version is stored, nothing of it runs") \
-    X(SAVEPOINT_ASKED, "savepoint-asked", false, "its checkpoint is asked for, nobody was told") \
-    X(SAVEPOINT_PINNED, "savepoint-pinned", true, "the files are linked, nothing is written") \
-    X(SAVEPOINT_WRITTEN, "savepoint-written", false, "it is complete, nobody knows") \
-    X(SAVEPOINT_BEFORE_METADATA, "savepoint-before-metadata", true, \
-        "entries written, metadata not") \
-    X(SAVEPOINT_BEFORE_RENAME, "savepoint-before-rename", true, \
-        "written and synced, name is hidden") \
-    X(IMPORT_BEFORE_PUBLISH, "import-before-publish", true, \
-        "converted, the checkpoint is not published") \
-    X(IMPORT_AFTER_PUBLISH, "import-after-publish", true, "published, no task was deployed") \
-    X(LAST_CHECKPOINT_REQUESTED, "last-checkpoint-requested", false, "the end has begun") \
-    X(KAFKA_INITIALISED, "kafka-initialised", true, "init_transactions done, token not read") \
-    X(KAFKA_JUDGED, "kafka-judged", true, "token read and, if older, claimed") \
-    X(KAFKA_PRODUCED, "kafka-produced", true, "a chunk's records are queued, the token is not") \
-    X(KAFKA_DELIVERED, "kafka-delivered", true, "a transaction is whole, not committed") \
-    X(KAFKA_COMMITTED, "kafka-committed", true, "committed, nobody knows") \
-    X(KAFKA_PUBLISHED, "kafka-published", true, "all chunks are out, the sink does not know") \
-    X(FILE_BEFORE_RENAME, "file-before-rename", true, "a part is complete, its name is hidden") \
-    X(FILE_AFTER_RENAME, "file-after-rename", true, "parts are renamed, the directory not synced") \
-    X(FINISH_BEFORE_TEAR_DOWN, "finish-before-tear-down", false, "all is published")
+#include <stdint.h>
 
-enum fault_point {
-#define FAULT_ENUM(id_, name_, can_fail_, where_) FAULT_##id_,
-    FAULT_POINTS(FAULT_ENUM)
+/* identifier, name, may it return an error?, what is done */
+#define FAULT_STEPS(X) \
+    X(ATTEMPT_CLAIM, "attempt-claim", true, "an attempt is claimed") \
+    X(RESTORE_READ, "restore-read", true, "the newest complete checkpoint is read and verified") \
+    X(RESTORE_CHOOSE, "restore-choose", true, "what is restored is written down") \
+    X(STATE_FILE_FETCH, "state-file-fetch", true, "a file comes out of a checkpoint") \
+    X(DATABASE_OPEN, "database-open", true, "the database is opened, empty or restored") \
+    X(KEY_GROUP_SPLIT, "key-group-split", true, "groups of another subtask are cut off") \
+    X(KEY_GROUP_MERGE, "key-group-merge", true, "groups of another source are copied in") \
+    X(SEGMENT_REPLAY, "segment-replay", true, "a segment of changes is replayed") \
+    X(TIMERS_OPEN, "timers-open", true, "timers are read from the state") \
+    X(SOURCE_OPEN, "source-open", true, "a source opens, and seeks its position") \
+    X(SOURCE_POLL, "source-poll", true, "records are read; the first time: after a restore") \
+    X(SINK_OPEN, "sink-open", true, "a sink opens, and settles what was staged") \
+    X(DEPLOY_START, "deploy-start", true, "the threads of the tasks are started") \
+    X(TRIGGER_SEND, "trigger-send", false, "sources are told of a checkpoint") \
+    X(TRIGGER_RECEIVE, "trigger-receive", true, "a source takes part in a checkpoint") \
+    X(BARRIER_BLOCK, "barrier-block", false, "a barrier is there, others are not") \
+    X(BARRIER_ALIGN, "barrier-align", true, "the last barrier is there, the snapshot is taken") \
+    X(BARRIER_SEND, "barrier-send", true, "the barrier is sent on") \
+    X(SNAPSHOT_FREEZE, "snapshot-freeze", false, "all of a task is frozen") \
+    X(SOURCE_SNAPSHOT, "source-snapshot", true, "a source says its position") \
+    X(SINK_SNAPSHOT, "sink-snapshot", true, "a sink closes what it has staged") \
+    X(TIMERS_FLUSH, "timers-flush", true, "timers are written into the state") \
+    X(STATE_FREEZE, "state-freeze", true, "keyed state is frozen") \
+    X(SINK_SYNC, "sink-sync", true, "a sink's own files are synced") \
+    X(SNAPSHOT_WRITE, "snapshot-write", true, "a worker stores the files of a snapshot") \
+    X(SEGMENT_APPEND, "segment-append", true, "frozen changes are appended to a segment") \
+    X(STORE_WRITE, "store-write", true, "frozen changes are written to the database") \
+    X(STORE_SETTLE, "store-settle", true, "all that is frozen is written to the database") \
+    X(DATABASE_FREEZE, "database-freeze", true, "the database is flushed, its files are linked") \
+    X(BASE_STORE, "base-store", true, "a new base is stored") \
+    X(STATE_FILE_LINK, "state-file-link", true, "a file is linked under a temporary name, synced") \
+    X(STATE_FILE_SYNC, "state-file-sync", true, "that file is synced") \
+    X(STATE_FILE_RENAME, "state-file-rename", true, "the file gets its name") \
+    X(STATE_DIRECTORY_SYNC, "state-directory-sync", true, "the names of files are synced") \
+    X(ACK_SEND, "ack-send", false, "a task acks") \
+    X(ACK_RECEIVE, "ack-receive", false, "the job manager has an ack") \
+    X(CHECKPOINT_PUBLISH, "checkpoint-publish", true, "all acks are there, it is completed") \
+    X(METADATA_WRITE, "metadata-write", true, "metadata is written aside") \
+    X(METADATA_SYNC, "metadata-sync", true, "metadata is synced") \
+    X(METADATA_RENAME, "metadata-rename", true, "metadata gets its name") \
+    X(METADATA_DIRECTORY_SYNC, "metadata-directory-sync", true, "the name of metadata is synced") \
+    X(CLEAN, "clean", false, "what is superfluous is deleted") \
+    X(CHECKPOINT_DELETE, "checkpoint-delete", true, "an old checkpoint is dereferenced") \
+    X(STATE_FILE_DELETE, "state-file-delete", true, "a file without a checkpoint is deleted") \
+    X(NOTIFY_SEND, "notify-send", false, "tasks are told of the completion") \
+    X(NOTIFY_RECEIVE, "notify-receive", true, "a task tells its operators") \
+    X(SOURCE_COMMIT, "source-commit", true, "a source hears of the completion") \
+    X(PART_RENAME, "part-rename", true, "complete parts get their names") \
+    X(PART_DIRECTORY_SYNC, "part-directory-sync", true, "the names of parts are synced") \
+    X(ABORT_SEND, "abort-send", false, "tasks are told that a checkpoint has failed") \
+    X(ABORT_RECEIVE, "abort-receive", false, "a task hears that a checkpoint has failed") \
+    X(SAVEPOINT_PIN, "savepoint-pin", true, "the files of a savepoint are linked aside") \
+    X(SAVEPOINT_WRITE, "savepoint-write", true, "a savepoint is written") \
+    X(SAVEPOINT_ENTRIES, "savepoint-entries", true, "entries are written") \
+    X(SAVEPOINT_METADATA, "savepoint-metadata", true, "the metadata of a savepoint is written") \
+    X(SAVEPOINT_RENAME, "savepoint-rename", true, "a savepoint gets its name") \
+    X(IMPORT_CONVERT, "import-convert", true, "a savepoint is converted") \
+    X(IMPORT_PUBLISH, "import-publish", true, "what was converted becomes a checkpoint") \
+    X(STOP_SOURCES, "stop-sources", false, "sources are told to stop") \
+    X(LAST_CHECKPOINT, "last-checkpoint", false, "the last checkpoint is asked for") \
+    X(FINISH, "finish", false, "all is published, it is torn down") \
+    X(KAFKA_INIT, "kafka-init", true, "a producer is opened: older transactions end") \
+    X(KAFKA_JUDGE, "kafka-judge", true, "the token is read and, if older, claimed") \
+    X(KAFKA_BEGIN, "kafka-begin", true, "a transaction begins") \
+    X(KAFKA_PRODUCE, "kafka-produce", true, "a chunk's records are queued, the token is not") \
+    X(KAFKA_FLUSH, "kafka-flush", true, "all of a transaction is delivered") \
+    X(KAFKA_COMMIT, "kafka-commit", true, "a transaction is committed") \
+    X(KAFKA_PUBLISH, "kafka-publish", true, "all chunks go out") \
+    X(ELECTION_CLAIM, "election-claim", true, "a job manager claims to be the leader") \
+    X(JOB_STORE_WRITE, "job-store-write", true, "a job's record is written") \
+    X(BLOB_STORE, "blob-store", true, "an uploaded file gets its name") \
+    X(SUBMIT_STORE, "submit-store", true, "a job is checked, and stored") \
+    X(JOB_START_STORE, "job-start-store", false, "that a job starts is stored") \
+    X(JOB_OVER_STORE, "job-over-store", false, "that a job has ended is stored") \
+    X(CANCEL_TASKS, "cancel-tasks", false, "a cancel is accepted, tasks are told") \
+    X(STOP_REQUEST, "stop-request", false, "a stop begins, who asked was not told") \
+    X(SAVEPOINT_REQUEST, "savepoint-request", false, "its checkpoint is asked for") \
+    X(RESCALE_REQUEST, "rescale-request", false, "the plan of a rescale is asked for") \
+    X(RESCALE_CHECKPOINT, "rescale-checkpoint", false, "its checkpoint is asked for") \
+    X(RESCALE_CHANGE, "rescale-change", false, "the checkpoint is there, the old tasks are ended") \
+    X(RESCALE_STORE, "rescale-store", true, "the old tasks are gone, the new version is stored") \
+    X(JOBS_RECOVER, "jobs-recover", true, "a new leader reads the jobs") \
+    X(WORKER_START, "worker-start", true, "a worker process is started") \
+    X(HELLO_RECEIVE, "hello-receive", false, "a worker's hello is taken") \
+    X(DEPLOY_SEND, "deploy-send", false, "workers are told what to run") \
+    X(DEPLOY_RECEIVE, "deploy-receive", true, "a worker deploys its tasks") \
+    X(ACK_FORWARD, "ack-forward", false, "a worker sends an ack over the network") \
+    X(ACK_ARRIVE, "ack-arrive", false, "an ack arrives from the network")
+
+enum fault_step {
+#define FAULT_ENUM(id_, name_, can_fail_, what_) FAULT_##id_,
+    FAULT_STEPS(FAULT_ENUM)
 #undef FAULT_ENUM
-        FAULT_POINT_COUNT
+        FAULT_STEP_COUNT
 };
 
-/* Reads WEIR_FAULT. An unknown point, a malformed rule: WEIR_E_USAGE, with what is known. */
+/* Reads WEIR_FAULT and WEIR_FAULT_LOG. An unknown point, a malformed rule: WEIR_E_USAGE, with what is known. */
 weir_error *fault_init(void) WEIR_MUST_USE;
 
 #ifdef WEIR_FAULT_POINTS
-weir_error *fault_pass(enum fault_point point) WEIR_MUST_USE; /* Thread: any */
-void fault_pass_void(enum fault_point point);                 /* Thread: any */
-#define FAULT_TRY(id_)   WEIR_TRY(fault_pass(FAULT_##id_))
-#define FAULT_POINT(id_) fault_pass_void(FAULT_##id_)
+enum fault_end { FAULT_BEFORE, FAULT_AFTER };
+weir_error *fault_pass(enum fault_step step, enum fault_end end) WEIR_MUST_USE; /* Thread: any */
+void fault_pass_void(enum fault_step step, enum fault_end end);                 /* Thread: any */
+uint64_t fault_count(void); /* how many have fired in this process. Thread: any */
+/* The job has come to a good end: the log says so if something has fired since it said so last. Thread: control. */
+void fault_recovered(void);
+#define FAULT_STEP(id_, call_) \
+    __extension__({ \
+        weir_error *fault_##id_ = fault_pass(FAULT_##id_, FAULT_BEFORE); \
+        if (fault_##id_ == NULL) \
+            fault_##id_ = (call_); \
+        if (fault_##id_ == NULL) \
+            fault_##id_ = fault_pass(FAULT_##id_, FAULT_AFTER); \
+        fault_##id_; \
+    })
+#define FAULT_STEP_VOID(id_, ...) \
+    do { \
+        fault_pass_void(FAULT_##id_, FAULT_BEFORE); \
+        __VA_ARGS__; \
+        fault_pass_void(FAULT_##id_, FAULT_AFTER); \
+    } while (0)
+#define FAULT_RECOVERED() fault_recovered()
 #else
-#define FAULT_TRY(id_)   ((void)FAULT_##id_)
-#define FAULT_POINT(id_) ((void)FAULT_##id_)
+#define FAULT_STEP(id_, call_) ((void)FAULT_##id_, (call_))
+#define FAULT_STEP_VOID(id_, ...) \
+    do { \
+        (void)FAULT_##id_; \
+        __VA_ARGS__; \
+    } while (0)
+#define FAULT_RECOVERED() ((void)0)
 #endif
 
 #endif

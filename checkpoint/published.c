@@ -58,9 +58,8 @@ static weir_error *check_content(const char *dir, const struct checkpoint_metada
 
 static weir_error *fill(struct os_file *file, weir_str bytes)
 {
-    WEIR_TRY(os_write(file, bytes.data, bytes.size));
-    FAULT_TRY(PUBLISH_BEFORE_SYNC);
-    return os_sync(file);
+    WEIR_TRY(FAULT_STEP(METADATA_WRITE, os_write(file, bytes.data, bytes.size)));
+    return FAULT_STEP(METADATA_SYNC, os_sync(file));
 }
 
 static weir_error *write_synced(const char *path, weir_str bytes)
@@ -76,14 +75,7 @@ static weir_error *rename_if_in_charge(const char *dir, uint64_t attempt, const 
     const char *to)
 {
     WEIR_TRY(attempt_check(dir, attempt));
-    FAULT_TRY(PUBLISH_BEFORE_RENAME);
-    return os_rename(from, to);
-}
-
-static weir_error *sync_renamed(const char *chk)
-{
-    FAULT_TRY(PUBLISH_AFTER_RENAME);
-    return os_sync_dir(chk);
+    return FAULT_STEP(METADATA_RENAME, os_rename(from, to));
 }
 
 /* `chk` exists. The rename comes last, and only the sync of its directory behind it. */
@@ -98,7 +90,7 @@ static weir_error *write_metadata(const char *dir, const char *chk, uint64_t att
     if (error != NULL) {
         error = weir_error_join(error, os_remove(temporary));
     } else {
-        error = sync_renamed(chk);
+        error = FAULT_STEP(METADATA_DIRECTORY_SYNC, os_sync_dir(chk));
         if (error != NULL)
             error = weir_error_join(error, os_remove(final));
     }

@@ -2,6 +2,7 @@
 #include "checkpoint/retention.h"
 
 #include "base/assert.h"
+#include "base/fault.h"
 #include "base/log.h"
 #include "base/map.h"
 #include "base/memory.h"
@@ -69,7 +70,8 @@ static void delete_checkpoint(const struct cleaning *cleaning, uint64_t number, 
 {
     log_debug("checkpoint", "cleaning: delete checkpoint=%" PRIu64 " because it is %s", number,
         why);
-    trouble("delete a checkpoint", published_delete(cleaning->dir, number, cleaning->attempt));
+    trouble("delete a checkpoint",
+        FAULT_STEP(CHECKPOINT_DELETE, published_delete(cleaning->dir, number, cleaning->attempt)));
 }
 
 /* From the newest to the oldest: decides about one complete checkpoint. */
@@ -133,7 +135,7 @@ static void clean_files(struct cleaning *cleaning)
             char *path = mem_printf(STATE_FILE_DIR "/%s", names[i]);
             char *full = mem_printf("%s/%s", cleaning->dir, path);
             if (is_garbage(cleaning, names[i], path) &&
-                !trouble("delete a stored file", os_remove(full)))
+                !trouble("delete a stored file", FAULT_STEP(STATE_FILE_DELETE, os_remove(full))))
                 deleted++;
             mem_free(full);
             mem_free(path);

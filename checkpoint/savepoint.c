@@ -167,7 +167,6 @@ static weir_error *write_operator(const struct scan_place *place, uint32_t index
 
 static weir_error *write_metadata(const char *aside, const struct checkpoint_metadata *metadata)
 {
-    FAULT_TRY(SAVEPOINT_BEFORE_METADATA);
     weir_buffer *bytes = weir_buffer_new(SAVEPOINT_METADATA_MAX);
     savepoint_encode(metadata, bytes);
     char *path = mem_printf("%s/" LISTING_METADATA, aside);
@@ -194,7 +193,7 @@ static weir_error *write_aside(const struct scan_place *place,
         error = write_operator(place, i, &metadata->operators[i], aside, &arena,
             &portable.operators[i]);
     if (error == NULL)
-        error = write_metadata(aside, &portable);
+        error = FAULT_STEP(SAVEPOINT_METADATA, write_metadata(aside, &portable));
     mem_free(portable.operators);
     arena_release(&arena);
     return error;
@@ -202,8 +201,7 @@ static weir_error *write_aside(const struct scan_place *place,
 
 static weir_error *publish(const char *root, const char *aside, const char *path)
 {
-    FAULT_TRY(SAVEPOINT_BEFORE_RENAME);
-    WEIR_TRY(os_rename(aside, path));
+    WEIR_TRY(FAULT_STEP(SAVEPOINT_RENAME, os_rename(aside, path)));
     weir_error *error = os_sync_dir(root);
     return error == NULL ? NULL : weir_error_join(error, os_remove_tree(path));
 }
@@ -221,7 +219,7 @@ weir_error *savepoint_write(const struct scan_place *place,
     weir_error *error = os_make_dirs(aside);
     int claim = os_dir_claim(aside);
     if (error == NULL)
-        error = write_aside(place, metadata, aside);
+        error = FAULT_STEP(SAVEPOINT_ENTRIES, write_aside(place, metadata, aside));
     if (error == NULL)
         error = publish(root, aside, *path);
     os_dir_unclaim(claim);

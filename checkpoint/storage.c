@@ -11,6 +11,7 @@
 #include "checkpoint/storage.h"
 
 #include "base/assert.h"
+#include "base/fault.h"
 #include "base/log.h"
 #include "base/memory.h"
 #include "base/os.h"
@@ -314,7 +315,7 @@ static weir_error *choose(struct storage *storage, uint64_t checkpoint, uint64_t
     chosen.has_chosen = true;
     chosen.restored = checkpoint;
     chosen.restored_attempt = attempt;
-    WEIR_TRY(attempt_write(storage->dir, storage->job, &chosen));
+    WEIR_TRY(FAULT_STEP(RESTORE_CHOOSE, attempt_write(storage->dir, storage->job, &chosen)));
     storage->attempt = chosen;
     return NULL;
 }

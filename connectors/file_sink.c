@@ -151,16 +151,20 @@ static weir_error *rename_one(const struct renaming *renaming)
     return os_rename(renaming->from, renaming->to);
 }
 
+static weir_error *rename_all(const struct publish *publish)
+{
+    for (uint32_t i = 0; i < publish->count; i++)
+        WEIR_TRY(rename_one(&publish->renamings[i]));
+    return NULL;
+}
+
 /* Thread: worker. */
 static weir_error *run_publish(void *arg)
 {
     const struct publish *publish = arg;
     WEIR_TRY(weir_check_attempt(publish->ctx));
-    FAULT_TRY(FILE_BEFORE_RENAME);
-    for (uint32_t i = 0; i < publish->count; i++)
-        WEIR_TRY(rename_one(&publish->renamings[i]));
-    FAULT_TRY(FILE_AFTER_RENAME);
-    return os_sync_dir(publish->directory);
+    WEIR_TRY(FAULT_STEP(PART_RENAME, rename_all(publish)));
+    return FAULT_STEP(PART_DIRECTORY_SYNC, os_sync_dir(publish->directory));
 }
 
 static struct publish *publish_new(const weir_ctx *ctx, struct file_sink *sink, uint32_t count_max)

@@ -233,7 +233,6 @@ static weir_error *check_delivery(struct transaction *it, int64_t expected_offse
 static weir_error *commit(struct transaction *it)
 {
     int64_t deadline_ns = os_monotonic_ns() + (int64_t)STEP_DEADLINE_MS * 1000000;
-    FAULT_TRY(KAFKA_DELIVERED);
     for (;;) {
         rd_kafka_error_t *error = rd_kafka_commit_transaction(it->handle, COMMIT_TIMEOUT_MS);
         if (error == NULL)
@@ -242,7 +241,6 @@ static weir_error *commit(struct transaction *it)
             return take(it->publisher, "commit a transaction", error);
         rd_kafka_error_destroy(error);
     }
-    FAULT_TRY(KAFKA_COMMITTED);
     return NULL;
 }
 
@@ -250,8 +248,8 @@ static weir_error *publish_token(struct transaction *it, const struct token *tok
     int64_t *end_offset)
 {
     WEIR_TRY(produce_token(it, token, token_key));
-    WEIR_TRY(check_delivery(it, *end_offset));
-    WEIR_TRY(commit(it));
+    WEIR_TRY(FAULT_STEP(KAFKA_FLUSH, check_delivery(it, *end_offset)));
+    WEIR_TRY(FAULT_STEP(KAFKA_COMMIT, commit(it)));
     *end_offset += 2; /* the token and its commit marker */
     return NULL;
 }
@@ -401,9 +399,8 @@ static weir_error *publish_chunk(struct work *work, struct transaction *it)
         .segment = segment->number,
         .done = work->place.chunk + 1,
         .total = segment->chunk_count };
-    WEIR_TRY(begin(it));
-    WEIR_TRY(kafka_chunk_read(segment->path, chunk, produce, it));
-    FAULT_TRY(KAFKA_PRODUCED);
+    WEIR_TRY(FAULT_STEP(KAFKA_BEGIN, begin(it)));
+    WEIR_TRY(FAULT_STEP(KAFKA_PRODUCE, kafka_chunk_read(segment->path, chunk, produce, it)));
     WEIR_TRY(publish_token(it, &token, &work->end_offset));
     work->records += chunk->records;
     work->place.chunk++;
@@ -420,16 +417,13 @@ static void skip_finished(struct work *work)
 /* Recovery, then every chunk on a handle of its own. */
 static weir_error *publish_once(struct work *work, struct transaction *it)
 {
-    WEIR_TRY(transaction_open(it, work->publisher));
-    FAULT_TRY(KAFKA_INITIALISED);
-    WEIR_TRY(judge(work, it));
-    FAULT_TRY(KAFKA_JUDGED);
+    WEIR_TRY(FAULT_STEP(KAFKA_INIT, transaction_open(it, work->publisher)));
+    WEIR_TRY(FAULT_STEP(KAFKA_JUDGE, judge(work, it)));
     for (skip_finished(work); work->place.index < work->count; skip_finished(work)) {
         transaction_close(it);
         WEIR_TRY(transaction_open(it, work->publisher));
         WEIR_TRY(publish_chunk(work, it));
     }
-    FAULT_TRY(KAFKA_PUBLISHED);
     return NULL;
 }
 
@@ -449,7 +443,7 @@ static weir_error *try_once(struct work *work)
 {
     struct transaction it = { .token_offset = -1 };
     WEIR_TRY(weir_check_attempt(work->publisher->ctx));
-    weir_error *error = publish_once(work, &it);
+    weir_error *error = FAULT_STEP(KAFKA_PUBLISH, publish_once(work, &it));
     transaction_close(&it);
     return error == NULL ? NULL : explain(work->publisher, error);
 }

@@ -43,6 +43,7 @@
 #include "state/cache.h"
 
 #include "base/assert.h"
+#include "base/fault.h"
 #include "base/log.h"
 #include "base/memory.h"
 #include "base/os.h"
@@ -341,7 +342,7 @@ static weir_error *take_base(struct cache *cache, bool is_ahead, bool *is_taken)
     if (!*is_taken)
         return NULL;
     WEIR_TRY(refused(cache->verbs->snapshot(cache->store, ++cache->base_count, &base)));
-    weir_error *error = is_ahead ? store_base(cache, base) : NULL;
+    weir_error *error = is_ahead ? FAULT_STEP(BASE_STORE, store_base(cache, base)) : NULL;
     if (error == NULL)
         return replace_base(cache, written, base);
     cache->verbs->snapshot_free(base);
@@ -390,7 +391,8 @@ static weir_error *write_up_to(struct cache *cache, uint64_t number)
         WEIR_TRY(gather(cache, number, lists, &count));
         if (count == 0)
             return NULL;
-        WEIR_TRY(refused(cache->verbs->write_changes(cache->store, lists, count)));
+        WEIR_TRY(refused(
+            FAULT_STEP(STORE_WRITE, cache->verbs->write_changes(cache->store, lists, count))));
         for (uint32_t i = 0; i < count; i++)
             leave_queue(cache);
     }
@@ -434,7 +436,7 @@ static void settle(void *arg)
     atomic_store(&cache->is_settling, false);
     pthread_mutex_lock(&cache->store_lock);
     bool is_taken = false; /* the next one tries again */
-    weir_error *error = write_up_to(cache, UINT64_MAX);
+    weir_error *error = FAULT_STEP(STORE_SETTLE, write_up_to(cache, UINT64_MAX));
     if (error == NULL && is_worth_settling(cache))
         error = take_base(cache, true, &is_taken);
     note_outcome(cache, error);

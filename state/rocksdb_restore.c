@@ -22,6 +22,7 @@
 #include "state/rocksdb_private.h"
 
 #include "base/assert.h"
+#include "base/fault.h"
 #include "base/os.h"
 #include "state/segment.h"
 
@@ -89,8 +90,6 @@ static weir_error *cut_off(struct rocks *rocks, uint32_t first, uint32_t end)
 {
     uint16_t from = htobe16((uint16_t)first), to = htobe16((uint16_t)end);
     char lower[sizeof(from)], upper[sizeof(to)], *message = NULL;
-    if (first >= end)
-        return NULL;
     memcpy(lower, &from, sizeof(lower));
     memcpy(upper, &to, sizeof(upper));
     rocksdb_delete_file_in_range(rocks->db, lower, sizeof(lower), upper, sizeof(upper), &message);
@@ -102,14 +101,19 @@ static weir_error *cut_off(struct rocks *rocks, uint32_t first, uint32_t end)
     return rocks_error(message, "delete from", rocks->database);
 }
 
+static weir_error *cut_off_if_any(struct rocks *rocks, uint32_t first, uint32_t end)
+{
+    return first >= end ? NULL : FAULT_STEP(KEY_GROUP_SPLIT, cut_off(rocks, first, end));
+}
+
 static weir_error *open_in_place(struct rocks *rocks, const struct backend_source *source)
 {
     struct group_range wanted = rocks_wanted_groups(rocks, source);
     WEIR_TRY(rocks_fetch(rocks, source, rocks->database));
-    WEIR_TRY(open_database(rocks, false));
+    WEIR_TRY(FAULT_STEP(DATABASE_OPEN, open_database(rocks, false)));
     rocks_stored_set(&rocks->stored, source->files, source->file_count);
-    WEIR_TRY(cut_off(rocks, source->groups.first, wanted.first));
-    return cut_off(rocks, wanted.last + 1, source->groups.last + 1);
+    WEIR_TRY(cut_off_if_any(rocks, source->groups.first, wanted.first));
+    return cut_off_if_any(rocks, wanted.last + 1, source->groups.last + 1);
 }
 
 /* -- segments ------------------------------------------------------------------------------- */
@@ -139,10 +143,12 @@ static weir_error *restore_all(struct rocks *rocks, struct backend_source *sourc
     uint32_t source_count)
 {
     if (source_count == 0)
-        return open_database(rocks, true);
+        return FAULT_STEP(DATABASE_OPEN, open_database(rocks, true));
     put_largest_first(rocks, sources, source_count);
     WEIR_TRY(open_in_place(rocks, &sources[0]));
-    return rocks_copy(rocks, &sources[1], source_count - 1);
+    if (source_count == 1)
+        return NULL;
+    return FAULT_STEP(KEY_GROUP_MERGE, rocks_copy(rocks, &sources[1], source_count - 1));
 }
 
 weir_error *rocks_restore(struct rocks *rocks, const struct backend_source *sources,

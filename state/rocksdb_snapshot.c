@@ -20,6 +20,7 @@
 #include "state/rocksdb_private.h"
 
 #include "base/assert.h"
+#include "base/fault.h"
 #include "base/os.h"
 
 #include <inttypes.h>
@@ -38,6 +39,13 @@ static struct rocks_frozen *frozen_of(struct backend_snapshot *snapshot)
     return (struct rocks_frozen *)(void *)snapshot;
 }
 
+static weir_error *freeze(struct rocks *rocks, const char *directory)
+{
+    char *message = NULL;
+    rocksdb_checkpoint_create(rocks->checkpoint, directory, 0, &message);
+    return rocks_error(message, "freeze the state in", rocks->database);
+}
+
 weir_error *rocks_snapshot(struct backend *backend, uint64_t checkpoint,
     struct backend_snapshot **snapshot)
 {
@@ -45,9 +53,7 @@ weir_error *rocks_snapshot(struct backend *backend, uint64_t checkpoint,
     ASSERT(rocks->checkpoint_dir != NULL);
     *snapshot = NULL;
     char *directory = mem_printf("%s/chk-%" PRIu64, rocks->directory, checkpoint);
-    char *message = NULL;
-    rocksdb_checkpoint_create(rocks->checkpoint, directory, 0, &message);
-    weir_error *error = rocks_error(message, "freeze the state in", rocks->database);
+    weir_error *error = FAULT_STEP(DATABASE_FREEZE, freeze(rocks, directory));
     if (error != NULL) {
         mem_free(directory);
         return weir_error_retriable(error); /* RocksDB takes no writes after a flush that failed */

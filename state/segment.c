@@ -2,6 +2,7 @@
 #include "state/segment.h"
 
 #include "base/assert.h"
+#include "base/fault.h"
 #include "base/hash.h"
 #include "base/memory.h"
 #include "base/os.h"
@@ -106,7 +107,7 @@ weir_error *segment_log_append(struct segment_log *log, uint64_t number,
     ASSERT(log->count == 0 || log->segments[log->count - 1].last < number);
     if (changes->row_count == 0)
         return NULL;
-    weir_error *error = append(log, changes, place);
+    weir_error *error = FAULT_STEP(SEGMENT_APPEND, append(log, changes, place));
     if (error != NULL) {
         log->is_broken = true;
         return error;
@@ -341,6 +342,7 @@ weir_error *segment_restore(const struct segment_home *home, const struct backen
 {
     for (uint32_t i = 0; i < source->file_count; i++)
         if (segment_is_name(source->files[i].name))
-            WEIR_TRY(restore_one(home, &source->files[i], apply_fn, arg));
+            WEIR_TRY(
+                FAULT_STEP(SEGMENT_REPLAY, restore_one(home, &source->files[i], apply_fn, arg)));
     return NULL;
 }

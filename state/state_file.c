@@ -6,6 +6,7 @@
 #include "state/state_file.h"
 
 #include "base/assert.h"
+#include "base/fault.h"
 #include "base/hash.h"
 #include "base/memory.h"
 #include "base/os.h"
@@ -151,7 +152,7 @@ weir_error *state_file_begin(const char *checkpoint_dir)
 weir_error *state_file_end(const char *checkpoint_dir)
 {
     char *shared = mem_printf("%s/" STATE_FILE_DIR, checkpoint_dir);
-    weir_error *error = os_sync_dir(shared);
+    weir_error *error = FAULT_STEP(STATE_DIRECTORY_SYNC, os_sync_dir(shared));
     mem_free(shared);
     return error;
 }
@@ -181,7 +182,7 @@ static weir_error *make_temporary(const char *from, const char *temporary,
         *content = *known;
     WEIR_TRY(
         known == NULL ? read_content(temporary, content) : check_length(temporary, known->length));
-    return sync_file(temporary);
+    return FAULT_STEP(STATE_FILE_SYNC, sync_file(temporary));
 }
 
 /* Renames the temporary to its final name, or drops it when that is there. A rename between two
@@ -202,7 +203,8 @@ weir_error *state_file_add(const char *from, const struct state_content *known,
     ASSERT(from != NULL && checkpoint_dir != NULL && name != NULL);
     char *temporary = state_file_temporary(checkpoint_dir, attempt, arena);
     struct state_content content = { 0 };
-    weir_error *error = make_temporary(from, temporary, known, &content);
+    weir_error *error =
+        FAULT_STEP(STATE_FILE_LINK, make_temporary(from, temporary, known, &content));
     if (error == NULL) {
         *file = (struct state_file){ .name = arena_strdup(arena, name),
             .path = arena_printf(arena, STATE_FILE_DIR "/%016" PRIx64 "-%" PRIu64 "-%" PRIu64,
@@ -211,7 +213,7 @@ weir_error *state_file_add(const char *from, const struct state_content *known,
             .checksum = content.checksum };
         char *final = mem_printf("%s/%s", checkpoint_dir, file->path);
         ASSERT(check_path(file) == NULL); /* what we write we can read */
-        error = publish(temporary, final, content.length);
+        error = FAULT_STEP(STATE_FILE_RENAME, publish(temporary, final, content.length));
         mem_free(final);
     }
     if (error == NULL)
@@ -275,10 +277,9 @@ weir_error *state_file_verify(const char *checkpoint_dir, const struct state_fil
     return error;
 }
 
-weir_error *state_file_fetch(const char *checkpoint_dir, const struct state_file *file,
-    const char *to, bool may_link)
+static weir_error *fetch(const char *checkpoint_dir, const struct state_file *file, const char *to,
+    bool may_link)
 {
-    WEIR_TRY(check_path(file));
     char *path = mem_printf("%s/%s", checkpoint_dir, file->path);
     weir_error *linked = may_link ? os_link(path, to) : NULL;
     weir_error *error = NULL;
@@ -288,4 +289,11 @@ weir_error *state_file_fetch(const char *checkpoint_dir, const struct state_file
     weir_error_free(linked);
     mem_free(path);
     return error;
+}
+
+weir_error *state_file_fetch(const char *checkpoint_dir, const struct state_file *file,
+    const char *to, bool may_link)
+{
+    WEIR_TRY(check_path(file));
+    return FAULT_STEP(STATE_FILE_FETCH, fetch(checkpoint_dir, file, to, may_link));
 }

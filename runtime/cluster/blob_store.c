@@ -2,6 +2,7 @@
 #include "runtime/cluster/blob_store.h"
 
 #include "base/assert.h"
+#include "base/fault.h"
 #include "base/log.h"
 #include "base/memory.h"
 #include "base/os.h"
@@ -297,7 +298,7 @@ static weir_error *settle(struct blob_put *put, int64_t now_ms)
     WEIR_TRY(os_sync(put->file));
     WEIR_TRY(check(store));
     char *path = path_of(store, put->digest, store->epoch);
-    weir_error *error = os_rename(put->aside, path);
+    weir_error *error = FAULT_STEP(BLOB_STORE, os_rename(put->aside, path));
     mem_free(path);
     if (error == NULL)
         error = os_sync_dir(store->dir);

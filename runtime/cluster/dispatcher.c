@@ -151,13 +151,11 @@ weir_error *dispatcher_submit(struct dispatcher *dispatcher, const struct submis
 {
     WEIR_TRY(check_submission(dispatcher, submission));
     struct entry *entry = entry_new(dispatcher, submission, NULL);
-    FAULT_POINT(SUBMIT_BEFORE_STORE);
-    weir_error *error = store_new(dispatcher, entry);
+    weir_error *error = FAULT_STEP(SUBMIT_STORE, store_new(dispatcher, entry));
     if (error != NULL) {
         entry_free(entry);
         return error;
     }
-    FAULT_POINT(SUBMIT_AFTER_STORE);
     add_entry(dispatcher, entry);
     memcpy(id, entry->job.id, DISPATCHER_ID_SIZE);
     entry_touch(entry);

@@ -73,9 +73,7 @@ void entry_set_state(struct entry *entry, enum job_state state)
     if (!job_state_is_terminal(state))
         return;
     job->end_ms = job->entered_ms[state];
-    FAULT_POINT(JOB_OVER_BEFORE_STORE);
-    store_end(entry);
-    FAULT_POINT(JOB_OVER_AFTER_STORE);
+    FAULT_STEP_VOID(JOB_OVER_STORE, store_end(entry));
 }
 
 /* No job manager has it any more, and none will. Takes the error. */
@@ -374,14 +372,14 @@ void entry_opened(struct entry *entry)
         return;
     }
     bool has_begun = entry->has_started;
-    FAULT_POINT(JOB_START_BEFORE_STORE);
-    if (!store_start(entry)) {
+    bool is_stored_now;
+    FAULT_STEP_VOID(JOB_START_STORE, is_stored_now = store_start(entry));
+    if (!is_stored_now) {
         storage_close(entry->storage);
         entry->storage = NULL;
         entry->phase = ENTRY_TO_OPEN;
         return;
     }
-    FAULT_POINT(JOB_START_AFTER_STORE);
     make_gateway(entry);
     make_jobmanager(entry, has_begun);
     entry->job.jobmanager = entry->jobmanager;
@@ -440,10 +438,9 @@ static void store_version(struct entry *entry)
     if (store == NULL)
         return;
     arena_init(&arena, 4096, DISPATCHER_STORED_SIZE_MAX);
-    FAULT_POINT(RESCALE_BEFORE_STORE);
     entry->is_version_unstored = !is_stored(entry, "was rescaled",
-        job_store_change(store, entry->job.id, dispatcher_stored_spec(entry, &arena)));
-    FAULT_POINT(RESCALE_AFTER_STORE);
+        FAULT_STEP(RESCALE_STORE,
+            job_store_change(store, entry->job.id, dispatcher_stored_spec(entry, &arena))));
     arena_release(&arena);
 }
 
@@ -522,8 +519,7 @@ void entry_change(struct entry *entry)
     ASSERT(entry->next_version != NULL && entry->phase == ENTRY_RUNNING);
     entry->has_left = true;
     entry->left_ms = entry->dispatcher->now_ms;
-    FAULT_POINT(RESCALE_BEFORE_CHANGE);
-    jobmanager_cancel(entry->jobmanager);
+    FAULT_STEP_VOID(RESCALE_CHANGE, jobmanager_cancel(entry->jobmanager));
     entry_touch(entry);
 }
 
@@ -531,9 +527,8 @@ void entry_cancel(struct entry *entry)
 {
     entry->is_cancel_wanted = true;
     entry_touch(entry);
-    FAULT_POINT(CANCEL_BEFORE_TASKS);
     if (entry->phase == ENTRY_RUNNING)
-        jobmanager_cancel(entry->jobmanager);
+        FAULT_STEP_VOID(CANCEL_TASKS, jobmanager_cancel(entry->jobmanager));
     else if (entry->phase != ENTRY_OPENING &&
              entry->phase != ENTRY_OVER) /* that one is the worker's now */
         finish(entry, JOB_CANCELED, NULL);

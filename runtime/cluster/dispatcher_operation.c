@@ -206,8 +206,8 @@ weir_error *dispatcher_savepoint(struct dispatcher *dispatcher, const char *job,
         request.arg = words;
         request.done = on_answer_cancel;
     }
-    weir_error *error = ask(dispatcher, entry, &request);
-    FAULT_POINT(SAVEPOINT_ASKED);
+    weir_error *error;
+    FAULT_STEP_VOID(SAVEPOINT_REQUEST, error = ask(dispatcher, entry, &request));
     if (error == NULL)
         return NULL;
     if (then_cancel)
@@ -254,13 +254,13 @@ weir_error *dispatcher_stop(struct dispatcher *dispatcher, const char *job, cons
     WEIR_TRY(directory_of(entry, directory, &request.directory));
     WEIR_TRY(begin(dispatcher, job, OPERATION_STOP, operation, &it));
     request.arg = it;
-    weir_error *error =
-        jobmanager_stop_with(entry->jobmanager, &request, drain, dispatcher->now_ms);
+    weir_error *error;
+    FAULT_STEP_VOID(STOP_REQUEST,
+        error = jobmanager_stop_with(entry->jobmanager, &request, drain, dispatcher->now_ms));
     if (error != NULL)
         return withdraw(dispatcher, it, error);
     entry->stop = it;
     entry_touch(entry);
-    FAULT_POINT(STOP_ASKED);
     return NULL;
 }
 
@@ -352,9 +352,8 @@ weir_error *dispatcher_rescale(struct dispatcher *dispatcher, const char *job, u
         entry_arguments_with(entry, parallelism, &entry->arena, &entry->next_argument_count);
     entry->rescale = it;
     entry->has_left = false;
-    entry_ask_for_plan(entry, dispatcher->now_ms);
+    FAULT_STEP_VOID(RESCALE_REQUEST, entry_ask_for_plan(entry, dispatcher->now_ms));
     entry_touch(entry); /* it is due when the plan is late */
-    FAULT_POINT(RESCALE_ASKED);
     return NULL;
 }
 
@@ -362,8 +361,9 @@ weir_error *dispatcher_rescale(struct dispatcher *dispatcher, const char *job, u
 void operations_rescale(struct entry *entry)
 {
     struct jobmanager_request request = { .done = on_rescale_checkpoint, .arg = entry };
-    FAULT_POINT(RESCALE_PLANNED);
-    weir_error *error = jobmanager_ask(entry->jobmanager, &request, entry->dispatcher->now_ms);
+    weir_error *error;
+    FAULT_STEP_VOID(RESCALE_CHECKPOINT,
+        error = jobmanager_ask(entry->jobmanager, &request, entry->dispatcher->now_ms));
     if (error != NULL && weir_error_code(error) != WEIR_E_STATE) {
         operation_done(entry->rescale, error);
         entry->rescale = NULL;

@@ -4,6 +4,7 @@
  * Nothing is believed before REGISTER or HELLO: frames are short till then, and a connection that does not
  * say who it is within NET_HANDSHAKE_MS is closed. */
 #include "base/assert.h"
+#include "base/fault.h"
 #include "base/log.h"
 #include "net/token.h"
 #include "runtime/cluster/address.h"
@@ -211,7 +212,10 @@ static weir_error *on_hello(struct peer *peer, const struct message_hello *messa
     struct entry *entry = dispatcher_entry(peer->dispatcher, id);
     if (entry == NULL || entry->gateway == NULL)
         return weir_errorf(WEIR_E_FENCED, "job %s does not run here", id);
-    return gateway_hello(entry->gateway, peer->connection, message);
+    weir_error *error;
+    FAULT_STEP_VOID(HELLO_RECEIVE,
+        error = gateway_hello(entry->gateway, peer->connection, message));
+    return error;
 }
 
 /* -- frames ------------------------------------------------------------------------------------------- */

@@ -38,6 +38,7 @@
 #include "runtime/cluster/election.h"
 
 #include "base/assert.h"
+#include "base/fault.h"
 #include "base/hash.h"
 #include "base/log.h"
 #include "base/memory.h"
@@ -240,7 +241,7 @@ static weir_error *look_and_act(struct file_election *file, struct election_lead
         return NULL;
     case ELECTION_CLAIM:
         *is_done = false; /* won or lost: look again */
-        return claim(file);
+        return FAULT_STEP(ELECTION_CLAIM, claim(file));
     case ELECTION_RENEW:
         *is_done = file->lease.is_leader;
         return renew(file);

@@ -3,6 +3,7 @@
 
 #include "base/assert.h"
 #include "base/buffer.h"
+#include "base/fault.h"
 #include "base/log.h"
 #include "net/token.h"
 
@@ -230,7 +231,7 @@ static void on_event(struct gateway *gateway, uint32_t worker, uint32_t kind,
         host->ended(host->arg, message->subtask);
         return;
     case MESSAGE_ACKED:
-        on_acked(gateway, message, worker);
+        FAULT_STEP_VOID(ACK_ARRIVE, on_acked(gateway, message, worker));
         return;
     case MESSAGE_DECLINED:
         host->declined(host->arg, message->checkpoint, message->subtask, error_of(message));
@@ -338,7 +339,7 @@ weir_error *gateway_hello(struct gateway *gateway, struct connection *connection
     connection_set_frame_max(connection, NET_FRAME_MAX);
     connection_keep(connection);
     if (++gateway->hello_count == gateway->worker_count)
-        send_deploy(gateway);
+        FAULT_STEP_VOID(DEPLOY_SEND, send_deploy(gateway));
     return NULL;
 }
 

@@ -3,6 +3,7 @@
 
 #include "base/assert.h"
 #include "base/buffer.h"
+#include "base/fault.h"
 #include "base/log.h"
 #include "base/memory.h"
 #include "base/os.h"
@@ -141,7 +142,7 @@ static weir_error *write_record(const struct job_store *store, const struct job_
     job_record_encode(record, out);
     ASSERT(!weir_buffer_overflowed(out));
     char *path = path_of(store, record->id, record->epoch);
-    weir_error *error = write_file(store, path, weir_buffer_view(out));
+    weir_error *error = FAULT_STEP(JOB_STORE_WRITE, write_file(store, path, weir_buffer_view(out)));
     mem_free(path);
     weir_buffer_free(out);
     return error == NULL

@@ -1,6 +1,7 @@
 /* leader.c -- see leader.h. */
 #include "runtime/cluster/leader.h"
 
+#include "base/fault.h"
 #include "base/log.h"
 #include "base/memory.h"
 #include "base/os.h"
@@ -91,7 +92,7 @@ static weir_error *start_leading(struct leader *leader, uint64_t epoch)
     options.store = leader->store;
     options.blobs = leader->blobs;
     leader->dispatcher = dispatcher_new(&options);
-    WEIR_TRY(dispatcher_recover(leader->dispatcher));
+    WEIR_TRY(FAULT_STEP(JOBS_RECOVER, dispatcher_recover(leader->dispatcher)));
     return open_ports(leader);
 }
 

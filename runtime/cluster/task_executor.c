@@ -3,6 +3,7 @@
 
 #include "base/assert.h"
 #include "base/buffer.h"
+#include "base/fault.h"
 #include "base/log.h"
 #include "base/os.h"
 #include "base/os_child.h"
@@ -244,7 +245,7 @@ static weir_error *launch(struct task_executor *executor, struct child *child)
         .log_path = child->log_path,
         .input = weir_buffer_view(input),
         .data_size_max = max == 0 ? 0 : max + DATA_SLACK_SIZE };
-    weir_error *error = os_child_start(&options, &child->process);
+    weir_error *error = FAULT_STEP(WORKER_START, os_child_start(&options, &child->process));
     weir_buffer_free(input);
     if (error != NULL)
         return error;

@@ -3,6 +3,7 @@
 
 #include "base/assert.h"
 #include "base/buffer.h"
+#include "base/fault.h"
 #include "base/log.h"
 #include "base/os_child.h"
 #include "base/os_crash.h"
@@ -180,7 +181,9 @@ static void send_told(struct worker *worker, const struct told *told)
 /* A failure that nobody can be told is the end: the new job manager starts the next attempt anyway. */
 static void on_told(struct worker *worker, struct told *told)
 {
-    if (worker->connection != NULL) {
+    if (worker->connection != NULL && told->kind == MESSAGE_ACKED) {
+        FAULT_STEP_VOID(ACK_FORWARD, send_told(worker, told));
+    } else if (worker->connection != NULL) {
         send_told(worker, told);
     } else if (told->kind == MESSAGE_FAILED) {
         end(worker, told->error);
@@ -267,7 +270,8 @@ static weir_error *deploy(struct worker *worker, const struct message_deploy *me
         .last_checkpoint = message->last_checkpoint,
         .placement = worker->wire == NULL ? NULL : &worker->placement };
     worker->is_deployed = true;
-    weir_error *error = taskmanager_deploy(worker->taskmanager, &worker->host, &deployment);
+    weir_error *error = FAULT_STEP(DEPLOY_RECEIVE,
+        taskmanager_deploy(worker->taskmanager, &worker->host, &deployment));
     if (error != NULL) {
         tell(worker,
             (struct told){ .kind = MESSAGE_FAILED, .subtask = UINT32_MAX, .error = error });

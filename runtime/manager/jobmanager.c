@@ -265,8 +265,6 @@ static void explain_failed_stop(struct jobmanager *jobmanager)
 static void tear_down(struct jobmanager *jobmanager, int64_t now_ms)
 {
     struct execution *execution = &jobmanager->execution;
-    if (execution->state == EXECUTION_FINISHED)
-        FAULT_POINT(FINISH_BEFORE_TEAR_DOWN);
     if (jobmanager->has_coordinator)
         jobmanager_carry_out(jobmanager, coordinator_stopped(&jobmanager->coordinator, now_ms),
             now_ms);
@@ -302,6 +300,12 @@ static void deploy(struct jobmanager *jobmanager, int64_t now_ms)
         jobmanager_failed(jobmanager, error, now_ms);
 }
 
+static void request_last(struct jobmanager *jobmanager, int64_t now_ms)
+{
+    jobmanager_last_savepoint(jobmanager, now_ms);
+    jobmanager_carry_out(jobmanager, coordinator_request(&jobmanager->coordinator, now_ms), now_ms);
+}
+
 static void act(struct jobmanager *jobmanager, enum execution_action action, int64_t now_ms)
 {
     const struct task_gateway *tasks = &jobmanager->options.tasks;
@@ -309,7 +313,10 @@ static void act(struct jobmanager *jobmanager, enum execution_action action, int
     case EXECUTION_NONE:
         return;
     case EXECUTION_TEAR_DOWN:
-        tear_down(jobmanager, now_ms);
+        if (jobmanager->execution.state == EXECUTION_FINISHED)
+            FAULT_STEP_VOID(FINISH, tear_down(jobmanager, now_ms));
+        else
+            tear_down(jobmanager, now_ms);
         return;
     case EXECUTION_RESTORE:
         jobmanager_restore(jobmanager, now_ms);
@@ -326,15 +333,14 @@ static void act(struct jobmanager *jobmanager, enum execution_action action, int
             tasks->drain(tasks->arg);
         return;
     case EXECUTION_STOP_SOURCES:
-        tasks->stop(tasks->arg);
+        FAULT_STEP_VOID(STOP_SOURCES, tasks->stop(tasks->arg));
         return;
     case EXECUTION_LAST_CHECKPOINT:
-        FAULT_POINT(LAST_CHECKPOINT_REQUESTED);
-        jobmanager_last_savepoint(jobmanager, now_ms);
-        jobmanager_carry_out(jobmanager, coordinator_request(&jobmanager->coordinator, now_ms),
-            now_ms);
+        FAULT_STEP_VOID(LAST_CHECKPOINT, request_last(jobmanager, now_ms));
         return;
     case EXECUTION_END:
+        if (jobmanager->execution.state == EXECUTION_FINISHED)
+            FAULT_RECOVERED();
         if (jobmanager->execution.is_stop_requested &&
             jobmanager->execution.state == EXECUTION_FAILED)
             explain_failed_stop(jobmanager);
@@ -363,7 +369,7 @@ static void on_task_event(struct jobmanager *jobmanager, struct event *event, in
         execution_task_ended(execution, event->subtask);
         return;
     case EVENT_ACKED:
-        jobmanager_acked(jobmanager, event, now_ms);
+        FAULT_STEP_VOID(ACK_RECEIVE, jobmanager_acked(jobmanager, event, now_ms));
         return;
     case EVENT_DECLINED:
         jobmanager_declined(jobmanager, event, now_ms);

@@ -22,10 +22,8 @@ struct store_job {
 
 static weir_error *publish(struct store_job *job)
 {
-    FAULT_TRY(STORE_BEFORE_PUBLISH);
-    WEIR_TRY(storage_publish(job->jobmanager->options.storage, &job->metadata));
-    FAULT_POINT(STORE_AFTER_PUBLISH);
-    return NULL;
+    return FAULT_STEP(CHECKPOINT_PUBLISH,
+        storage_publish(job->jobmanager->options.storage, &job->metadata));
 }
 
 /* Cleans before anybody hears of the completion: no checkpoint is pending then, whose files would look
@@ -39,11 +37,8 @@ static void run_store(void *arg)
         .error = publish(job) };
     if (job->is_saved)
         jobmanager_save(job->jobmanager, &job->metadata, event.error == NULL);
-    if (event.error == NULL) {
-        FAULT_POINT(CLEAN_BEFORE);
-        storage_clean(job->jobmanager->options.storage);
-        FAULT_POINT(CLEAN_AFTER);
-    }
+    if (event.error == NULL)
+        FAULT_STEP_VOID(CLEAN, storage_clean(job->jobmanager->options.storage));
     jobmanager_post(job->jobmanager, &event);
     checkpoint_metadata_release(&job->metadata);
     mem_free(job);
@@ -131,9 +126,7 @@ static void trigger(struct jobmanager *jobmanager, uint64_t checkpoint, int64_t 
     if (jobmanager->options.history != NULL)
         history_triggered(jobmanager->options.history, checkpoint,
             jobmanager->asked.is_wanted && jobmanager->asked.directory != NULL, os_wall_ms());
-    FAULT_POINT(TRIGGER_BEFORE_SEND);
-    tasks->trigger(tasks->arg, checkpoint);
-    FAULT_POINT(TRIGGER_AFTER_SEND);
+    FAULT_STEP_VOID(TRIGGER_SEND, tasks->trigger(tasks->arg, checkpoint));
     execution_triggered(&jobmanager->execution, checkpoint);
 }
 
@@ -176,11 +169,8 @@ static void notify(struct jobmanager *jobmanager, uint64_t checkpoint, int64_t n
     histogram_add(&stats->durations, duration_ms * 1000);
     report_completed(jobmanager, checkpoint);
     remember_completed(jobmanager, checkpoint);
-    if (execution_has_tasks(&jobmanager->execution)) {
-        FAULT_POINT(NOTIFY_BEFORE_SEND);
-        tasks->complete(tasks->arg, checkpoint);
-        FAULT_POINT(NOTIFY_AFTER_SEND);
-    }
+    if (execution_has_tasks(&jobmanager->execution))
+        FAULT_STEP_VOID(NOTIFY_SEND, tasks->complete(tasks->arg, checkpoint));
     execution_completed(&jobmanager->execution, checkpoint);
     jobmanager_answer(jobmanager, checkpoint);
     /* Behind the last one no other may start: each leaves something to publish, and the end waits until
@@ -205,7 +195,7 @@ static void abort_checkpoint(struct jobmanager *jobmanager, uint64_t checkpoint,
     }
     log_warn("checkpoint", "%" PRIu64 " failed: %s; the job goes on, a new one will be taken",
         checkpoint, why);
-    tasks->abort(tasks->arg, checkpoint);
+    FAULT_STEP_VOID(ABORT_SEND, tasks->abort(tasks->arg, checkpoint));
     execution_aborted(&jobmanager->execution, checkpoint, now_ms);
     check_attempt(jobmanager);
 }
@@ -249,7 +239,6 @@ static void remember_ack(struct jobmanager *jobmanager, const struct subtask_sna
 void jobmanager_acked(struct jobmanager *jobmanager, const struct event *event, int64_t now_ms)
 {
     struct pending *pending = &jobmanager->pending;
-    FAULT_POINT(ACK_RECEIVED);
     struct coordinator_action action =
         coordinator_acked(&jobmanager->coordinator, event->checkpoint, event->subtask, now_ms);
     if (action.kind == COORDINATOR_NONE && action.why != NULL) {

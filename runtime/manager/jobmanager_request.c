@@ -49,10 +49,10 @@ static weir_error *write_pinned(const struct savepoint_job *job, char **path)
 {
     struct checkpoint_metadata metadata;
     struct scan_place place = { .dir = job->pin_dir, .work_dir = job->pin_dir };
-    FAULT_TRY(SAVEPOINT_PINNED);
     WEIR_TRY(checkpoint_decode(weir_buffer_view(job->bytes), "the checkpoint of the savepoint",
         &metadata));
-    weir_error *error = savepoint_write(&place, &metadata, job->directory, path);
+    weir_error *error =
+        FAULT_STEP(SAVEPOINT_WRITE, savepoint_write(&place, &metadata, job->directory, path));
     checkpoint_metadata_release(&metadata);
     return error;
 }
@@ -62,7 +62,6 @@ static void run_write(void *arg)
     struct savepoint_job *job = arg;
     char *path = NULL;
     weir_error *error = write_pinned(job, &path);
-    FAULT_POINT(SAVEPOINT_WRITTEN);
     tell(job, path, error);
 }
 
@@ -79,8 +78,10 @@ void jobmanager_save(struct jobmanager *jobmanager, const struct checkpoint_meta
         mem_printf("%s/savepoint-%" PRIu64, storage_work_dir(storage), metadata->checkpoint);
     job->bytes = weir_buffer_new(CHECKPOINT_SIZE_MAX);
     checkpoint_encode(metadata, job->bytes);
-    weir_error *error = is_complete ? savepoint_pin(storage_dir(storage), metadata, job->pin_dir)
-                                    : weir_errorf(WEIR_E_STATE, "its checkpoint failed");
+    weir_error *error =
+        is_complete
+            ? FAULT_STEP(SAVEPOINT_PIN, savepoint_pin(storage_dir(storage), metadata, job->pin_dir))
+            : weir_errorf(WEIR_E_STATE, "its checkpoint failed");
     if (error == NULL &&
         !workers_submit(jobmanager->options.workers, &jobmanager->asked, run_write, job))
         error = weir_errorf(WEIR_E_LIMIT, "too much blocking work is waiting");

@@ -35,13 +35,10 @@ void jobmanager_forget_restored(struct jobmanager *jobmanager)
 
 static weir_error *claim(struct jobmanager *jobmanager)
 {
-    FAULT_TRY(RESTORE_BEFORE_ATTEMPT);
-    if (!jobmanager->is_first_restore) {
-        WEIR_TRY(storage_check_attempt(jobmanager->options.storage));
-        WEIR_TRY(storage_next_attempt(jobmanager->options.storage));
-    }
-    FAULT_TRY(RESTORE_AFTER_ATTEMPT);
-    return NULL;
+    if (jobmanager->is_first_restore)
+        return NULL;
+    WEIR_TRY(storage_check_attempt(jobmanager->options.storage));
+    return storage_next_attempt(jobmanager->options.storage);
 }
 
 /* How far the checkpoints of a start from a savepoint are numbered from those of any other one, and of the job that
@@ -89,14 +86,11 @@ static weir_error *read_savepoint(struct jobmanager *jobmanager, struct restored
     weir_error *hidden = storage_fresh(options->storage);
     if (hidden != NULL)
         return weir_error_wrap(hidden, "cannot start from '%s'", options->from_savepoint);
-    WEIR_TRY(import(jobmanager, &restored->metadata));
-    restored->found = restored->is_imported = true;
+    restored->found = restored->is_imported = true; /* the metadata is released with it */
+    WEIR_TRY(FAULT_STEP(IMPORT_CONVERT, import(jobmanager, &restored->metadata)));
     WEIR_TRY(restore_check(&restored->metadata, jobmanager->expected.list,
         jobmanager->expected.count, options->plan->max_parallelism));
-    FAULT_TRY(IMPORT_BEFORE_PUBLISH);
-    WEIR_TRY(storage_publish(options->storage, &restored->metadata));
-    FAULT_TRY(IMPORT_AFTER_PUBLISH);
-    return NULL;
+    return FAULT_STEP(IMPORT_PUBLISH, storage_publish(options->storage, &restored->metadata));
 }
 
 /* A start that a leader before this one has begun, from a savepoint or afresh, may have checkpoints of its own by now;
@@ -111,16 +105,15 @@ static bool begins(const struct jobmanager *jobmanager, const struct restored *r
 static weir_error *read_newest(struct jobmanager *jobmanager, struct restored *restored)
 {
     const struct jobmanager_options *options = &jobmanager->options;
-    WEIR_TRY(claim(jobmanager));
+    WEIR_TRY(FAULT_STEP(ATTEMPT_CLAIM, claim(jobmanager)));
     if (jobmanager->is_first_restore && options->savepoints != NULL)
         savepoint_sweep(options->savepoints, weir_str_of(options->plan->job));
     if (options->has_begun || !begins(jobmanager, restored))
-        WEIR_TRY(storage_restore(options->storage, options->workers, &restored->metadata,
-            &restored->found));
+        WEIR_TRY(FAULT_STEP(RESTORE_READ, storage_restore(options->storage, options->workers,
+                                              &restored->metadata, &restored->found)));
     if (begins(jobmanager, restored))
         return options->from_savepoint != NULL ? read_savepoint(jobmanager, restored)
                                                : storage_fresh(options->storage);
-    FAULT_TRY(RESTORE_AFTER_READ);
     if (!restored->found)
         return NULL;
     return restore_check(&restored->metadata, jobmanager->expected.list, jobmanager->expected.count,

@@ -359,7 +359,6 @@ static struct task *make_task(struct taskmanager *taskmanager, const struct task
 static weir_error *start_slots(struct taskmanager *taskmanager)
 {
     const struct placement *placement = taskmanager->placement;
-    FAULT_TRY(DEPLOY_BEFORE_START);
     if (placement != NULL)
         wire_connect(placement->wire, placement->addresses, taskmanager->pool,
             placement->connect_timeout_ms);
@@ -367,7 +366,6 @@ static weir_error *start_slots(struct taskmanager *taskmanager)
         WEIR_TRY(wire_start(placement->wire));
     for (uint32_t i = 0; taskmanager->options.is_threaded && i < taskmanager->slot_count; i++)
         WEIR_TRY(executor_start(taskmanager->slots[i]));
-    FAULT_POINT(DEPLOY_AFTER_START);
     return NULL;
 }
 
@@ -394,7 +392,7 @@ weir_error *taskmanager_deploy(struct taskmanager *taskmanager, const struct tas
             executor_add(slot_of(taskmanager, vertex, i), task);
         }
     }
-    return start_slots(taskmanager);
+    return FAULT_STEP(DEPLOY_START, start_slots(taskmanager));
 }
 
 static void free_tasks(struct taskmanager *taskmanager)

@@ -2,6 +2,7 @@
 #include "runtime/task/chain.h"
 
 #include "base/assert.h"
+#include "base/fault.h"
 #include "base/log.h"
 #include "types/state_schema.h"
 
@@ -142,7 +143,8 @@ static weir_error *open_backend(struct chain *chain, struct weir_ctx *ctx,
     key_plan_init(&ctx->key_plan, &ctx->op->key);
     ctx->key_scratch = arena_alloc(&chain->memory, KEY_SIZE_MAX);
     if (ctx->op->op->has_timers)
-        WEIR_TRY(timers_open(ctx->keyed, ctx->plan->max_parallelism, &ctx->timers));
+        WEIR_TRY(FAULT_STEP(TIMERS_OPEN,
+            timers_open(ctx->keyed, ctx->plan->max_parallelism, &ctx->timers)));
     return NULL;
 }
 
@@ -171,9 +173,11 @@ static weir_error *call_open(struct weir_ctx *ctx)
     ctx->is_open = true;
     switch (ctx->op->kind) {
     case PLAN_SOURCE:
-        return ctx->op->source.source_class->open(ctx, ctx->op->source.options, ctx->instance);
+        return FAULT_STEP(SOURCE_OPEN,
+            ctx->op->source.source_class->open(ctx, ctx->op->source.options, ctx->instance));
     case PLAN_SINK:
-        return ctx->op->sink.sink_class->open(ctx, ctx->op->sink.options, ctx->instance);
+        return FAULT_STEP(SINK_OPEN,
+            ctx->op->sink.sink_class->open(ctx, ctx->op->sink.options, ctx->instance));
     case PLAN_OPERATOR:
         return ctx->op->op->open == NULL ? NULL : ctx->op->op->open(ctx);
     }
@@ -366,9 +370,11 @@ static weir_error *call_snapshot(struct weir_ctx *ctx, uint64_t checkpoint)
 {
     weir_error *error = NULL;
     if (ctx->op->kind == PLAN_SOURCE)
-        error = ctx->op->source.source_class->snapshot(ctx, ctx->instance, checkpoint);
+        error = FAULT_STEP(SOURCE_SNAPSHOT,
+            ctx->op->source.source_class->snapshot(ctx, ctx->instance, checkpoint));
     else if (ctx->op->kind == PLAN_SINK && ctx->op->sink.sink_class->snapshot != NULL)
-        error = ctx->op->sink.sink_class->snapshot(ctx, ctx->instance, checkpoint);
+        error = FAULT_STEP(SINK_SNAPSHOT,
+            ctx->op->sink.sink_class->snapshot(ctx, ctx->instance, checkpoint));
     if (error == NULL) {
         error = ctx->error; /* of a verb */
         ctx->error = NULL;
@@ -417,10 +423,10 @@ static weir_error *snapshot_keyed(struct weir_ctx *ctx, uint64_t checkpoint,
 {
     struct backend *backend = keyed_backend(ctx->keyed);
     if (ctx->timers != NULL)
-        WEIR_TRY(timers_flush(ctx->timers));
+        WEIR_TRY(FAULT_STEP(TIMERS_FLUSH, timers_flush(ctx->timers)));
     out->backend = weir_str_of(backend->backend_class->format);
     describe_keyed(ctx, out, arena);
-    return backend->backend_class->snapshot(backend, checkpoint, part);
+    return FAULT_STEP(STATE_FREEZE, backend->backend_class->snapshot(backend, checkpoint, part));
 }
 
 static weir_error *snapshot_one(struct weir_ctx *ctx, uint64_t checkpoint,
@@ -472,7 +478,8 @@ static weir_error *complete_one(struct weir_ctx *ctx, uint64_t checkpoint)
         backend->backend_class->confirm(backend, checkpoint);
     }
     if (ctx->op->kind == PLAN_SOURCE && ctx->op->source.source_class->checkpoint_complete != NULL)
-        return ctx->op->source.source_class->checkpoint_complete(ctx, ctx->instance, checkpoint);
+        return FAULT_STEP(SOURCE_COMMIT,
+            ctx->op->source.source_class->checkpoint_complete(ctx, ctx->instance, checkpoint));
     if (ctx->op->kind == PLAN_SINK && ctx->op->sink.sink_class->checkpoint_complete != NULL)
         return ctx->op->sink.sink_class->checkpoint_complete(ctx, ctx->instance, checkpoint);
     return NULL;

@@ -85,10 +85,8 @@ static weir_error *sync_directory_of(const char *path)
 
 static weir_error *write_operators(const struct snapshot_job *job)
 {
-    FAULT_TRY(SNAPSHOT_BEFORE_WRITE);
     for (uint32_t i = 0; i < job->snapshot->operator_count; i++)
         WEIR_TRY(write_operator(job, i));
-    FAULT_TRY(SNAPSHOT_AFTER_WRITE);
     return NULL;
 }
 
@@ -119,8 +117,8 @@ static void write_all(void *arg)
         subtask_snapshot_free(dead);
         return;
     }
-    weir_error *lost = sync_outside(job);
-    weir_error *error = lost == NULL ? write_operators(job) : NULL;
+    weir_error *lost = FAULT_STEP(SINK_SYNC, sync_outside(job));
+    weir_error *error = lost == NULL ? FAULT_STEP(SNAPSHOT_WRITE, write_operators(job)) : NULL;
     const struct task_host *host = job->host;
     struct subtask_snapshot *snapshot = job->snapshot;
     uint32_t number = job->number;
@@ -136,7 +134,7 @@ static void write_all(void *arg)
         return;
     }
     if (error == NULL) {
-        host->acked(host->arg, snapshot);
+        FAULT_STEP_VOID(ACK_SEND, host->acked(host->arg, snapshot));
         return;
     }
     if (weir_error_is_retriable(error)) {
@@ -157,13 +155,14 @@ static void decline(struct task *task, struct subtask_snapshot *snapshot, weir_e
 static weir_error *take_snapshot(struct task *task, uint64_t checkpoint)
 {
     atomic_store(&task->dead_checkpoint, checkpoint - 1); /* one at a time is alive */
-    FAULT_TRY(SNAPSHOT_BEFORE_BARRIER);
-    WEIR_TRY(chain_event(&task->chain, ELEMENT_BARRIER, (int64_t)checkpoint));
-    FAULT_TRY(SNAPSHOT_AFTER_BARRIER);
+    WEIR_TRY(
+        FAULT_STEP(BARRIER_SEND, chain_event(&task->chain, ELEMENT_BARRIER, (int64_t)checkpoint)));
     int64_t started_ns = os_monotonic_ns();
     struct subtask_snapshot *snapshot = subtask_snapshot_new(checkpoint, task->number);
     struct backend_snapshot **parts = mem_alloc_array(task->chain.count, sizeof(*parts));
-    weir_error *error = chain_snapshot(&task->chain, checkpoint, snapshot, parts);
+    weir_error *error;
+    FAULT_STEP_VOID(SNAPSHOT_FREEZE,
+        error = chain_snapshot(&task->chain, checkpoint, snapshot, parts));
     if (error != NULL) {
         mem_free(parts);
         if (weir_error_is_retriable(error)) {
@@ -182,7 +181,6 @@ static weir_error *take_snapshot(struct task *task, uint64_t checkpoint)
     job->frozen_ns = os_monotonic_ns();
     snapshot->sync_us = (job->frozen_ns - started_ns) / 1000;
     snapshot->alignment_us = task->barrier.alignment_ns / 1000;
-    FAULT_POINT(SNAPSHOT_AFTER_FREEZE);
     if (workers_submit(task->host->workers, task, write_all, job))
         return NULL;
     job_free(job);
@@ -200,14 +198,14 @@ weir_error *task_barrier(struct task *task, uint32_t channel, uint64_t checkpoin
         gate_block(task->gate, channel);
         return NULL;
     case BARRIER_BLOCK:
-        gate_block(task->gate, channel);
+        FAULT_STEP_VOID(BARRIER_BLOCK, gate_block(task->gate, channel));
         return NULL;
     case BARRIER_SNAPSHOT:
         break;
     }
     if (task->gate != NULL)
         gate_unblock_all(task->gate);
-    return take_snapshot(task, checkpoint);
+    return FAULT_STEP(BARRIER_ALIGN, take_snapshot(task, checkpoint));
 }
 
 /* -- letters ---------------------------------------------------------------------------------------- */
@@ -230,23 +228,16 @@ static void on_trigger(struct task *task, void *arg)
 {
     uint64_t checkpoint = take_number(arg);
     ASSERT(task->is_source);
-    weir_error *error = task_barrier(task, 0, checkpoint);
+    weir_error *error = FAULT_STEP(TRIGGER_RECEIVE, task_barrier(task, 0, checkpoint));
     if (error != NULL)
         task_fail(task, error);
-}
-
-static weir_error *complete(struct task *task, uint64_t checkpoint)
-{
-    FAULT_TRY(COMPLETE_BEFORE_CALL);
-    WEIR_TRY(chain_checkpoint_complete(&task->chain, checkpoint));
-    FAULT_TRY(COMPLETE_AFTER_CALL);
-    return NULL;
 }
 
 static void on_complete(struct task *task, void *arg)
 {
     uint64_t checkpoint = take_number(arg);
-    weir_error *error = complete(task, checkpoint);
+    weir_error *error =
+        FAULT_STEP(NOTIFY_RECEIVE, chain_checkpoint_complete(&task->chain, checkpoint));
     metric_set(&task->metrics.unpublished, chain_unpublished(&task->chain));
     /* Who reads that the task knows of n must not read what was unpublished before. */
     atomic_thread_fence(memory_order_release);
@@ -255,13 +246,17 @@ static void on_complete(struct task *task, void *arg)
         task_fail(task, error);
 }
 
-static void on_abort(struct task *task, void *arg)
+static void forget_checkpoint(struct task *task, uint64_t checkpoint)
 {
-    uint64_t checkpoint = take_number(arg);
     if (checkpoint > atomic_load(&task->dead_checkpoint))
         atomic_store(&task->dead_checkpoint, checkpoint);
     if (barrier_abort(&task->barrier, checkpoint) && task->gate != NULL)
         gate_unblock_all(task->gate);
+}
+
+static void on_abort(struct task *task, void *arg)
+{
+    FAULT_STEP_VOID(ABORT_RECEIVE, forget_checkpoint(task, take_number(arg)));
 }
 
 static void post(struct task *task, const char *what, void (*run)(struct task *task, void *arg),

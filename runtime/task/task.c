@@ -5,6 +5,7 @@
 #include "runtime/task/task_private.h"
 
 #include "base/assert.h"
+#include "base/fault.h"
 #include "base/log.h"
 
 #define POLL_IDLE_MS 100
@@ -250,7 +251,7 @@ static enum task_result step_source(struct task *task, weir_error **error)
     const struct weir_source_class *class = head->op->source.source_class;
     enum weir_source_status status = WEIR_SOURCE_IDLE;
     current_context = head;
-    *error = class->poll(head, head->instance, &status);
+    *error = FAULT_STEP(SOURCE_POLL, class->poll(head, head->instance, &status));
     current_context = NULL;
     if (*error != NULL)
         return TASK_WORKED;

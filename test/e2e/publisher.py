@@ -30,9 +30,9 @@ UNITS = 4
 RECORDS = 10
 
 # Where a life can be made to end: base/fault.h, what this program passes.
-POINTS = ("kafka-initialised", "kafka-judged", "kafka-produced", "kafka-delivered",
-          "kafka-committed", "kafka-published", "snapshot-after-write", "store-before-publish",
-          "store-after-publish", "complete-before-call")
+POINTS = ("kafka-init-after", "kafka-judge-after", "kafka-produce-after", "kafka-commit-before",
+          "kafka-commit-after", "kafka-publish-after", "snapshot-write-after", "checkpoint-publish-before",
+          "checkpoint-publish-after", "notify-receive-before")
 
 
 def build(program="kafka_publisher"):

@@ -216,7 +216,7 @@ class DamagedCheckpoint(OnABroker):
         self.create()
         self.feed(30_000)
         running = self.start("userprofile", *self.argv("--checkpoint-interval=100ms"),
-                             fault="notify-before-send:2:kill")
+                             fault="notify-send-before:2:kill")
         self.assertEqual(running.end().status, -signal.SIGKILL)
         path = self.damage("staged")
         self.assert_exact()

@@ -31,14 +31,14 @@ IS_LONG = os.environ.get("WEIR_TEST_LONG") == "1"
 ROUNDS = 60 if IS_LONG else 8
 
 # Named points of the protocol in the order of a checkpoint, by the process that passes them.
-LEADER_POINTS = ["restore-before-attempt", "restore-after-attempt", "trigger-before-send", "trigger-after-send",
-                 "ack-received", "store-before-publish", "publish-before-sync", "publish-before-rename",
-                 "publish-after-rename", "store-after-publish", "notify-before-send", "notify-after-send",
+LEADER_POINTS = ["attempt-claim-before", "attempt-claim-after", "trigger-send-before", "trigger-send-after",
+                 "ack-receive-before", "checkpoint-publish-before", "metadata-sync-before", "metadata-rename-before",
+                 "metadata-rename-after", "checkpoint-publish-after", "notify-send-before", "notify-send-after",
                  "clean-before", "clean-after"]
-WORKER_POINTS = ["deploy-before-start", "deploy-after-start", "snapshot-before-barrier", "snapshot-after-barrier",
-                 "snapshot-after-freeze", "snapshot-before-write", "snapshot-after-write", "complete-before-call",
-                 "file-before-rename", "file-after-rename", "complete-after-call"]
-ONCE = {"restore-before-attempt", "restore-after-attempt", "deploy-before-start", "deploy-after-start"}
+WORKER_POINTS = ["deploy-start-before", "deploy-start-after", "barrier-send-before", "barrier-send-after",
+                 "snapshot-freeze-after", "snapshot-write-before", "snapshot-write-after", "notify-receive-before",
+                 "part-rename-before", "part-rename-after", "notify-receive-after"]
+ONCE = {"attempt-claim-before", "attempt-claim-after", "deploy-start-before", "deploy-start-after"}
 
 
 # ---------------------------------------------------------------- kills

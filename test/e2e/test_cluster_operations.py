@@ -20,17 +20,17 @@ from cluster import NoLeader, Refused  # noqa: E402
 IS_LONG = os.environ.get("WEIR_TEST_LONG") == "1"
 
 # In the order in which they are passed; True: also without WEIR_TEST_LONG.
-SUBMISSION = [("submit-before-store", True), ("submit-after-store", False), ("job-start-before-store", False),
-              ("job-start-after-store", True), ("restore-after-attempt", False), ("import-before-publish", False),
-              ("import-after-publish", True)]
-SAVEPOINT = [("savepoint-asked", False), ("savepoint-pinned", False), ("savepoint-before-metadata", False),
-             ("savepoint-before-rename", True), ("savepoint-written", True)]
-STOP = [("stop-asked", False), ("last-checkpoint-requested", True), ("savepoint-pinned", False),
-        ("savepoint-before-rename", False), ("savepoint-written", False), ("finish-before-tear-down", False),
-        ("job-over-before-store", True), ("job-over-after-store", True)]
-RESCALE = [("rescale-asked", False), ("rescale-planned", False), ("rescale-before-change", True),
-           ("rescale-before-store", True), ("rescale-after-store", True)]
-CANCEL = [("cancel-before-tasks", False), ("job-over-before-store", True), ("job-over-after-store", True)]
+SUBMISSION = [("submit-store-before", True), ("submit-store-after", False), ("job-start-store-before", False),
+              ("job-start-store-after", True), ("attempt-claim-after", False), ("import-publish-before", False),
+              ("import-publish-after", True)]
+SAVEPOINT = [("savepoint-request-after", False), ("savepoint-pin-after", False), ("savepoint-metadata-before", False),
+             ("savepoint-rename-before", True), ("savepoint-write-after", True)]
+STOP = [("stop-request-after", False), ("last-checkpoint-before", True), ("savepoint-pin-after", False),
+        ("savepoint-rename-before", False), ("savepoint-write-after", False), ("finish-before", False),
+        ("job-over-store-before", True), ("job-over-store-after", True)]
+RESCALE = [("rescale-request-after", False), ("rescale-checkpoint-before", False), ("rescale-change-before", True),
+           ("rescale-store-before", True), ("rescale-store-after", True)]
+CANCEL = [("cancel-tasks-before", False), ("job-over-store-before", True), ("job-over-store-after", True)]
 
 
 def chosen(points):
@@ -100,7 +100,7 @@ class Operations(cluster.ClusterTest):
                                            {"target-directory": os.fspath(self.savepoints)})
                 self.goes_on()
                 self.is_forgotten(answer, "savepoints")
-                self.assertEqual(len(self.whole_savepoints()) - len(before), point == "savepoint-written")
+                self.assertEqual(len(self.whole_savepoints()) - len(before), point == "savepoint-write-after")
                 self.job.savepoint(self.savepoints)
         self.finish(self.one, self.job)
 
@@ -113,7 +113,7 @@ class Operations(cluster.ClusterTest):
                 answer = self.ask_to_death(faulty, "POST", f"{self.job.path}/stop",
                                            {"targetDirectory": os.fspath(self.savepoints), "drain": False})
                 self.is_forgotten(answer, "savepoints")
-                if point == "job-over-after-store":
+                if point == "job-over-store-after":
                     self.assertEqual(self.job.state(), "FINISHED")
                 else:
                     self.goes_on()
@@ -133,7 +133,7 @@ class Operations(cluster.ClusterTest):
                 answer = self.ask_to_death(faulty, "PATCH", f"{self.job.path}/rescaling?parallelism={new}")
                 self.goes_on()
                 self.is_forgotten(answer, "rescaling")
-                self.assertEqual(self.job.parallelism(), new if point == "rescale-after-store" else old)
+                self.assertEqual(self.job.parallelism(), new if point == "rescale-store-after" else old)
         self.job.rescale(1)
         self.finish(self.one, self.job)
 
@@ -144,7 +144,7 @@ class Operations(cluster.ClusterTest):
                 faulty = self.faulty_leader(point)
                 self.goes_on()
                 self.ask_to_death(faulty, "PATCH", self.job.path)
-                if point != "job-over-after-store":
+                if point != "job-over-store-after":
                     self.goes_on()
                     self.job.cancel()
                 self.assertEqual(self.job.state(), "CANCELED")
@@ -172,7 +172,7 @@ class Operations(cluster.ClusterTest):
                 answer = self.ask_to_death(faulty, "POST", "/v1/jobs", {
                     "digest": digest, "program": "steady", "arguments": arguments})
                 new = {job["id"] for job in self.one.get("/v1/jobs")["jobs"]} - known
-                self.assertEqual(len(new), point != "submit-before-store")
+                self.assertEqual(len(new), point != "submit-store-before")
                 if answer is not None:
                     self.assertEqual(new, {answer["jobid"]})
                 self.job = cluster.Job(self.one, new.pop()) if new else self.steady(

@@ -3,8 +3,8 @@
 What   test/e2e/tools/file_count.c counts how often each line of its input has come. It is killed at random
        moments and at named points, with another parallelism each time; and it is frozen (SIGSTOP) while another
        process takes over, and thawed then: a zombie.
-How    The oracle is a Counter: a line that is k times in the input must come out with 1 .. k, each once; lines
-       that are too long must be dead letters, each once. No broker is needed.
+How    The oracle is a Counter: a line that is k times in the input must come out with 1 .. k, each once, and
+       with -k by a timer at the end; lines that are too long must be dead letters, each once. No broker is needed.
 """
 
 import collections
@@ -37,19 +37,19 @@ PAUSE_US = 2500  # for 64 records: 40 us each
 FENCED = 19  # exit status (include/weir/error.h)
 
 POINTS = [
-    "restore-after-attempt", "restore-after-read", "deploy-after-start", "trigger-after-send",
-    "snapshot-after-barrier", "snapshot-after-freeze", "snapshot-before-write", "snapshot-after-write",
-    "ack-received", "store-before-publish", "publish-before-sync", "publish-before-rename",
-    "publish-after-rename", "store-after-publish", "notify-before-send", "notify-after-send",
-    "complete-before-call", "complete-after-call", "clean-before", "clean-after",
-    "file-before-rename", "file-after-rename",
+    "attempt-claim-after", "restore-read-after", "deploy-start-after", "trigger-send-after",
+    "barrier-send-after", "snapshot-freeze-after", "snapshot-write-before", "snapshot-write-after",
+    "ack-receive-before", "checkpoint-publish-before", "metadata-sync-before", "metadata-rename-before",
+    "metadata-rename-after", "checkpoint-publish-after", "notify-send-before", "notify-send-after",
+    "notify-receive-before", "notify-receive-after", "clean-before", "clean-after",
+    "part-rename-before", "part-rename-after",
 ]
-ONCE = {"restore-after-attempt", "restore-after-read", "deploy-after-start"}  # once a start
+ONCE = {"attempt-claim-after", "restore-read-after", "deploy-start-after"}  # once a start
 # Where a zombie is the most dangerous: behind a check, in front of what it was for.
 ZOMBIE_POINTS = [
-    "restore-after-attempt", "restore-after-read", "publish-before-rename", "publish-after-rename",
-    "store-after-publish", "notify-after-send", "clean-before", "file-before-rename",
-    "file-after-rename",
+    "attempt-claim-after", "restore-read-after", "metadata-rename-before", "metadata-rename-after",
+    "checkpoint-publish-after", "notify-send-after", "clean-before", "part-rename-before",
+    "part-rename-after",
 ]
 
 
@@ -127,6 +127,7 @@ class Files(unittest.TestCase):
         for line, count in given.counts.items():
             for number in range(1, count + 1):
                 expected[line, number] = 1
+            expected[line, -count] = 1
         wrong = [(key, expected[key], counted[key]) for key in expected.keys() | counted.keys()
                  if expected[key] != counted[key]]
         self.assertEqual(wrong[:10], [], "(line, n), times expected, times found")

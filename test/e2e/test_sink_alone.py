@@ -84,7 +84,7 @@ class Killed(unittest.TestCase):
         kills = 40 if LONG else 6
         with output("chunks", records=200, chunk_size=2000, units=2) as out:
             for _ in range(kills):
-                point = out.random.choice(("kafka-produced", "kafka-delivered", "kafka-committed"))
+                point = out.random.choice(("kafka-produce-after", "kafka-commit-before", "kafka-commit-after"))
                 life = out.start(fault=f"{point}:{out.random.randint(1, 30)}:kill")
                 self.assertEqual(life.wait(), -9, life.said())
             out.finish()
@@ -95,7 +95,7 @@ class Killed(unittest.TestCase):
         with output("rescaled") as out:
             for _ in range(rounds):
                 for parallelism in (2, 3, 1):
-                    life = out.start(parallelism=parallelism, fault="kafka-delivered:5:kill")
+                    life = out.start(parallelism=parallelism, fault="kafka-commit-before:5:kill")
                     self.assertEqual(life.wait(), -9, life.said())
                     kill_somewhere(out, out.random, parallelism=parallelism)
             out.finish(parallelism=2)
@@ -108,8 +108,8 @@ class Zombies(unittest.TestCase):
         fenced = 0
         with output("zombies") as out:
             for _ in range(count):
-                point = out.random.choice(("kafka-delivered", "kafka-delivered", "kafka-produced",
-                                           "kafka-judged", "kafka-committed"))
+                point = out.random.choice(("kafka-commit-before", "kafka-commit-before", "kafka-produce-after",
+                                           "kafka-judge-after", "kafka-commit-after"))
                 old = out.start(fault=f"{point}:{out.random.randint(2, 8)}:stall-700")
                 self.assertTrue(old.wait_line("stalled for", errors=True), old.said())
                 old.freeze()
@@ -183,7 +183,7 @@ class Refused(unittest.TestCase):
 
     def test_a_limit_lowered_behind_our_back_stops_the_job_and_names_the_record(self):
         with output("lowered", size=3000) as out:
-            life = out.start(fault="complete-before-call:3:kill")
+            life = out.start(fault="notify-receive-before:3:kill")
             self.assertEqual(life.wait(), -9)
             KAFKA.delete_topic("lowered")
             KAFKA.create_topic("lowered", partitions=3, config={"max.message.bytes": 1000})
@@ -234,7 +234,7 @@ class Restored(unittest.TestCase):
             time.sleep(0.5)
             before = len(out.tail.records())
             for _ in range(3):
-                self.assertEqual(out.start(parallelism=3, fault="kafka-committed:4:kill").wait(), -9)
+                self.assertEqual(out.start(parallelism=3, fault="kafka-commit-after:4:kill").wait(), -9)
             out.finish(parallelism=3)
             keys = [record.key.decode() for record in out.tail.stop()]
             self.assertLessEqual(set(out.expected()), set(keys))
@@ -300,7 +300,7 @@ class Idle(unittest.TestCase):
             kafka = kafka_tools.Kafka(one.bootstrap)
             with publisher.Output(kafka, "idle", one.directory / "work") as out:
                 for _ in range(6):
-                    life = out.start(fault="kafka-delivered:2:stall-8000")  # open, then expired
+                    life = out.start(fault="kafka-commit-before:2:stall-8000")  # open, then expired
                     self.assertTrue(life.wait_line("published", count=3), life.said())
                     life.kill9()
                     time.sleep(6)  # idle, then expired
@@ -380,7 +380,7 @@ class LostReplies(unittest.TestCase):
                 nth = out.random.randint(3, 30)
                 claims = 1 if round_ else 0  # the token of the life before, taken over
                 proxy.hold_commit(nth - 1 + claims, out.random.uniform(0.3, 0.6))
-                life = out.start(fault=f"kafka-produced:{nth}:stall-5000")
+                life = out.start(fault=f"kafka-produce-after:{nth}:stall-5000")
                 self.assertTrue(life.wait_line("stalled for", errors=True), life.said())
                 time.sleep(0.8)
                 life.kill9()  # what the late commit did is not undone by going on

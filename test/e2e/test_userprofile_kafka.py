@@ -33,14 +33,14 @@ BIG = {"max.message.bytes": 4 << 20}
 
 # Named points of the protocol that a running job passes again and again.
 POINTS = [
-    "restore-after-attempt", "restore-after-read", "deploy-after-start", "trigger-after-send",
-    "snapshot-after-barrier", "snapshot-after-freeze", "snapshot-before-write", "snapshot-after-write",
-    "ack-received", "store-before-publish", "publish-before-sync", "publish-before-rename",
-    "publish-after-rename", "store-after-publish", "notify-before-send", "notify-after-send",
-    "complete-before-call", "complete-after-call", "clean-before", "clean-after", "kafka-initialised",
-    "kafka-judged", "kafka-produced", "kafka-delivered", "kafka-committed", "kafka-published",
+    "attempt-claim-after", "restore-read-after", "deploy-start-after", "trigger-send-after",
+    "barrier-send-after", "snapshot-freeze-after", "snapshot-write-before", "snapshot-write-after",
+    "ack-receive-before", "checkpoint-publish-before", "metadata-sync-before", "metadata-rename-before",
+    "metadata-rename-after", "checkpoint-publish-after", "notify-send-before", "notify-send-after",
+    "notify-receive-before", "notify-receive-after", "clean-before", "clean-after", "kafka-init-after",
+    "kafka-judge-after", "kafka-produce-after", "kafka-commit-before", "kafka-commit-after", "kafka-publish-after",
 ]
-ONCE = {"restore-after-attempt", "restore-after-read", "deploy-after-start"}  # once a start
+ONCE = {"attempt-claim-after", "restore-read-after", "deploy-start-after"}  # once a start
 
 
 def run(argv, **options):

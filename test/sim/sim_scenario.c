@@ -124,14 +124,14 @@ static void draw_point(struct sim_life *life, struct random *random)
         const char *name;
         bool can_fail;
     } points[] = {
-#define POINT_ROW(id_, name_, can_fail_, where_) { name_, can_fail_ },
-        FAULT_POINTS(POINT_ROW)
+#define POINT_ROW(id_, name_, can_fail_, what_) { name_, can_fail_ },
+        FAULT_STEPS(POINT_ROW)
 #undef POINT_ROW
     };
     uint32_t i = random_below(random, sizeof(points) / sizeof(points[0]));
     if (points[i].can_fail && strncmp(points[i].name, "kafka", 5) != 0)
-        snprintf(life->fault, sizeof(life->fault), "%s:%u:error", points[i].name,
-            (uint32_t)sim_scenario_spread(random, 1, 20));
+        snprintf(life->fault, sizeof(life->fault), "%s-%s:%u:error", points[i].name,
+            maybe(random, 50) ? "before" : "after", (uint32_t)sim_scenario_spread(random, 1, 20));
 }
 
 static void draw_faults(struct sim_life *life, struct random *random)

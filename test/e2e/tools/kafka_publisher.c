@@ -335,18 +335,16 @@ static weir_error *store_files(struct engine *engine, struct subtask_snapshot *p
     return NULL;
 }
 
-static weir_error *publish_metadata(struct storage *storage,
-    const struct checkpoint_metadata *metadata)
+static weir_error *store_parts(struct engine *engine, struct pending *pending)
 {
-    FAULT_TRY(STORE_BEFORE_PUBLISH);
-    return storage_publish(storage, metadata);
+    for (uint32_t i = 0; i < pending->part_count; i++)
+        WEIR_TRY(store_files(engine, pending->parts[i]));
+    return NULL;
 }
 
 static weir_error *publish_checkpoint(struct engine *engine, struct pending *pending)
 {
-    for (uint32_t i = 0; i < pending->part_count; i++)
-        WEIR_TRY(store_files(engine, pending->parts[i]));
-    FAULT_TRY(SNAPSHOT_AFTER_WRITE);
+    WEIR_TRY(FAULT_STEP(SNAPSHOT_WRITE, store_parts(engine, pending)));
     if (pending->is_given_up)
         return NULL;
     struct checkpoint_metadata metadata;
@@ -358,8 +356,7 @@ static weir_error *publish_checkpoint(struct engine *engine, struct pending *pen
     metadata.max_parallelism = 128;
     for (uint32_t i = 0; i < pending->part_count; i++)
         checkpoint_metadata_add(&metadata, pending->parts[i]);
-    weir_error *error = publish_metadata(engine->storage, &metadata);
-    FAULT_POINT(STORE_AFTER_PUBLISH);
+    weir_error *error = FAULT_STEP(CHECKPOINT_PUBLISH, storage_publish(engine->storage, &metadata));
     checkpoint_metadata_release(&metadata);
     if (error == NULL)
         storage_clean(engine->storage);
@@ -395,6 +392,14 @@ static weir_error *store_failed(struct engine *engine, weir_error *error)
     return fence;
 }
 
+static weir_error *tell_sinks(struct engine *engine, uint64_t checkpoint)
+{
+    for (uint32_t i = 0; i < engine->options->parallelism; i++)
+        WEIR_TRY(engine->sink.sink_class->checkpoint_complete(&engine->ctxs[i],
+            engine->ctxs[i].instance, checkpoint));
+    return NULL;
+}
+
 /* The worker is done with the pending checkpoint: tell the sinks if it is complete. */
 static weir_error *on_stored(struct engine *engine)
 {
@@ -415,11 +420,7 @@ static weir_error *on_stored(struct engine *engine)
         return NULL;
     say("complete %" PRIu64, pending->number);
     engine->is_said = false;
-    FAULT_TRY(COMPLETE_BEFORE_CALL);
-    for (uint32_t i = 0; i < engine->options->parallelism; i++)
-        WEIR_TRY(engine->sink.sink_class->checkpoint_complete(&engine->ctxs[i],
-            engine->ctxs[i].instance, pending->number));
-    return NULL;
+    return FAULT_STEP(NOTIFY_RECEIVE, tell_sinks(engine, pending->number));
 }
 
 static struct subtask_snapshot *new_part(struct engine *engine, const char *uid, uint32_t subtask)

@@ -386,8 +386,8 @@ static void expect_one(const struct kit *kit, bool is_hidden)
 /* Killed before the rename there is no savepoint, only a hidden name, which the next writer removes. */
 static void a_crash_while_writing_leaves_no_savepoint(void **state)
 {
-    static const char *const rules[] = { "savepoint-before-metadata:1:kill",
-        "savepoint-before-rename:1:kill" };
+    static const char *const rules[] = { "savepoint-metadata-before:1:kill",
+        "savepoint-rename-before:1:kill" };
     struct kit kit;
     kit_init(&kit, &backend_hashmap, 1);
     for (size_t i = 0; i < COUNT_OF(rules); i++) {

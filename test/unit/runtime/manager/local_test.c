@@ -401,7 +401,7 @@ static void a_restore_that_failed_on_the_way_is_done_again(void **state)
     options.from_savepoint = savepoint;
     options.checkpoints = dir;
     options.stop_with_savepoint = false;
-    setenv("WEIR_FAULT", "import-before-publish:1:error", 1);
+    setenv("WEIR_FAULT", "import-publish-before:1:error", 1);
     succeed(fault_init());
     unsetenv("WEIR_FAULT");
     trial_change(&(struct trial){ .count = 20000, .parallelism = 2 });
@@ -409,7 +409,7 @@ static void a_restore_that_failed_on_the_way_is_done_again(void **state)
     succeed(local_open(&options, &local));
     weir_error *error = step_to_end(local, 4);
     assert_non_null(error);
-    assert_non_null(strstr(weir_error_message(error), "import-before-publish"));
+    assert_non_null(strstr(weir_error_message(error), "import-publish-before"));
     weir_error_free(error);
     local_close(local);
     job_free(job);
