@@ -550,7 +550,6 @@ static void run_life(struct run *run)
 
 static void begin(struct run *run, uint64_t seed)
 {
-    sim_scenario_draw(&run->scenario, seed);
     run->random = (struct random){ .state = hash_mix(~seed) };
     run->oracle = sim_oracle_new(&run->scenario.shape);
     if (run->is_verbose)
@@ -568,8 +567,17 @@ static void begin(struct run *run, uint64_t seed)
 
 void sim_run(uint64_t seed, bool is_verbose, struct sim_result *result)
 {
+    struct sim_scenario scenario = { .life_count = 0 };
+    sim_scenario_draw(&scenario, seed);
+    sim_run_scenario(&scenario, seed, is_verbose, result);
+}
+
+void sim_run_scenario(const struct sim_scenario *scenario, uint64_t seed, bool is_verbose,
+    struct sim_result *result)
+{
     struct run *run = mem_alloc(sizeof(*run));
     *result = (struct sim_result){ .trace = 0 };
+    run->scenario = *scenario;
     run->result = result;
     run->is_verbose = is_verbose;
     begin(run, seed);

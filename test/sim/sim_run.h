@@ -38,6 +38,10 @@ struct sim_result {
 };
 typedef void (*sim_runner)(uint64_t seed, bool is_verbose, struct sim_result *result);
 void sim_run(uint64_t seed, bool is_verbose, struct sim_result *result);
+/* Lives that somebody has written; the seed decides only about the order of steps. */
+struct sim_scenario;
+void sim_run_scenario(const struct sim_scenario *scenario, uint64_t seed, bool is_verbose,
+    struct sim_result *result);
 
 /* What is asked for besides the seed: which of its events happen, by number (all; sim_run has none), and what the
  * engine logs (errors). */
