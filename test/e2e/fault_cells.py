@@ -12,6 +12,7 @@ import collections
 import hashlib
 import os
 import pathlib
+import random
 import re
 import shutil
 import signal
@@ -185,6 +186,22 @@ class Setting:
 
     def judge(self, cell):
         raise NotImplementedError
+
+
+class Input:
+    """Lines in files, and what has to come out: {"line TAB n": 1}."""
+
+    def __init__(self, directory, count, seed):
+        self.directory = directory
+        directory.mkdir(parents=True)
+        rng = random.Random(seed)
+        lines = [f"{rng.randrange(200)}" for _ in range(count)]
+        for number in range(3):
+            (directory / f"part-{number}").write_text("".join(line + "\n" for line in lines[number::3]))
+        self.expected = collections.Counter()
+        for line, times in collections.Counter(lines).items():
+            for number in [*range(1, times + 1), -times]:
+                self.expected[f"{line}\t{number}".encode()] = 1
 
 
 OPTIONS = ["--checkpoint-interval", "5ms", "--min-pause", "1ms", "--restart-delay", "1ms", "--restart-delay-max",
@@ -379,7 +396,7 @@ class _Daemons:
                 argv += ["-D", f"{key}={value}"]
             env = self.cell.environment()
             if not has_fault:
-                del env["WEIR_FAULT"]
+                env.pop("WEIR_FAULT", None)
             with open(self.cell.directory / f"{kind}.log", "ab") as out:
                 self.running[kind] = broker.spawn(argv, stdin=subprocess.DEVNULL, stdout=out, stderr=out, env=env)
 

@@ -29,7 +29,8 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import broker  # noqa: E402
 import fault_cells  # noqa: E402
 import kafka_tools  # noqa: E402
-from fault_cells import Broken, Cell, Clustered, Copied, Damaged, Files, Imported, Nested, Operated, Stopped  # noqa: E402
+from fault_cells import (Broken, Cell, Clustered, Copied, Damaged, Files, Imported, Input, Nested, Operated,  # noqa: E402
+                         Stopped)
 
 SEED = int(os.environ.get("WEIR_SEED", "20261121"))
 IS_LONG = os.environ.get("WEIR_TEST_LONG") == "1"
@@ -71,22 +72,6 @@ ONCE = {"attempt-claim", "restore-choose", "database-open", "database-freeze", "
         "last-checkpoint", "finish"}
 
 
-class Input:
-    """Lines in files, and what has to come out: {"line TAB n": 1}."""
-
-    def __init__(self, directory, count):
-        self.directory = directory
-        directory.mkdir(parents=True)
-        rng = random.Random(SEED)
-        lines = [f"{rng.randrange(200)}" for _ in range(count)]
-        for number in range(3):
-            (directory / f"part-{number}").write_text("".join(line + "\n" for line in lines[number::3]))
-        self.expected = collections.Counter()
-        for line, times in collections.Counter(lines).items():
-            for number in [*range(1, times + 1), -times]:
-                self.expected[f"{line}\t{number}".encode()] = 1
-
-
 class FaultMatrix(unittest.TestCase):
     ONLY_ROCKSDB = {"database-open", "database-freeze", "segment-append"}
 
@@ -97,7 +82,7 @@ class FaultMatrix(unittest.TestCase):
                                                  dir=memory if os.access(memory, os.W_OK) else None))
         cls.addClassCleanup(shutil.rmtree, cls.root, ignore_errors=True)
         cls.steps = fault_cells.read_steps()
-        cls.given = Input(cls.root / "in", 1500)
+        cls.given = Input(cls.root / "in", 1500, SEED)
         cls.settings = {
             "fresh": Files("fresh", cls.given),
             "long": Files("long", cls.given, parallelism=1, pause_us=2000),
