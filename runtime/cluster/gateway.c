@@ -343,6 +343,12 @@ weir_error *gateway_hello(struct gateway *gateway, struct connection *connection
     return NULL;
 }
 
+/* Of a worker that has never come here, because it could not: that says nothing of the job. */
+static bool is_of_the_way(const struct gateway_worker *worker, int32_t code)
+{
+    return !worker->is_here && (code == WEIR_E_IO || code == WEIR_E_TIMEOUT);
+}
+
 void gateway_worker_ended(struct gateway *gateway, const struct message_worker_ended *message)
 {
     if (gateway->state == GATEWAY_IDLE || message->attempt != gateway->deployed.attempt ||
@@ -351,7 +357,9 @@ void gateway_worker_ended(struct gateway *gateway, const struct message_worker_e
     struct gateway_worker *worker = &gateway->workers[message->worker];
     worker->has_ended = true;
     fail(gateway, message->worker,
-        weir_error_wrap(message_error(message->code, message->is_retriable, message->text),
+        weir_error_wrap(message_error(message->code,
+                            message->is_retriable || is_of_the_way(worker, message->code),
+                            message->text),
             "the worker on task manager '%s' has ended", worker->task_manager));
 }
 

@@ -20,7 +20,8 @@
 
 #define RETRY_MS        250  /* until the next address is tried */
 #define RETRY_MAX_MS    2000 /* when none has answered for a while */
-#define LOOK_MS         250  /* at memory and logs, while there are children */
+#define FETCH_TRIES_MAX 5u
+#define LOOK_MS         250 /* at memory and logs, while there are children */
 #define PLAN_MS         30000
 #define LOG_SIZE_MAX    (UINT64_C(16) << 20)
 #define LOG_TAIL_SIZE   4096
@@ -272,17 +273,30 @@ struct fetch_job {
     char *url, *digest, *path;
 };
 
+/* A connection that breaks, or is refused once, ends no job. */
+static weir_error *fetch(const struct fetch_job *job)
+{
+    const struct task_executor_options *options = &job->executor->options;
+    for (uint32_t tries = 1;; tries++) {
+        weir_error *error = options->fetch(options->fetch_arg, job->url, job->digest, job->path);
+        if (error == NULL || !weir_error_is_retriable(error) || tries == FETCH_TRIES_MAX)
+            return error;
+        log_warn("taskmanager", "an executable is fetched again: %s", weir_error_message(error));
+        weir_error_free(error);
+        os_pause_ms(RETRY_MS);
+    }
+}
+
 static void run_fetch(void *arg)
 {
     struct fetch_job *job = arg;
-    const struct task_executor_options *options = &job->executor->options;
     struct os_stat stat;
     weir_error *error = os_stat(job->path, &stat);
     if (error == NULL && !stat.exists) /* another job of this lane may have brought it */
-        error = options->fetch(options->fetch_arg, job->url, job->digest, job->path);
+        error = fetch(job);
     struct fetched fetched = { .digest = job->digest, .error = error };
     ASSERT(inbox_push(job->executor->inbox, &fetched)); /* as many as there are children */
-    waker_wake(net_waker(options->net));
+    waker_wake(net_waker(job->executor->options.net));
     mem_free(job->url);
     mem_free(job->path);
     mem_free(job);

@@ -133,8 +133,14 @@ static void check(weir_error *error)
         fail_msg("%s", weir_error_message(error));
 }
 
+static _Atomic uint32_t fetches_to_fail;
+
 static weir_error *fetch(void *arg, const char *url, const char *which, const char *path)
 {
+    if (fetches_to_fail > 0) {
+        fetches_to_fail--;
+        return weir_error_retriable(weir_errorf(WEIR_E_CONNECTOR, "refused"));
+    }
     char *from = blob_store_path(blobs, which);
     weir_error *error = os_link(from, path);
     if (error == NULL && chmod(path, 0700) != 0)
@@ -441,6 +447,17 @@ static void a_job_runs_on_two_task_managers(void **state)
     check_output(out, 20000);
 }
 
+static void an_executable_that_cannot_be_fetched_at_once_is_fetched_again(void **state)
+{
+    char out[OS_PATH_MAX];
+    snprintf(out, sizeof(out), "%s", output("out"));
+    const char *arguments[] = { "--count", "100", "--output", out, NULL };
+    fetches_to_fail = 2;
+    wait_state(submit(arguments), JOB_FINISHED);
+    assert_int_equal(fetches_to_fail, 0);
+    check_output(out, 100);
+}
+
 static void a_worker_that_is_killed_costs_no_record_and_doubles_none(void **state)
 {
     char out[OS_PATH_MAX];
@@ -716,6 +733,7 @@ int main(int argc, char **argv)
 #define WITH_CLUSTER(test_) cmocka_unit_test_setup_teardown(test_, setup, teardown)
     const struct CMUnitTest tests[] = {
         WITH_CLUSTER(a_job_runs_on_two_task_managers),
+        WITH_CLUSTER(an_executable_that_cannot_be_fetched_at_once_is_fetched_again),
         WITH_CLUSTER(a_worker_that_is_killed_costs_no_record_and_doubles_none),
         WITH_CLUSTER(what_user_code_does_wrong_ends_that_attempt_and_is_told),
         WITH_CLUSTER(a_job_stops_with_a_savepoint_and_another_one_goes_on_from_it),

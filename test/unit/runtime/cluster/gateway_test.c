@@ -602,6 +602,18 @@ static void a_worker_that_a_signal_has_ended_is_started_again(void **state)
     rig_close(&rig);
 }
 
+static void a_worker_that_could_not_come_here_is_started_again(void **state)
+{
+    struct rig rig;
+    rig_open(&rig);
+    to_starting(&rig);
+    expect_ok(hello(&rig, 0));
+    end_worker(&rig, 1, WEIR_E_IO, "no job manager: cannot connect");
+    expect_failure(&rig, WEIR_E_IO, "cannot connect");
+    assert_int_equal(jobmanager_stats(rig.jobmanager)->state, EXECUTION_RESTARTING);
+    rig_close(&rig);
+}
+
 static void a_snapshot_or_metrics_that_are_damaged_fail_the_attempt(void **state)
 {
     static const uint32_t kinds[] = { MESSAGE_ACKED, MESSAGE_METRICS };
@@ -705,6 +717,7 @@ int main(void)
         cmocka_unit_test(a_task_that_fails_fails_the_attempt_with_its_words_once),
         cmocka_unit_test(a_bad_record_is_not_tried_again),
         cmocka_unit_test(a_worker_that_a_signal_has_ended_is_started_again),
+        cmocka_unit_test(a_worker_that_could_not_come_here_is_started_again),
         cmocka_unit_test(a_snapshot_or_metrics_that_are_damaged_fail_the_attempt),
         cmocka_unit_test(metrics_are_kept_and_answered_by_a_heartbeat),
         cmocka_unit_test(tearing_down_gives_the_slots_back_in_each_state),
