@@ -226,15 +226,18 @@ class Files(Setting):
             shutil.copytree(self.first, cell.directory, dirs_exist_ok=True)
 
     def judge(self, cell):
-        counts = collections.Counter()
+        counts, files = collections.Counter(), {}
         for path in (cell.directory / "out").iterdir():
             if path.name.startswith("."):
                 raise Broken(f"a hidden file is left: {path}\n{cell.said()}")
-            counts.update(path.read_bytes().splitlines())
+            files[path] = path.read_bytes().splitlines()
+            counts.update(files[path])
         if counts != self.given.expected:
             lost = list((self.given.expected - counts).items())[:10]
             added = list((counts - self.given.expected).items())[:10]
             raise Broken(f"lost {lost}, too many {added}\n{cell.said()}")
+        for path, lines in files.items():
+            judge_order(path, lines, cell)
         self.judge_directory(cell)
 
     def judge_directory(self, cell):
@@ -245,6 +248,16 @@ class Files(Setting):
             raise Broken(f"temporary files are left: {left}\n{cell.said()}")
         newest = max(home.glob("chk-*/_metadata"), key=lambda path: int(path.parent.name[4:])).parent
         verify(newest, cell)
+
+
+def judge_order(path, lines, cell):
+    """Of one key in one file: each count is higher than the one before, and the last word is the timer's."""
+    last = {}
+    for line in lines:
+        key, _, number = line.partition(b"\t")
+        if key in last and (last[key] < 0 or 0 < int(number) <= last[key]):
+            raise Broken(f"{path}: {line} comes behind {last[key]}\n{cell.said()}")
+        last[key] = int(number)
 
 
 def verify(path, cell):

@@ -212,8 +212,15 @@ def check_steady(output, count):
     indices, seen = set(), collections.defaultdict(set)
     lines = 0
     for part in sorted(output.glob("part-*.ndjson")):
+        last = {}  # of each key, in this file
         for line in part.read_text().splitlines():
-            record = json.loads(line)
+            try:
+                record = json.loads(line)
+            except ValueError as error:
+                raise AssertionError(f"{part} is torn: {line!r}") from error
+            if record["nth"] <= last.get(record["key"], 0):
+                raise AssertionError(f"{part}: key {record['key']} is out of order at {record['nth']}")
+            last[record["key"]] = record["nth"]
             indices.add(record["index"])
             seen[record["key"]].add(record["nth"])
             lines += 1

@@ -189,6 +189,10 @@ class FaultMatrix(unittest.TestCase):
             part = max((cell.directory / "out").iterdir(), key=lambda path: path.stat().st_size)
             part.write_bytes(part.read_bytes() + part.read_bytes().splitlines(keepends=True)[0])
 
+        def reorder(cell):
+            part = max((cell.directory / "out").glob("count-*"), key=lambda path: path.stat().st_size)
+            part.write_bytes(b"".join(reversed(part.read_bytes().splitlines(keepends=True))))
+
         def hide(cell):
             (cell.directory / "out" / ".left").write_bytes(b"")
 
@@ -201,8 +205,8 @@ class FaultMatrix(unittest.TestCase):
 
         def forget(cell):
             cell.log.write_text(cell.log.read_text().replace("recovered\n", ""))
-        for damage, words in ((lose, "lost"), (repeat, "too many"), (hide, "hidden"), (tear, "does not verify"),
-                              (leave, "temporary"), (forget, "did not say that it has recovered")):
+        for damage, words in ((lose, "lost"), (repeat, "too many"), (reorder, "comes behind"), (hide, "hidden"),
+                              (tear, "does not verify"), (leave, "temporary"), (forget, "did not say that it has recovered")):
             cell = Cell(Damaged(fresh, damage), "notify-send", "after", "kill")
             with self.subTest(damage.__name__), self.assertRaisesRegex(Broken, words):
                 cell.run(self.root)
