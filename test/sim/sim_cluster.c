@@ -21,7 +21,7 @@
 #define STEPS_PER_RECORD 200
 #define WATCH_STEPS      64u
 #define CHECK_STEPS      4096u
-#define FREEZE_STEPS_MAX 20000u
+#define FREEZE_STEPS_MAX 60000u
 #define SUBMIT_PAUSE_MS  200
 #define STOPPED_MAX      64u
 #define ARGUMENTS_MAX    40u
@@ -41,6 +41,7 @@ struct run {
     struct sim_result *result;
     struct random random;
     bool is_verbose, is_healed, is_finished, is_frozen, is_faulty;
+    const struct sim_trouble_event *freeze; /* the last of its kind */
     int64_t start_ns;
     uint32_t next_event;
     struct revival job_managers[2], task_managers[3];
@@ -366,17 +367,46 @@ static void operate(struct run *run, const struct sim_trouble_event *event)
 
 static void step(struct run *run);
 
+static void cut_both_ways(struct run *run, uint32_t a, uint32_t b, int64_t lasts_ms)
+{
+    sim_net_cut(a, b);
+    sim_net_cut(b, a);
+    run->cut_until_ns[a][b] = run->cut_until_ns[b][a] = later_ns(lasts_ms);
+    run->result->counts.cuts++;
+}
+
+/* Is it one of those that the event is about? */
+static bool is_to_freeze(const struct sim_trouble_event *event)
+{
+    const struct sim_process *it = sim_process_at(sim_os_process());
+    if (event->b % 3 == 0 || it == NULL)
+        return true;
+    return it->kind == (event->b % 3 == 1 ? SIM_JOB_MANAGER : SIM_WORKER);
+}
+
 /* The process that makes this call is stopped in it; all others go on for a while. */
 static void freeze(void *arg)
 {
     struct run *run = arg;
-    if (run->is_frozen)
+    const struct sim_trouble_event *event = run->freeze;
+    const struct sim_process *it = sim_process_at(sim_os_process());
+    if (run->is_frozen || it == NULL)
         return;
+    if (!is_to_freeze(event)) {
+        sim_os_freeze_at(1, freeze, run);
+        return;
+    }
     run->is_frozen = true;
     run->result->counts.freezes++;
-    uint64_t until = run->steps + 1 + random_below(&run->random, FREEZE_STEPS_MAX);
-    say(run, "process %u is frozen in a call", sim_os_process());
-    while (run->steps < until && !is_wrong(run) && !run->is_finished)
+    int64_t until_ns = later_ns(event->lasts_ms);
+    uint64_t limit = run->steps + FREEZE_STEPS_MAX;
+    say(run, "%s is frozen in a call", sim_process_name(it));
+    if (it->kind == SIM_JOB_MANAGER && event->is_one_way && run->trouble.job_manager_count == 2)
+        cut_both_ways(run, 1 - it->index,
+            machine_of(run, SIM_TASK_MANAGER, event->a % run->trouble.task_manager_count),
+            event->lasts_ms * 2);
+    while (run->steps < limit && os_monotonic_ns() < until_ns && !run->is_healed &&
+           !is_wrong(run) && !run->is_finished)
         step(run);
     run->is_frozen = false;
     say(run, "it goes on");
@@ -467,6 +497,7 @@ static void happen(struct run *run, const struct sim_trouble_event *event)
         counts->kills_in_a_call++;
         return;
     case SIM_FREEZE_AT_CALL:
+        run->freeze = event;
         sim_os_freeze_at(event->n, freeze, run);
         return;
     case SIM_PAUSE:

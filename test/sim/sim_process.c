@@ -111,6 +111,7 @@ static weir_error *release(struct sim_process *it)
 {
     weir_error *error = NULL;
     sim_os_run_as(it->number);
+    it->is_running = true; /* it may be frozen on its last way, too */
     if (it->worker != NULL)
         error = worker_close(it->worker);
     sim_program_close(it->program);

@@ -46,6 +46,8 @@ static void draw_cluster(struct sim_trouble *trouble, struct random *random)
     trouble->job_manager_count = maybe(random, 80) ? 2 : 1;
     trouble->task_manager_count = 1 + random_below(random, 3);
     uint32_t needed = slots_needed(&it->setup), count = trouble->task_manager_count;
+    if (count > 1 && maybe(random, 50))
+        count--; /* one can be missed: what runs there goes on beside its successor */
     it->slot_count = (needed + count - 1) / count + random_below(random, 3);
     it->heartbeat_ms = (int64_t)spread(random, 50, 500);
     it->timeout_ms = it->heartbeat_ms * (3 + random_below(random, 8));
@@ -80,7 +82,7 @@ static enum sim_event_kind draw_kind(struct random *random)
         [SIM_KILL_TASK_MANAGER] = 8,
         [SIM_KILL_WORKER] = 10,
         [SIM_KILL_AT_CALL] = 10,
-        [SIM_FREEZE_AT_CALL] = 10,
+        [SIM_FREEZE_AT_CALL] = 12,
         [SIM_PAUSE] = 12,
         [SIM_CUT] = 12,
         [SIM_RESET] = 10,

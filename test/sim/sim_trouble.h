@@ -17,14 +17,16 @@ enum sim_event_kind {
     SIM_KILL_TASK_MANAGER, /* its workers die with it */
     SIM_KILL_WORKER,
     SIM_KILL_AT_CALL, /* whoever makes the n-th call of the disk from now on, in the middle of it */
-    SIM_FREEZE_AT_CALL, /* the same one is stopped there, and all others go on */
-    SIM_PAUSE,          /* a process of any kind is stopped, and goes on later */
-    SIM_CUT,            /* nothing goes from a machine to another one, or neither way */
-    SIM_RESET,          /* a connection breaks */
-    SIM_MACHINE_DOWN,   /* and nobody hears of it; up a while later */
-    SIM_POWER_LOSS,     /* everywhere */
-    SIM_DISK_SICK,      /* calls fail, one in n */
-    SIM_DISK_FULL,      /* most of them do */
+    /* Whoever makes it, or the next job manager, or worker, that makes one, is stopped there, and all others go on. Half
+     * of the job managers' successors do not reach one of the task managers meanwhile: its workers are not ended. */
+    SIM_FREEZE_AT_CALL,
+    SIM_PAUSE,        /* a process of any kind is stopped, and goes on later */
+    SIM_CUT,          /* nothing goes from a machine to another one, or neither way */
+    SIM_RESET,        /* a connection breaks */
+    SIM_MACHINE_DOWN, /* and nobody hears of it; up a while later */
+    SIM_POWER_LOSS,   /* everywhere */
+    SIM_DISK_SICK,    /* calls fail, one in n */
+    SIM_DISK_FULL,    /* most of them do */
     SIM_SHORT_WRITE,
     SIM_CLOCK_JUMP,   /* of the wall clock */
     SIM_TASK_FAILURE, /* the next worker's n-th record fails */
