@@ -243,7 +243,7 @@ fuzz_command = $(OUT)/fuzz/$1_fuzz -max_total_time=$(FUZZ_SECONDS) -timeout=25 -
 	-verbosity=1 -print_final_stats=1 -artifact_prefix=$(V)/artifacts/$1- $(V)/corpus/$1
 
 run-unit: $(call chosen,$(UNIT_BIN))
-	@$(run) unit --timeout 120 $^
+	@$(run) unit --timeout 240 $^
 run-unit-tsan: $(sort $(call chosen,$(THREADED)))
 	@$(run) unit-tsan --timeout 300 $^
 run-sim: $(call chosen,$(SIM_BIN))
