@@ -25,8 +25,8 @@ import kills  # noqa: E402
 import program  # noqa: E402
 import zookeeper  # noqa: E402
 from cluster import NoLeader, Refused  # noqa: E402
+from seed import SEED  # noqa: E402
 
-SEED = int(os.environ.get("WEIR_SEED", "20261121"))
 IS_LONG = os.environ.get("WEIR_TEST_LONG") == "1"
 ROUNDS = 60 if IS_LONG else 8
 

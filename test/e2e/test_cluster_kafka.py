@@ -22,8 +22,8 @@ import chaos  # noqa: E402
 import cluster  # noqa: E402
 import kafka_tools  # noqa: E402
 import program  # noqa: E402
+from seed import SEED  # noqa: E402
 
-SEED = int(os.environ.get("WEIR_SEED", "20261121"))
 IS_LONG = os.environ.get("WEIR_TEST_LONG") == "1"
 COUNT = 600_000 if IS_LONG else 60_000
 KILLS = 60 if IS_LONG else 8

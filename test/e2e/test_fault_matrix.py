@@ -31,8 +31,8 @@ import fault_cells  # noqa: E402
 import kafka_tools  # noqa: E402
 from fault_cells import (Broken, Cell, Clustered, Copied, Damaged, Files, Imported, Input, Nested, Operated,  # noqa: E402
                          Stopped)
+from seed import SEED  # noqa: E402
 
-SEED = int(os.environ.get("WEIR_SEED", "20261121"))
 IS_LONG = os.environ.get("WEIR_TEST_LONG") == "1"
 CHOSEN = os.environ.get("WEIR_FAULT_CELLS", "")
 AT_ONCE = 4

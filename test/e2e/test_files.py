@@ -23,11 +23,11 @@ import unittest
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import chaos  # noqa: E402
 import kills  # noqa: E402
+from seed import SEED  # noqa: E402
 
 ROOT = pathlib.Path(os.environ.get("WEIR_ROOT", pathlib.Path(__file__).resolve().parents[2]))
 BUILD = pathlib.Path(os.environ.get("WEIR_BUILD_DIR", ROOT / "build"))
 JOB = BUILD / "faults" / "e2e" / "file_count"
-SEED = int(os.environ.get("WEIR_SEED", "20261121"))
 IS_LONG = os.environ.get("WEIR_TEST_LONG") == "1"
 LINES = 1_200_000 if IS_LONG else 240_000
 RANDOM_KILLS = 60 if IS_LONG else 6

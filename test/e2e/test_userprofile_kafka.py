@@ -19,11 +19,11 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import broker  # noqa: E402
 import chaos  # noqa: E402
 import kafka_tools  # noqa: E402
+from seed import SEED  # noqa: E402
 
 ROOT = pathlib.Path(os.environ.get("WEIR_ROOT", pathlib.Path(__file__).resolve().parents[2]))
 FAULT_BIN = ROOT / "build" / "faults" / "bin"
 DATA = pathlib.Path(os.environ.get("WEIR_DATA", ROOT.parent / "shared" / "data"))
-SEED = int(os.environ.get("WEIR_SEED", "20261121"))
 IS_LONG = os.environ.get("WEIR_TEST_LONG") == "1"
 GENERATED = 400_000 if IS_LONG else 60_000
 REVIEWS = 578_805 if IS_LONG else 40_000

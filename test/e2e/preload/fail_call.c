@@ -40,8 +40,11 @@ static _Atomic long calls;
 __attribute__((constructor)) static void read_rule(void)
 {
     const char *rule = getenv("FAIL_CALL");
-    if (rule != NULL && sscanf(rule, "%15[a-z]:%ld:%4095s", kind, &nth, below) < 2)
-        abort();
+    if (rule != NULL && (sscanf(rule, "%15[a-z]:%ld:%4095s", kind, &nth, below) < 2 || nth < 1)) {
+        fprintf(stderr, "FAIL_CALL is '%s'; write kind:nth:directory, such as fsync:1:/tmp\n",
+            rule);
+        _exit(2);
+    }
     const char *path = getenv("FAIL_CALL_LOG");
     if (path != NULL && access(path, F_OK) == 0)
         nth = 0;
