@@ -65,7 +65,8 @@ struct sim_shape {
     int64_t window_ms, disorder_ms, flush_ms;
     uint32_t max_parallelism;
     bool has_reduce, has_rebalance, has_broadcast, has_one_sink;
-    bool reads_text;  /* files are lines, read by the engine's own source; else frames */
+    bool reads_text; /* files are lines, read by the engine's own source; else frames */
+    bool is_live; /* records come while the job runs: which of them are late is nobody's to say */
     bool writes_text; /* files are lines, written by the engine's own sink; else rows */
 };
 

@@ -6,6 +6,7 @@
 #include "base/memory.h"
 #include "base/os.h"
 #include "test/sim/sim_kafka_client.h"
+#include "test/sim/sim_kafka_input.h"
 #include "test/sim/sim_mutant.h"
 
 #include <inttypes.h>
@@ -13,16 +14,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define BROKERS         "sim:9092"
-#define INPUT           "in"
-#define PARTITIONS_MAX  4u
-#define COUNT_MAX       1500u
-#define SECOND_MS       INT64_C(1000)
-#define DAY_MS          (86400 * SECOND_MS)
-#define INPUT_PRODUCER  1
-#define INPUT_AT_NS     INT64_C(-1000000000000) /* so long ago that every leader knows it */
-#define CHUNK_SIZE_MAX  20000u
-#define TRANSACTION_MAX 20u
+#define BROKERS        "sim:9092"
+#define PARTITIONS_MAX 4u
+#define COUNT_MAX      1500u
+#define SECOND_MS      INT64_C(1000)
+#define DAY_MS         (86400 * SECOND_MS)
+#define DISCOVERY_MS   50
+#define CHUNK_SIZE_MAX 20000u
 
 static const char *const outputs[] = { "main", "side", "reduced", "dead" };
 #define OUTPUTS (sizeof(outputs) / sizeof(outputs[0]))
@@ -74,6 +72,7 @@ static void draw(struct sim_scenario *scenario, struct random *random)
     it->generated_count = it->source == SIM_GENERATOR ? it->count
                           : it->source == SIM_FILES   ? 0
                                                       : it->generated_count % it->count;
+    it->is_live = it->source != SIM_GENERATOR && random_one_in(random, 2);
     it->window_ms = it->window_ms + 30; /* fewer of them than records */
     for (uint32_t i = 0; i < scenario->life_count; i++)
         draw_life(&scenario->lives[i], random);
@@ -98,6 +97,7 @@ static struct sim_broker_faults faults_of(uint64_t number)
 
 static void print(const struct sim_scenario *scenario)
 {
+    printf("  kafka: the input is %s\n", scenario->shape.is_live ? "live" : "there from the start");
     for (uint32_t i = 0; i < scenario->life_count; i++) {
         const struct sim_life *life = &scenario->lives[i];
         struct sim_broker_faults it = faults_of(life->outside);
@@ -112,10 +112,12 @@ static void print(const struct sim_scenario *scenario)
     }
 }
 
-static void arm(uint64_t number)
+static void arm(const struct sim_life *life)
 {
-    struct sim_broker_faults it = faults_of(number);
+    struct sim_broker_faults it = faults_of(life->outside);
     sim_broker_set_faults(&it);
+    if (life->setup.is_bounded)
+        sim_input_fill();
 }
 
 /* -- formats -------------------------------------------------------------------------------------- */
@@ -170,7 +172,8 @@ static weir_error *snapshot_sink(weir_ctx *ctx, void *instance, uint64_t checkpo
 
 static struct weir_source source(const struct sim_shape *of, bool is_bounded)
 {
-    return weir_kafka_source(.brokers = BROKERS, .topic = INPUT, .bounded = is_bounded,
+    return weir_kafka_source(.brokers = BROKERS, .topic = SIM_INPUT_TOPIC,
+        .discovery_interval_ms = DISCOVERY_MS, .bounded = is_bounded,
         .format = { .format_class = &format_class, .type = &sim_event_type });
 }
 
@@ -189,40 +192,7 @@ static struct weir_sink sink(const struct sim_shape *of, const char *name)
     return it;
 }
 
-/* -- the input ------------------------------------------------------------------------------------ */
-
-static void add_input(struct sim_log *log, const char *text, bool is_in_transaction,
-    int32_t *sequence)
-{
-    int64_t offset;
-    struct sim_message message = { .value = (char *)(uintptr_t)text, .value_size = strlen(text) };
-    rd_kafka_resp_err_t code = sim_log_append(log, INPUT_AT_NS,
-        is_in_transaction ? INPUT_PRODUCER : -1, 0, *sequence, &message, 1, &offset);
-    ASSERT(code == RD_KAFKA_RESP_ERR_NO_ERROR);
-    *sequence += is_in_transaction;
-}
-
-/* Runs of records, one in three in a transaction; before one in three a run that is aborted. */
-static void fill_partition(struct sim_log *log, uint64_t first, uint32_t step)
-{
-    int32_t sequence = 0;
-    for (uint64_t i = first; i < shape->count;) {
-        if (sim_broker_one_in(3)) {
-            for (uint32_t k = 1 + sim_broker_below(TRANSACTION_MAX); k > 0; k--)
-                add_input(log, "aborted", true, &sequence);
-            sim_log_mark(log, INPUT_AT_NS, INPUT_PRODUCER, 0, false);
-        }
-        bool is_in_transaction = sim_broker_one_in(3);
-        for (uint32_t k = 1 + sim_broker_below(TRANSACTION_MAX); k > 0 && i < shape->count; k--) {
-            char text[32];
-            snprintf(text, sizeof(text), "%" PRIu64, i);
-            add_input(log, text, is_in_transaction, &sequence);
-            i += step;
-        }
-        if (is_in_transaction)
-            sim_log_mark(log, INPUT_AT_NS, INPUT_PRODUCER, 0, true);
-    }
-}
+/* -- the cluster -------------------------------------------------------------------------------- */
 
 static void plant(void)
 {
@@ -249,10 +219,7 @@ static void start(const struct sim_scenario *scenario)
     shape = &scenario->shape;
     sim_broker_start(shape->seed);
     plant();
-    sim_broker_make_topic(INPUT, shape->file_count, false);
-    for (uint32_t p = 0; p < shape->file_count; p++)
-        fill_partition(&sim_broker_topic(INPUT)->partitions[p], shape->generated_count + p,
-            shape->file_count);
+    sim_input_start(shape);
     for (uint32_t i = 0; i < OUTPUTS; i++)
         sim_broker_make_topic(outputs[i], 1 + sim_broker_below(PARTITIONS_MAX), false);
 }
@@ -381,6 +348,7 @@ const struct sim_outside sim_kafka = { .program = "sim_kafka_test",
     .start = start,
     .stop = stop,
     .arm = arm,
+    .tick = sim_input_tick,
     .check = check,
     .source = source,
     .sink = sink };

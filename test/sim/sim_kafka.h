@@ -1,7 +1,6 @@
 /* sim_kafka.h -- the simulated job with Kafka outside: the production source and sink on the simulated brokers.
  *
- * The records that are no generator's are in the topic "in", some in transactions, with aborted ones between
- * them; each sink has a topic of its name. A check reads all of them as read_committed does, and says, beyond
+ * The records that are no generator's are in an input topic (sim_kafka_input.h); each sink has a topic of its name. A check reads all of them as read_committed does, and says, beyond
  * what sim_oracle.h says of the rows:
  *
  *      an aborted read      a record is visible that the program has not asked to commit

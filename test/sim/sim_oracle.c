@@ -181,6 +181,8 @@ static void on_record(struct sim_oracle *oracle, const struct sim_row *row)
 static void on_window(struct sim_oracle *oracle, const struct sim_row *row)
 {
     struct pane *pane = pane_of(oracle, row->key, (int64_t)row->index);
+    if (oracle->shape->is_live) /* what comes late opens a window again */
+        return;
     if (pane->count != row->count || pane->sum != row->sum)
         wrong(oracle,
             "window %" PRIu64 " of key %" PRIu64 " has %" PRIu64 " records, expected %" PRIu64,
@@ -361,7 +363,8 @@ static void check_complete(struct sim_oracle *oracle)
         flushed += oracle->keys[k].flushed;
     }
     expect_kind(oracle, SIM_RECORD, oracle->booked);
-    expect_kind(oracle, SIM_WINDOW, oracle->pane_count);
+    if (!oracle->shape->is_live)
+        expect_kind(oracle, SIM_WINDOW, oracle->pane_count);
     expect_kind(oracle, SIM_FINAL, keys);
     expect_kind(oracle, SIM_REDUCED, oracle->shape->has_reduce ? oracle->booked : 0);
     expect_kind(oracle, SIM_DEAD, oracle->bad);

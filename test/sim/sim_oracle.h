@@ -5,7 +5,8 @@
  *
  *      SIM_RECORD   each index once at most, with its amount; each tally of a key once at most
  *      SIM_WINDOW   each window of a key once at most, with its full count and sum: an event-time
- *                   timer that fires early, twice, or on state of another epoch shows here
+ *                   timer that fires early, twice, or on state of another epoch shows here (not if
+ *                   the input is live)
  *      SIM_FLUSH    together no more than the records of the key, and none empty
  *      SIM_FINAL    once at most a key, full
  *      SIM_REDUCED  each running count of a key once at most; the last one has the full sum

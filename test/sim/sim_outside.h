@@ -19,7 +19,8 @@ struct sim_outside {
     void (*print)(const struct sim_scenario *scenario);
     void (*start)(const struct sim_scenario *scenario); /* the simulated machine is there already */
     void (*stop)(uint64_t counts[SIM_OUTSIDE_COUNTS]);
-    void (*arm)(uint64_t faults); /* of a life: sim_life.outside; 0: none */
+    void (*arm)(const struct sim_life *life); /* its faults, and those only */
+    void (*tick)(void);                       /* time passes */
     /* Hands every row that a reader sees to the oracle. NULL: all is well, else what is wrong. At the end of
      * all it waits for what is still under way. */
     const char *(*check)(struct sim_oracle *oracle, bool is_complete);

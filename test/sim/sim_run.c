@@ -103,7 +103,7 @@ static void arm(struct run *run, const struct sim_life *life)
     sim_os_short_write_at(life->short_call);
     sim_os_fail_one_in(life->fail_one_in, life->fail_random_error);
     if (sim_outside != NULL)
-        sim_outside->arm(life->outside);
+        sim_outside->arm(life);
     if (life->fault[0] != '\0')
         setenv("WEIR_FAULT", life->fault, 1);
     else
@@ -227,6 +227,8 @@ static void skip_time(const struct node *node)
 static void move_clock(struct run *run, const struct sim_life *life)
 {
     sim_os_advance_ns((int64_t)(random_next(&run->random) % (uint64_t)(life->tick_ns + 1)));
+    if (sim_outside != NULL)
+        sim_outside->tick();
     if (life->jump_one_in > 0 && random_one_in(&run->random, life->jump_one_in))
         sim_os_jump_wall_ms((int64_t)random_below(&run->random, 2 * JUMP_MAX_MS) - JUMP_MAX_MS);
 }
