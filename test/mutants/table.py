@@ -26,6 +26,7 @@ TASK_EXECUTOR = "unit runtime/cluster/task_executor_test"
 JOB_STORE = "unit runtime/cluster/job_store_test"
 BLOB_STORE = "unit runtime/cluster/blob_store_test"
 CLUSTER = "unit runtime/cluster/cluster_test"
+KAFKA_SIM = "sim sim_kafka_test"
 
 MUTANTS = [
     # ---- keyed state
@@ -392,6 +393,20 @@ MUTANTS = [
     mutant("an old attempt is not fenced by the token of a newer one", "connectors/kafka_token.c",
            "    if (token->attempt > attempt)\n", "    if (token->attempt > attempt + 1)\n",
            "unit connectors/kafka_token_test"),
+    mutant("nobody looks where the token has landed", "connectors/kafka_publish.c",
+           "    if (it->token_offset != expected_offset)\n",
+           "    if (it->token_offset < 0 && expected_offset >= 0)\n", KAFKA_SIM),
+    mutant("a segment that is half published begins again", "connectors/kafka_token.c",
+           "            .chunk = is_complete ? 0 : token->done };", "            .chunk = 0 };", KAFKA_SIM),
+    mutant("only the own slot is finished at a restart", "connectors/kafka_sink.c",
+           "    for (uint32_t i = 0; i < sink->slot_count; i++) {\n        prepare(ctx, sink, i);\n",
+           "    for (uint32_t i = 0; i < 1; i++) {\n        prepare(ctx, sink, i);\n", KAFKA_SIM),
+    mutant("one producer sends all chunks of a publish", "connectors/kafka_publish.c",
+           "        transaction_close(it);\n        WEIR_TRY(transaction_open(it, work->publisher));\n"
+           "        WEIR_TRY(publish_chunk(work, it));\n",
+           "        it->produced = it->delivered = 0;\n        WEIR_TRY(publish_chunk(work, it));\n", KAFKA_SIM),
+    mutant("a staged file is believed to be synced when it is offered again", "runtime/task/snapshot.c",
+           "        WEIR_TRY(sync_file(path));\n", "", "unit runtime/task/snapshot_test"),
     mutant("staged output is read without its checksum", "connectors/kafka_segment.c",
            "    if (hash_bytes(reader->packed, header.stored_size) != header.checksum)\n",
            "    if (header.stored_size == 0 && header.checksum == 0)\n", "unit connectors/kafka_segment_test"),

@@ -2,6 +2,7 @@
 #include "test/sim/sim_kafka.h"
 
 #include "base/assert.h"
+#include "base/fault.h"
 #include "base/hash.h"
 #include "base/memory.h"
 #include "base/os.h"
@@ -29,29 +30,40 @@ static const struct sim_shape *shape; /* of this run */
 
 /* -- what a seed means ---------------------------------------------------------------------------- */
 
-static uint64_t spread(struct random *random, uint64_t low, uint64_t high)
-{
-    while (high / 2 > low && random_one_in(random, 2))
-        high /= 2;
-    return low + random_next(random) % (high - low + 1);
-}
-
 /* How long nobody runs: up to what no transaction, and then what no transactional id survives. */
 static int64_t draw_down_ms(struct random *random)
 {
     switch (random_below(random, 10)) {
     case 0:
     case 1:
-        return (int64_t)spread(random, 1, 180) * SECOND_MS;
+        return (int64_t)sim_scenario_spread(random, 1, 180) * SECOND_MS;
     case 2:
-        return (int64_t)spread(random, 1, 10) * DAY_MS;
+        return (int64_t)sim_scenario_spread(random, 1, 10) * DAY_MS;
     default:
-        return (int64_t)spread(random, 1, 2 * SECOND_MS);
+        return (int64_t)sim_scenario_spread(random, 1, 2 * SECOND_MS);
     }
+}
+
+/* An error at one of the sink's own steps. */
+static void draw_point(struct sim_life *life, struct random *random)
+{
+    static const char *const steps[] = {
+#define STEP_NAME(id_, name_, can_fail_, what_) name_,
+        FAULT_STEPS(STEP_NAME)
+#undef STEP_NAME
+    };
+    const char *step;
+    do
+        step = steps[random_below(random, FAULT_STEP_COUNT)];
+    while (strncmp(step, "kafka-", 6) != 0);
+    snprintf(life->fault, sizeof(life->fault), "%s-%s:%u:error", step,
+        random_one_in(random, 2) ? "before" : "after", 1 + random_below(random, 10));
 }
 
 static void draw_life(struct sim_life *life, struct random *random)
 {
+    if (random_one_in(random, 3))
+        draw_point(life, random);
     if (life->end == SIM_END_HEAL) /* only the last one is to come to the end */
         life->end = SIM_END_ZOMBIE;
     life->setup.stages[2] =
@@ -59,7 +71,7 @@ static void draw_life(struct sim_life *life, struct random *random)
     life->down_ms = draw_down_ms(random);
     life->outside = random_below(random, 5) == 0 ? 0 : random_next(random) | 1;
     if (life->end == SIM_END_FREEZE) /* within the first publishes, rather */
-        life->freeze_call = spread(random, 1, 600);
+        life->freeze_call = sim_scenario_spread(random, 1, 600);
     life->step_max *= 2;
 }
 
@@ -82,16 +94,17 @@ static void draw(struct sim_scenario *scenario, struct random *random)
 static struct sim_broker_faults faults_of(uint64_t number)
 {
     struct random random = { .state = number };
-    struct sim_broker_faults it = { .delay_max_ms = (int64_t)spread(&random, 10, 100 * SECOND_MS),
-        .outage_max_ms = (int64_t)spread(&random, 10, 30 * SECOND_MS) };
+    struct sim_broker_faults it = { .delay_max_ms =
+                                        (int64_t)sim_scenario_spread(&random, 10, 100 * SECOND_MS),
+        .outage_max_ms = (int64_t)sim_scenario_spread(&random, 10, 30 * SECOND_MS) };
     uint32_t *const rates[] = { &it.lose_request, &it.lose_reply, &it.delay, &it.refuse };
     if (number == 0)
         return (struct sim_broker_faults){ .lose_request = 0 };
     for (uint32_t i = 0; i < sizeof(rates) / sizeof(rates[0]); i++)
-        *rates[i] = random_one_in(&random, 2) ? 0 : (uint32_t)spread(&random, 4, 200);
-    it.strike = random_one_in(&random, 2) ? 0 : (uint32_t)spread(&random, 5, 300);
-    it.outage = random_one_in(&random, 2) ? 0 : (uint32_t)spread(&random, 50, 500);
-    it.stale = random_one_in(&random, 2) ? 0 : (uint32_t)spread(&random, 2, 30);
+        *rates[i] = random_one_in(&random, 2) ? 0 : (uint32_t)sim_scenario_spread(&random, 4, 200);
+    it.strike = random_one_in(&random, 2) ? 0 : (uint32_t)sim_scenario_spread(&random, 5, 300);
+    it.outage = random_one_in(&random, 2) ? 0 : (uint32_t)sim_scenario_spread(&random, 50, 500);
+    it.stale = random_one_in(&random, 2) ? 0 : (uint32_t)sim_scenario_spread(&random, 2, 30);
     return it;
 }
 
