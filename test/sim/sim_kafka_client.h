@@ -108,7 +108,7 @@ void sim_client_forget_intents(void);
 enum sim_client_defect {
     SIM_CLIENT_SOUND,
     SIM_CLIENT_TOKEN_OUTSIDE, /* what has an opaque is sent outside of the transaction */
-    SIM_CLIENT_BELIEVES,      /* a commit that failed counts as done */
+    SIM_CLIENT_BELIEVES,      /* a commit counts as done, whatever the answer is */
 };
 extern enum sim_client_defect sim_client_defect;
 

@@ -376,8 +376,10 @@ static rd_kafka_error_t *end(struct sim_producer *producer, bool is_commit, int6
     struct sim_reply reply;
     struct sim_request request = request_of(producer, SIM_END_TRANSACTION);
     request.is_commit = is_commit;
-    rd_kafka_resp_err_t code = ask(&request, deadline_ns, &reply);
-    if (code == RD_KAFKA_RESP_ERR_NO_ERROR || sim_client_defect == SIM_CLIENT_BELIEVES) {
+    bool believes = sim_client_defect == SIM_CLIENT_BELIEVES && is_commit;
+    rd_kafka_resp_err_t code =
+        believes ? sim_broker_call(&request, &reply) : ask(&request, deadline_ns, &reply);
+    if (code == RD_KAFKA_RESP_ERR_NO_ERROR || believes) {
         producer->state = SIM_READY;
         return NULL;
     }

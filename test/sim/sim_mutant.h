@@ -17,7 +17,7 @@
  *      any-epoch                brokers do not look at epochs
  *      token-outside            the token is not part of the transaction
  *      sent-twice               what is sent again for want of an answer is appended again
- *      believed-commit          a commit that failed counts as done
+ *      believed-commit          a commit counts as done, whatever the answer is
  *      loss, duplicate, reorder, torn, aborted-read   in a partition of an output topic
  *
  * SIM_MUTANT=<name> plants one in any run. Thread: one. */
