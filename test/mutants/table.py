@@ -401,10 +401,6 @@ MUTANTS = [
     mutant("only the own slot is finished at a restart", "connectors/kafka_sink.c",
            "    for (uint32_t i = 0; i < sink->slot_count; i++) {\n        prepare(ctx, sink, i);\n",
            "    for (uint32_t i = 0; i < 1; i++) {\n        prepare(ctx, sink, i);\n", KAFKA_SIM),
-    mutant("one producer sends all chunks of a publish", "connectors/kafka_publish.c",
-           "        transaction_close(it);\n        WEIR_TRY(transaction_open(it, work->publisher));\n"
-           "        WEIR_TRY(publish_chunk(work, it));\n",
-           "        it->produced = it->delivered = 0;\n        WEIR_TRY(publish_chunk(work, it));\n", KAFKA_SIM),
     mutant("a staged file is believed to be synced when it is offered again", "runtime/task/snapshot.c",
            "        WEIR_TRY(sync_file(path));\n", "", "unit runtime/task/snapshot_test"),
     mutant("staged output is read without its checksum", "connectors/kafka_segment.c",
