@@ -247,7 +247,7 @@ run-unit: $(call chosen,$(UNIT_BIN))
 run-unit-tsan: $(sort $(call chosen,$(THREADED)))
 	@$(run) unit-tsan --timeout 300 $^
 run-sim: $(call chosen,$(SIM_BIN))
-	@$(run) sim --timeout 1200 $^
+	@$(run) sim --timeout $(if $(WEIR_TEST_LONG),7200,1200) $^
 run-fuzz: $(call chosen,$(FUZZ_BIN))
 	@mkdir -p $(V)/artifacts $(addprefix $(V)/corpus/,$(fuzz_names))
 	@$(foreach n,$(fuzz_names),$(if $(wildcard test/fuzz/corpus/$n),cp -rT test/fuzz/corpus/$n $(V)/corpus/$n;)) true

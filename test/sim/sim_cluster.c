@@ -180,7 +180,7 @@ static void machine_down(struct run *run, uint32_t machine, int64_t lasts_ms)
     sim_net_set_down(machine, true);
     run->up_ns[machine] = later_ns(lasts_ms);
     run->result->counts.machines_down++;
-    for (uint32_t i = 0; i < SIM_OBSERVER; i++) {
+    for (uint32_t i = 0; i < sim_processes_end(); i++) {
         struct sim_process *it = sim_process_at(i);
         if (it != NULL && it->machine == machine)
             kill_one(run, it, lasts_ms);
@@ -219,7 +219,7 @@ static void look_at_machines(struct run *run)
 static struct sim_process *find_leader(void)
 {
     struct sim_process *best = NULL;
-    for (uint32_t i = 0; i < SIM_OBSERVER; i++) {
+    for (uint32_t i = 0; i < sim_processes_end(); i++) {
         struct sim_process *it = sim_process_at(i);
         if (it == NULL || it->kind != SIM_JOB_MANAGER || !sim_process_runs(it) ||
             leader_dispatcher(it->leader) == NULL)
@@ -279,6 +279,8 @@ static void on_failed(struct run *run, const struct job *job)
     run->result->counts.failures++;
     say(run, "job %s failed: %s", job->id,
         job->error == NULL ? "" : weir_error_message(job->error));
+    bool is_fenced = job->error != NULL && weir_error_code(job->error) == WEIR_E_FENCED;
+    run->result->counts.fenced += is_fenced;
     if (!run->is_faulty || run->failed_count == STOPPED_MAX)
         wrong(run, "the job failed: %s", job->error == NULL ? "" : weir_error_message(job->error));
 }
@@ -417,7 +419,7 @@ static struct sim_process *choose(uint32_t a, enum sim_process_kind kind)
 {
     struct sim_process *list[SIM_OBSERVER];
     uint32_t count = 0;
-    for (uint32_t i = 0; i < SIM_OBSERVER; i++) {
+    for (uint32_t i = 0; i < sim_processes_end(); i++) {
         struct sim_process *it = sim_process_at(i);
         if (it != NULL && !it->is_killed && (kind == SIM_PROCESS_KINDS || it->kind == kind))
             list[count++] = it;
@@ -456,7 +458,7 @@ static void power_loss(struct run *run)
         return; /* that one cannot be taken off the disk now */
     for (uint32_t i = 0; i < machine_count(run); i++)
         sim_net_set_down(i, true);
-    for (uint32_t i = 0; i < SIM_OBSERVER; i++) {
+    for (uint32_t i = 0; i < sim_processes_end(); i++) {
         if (sim_process_at(i) != NULL)
             sim_process_kill(sim_process_at(i));
     }
@@ -571,7 +573,7 @@ static void heal(struct run *run)
         for (uint32_t j = 0; j < machine_count(run); j++)
             run->cut_until_ns[i][j] = run->cut_until_ns[i][j] == 0 ? 0 : 1;
     }
-    for (uint32_t i = 0; i < SIM_OBSERVER; i++) {
+    for (uint32_t i = 0; i < sim_processes_end(); i++) {
         if (sim_process_at(i) != NULL)
             sim_process_at(i)->paused_until_ns = 0;
     }
@@ -602,7 +604,7 @@ static struct sim_process *draw_process(struct run *run, uint32_t *total)
 {
     uint32_t units[SIM_OBSERVER];
     *total = 0;
-    for (uint32_t i = 0; i < SIM_OBSERVER; i++) {
+    for (uint32_t i = 0; i < sim_processes_end(); i++) {
         const struct sim_process *it = sim_process_at(i);
         units[i] = it != NULL && sim_process_runs(it) ? sim_process_unit_count(it) : 0;
         *total += units[i];
@@ -618,7 +620,7 @@ static struct sim_process *draw_process(struct run *run, uint32_t *total)
 static bool step_everybody(void)
 {
     bool has_worked = false;
-    for (uint32_t i = 0; i < SIM_OBSERVER; i++) {
+    for (uint32_t i = 0; i < sim_processes_end(); i++) {
         struct sim_process *it = sim_process_at(i);
         if (it != NULL && sim_process_runs(it))
             has_worked = sim_process_step_all(it) || has_worked;
@@ -654,7 +656,7 @@ static void skip_time(const struct run *run)
 {
     int64_t now_ns = os_monotonic_ns();
     int64_t at_ns = earlier(earlier(event_ns(run), sim_net_deadline_ns()), next_of_machines(run));
-    for (uint32_t i = 0; i < SIM_OBSERVER; i++) {
+    for (uint32_t i = 0; i < sim_processes_end(); i++) {
         const struct sim_process *it = sim_process_at(i);
         if (it == NULL || it->is_killed || it->is_running)
             continue;

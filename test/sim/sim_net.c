@@ -692,8 +692,3 @@ void sim_net_place(uint32_t process, uint32_t machine)
 {
     network.machines[process] = machine;
 }
-
-uint32_t sim_net_machine(uint32_t process)
-{
-    return network.machines[process];
-}

@@ -36,7 +36,6 @@ void sim_net_start(const struct sim_net_options *options);
 void sim_net_stop(void);
 uint32_t sim_net_add_machine(const char *name); /* its name is its host; borrowed */
 void sim_net_place(uint32_t process, uint32_t machine);
-uint32_t sim_net_machine(uint32_t process);
 
 /* What is due now arrives. */
 void sim_net_deliver(void);

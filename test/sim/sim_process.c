@@ -27,7 +27,8 @@
 static struct processes {
     struct sim_processes_options options;
     struct sim_process *list[SIM_OBSERVER];
-    uint64_t ended, quit, started;
+    uint32_t end; /* none is at or behind it */
+    uint64_t ended;
 } processes;
 
 struct os_child {
@@ -53,6 +54,7 @@ static struct sim_process *add(enum sim_process_kind kind, uint32_t index, uint3
     it->index = index;
     it->machine = machine;
     processes.list[i] = it;
+    processes.end = i + 1 > processes.end ? i + 1 : processes.end;
     sim_net_place(i, machine);
     return it;
 }
@@ -67,12 +69,12 @@ static void forget(struct sim_process *it)
 
 struct sim_process *sim_process_at(uint32_t number)
 {
-    return number < SIM_OBSERVER ? processes.list[number] : NULL;
+    return number < processes.end ? processes.list[number] : NULL;
 }
 
 struct sim_process *sim_process_find(enum sim_process_kind kind, uint32_t index)
 {
-    for (uint32_t i = 0; i < SIM_OBSERVER; i++) {
+    for (uint32_t i = 0; i < processes.end; i++) {
         struct sim_process *it = processes.list[i];
         if (it != NULL && it->kind == kind && it->index == index && !it->is_killed)
             return it;
@@ -86,12 +88,9 @@ bool sim_process_runs(const struct sim_process *process)
            process->paused_until_ns <= os_monotonic_ns();
 }
 
-uint32_t sim_processes_count(void)
+uint32_t sim_processes_end(void)
 {
-    uint32_t count = 0;
-    for (uint32_t i = 0; i < SIM_OBSERVER; i++)
-        count += processes.list[i] != NULL;
-    return count;
+    return processes.end;
 }
 
 const char *sim_process_name(const struct sim_process *process)
@@ -144,7 +143,7 @@ void sim_process_kill(struct sim_process *process)
     sim_os_kill(process->number);
     sim_net_kill(process->number);
     set_end(process, -1, SIGKILL);
-    for (uint32_t i = 0; i < SIM_OBSERVER; i++) {
+    for (uint32_t i = 0; i < processes.end; i++) {
         struct sim_process *it = processes.list[i];
         if (it != NULL && it->parent == process)
             sim_process_kill(it);
@@ -153,13 +152,13 @@ void sim_process_kill(struct sim_process *process)
 
 void sim_processes_reap(void)
 {
-    for (uint32_t i = 0; i < SIM_OBSERVER; i++) {
+    for (uint32_t i = 0; i < processes.end; i++) {
         struct sim_process *it = processes.list[i];
         if (it != NULL && !it->is_killed && sim_os_is_dead(i))
             sim_process_kill(it); /* it died in a call */
         if (it == NULL || !it->is_killed || it->is_running)
             continue;
-        for (uint32_t w = 0; w < SIM_OBSERVER; w++) {
+        for (uint32_t w = 0; w < processes.end; w++) {
             if (processes.list[w] != NULL && processes.list[w]->parent == it)
                 processes.list[w]->parent = NULL;
         }
@@ -223,7 +222,6 @@ static weir_error *child_start(const struct os_child_options *options, struct os
     if (!stat.exists)
         return weir_errorf(WEIR_E_USAGE, "'%s' is not there", options->path);
     struct os_child *it = *child = mem_alloc(sizeof(*it));
-    processes.started++;
     if (strcmp(options->argv[1], "plan") == 0)
         plan(it, options);
     else
@@ -380,7 +378,6 @@ struct sim_process *sim_process_start(enum sim_process_kind kind, uint32_t index
     if (error != NULL) {
         log_warn("sim", "%s cannot start: %s", sim_process_name(it), weir_error_message(error));
         weir_error_free(error);
-        processes.quit++;
         sim_process_kill(it);
         it = NULL;
     }
@@ -458,7 +455,6 @@ static bool step_unit(struct sim_process *it, uint32_t unit)
     } else if (!goes_on && it->kind == SIM_WORKER) {
         end_worker(it);
     } else if (!goes_on) {
-        processes.quit++;
         sim_process_kill(it);
     }
     return has_worked;
@@ -550,7 +546,7 @@ void sim_processes_start(const struct sim_processes_options *options)
 
 void sim_processes_stop(void)
 {
-    for (uint32_t i = 0; i < SIM_OBSERVER; i++) {
+    for (uint32_t i = 0; i < processes.end; i++) {
         if (processes.list[i] != NULL)
             sim_process_kill(processes.list[i]);
     }
@@ -567,9 +563,4 @@ struct sim_processes_options *sim_processes_options(void)
 uint64_t sim_processes_ended(void)
 {
     return processes.ended;
-}
-
-uint64_t sim_processes_quit(void)
-{
-    return processes.quit;
 }

@@ -77,10 +77,9 @@ weir_error *sim_process_submit(struct sim_process *process, const char *const *a
     uint32_t count, char id[DISPATCHER_ID_SIZE]) WEIR_MUST_USE;
 
 void sim_process_kill(struct sim_process *process);
-void sim_processes_reap(void); /* frees those that are killed and in no call */
-uint32_t sim_processes_count(void);
+void sim_processes_reap(void);      /* frees those that are killed and in no call */
+uint32_t sim_processes_end(void);   /* no number is at or behind it */
 uint64_t sim_processes_ended(void); /* workers that have ended by themselves */
-uint64_t sim_processes_quit(void);  /* job managers and task managers that gave up */
 const char *sim_process_name(
     const struct sim_process *process); /* "worker 7 on tm1"; until the next call */
 
