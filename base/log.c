@@ -5,6 +5,7 @@
 #include "base/log.h"
 
 #include "base/assert.h"
+#include "base/memory.h"
 #include "base/os.h"
 #include "base/utf8.h"
 
@@ -27,6 +28,13 @@ static pthread_mutex_t log_lock = PTHREAD_MUTEX_INITIALIZER;
 /* Thread: log_lock. What is now on the terminal below the last line. */
 static char progress[PROGRESS_SIZE_MAX];
 static size_t progress_size;
+
+/* Thread: log_lock. */
+static struct {
+    char *path; /* NULL: none */
+    struct os_file *opened;
+    uint64_t size, size_max;
+} kept;
 
 static const struct {
     const char *padded, *json;
@@ -145,6 +153,57 @@ static void line_compose(struct line *line, enum log_level level, const char *co
     line_add_all_escaped(line, message, is_json);
 }
 
+/* -- the file ------------------------------------------------------------------------------- */
+
+static weir_error *open_kept(void)
+{
+    struct os_stat stat;
+    WEIR_TRY(os_stat(kept.path, &stat));
+    kept.size = stat.size;
+    return os_open(kept.path, OS_APPEND, &kept.opened);
+}
+
+static weir_error *rotate(void)
+{
+    char *older = mem_printf("%s.1", kept.path);
+    os_close(kept.opened);
+    kept.opened = NULL;
+    weir_error *error = os_rename(kept.path, older);
+    mem_free(older);
+    os_stderr_cut(kept.size_max);
+    return error == NULL ? open_kept() : error;
+}
+
+/* A disk that is full is no reason to be silent: standard error has the line. */
+static void keep_line(const char *bytes, size_t size)
+{
+    weir_error *error = NULL;
+    if (kept.path == NULL)
+        return;
+    if (kept.opened == NULL)
+        error = open_kept();
+    else if (kept.size + size > kept.size_max && kept.size > 0)
+        error = rotate();
+    if (error == NULL)
+        error = os_write(kept.opened, bytes, size);
+    if (error == NULL)
+        kept.size += size;
+    weir_error_free(error);
+}
+
+weir_error *log_set_file(const char *path, uint64_t size_max)
+{
+    ASSERT(pthread_mutex_lock(&log_lock) == 0);
+    os_close(kept.opened);
+    mem_free(kept.path);
+    kept.opened = NULL;
+    kept.path = mem_strdup(path);
+    kept.size_max = size_max;
+    weir_error *error = path == NULL ? NULL : open_kept();
+    ASSERT(pthread_mutex_unlock(&log_lock) == 0);
+    return error;
+}
+
 /* -- writing -------------------------------------------------------------------------------- */
 
 static void write_line(const char *bytes, size_t size)
@@ -158,6 +217,7 @@ static void write_line(const char *bytes, size_t size)
     line_add(&line, progress, progress_size);
     ASSERT(!line.is_cut);
     os_stderr_write(line.bytes, line.size);
+    keep_line(bytes, size);
     ASSERT(pthread_mutex_unlock(&log_lock) == 0);
 }
 

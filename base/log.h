@@ -9,11 +9,17 @@
 #ifndef WEIR_BASE_LOG_H
 #define WEIR_BASE_LOG_H
 
+#include <weir/error.h>
 #include <stdbool.h>
+#include <stdint.h>
 
 enum log_level { LOG_DEBUG, LOG_INFO, LOG_WARN, LOG_ERROR };
 void log_set_level(enum log_level level);
 void log_set_json(bool is_json);
+/* From now on lines go to this file, too (NULL: no longer). One that would be larger than size_max becomes
+ * "<path>.1", in the place of the one before; and standard error, if it is a regular file as large as that, is
+ * emptied then: nobody else bounds it. What cannot be written there is on standard error. */
+weir_error *log_set_file(const char *path, uint64_t size_max) WEIR_MUST_USE;
 void log_line(enum log_level level, const char *component, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 #define log_debug(component_, ...) log_line(LOG_DEBUG, component_, __VA_ARGS__)

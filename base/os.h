@@ -96,6 +96,7 @@ void waker_awake(struct waker *waker, bool is_ready);
 /* -- standard error, for base/log only (one write call; errors are ignored) ------------------- */
 void os_stderr_write(const void *bytes, size_t size);
 bool os_stderr_is_terminal(void);
+void os_stderr_cut(uint64_t size_max); /* empties it, if it is a regular file at least as large */
 
 /* -- the table -------------------------------------------------------------------------------- */
 /* Thread: immutable after init: set os_current before the first thread starts. What the simulator

@@ -242,3 +242,11 @@ bool os_stderr_is_terminal(void)
 {
     return isatty(STDERR_FILENO) == 1;
 }
+
+void os_stderr_cut(uint64_t size_max)
+{
+    struct stat found;
+    if (fstat(STDERR_FILENO, &found) == 0 && S_ISREG(found.st_mode) &&
+        (uint64_t)found.st_size >= size_max)
+        (void)!ftruncate(STDERR_FILENO, 0);
+}

@@ -14,6 +14,7 @@
 #include <string.h>
 #include <sys/file.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <sys/utsname.h>
 #include <unistd.h>
 
@@ -76,6 +77,18 @@ void os_dir_unclaim(int claim)
 {
     if (claim >= 0)
         close(claim);
+}
+
+bool os_dir_is_own(const char *path)
+{
+    struct stat found;
+    return lstat(path, &found) == 0 && S_ISDIR(found.st_mode) && found.st_uid == geteuid() &&
+           (found.st_mode & (S_IWGRP | S_IWOTH)) == 0;
+}
+
+uint32_t os_user_id(void)
+{
+    return geteuid();
 }
 
 uint64_t os_raise_file_limit(uint64_t wanted)

@@ -27,6 +27,10 @@ weir_error *os_descriptor_write(int descriptor, const void *bytes, size_t size) 
 int os_dir_claim(const char *path);
 void os_dir_unclaim(int claim); /* -1 is fine */
 
+/* A directory, no link, of this process's user, which nobody else may write into. */
+bool os_dir_is_own(const char *path);
+uint32_t os_user_id(void);
+
 /* Becomes another program; argv[0] is looked for as a shell does, and the last one is NULL. Returns only
  * what went wrong. */
 weir_error *os_exec(char *const argv[]) WEIR_MUST_USE;

@@ -1,8 +1,10 @@
 /* log_test.c -- what a log line looks like, whatever is in it. Standard error goes to a pipe. */
 #include "base/log.h"
 
+#include "base/memory.h"
 #include "base/os.h"
 #include "test/support/expect.h"
+#include "test/support/temp_dir.h"
 
 #include <fcntl.h>
 #include <pty.h>
@@ -144,6 +146,54 @@ static void a_terminals_progress_line_makes_way_for_log_lines(void **state)
     close(terminal);
 }
 
+static void a_file_gets_every_line_and_makes_place_for_the_next_one(void **state)
+{
+    char *dir = temp_dir_new(), path[256], older[260], *text;
+    size_t size;
+    snprintf(path, sizeof(path), "%s/a.log", dir);
+    snprintf(older, sizeof(older), "%s.1", path);
+    stop_the_clock();
+    expect_ok(log_set_file(path, 100));
+    for (int i = 1; i <= 5; i++)
+        log_info("x", "line %d", i); /* 42 bytes each: two a file */
+    expect_ok(os_read_file(path, 4096, &text, &size));
+    assert_string_equal(text, "2025-11-21T02:45:10.007Z INFO  x: line 5\n");
+    mem_free(text);
+    expect_ok(os_read_file(older, 4096, &text, &size));
+    assert_string_equal(text, "2025-11-21T02:45:10.007Z INFO  x: line 3\n"
+                              "2025-11-21T02:45:10.007Z INFO  x: line 4\n");
+    mem_free(text);
+    assert_int_equal(strlen(caught()), 5 * 41); /* standard error has them all */
+    expect_ok(log_set_file(path, 100));         /* begun again: appended to */
+    log_info("x", "line 6");
+    expect_ok(log_set_file(NULL, 0));
+    log_info("x", "line 7");
+    expect_ok(os_read_file(path, 4096, &text, &size));
+    assert_int_equal(size, 2 * 41);
+    mem_free(text);
+    expect_error(log_set_file("/none/at/all", 100), WEIR_E_IO, "/none/at/all");
+    expect_ok(log_set_file(NULL, 0));
+    temp_dir_free(dir);
+}
+
+static void standard_error_that_is_a_file_is_bounded_with_the_log(void **state)
+{
+    char *dir = temp_dir_new(), path[256], out[256];
+    snprintf(path, sizeof(path), "%s/a.log", dir);
+    snprintf(out, sizeof(out), "%s/a.out", dir);
+    int file = open(out, O_WRONLY | O_CREAT | O_APPEND, 0600);
+    assert_true(file >= 0 && dup2(file, STDERR_FILENO) >= 0);
+    expect_ok(log_set_file(path, 1000));
+    for (int i = 0; i < 1000; i++)
+        log_info("x", "line");
+    struct os_stat stat;
+    expect_ok(os_stat(out, &stat));
+    assert_true(stat.size < 2100);
+    expect_ok(log_set_file(NULL, 0));
+    close(file);
+    temp_dir_free(dir);
+}
+
 #define CAUGHT(test_) cmocka_unit_test_setup_teardown(test_, catch_stderr, release_stderr)
 
 int main(void)
@@ -156,6 +206,8 @@ int main(void)
         CAUGHT(a_long_line_is_cut),
         CAUGHT(a_progress_line_needs_a_terminal),
         CAUGHT(a_terminals_progress_line_makes_way_for_log_lines),
+        CAUGHT(a_file_gets_every_line_and_makes_place_for_the_next_one),
+        CAUGHT(standard_error_that_is_a_file_is_bounded_with_the_log),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
