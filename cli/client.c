@@ -227,7 +227,7 @@ weir_error *client_call(struct client *client, enum http_method method, const ch
     return error != NULL ? error : read_answer(client, path, &http, answer);
 }
 
-weir_error *client_text(struct client *client, const char *path, char **text)
+weir_error *client_text(struct client *client, const char *path, char **text, size_t *size)
 {
     struct http_answer http;
     struct http_call call = { .method = HTTP_GET };
@@ -235,6 +235,7 @@ weir_error *client_text(struct client *client, const char *path, char **text)
     if (http.status < 200 || http.status >= 300)
         return read_answer(client, path, &http, NULL);
     *text = http.bytes;
+    *size = http.size;
     return NULL;
 }
 

@@ -39,8 +39,9 @@ void client_close(struct client *client);
  * that may pass (no answer, 503) are retriable. */
 weir_error *client_call(struct client *client, enum http_method method, const char *path,
     const struct document *body, struct document **answer) WEIR_MUST_USE;
-/* An answer that is no JSON; mem_free it. */
-weir_error *client_text(struct client *client, const char *path, char **text) WEIR_MUST_USE;
+/* An answer that is no JSON; mem_free it. *size: of what may have any bytes; terminated all the same. */
+weir_error *client_text(struct client *client, const char *path, char **text, size_t *size)
+    WEIR_MUST_USE;
 /* PUT of a file. */
 weir_error *client_upload(struct client *client, const char *path, const char *file) WEIR_MUST_USE;
 /* Is there such a thing? Asked with HEAD. */

@@ -68,7 +68,7 @@ static weir_error *check_ports(const struct conf *conf)
     return check_port("jobmanager.rpc.port", conf->jobmanager.bind_host, conf->jobmanager.rpc_port);
 }
 
-/* Options of a daemon: what we were told, and up to two more. `argv` has room. */
+/* Options of a daemon: what we were told, and up to three more. `argv` has room. */
 static void add_options(const struct starting *it, char **argv, uint32_t *count)
 {
     if (it->client->conf_path != NULL) {
@@ -93,9 +93,13 @@ static void add_define(const struct config *config, const char *option, const ch
 static weir_error *start_one(const struct starting *it, const char *name, const char *program)
 {
     uint32_t count = 0;
-    char **argv = mem_alloc_array(it->call->define_count * (size_t)2 + 8, sizeof(*argv));
+    char **argv = mem_alloc_array(it->call->define_count * (size_t)2 + 10, sizeof(*argv));
     argv[count++] = mem_strdup(program);
     add_options(it, argv, &count);
+    if (it->client->conf.log.dir == NULL) {
+        argv[count++] = mem_strdup("-D");
+        argv[count++] = mem_printf("env.log.dir=%s/logs", it->cluster->dir);
+    }
     if (strcmp(name, "jobmanager") != 0) {
         add_define(it->call->config, "slots", "taskmanager.numberOfTaskSlots", argv, &count);
         add_define(it->call->config, "memory", "taskmanager.memory.process.size", argv, &count);

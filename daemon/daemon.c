@@ -7,10 +7,10 @@
 #include "base/memory.h"
 #include "base/os.h"
 #include "base/os_process.h"
-#include "base/os_signal.h"
 #include <weir/weir.h>
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #define SECRET_FILE_MAX ((size_t)4096)
@@ -130,6 +130,36 @@ static weir_error *make_work_dir(struct daemon *daemon)
     return os_make_dirs(daemon->work_dir);
 }
 
+/* The last default lies where others may write, too: it must be ours, or somebody else reads what jobs print. */
+static weir_error *log_root(const struct conf *conf, char **root)
+{
+    const char *given = conf->log.dir != NULL ? conf->log.dir : getenv("LOGS_DIRECTORY");
+    *root = given != NULL ? mem_printf("%.*s", (int)strcspn(given, ":"), given)
+                          : mem_printf("%.*s/weir-logs-%u", (int)strcspn(conf->tmp_dirs, ",:"),
+                                conf->tmp_dirs, os_user_id());
+    WEIR_TRY(os_make_dirs(*root));
+    if (given != NULL || os_dir_is_own(*root))
+        return NULL;
+    return weir_errorf(WEIR_E_USAGE,
+        "'%s' is not a directory of this user alone: set env.log.dir to one", *root);
+}
+
+static weir_error *open_logs(struct daemon *daemon)
+{
+    const struct conf *conf = &daemon->conf;
+    char *root = NULL;
+    weir_error *error = log_root(conf, &root);
+    if (error == NULL)
+        error =
+            log_dir_open(root, strchr(daemon->name, '-') + 1, conf->log.size_max, &daemon->logs);
+    mem_free(root);
+    WEIR_TRY(error);
+    char *path = log_dir_own_file(daemon->logs);
+    error = log_set_file(path, log_dir_file_max(daemon->logs, 1));
+    mem_free(path);
+    return error;
+}
+
 static weir_error *open_daemon(struct daemon *daemon, int argc, char **argv)
 {
     struct arguments arguments = { .conf = NULL };
@@ -150,6 +180,7 @@ static weir_error *open_daemon(struct daemon *daemon, int argc, char **argv)
     WEIR_TRY(read_secret("high-availability.zookeeper.client.auth-file", daemon->conf.ha.auth_file,
         "user:password", &daemon->zookeeper_auth));
     WEIR_TRY(make_tls(daemon));
+    WEIR_TRY(open_logs(daemon));
     return make_work_dir(daemon);
 }
 
@@ -174,6 +205,8 @@ bool daemon_open(struct daemon *daemon, const char *name, int argc, char **argv,
 void daemon_close(struct daemon *daemon)
 {
     weir_error_free(daemon->work_dir == NULL ? NULL : os_remove_tree(daemon->work_dir));
+    weir_error_free(log_set_file(NULL, 0));
+    log_dir_close(daemon->logs);
     tls_free(daemon->server);
     tls_free(daemon->client);
     mem_free(daemon->token);
@@ -187,7 +220,7 @@ int daemon_end(const struct daemon *daemon, weir_error *error)
     if (error == NULL)
         return 0;
     int status = weir_code_exit(weir_error_code(error));
-    if (daemon->conf.is_log_json)
+    if (daemon->conf.is_log_json || daemon->logs != NULL)
         log_error(daemon->name, "%s", weir_error_message(error));
     else
         fprintf(stderr, "%s: %s\n", daemon->name, weir_error_message(error));

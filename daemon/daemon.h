@@ -2,7 +2,8 @@
  *
  *      weir-jobmanager | weir-taskmanager  [--conf FILE] [-D key=value]... [--help] [--version]
  *
- * They stay in the foreground and log to standard error, as service managers want it. SIGTERM and SIGINT end
+ * They stay in the foreground and log to standard error, as service managers want it, and to a directory of logs
+ * (env.log.dir), from which the job manager shows them. SIGTERM and SIGINT end
  * them in good order; a second one at once.
  *
  * Thread: control. */
@@ -12,6 +13,7 @@
 #include "net/tls.h"
 #include "runtime/cluster/conf.h"
 #include "runtime/cluster/election.h"
+#include "runtime/cluster/log_dir.h"
 
 /* Thread: control. */
 struct daemon {
@@ -21,6 +23,7 @@ struct daemon {
     char *zookeeper_auth;        /* user:password; NULL: none is configured */
     struct tls *server, *client; /* NULL: no TLS */
     char *work_dir;              /* of this process, below io.tmp.dirs; exists */
+    struct log_dir *logs;
 };
 
 /* False: the process is to end with *status: it was asked for help, or a mistake was printed. */

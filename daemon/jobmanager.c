@@ -100,6 +100,7 @@ static struct leader *make_leader(struct jobmanager_daemon *it)
             .blobs_url = it->blobs_url,
             .checkpoints = conf->checkpoints,
             .savepoints = conf->savepoints,
+            .logs = it->daemon.logs,
             .heartbeat_ms = conf->heartbeat.interval_ms,
             .heartbeat_timeout_ms = conf->heartbeat.timeout_ms,
             .slot_timeout_ms = SLOT_TIMEOUT_MS,

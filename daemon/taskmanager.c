@@ -115,6 +115,7 @@ static weir_error *open_all(struct taskmanager_daemon *it)
         .cert_file = is_ssl ? conf->security.cert : NULL,
         .key_file = is_ssl ? conf->security.key : NULL,
         .work_dir = it->daemon.work_dir,
+        .logs = it->daemon.logs,
         .watchdog_ms = conf->taskmanager.watchdog_ms,
         .orphan_ms = ORPHAN_MS,
         .fetch = fetch,

@@ -70,9 +70,14 @@ static int status_of(enum weir_code code)
                                       : 500;
 }
 
-void rest_refuse(struct call *call, weir_error *error)
+void rest_refuse_with(struct call *call, const weir_error *error)
 {
     rest_error(call, status_of(weir_error_code(error)), "%s", weir_error_message(error));
+}
+
+void rest_refuse(struct call *call, weir_error *error)
+{
+    rest_refuse_with(call, error);
     weir_error_free(error);
 }
 
@@ -151,7 +156,38 @@ static void run(struct call *call, const char *path)
         route->handle(call);
 }
 
-void rest_handle(struct rest *rest, const struct rest_request *request, struct rest_reply *reply)
+/* -- a reply that comes later ---------------------------------------------------------------- */
+
+/* What of a call outlives its handler. Thread: control. */
+struct later {
+    struct call call; /* first */
+    struct rest_request request;
+    struct rest_reply reply;
+};
+
+struct call *rest_later(struct call *call)
+{
+    struct later *it = mem_alloc(sizeof(*it));
+    it->request = *call->request;
+    it->reply = *call->reply;
+    it->call = (struct call){ .dispatcher = call->dispatcher,
+        .request = &it->request,
+        .reply = &it->reply,
+        .json = call->json,
+        .now_ms = call->now_ms };
+    *call->reply = (struct rest_reply){ 0 };
+    return &it->call;
+}
+
+void rest_answer(struct call *call)
+{
+    struct later *it = (struct later *)call;
+    it->request.answer(it->request.answer_arg, &it->reply);
+    rest_reply_release(&it->reply);
+    mem_free(it);
+}
+
+bool rest_handle(struct rest *rest, const struct rest_request *request, struct rest_reply *reply)
 {
     *reply = (struct rest_reply){ .status = 200,
         .type = REST_TYPE_JSON,
@@ -170,6 +206,9 @@ void rest_handle(struct rest *rest, const struct rest_request *request, struct r
         rest_error(&call, 414, "The path is too long.");
     else
         run(&call, path);
+    if (reply->body == NULL)
+        return false;
     if (weir_buffer_overflowed(reply->body))
         rest_error(&call, 500, "The answer has more than %zu bytes.", REST_REPLY_MAX);
+    return true;
 }

@@ -8,8 +8,8 @@
  * for a minute). What it cannot do is take a job of Flink's. Each route is there twice: /v1/x, and /x for pages.
  *
  * No sockets here: rest_http.c binds it to a server. It keeps nothing of its own but what rates need
- * (rates.h): what it shows is the dispatcher's, what takes a while is an operation there. Nothing waits, storing an
- * executable apart, which takes as long as a disk takes to sync it.
+ * (rates.h): what it shows is the dispatcher's, what takes a while is an operation there. Nothing waits: what a disk or
+ * another machine must bring first (an executable that is stored, a log) is answered later.
  *
  * Whoever may send a request may run programs: the server in front must have refused those who may not. What
  * a browser sends from a page of another origin is refused here (Sec-Fetch-Site), unless it only looks; and
@@ -43,7 +43,15 @@ struct rest_options {
     uint32_t setting_count; /* shown to people: without secrets */
 };
 
-/* Borrowed for the call. Thread: control. */
+/* Thread: control. */
+struct rest_reply {
+    int status;
+    const char *type;  /* static */
+    weir_buffer *body; /* of it or of the file one is sent */
+    char *file;        /* a path; NULL: the body */
+};
+
+/* Borrowed for the call; what its strings are in, until it is answered. Thread: control. */
 struct rest_request {
     const char *method;                                      /* "GET" */
     const char *path;                                        /* decoded, without the query */
@@ -53,21 +61,16 @@ struct rest_request {
     const char *body_file;  /* instead of a body; NULL: none */
     const char *fetch_site; /* of the header Sec-Fetch-Site; NULL: none */
     const char *host;       /* of the header Host; NULL: none */
-};
-
-/* Thread: control. */
-struct rest_reply {
-    int status;
-    const char *type;  /* static */
-    weir_buffer *body; /* of it or of the file one is sent */
-    char *file;        /* a path; NULL: the body */
+    /* A reply that comes later: once, from the dispatcher, which may be ending. Borrowed for the call. */
+    void (*answer)(void *answer_arg, struct rest_reply *reply);
+    void *answer_arg;
 };
 
 struct rest;
 struct rest *rest_new(const struct rest_options *options);
 void rest_free(struct rest *rest);
-/* Fills in the reply: released by the caller. */
-void rest_handle(struct rest *rest, const struct rest_request *request, struct rest_reply *reply);
+/* Fills in the reply: released by the caller. False: request->answer has brought it, or will. */
+bool rest_handle(struct rest *rest, const struct rest_request *request, struct rest_reply *reply);
 void rest_reply_release(struct rest_reply *reply);
 
 #endif

@@ -221,35 +221,68 @@ static weir_error *add_file(struct blob_put *put, const char *path)
     return error;
 }
 
+/* An executable on its way to the disk. Thread: the worker's while it copies, else control. */
+struct storing {
+    struct call *later;
+    struct blob_put *put;
+    weir_error *error;
+};
+
+static void run_store(void *arg)
+{
+    struct storing *it = arg;
+    const struct rest_request *request = it->later->request;
+    it->error = request->body_file != NULL
+                    ? add_file(it->put, request->body_file)
+                    : blob_put_add(it->put, request->body.data, request->body.size);
+    if (it->error == NULL)
+        it->error = blob_put_settle(it->put);
+}
+
+static void on_stored(void *arg, bool is_over)
+{
+    struct storing *it = arg;
+    (void)is_over; /* the store is still open */
+    if (it->error == NULL)
+        it->error = blob_put_finish(it->put, os_monotonic_ms());
+    else
+        blob_put_abort(it->put);
+    if (it->error == NULL) {
+        accept(it->later, 201);
+    } else if (weir_error_code(it->error) == WEIR_E_CORRUPT) {
+        rest_error(it->later, 400, "%s", weir_error_message(it->error));
+        weir_error_free(it->error);
+    } else {
+        rest_refuse(it->later, it->error);
+    }
+    rest_answer(it->later);
+    mem_free(it);
+}
+
 /* One that is there is stored again: so it is young, and not collected before its job is submitted. */
-static weir_error *keep(const struct call *call)
+static weir_error *begin_put(const struct call *call, struct blob_put **put)
 {
     const struct rest_request *request = call->request;
     struct os_stat stat = { .size = request->body.size };
-    struct blob_put *put;
     if (request->body_file != NULL)
         WEIR_TRY(os_stat(request->body_file, &stat));
-    WEIR_TRY(blob_put_begin(call->rest->options.blobs, call->digest, stat.size, &put));
-    weir_error *error = request->body_file != NULL
-                            ? add_file(put, request->body_file)
-                            : blob_put_add(put, request->body.data, request->body.size);
-    if (error == NULL)
-        return blob_put_finish(put, os_monotonic_ms());
-    blob_put_abort(put);
-    return error;
+    return blob_put_begin(call->rest->options.blobs, call->digest, stat.size, put);
 }
 
 void rest_blob_put(struct call *call)
 {
-    weir_error *error = keep(call);
-    if (error == NULL) {
-        accept(call, 201);
-    } else if (weir_error_code(error) == WEIR_E_CORRUPT) {
-        rest_error(call, 400, "%s", weir_error_message(error));
-        weir_error_free(error);
-    } else {
+    struct blob_put *put;
+    weir_error *error = begin_put(call, &put);
+    if (error != NULL) {
         rest_refuse(call, error);
+        return;
     }
+    struct storing *it = mem_alloc(sizeof(*it));
+    *it = (struct storing){ .later = rest_later(call), .put = put };
+    if (dispatcher_errand(call->dispatcher, run_store, on_stored, it))
+        return;
+    it->error = weir_errorf(WEIR_E_LIMIT, "too much is being written: try again a little later");
+    on_stored(it, false);
 }
 
 void rest_blob_get(struct call *call)

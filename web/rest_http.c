@@ -15,6 +15,16 @@ static const char *query(const void *request, const char *name)
     return http_query(request, name);
 }
 
+static void send(void *arg, struct rest_reply *reply)
+{
+    struct http_request *request = arg;
+    http_add_header(request, "X-Content-Type-Options", "nosniff");
+    if (reply->file != NULL)
+        http_reply_file(request, reply->type, reply->file);
+    else
+        http_reply(request, reply->status, reply->type, weir_buffer_view(reply->body));
+}
+
 void rest_http_handle(void *arg, struct http_request *request)
 {
     struct rest_reply reply;
@@ -25,12 +35,11 @@ void rest_http_handle(void *arg, struct http_request *request)
         .body = http_body(request),
         .body_file = http_body_file(request),
         .fetch_site = http_header(request, "Sec-Fetch-Site"),
-        .host = http_header(request, "Host") };
-    rest_handle(arg, &asked, &reply);
-    http_add_header(request, "X-Content-Type-Options", "nosniff");
-    if (reply.file != NULL)
-        http_reply_file(request, reply.type, reply.file);
-    else
-        http_reply(request, reply.status, reply.type, weir_buffer_view(reply.body));
+        .host = http_header(request, "Host"),
+        .answer = send,
+        .answer_arg = request };
+    if (!rest_handle(arg, &asked, &reply))
+        return;
+    send(request, &reply);
     rest_reply_release(&reply);
 }

@@ -4,7 +4,7 @@
  *          .body_dir = for executables while they arrive, ... };
  *
  * The server has judged the head by then: token, size, form (net/http_server.h). Executables come as files of
- * body_dir and go into the store.
+ * body_dir and go into the store. A request is kept until it is answered, whenever that is.
  *
  * Prefixes: rest_http_. Thread: the net's. */
 #ifndef WEIR_WEB_REST_HTTP_H

@@ -30,14 +30,19 @@ struct call {
     /* Of the path: which are there is in the pattern of the route (rest_route.h). */
     const struct job *job;
     uint32_t vertex, subtask;
-    const char *job_id, *trigger, *digest, *text;
+    const char *job_id, *trigger, *digest, *text, *name;
     uint64_t number;
 };
 
 /* {"errors":["..."]} instead of what was written. */
 void rest_error(struct call *call, int status, const char *format, ...) WEIR_PRINTF(3, 4);
+/* The reply comes later: what is written by then, until rest_answer sends and frees it. Of the path and of the
+ * rest nothing is in it; what is needed of them is copied before. */
+struct call *rest_later(struct call *call);
+void rest_answer(struct call *later);
 /* What the dispatcher said no with: its status by its code. Takes the error. */
 void rest_refuse(struct call *call, weir_error *error);
+void rest_refuse_with(struct call *call, const weir_error *error); /* borrowed */
 const char *rest_query(const struct call *call, const char *name); /* NULL: none */
 bool rest_is_hex(const char *text, size_t size);                   /* that many lower-case digits */
 uint64_t rest_number(const char *text, uint64_t max);              /* UINT64_MAX: none up to max */

@@ -52,6 +52,14 @@ const struct route rest_routes[] = {
     { "GET", "/taskmanagers", rest_taskmanagers, 'B', false },
     { "GET", "/taskmanagers/:text", rest_taskmanager, 'B', false },
     { "GET", "/taskmanagers/:text/metrics", rest_metrics_taskmanager, 'B', false },
+    { "GET", "/taskmanagers/:text/logs", rest_taskmanager_logs, 'C', false },
+    { "GET", "/taskmanagers/:text/logs/:name", rest_taskmanager_log_named, 'C', false },
+    { "GET", "/taskmanagers/:text/log", rest_taskmanager_log, 'C', false },
+    { "GET", "/taskmanagers/:text/stdout", rest_taskmanager_stdout, 'C', false },
+    { "GET", "/jobmanager/logs", rest_jobmanager_logs, 'C', false },
+    { "GET", "/jobmanager/logs/:text", rest_jobmanager_log_named, 'C', false },
+    { "GET", "/jobmanager/log", rest_jobmanager_log, 'C', false },
+    { "GET", "/jobmanager/stdout", rest_jobmanager_stdout, 'C', false },
     { "GET", "/jobmanager/config", rest_jobmanager_config, 'C', false },
     { "GET", "/jobmanager/environment", rest_jobmanager_environment, 'C', false },
     { "GET", "/jobmanager/metrics", rest_metrics_cluster, 'C', false },
@@ -175,7 +183,10 @@ static bool resolve(struct call *call, const struct route *route, const char *na
         return resolve_hex(call, segment, 64, &call->digest);
     if (strncmp(name, ":number", 7) == 0)
         return resolve_number(call, segment);
-    call->text = segment;
+    if (strncmp(name, ":name", 5) == 0)
+        call->name = segment;
+    else
+        call->text = segment;
     return true;
 }
 

@@ -4,7 +4,7 @@
  *      :job      32 hexadecimal digits of a job that there is; with :trigger, of one that there may have been
  *      :vertex   of a vertex of its plan         :subtask  of the vertex
  *      :trigger  32 hexadecimal digits           :number   a number
- *      :digest   64 hexadecimal digits           :text     anything
+ *      :digest   64 hexadecimal digits           :text, :name  anything
  * The first row that fits is taken, so words stand before parameters.
  *
  * Thread: any, immutable. Limits: ROUTE_SEGMENTS_MAX. */
@@ -70,6 +70,14 @@ void rest_checkpoints(struct call *call); /* rest_checkpoint.c */
 void rest_checkpoint_config(struct call *call);
 void rest_checkpoint(struct call *call);
 void rest_checkpoint_vertex(struct call *call);
+void rest_jobmanager_logs(struct call *call); /* rest_log.c */
+void rest_jobmanager_log(struct call *call);
+void rest_jobmanager_stdout(struct call *call);
+void rest_jobmanager_log_named(struct call *call);
+void rest_taskmanager_logs(struct call *call);
+void rest_taskmanager_log(struct call *call);
+void rest_taskmanager_stdout(struct call *call);
+void rest_taskmanager_log_named(struct call *call);
 void rest_metrics_cluster(struct call *call); /* rest_metrics.c */
 void rest_metrics_taskmanager(struct call *call);
 void rest_metrics_job(struct call *call);

@@ -285,10 +285,10 @@ weir_error *blob_put_add(struct blob_put *put, const void *bytes, size_t size)
     return NULL;
 }
 
-static weir_error *settle(struct blob_put *put, int64_t now_ms)
+weir_error *blob_put_settle(struct blob_put *put)
 {
     char found[BLOB_DIGEST_SIZE + 1];
-    struct blob_store *store = put->store;
+    const struct blob_store *store = put->store;
     store->digest->end(put->state, found);
     put->state = NULL;
     if (put->has_failed || put->got != put->size || strcmp(found, put->digest) != 0)
@@ -296,22 +296,19 @@ static weir_error *settle(struct blob_put *put, int64_t now_ms)
             "%" PRIu64 " of %" PRIu64 " bytes have arrived, with digest %s, not %s; send it again",
             put->got, put->size, found, put->digest);
     WEIR_TRY(os_sync(put->file));
-    WEIR_TRY(check(store));
     char *path = path_of(store, put->digest, store->epoch);
     weir_error *error = FAULT_STEP(BLOB_STORE, os_rename(put->aside, path));
     mem_free(path);
-    if (error == NULL)
-        error = os_sync_dir(store->dir);
-    if (error == NULL)
-        error = check(store);
-    if (error == NULL)
-        remember(store, put->digest, put->size, now_ms);
-    return error;
+    return error == NULL ? os_sync_dir(store->dir) : error;
 }
 
 weir_error *blob_put_finish(struct blob_put *put, int64_t now_ms)
 {
-    weir_error *error = settle(put, now_ms);
+    weir_error *error = put->state == NULL ? NULL : blob_put_settle(put);
+    if (error == NULL)
+        error = check(put->store);
+    if (error == NULL)
+        remember(put->store, put->digest, put->size, now_ms);
     blob_put_abort(put); /* what is left of it */
     return error;
 }

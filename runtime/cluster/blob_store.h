@@ -13,7 +13,8 @@
  * What no job refers to is deleted (blob_store_collect) when it has been there for a while: a client uploads first,
  * and submits then.
  *
- * Thread: one. blob_store_verify: any. Limits: size_max a file, total_max all, BLOBS_MAX files. */
+ * Thread: one. blob_store_verify, blob_put_add and blob_put_settle: any.
+ * Limits: size_max a file, total_max all, BLOBS_MAX files. */
 #ifndef WEIR_CLUSTER_BLOB_STORE_H
 #define WEIR_CLUSTER_BLOB_STORE_H
 
@@ -52,13 +53,16 @@ char *blob_store_path(const struct blob_store *store, const char *digest);
 weir_error *blob_store_verify(const struct blob_digest *algorithm, const char *path,
     const char *digest) WEIR_MUST_USE;
 
-/* A file that arrives. Thread: that of the store. */
+/* A file that arrives. Thread: one at a time. */
 struct blob_put;
 /* USAGE: no digest; LIMIT: too large, or no room for it. The size is what the client says; 0 is refused. */
 weir_error *blob_put_begin(struct blob_store *store, const char *digest, uint64_t size,
     struct blob_put **put) WEIR_MUST_USE;
 weir_error *blob_put_add(struct blob_put *put, const void *bytes, size_t size) WEIR_MUST_USE;
-/* CORRUPT: size or bytes are not as announced. Without an error it is durable. Ends the put in any case. */
+/* What takes long of the end: CORRUPT: size or bytes are not as announced. Without an error it is durable, but not yet
+ * known. Thread: any one, as blob_put_add behind blob_put_begin. */
+weir_error *blob_put_settle(struct blob_put *put) WEIR_MUST_USE;
+/* Settles it, if that is not done. Ends the put in any case. */
 weir_error *blob_put_finish(struct blob_put *put, int64_t now_ms) WEIR_MUST_USE;
 void blob_put_abort(struct blob_put *put); /* NULL is fine */
 

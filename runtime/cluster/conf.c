@@ -101,7 +101,14 @@ static const struct weir_option rows[] = {
         "Clients must show a certificate, too.", 0, 0 },
     { "security.token-file", WEIR_OPTION_TEXT, "FILE", NULL,
         "A file with the secret that every client must know. All machines of the cluster have the same.", 0, 0 },
-    { "log.format", WEIR_OPTION_TEXT, "text|json", "text", "Of log lines on standard error.", 0, 0 },
+    { "env.log.dir", WEIR_OPTION_TEXT, "DIR", NULL,
+        "Where each process of this machine keeps its log and what its workers print, in a directory of its own. "
+        "Without it the directory that systemd gives a service (/var/log/weir), else weir-logs-<user id> in the first "
+        "of io.tmp.dirs.", 0, 0 },
+    { "env.log.size-max", WEIR_OPTION_SIZE, "SIZE", "256MB",
+        "All logs of a process, its workers' and those of the ones before it: the oldest are deleted. A file has at "
+        "most a sixteenth of it.", 1 << 20, INT64_MAX },
+    { "log.format", WEIR_OPTION_TEXT, "text|json", "text", "Of log lines, in the log and on standard error.", 0, 0 },
     { "log.level", WEIR_OPTION_TEXT, "debug|info|warn|error", "info", "The least that is shown.", 0, 0 },
 };
 /* clang-format on */
@@ -227,6 +234,8 @@ static weir_error *fill(struct conf *conf)
     conf->security.key = TEXT("security.ssl.key");
     conf->security.ca = TEXT("security.ssl.ca");
     conf->security.token_file = TEXT("security.token-file");
+    conf->log.dir = TEXT("env.log.dir");
+    conf->log.size_max = (uint64_t)NUMBER("env.log.size-max");
     conf->blob.size_max = (uint64_t)NUMBER("blob.size-max");
     conf->blob.total_max = (uint64_t)NUMBER("blob.total-max");
 #undef TEXT

@@ -71,6 +71,10 @@ struct conf {
     struct {
         uint64_t size_max, total_max;
     } blob;
+    struct {
+        const char *dir; /* NULL: see conf.c */
+        uint64_t size_max;
+    } log;
     bool is_log_json;
     enum log_level log_level;
 };

@@ -14,6 +14,7 @@
 #define ARGUMENTS_MAX 4096u
 #define NAME_SIZE_MAX 1024u
 #define COLLECT_MS    60000
+#define ERRANDS_MAX   (OPERATIONS_MAX + 256) /* besides directories of jobs: operations, logs */
 
 static const char *const state_names[JOB_STATE_COUNT] = {
     [JOB_INITIALIZING] = "INITIALIZING",
@@ -322,24 +323,30 @@ static void collect_blobs(struct dispatcher *dispatcher, int64_t now_ms)
 
 void dispatcher_step(struct dispatcher *dispatcher, int64_t now_ms)
 {
-    struct entry *opened;
     dispatcher->now_ms = now_ms;
-    while (inbox_take(dispatcher->opened, &opened))
-        entry_opened(opened);
+    errands_step(dispatcher->errands);
     peers_step(dispatcher, now_ms);
     step_touched(dispatcher);
     step_due(dispatcher);
     operations_step(dispatcher, now_ms);
+    logs_step(dispatcher, now_ms);
     collect_blobs(dispatcher, now_ms);
     forget_old(dispatcher);
 }
 
 int64_t dispatcher_deadline_ms(const struct dispatcher *dispatcher)
 {
-    int64_t deadline = peers_deadline_ms(dispatcher);
+    int64_t deadline = peers_deadline_ms(dispatcher), logs = logs_deadline_ms(dispatcher);
     if (resources_changes(dispatcher->resources) != dispatcher->changes_seen)
         return dispatcher->now_ms;
+    deadline = logs < deadline ? logs : deadline;
     return dispatcher->due_ms < deadline ? dispatcher->due_ms : deadline;
+}
+
+bool dispatcher_errand(struct dispatcher *dispatcher, void (*run)(void *arg),
+    void (*done)(void *arg, bool is_over), void *arg)
+{
+    return errands_submit(dispatcher->errands, NULL, run, done, arg);
 }
 
 struct dispatcher *dispatcher_new(const struct dispatcher_options *options)
@@ -348,7 +355,8 @@ struct dispatcher *dispatcher_new(const struct dispatcher_options *options)
     dispatcher->options = *options;
     dispatcher->resources = resources_new();
     dispatcher->due_ms = INT64_MAX;
-    dispatcher->opened = inbox_new(DISPATCHER_JOBS_MAX + 1, sizeof(struct entry *));
+    dispatcher->errands =
+        errands_new(options->workers, net_waker(options->net), DISPATCHER_JOBS_MAX + ERRANDS_MAX);
     return dispatcher;
 }
 
@@ -356,13 +364,13 @@ void dispatcher_free(struct dispatcher *dispatcher)
 {
     if (dispatcher == NULL)
         return;
-    workers_drain(dispatcher->options.workers, dispatcher);
+    errands_free(dispatcher->errands);
+    logs_free(dispatcher);
     for (uint32_t i = 0; i < dispatcher->entry_count; i++)
         entry_free(dispatcher->entries[i]);
     mem_free(dispatcher->entries);
     operations_free(dispatcher);
     peers_free(dispatcher);
     resources_free(dispatcher->resources);
-    inbox_free(dispatcher->opened);
     mem_free(dispatcher);
 }

@@ -24,6 +24,7 @@
 #include "runtime/cluster/blob_store.h"
 #include "runtime/cluster/gateway.h"
 #include "runtime/cluster/job_spec.h"
+#include "runtime/cluster/log_dir.h"
 #include "runtime/cluster/resources.h"
 #include "runtime/manager/history.h"
 
@@ -94,11 +95,12 @@ struct dispatcher_options {
     struct workers *workers; /* for blocking work */
     struct job_store *store; /* NULL: jobs live as long as this process */
     uint64_t epoch;
-    const char *token;        /* of task managers; NULL: none is asked for */
-    const char *blobs_url;    /* told to task managers */
-    struct blob_store *blobs; /* executables */
-    const char *checkpoints;  /* default root; NULL: none */
-    const char *savepoints;   /* default directory; NULL: none */
+    const char *token;          /* of task managers; NULL: none is asked for */
+    const char *blobs_url;      /* told to task managers */
+    struct blob_store *blobs;   /* executables */
+    const char *checkpoints;    /* default root; NULL: none */
+    const char *savepoints;     /* default directory; NULL: none */
+    const struct log_dir *logs; /* of this process; NULL: none are kept */
     int64_t heartbeat_ms, heartbeat_timeout_ms, slot_timeout_ms, start_timeout_ms;
     uint32_t retained_jobs;
 };
@@ -147,5 +149,15 @@ weir_error *dispatcher_dispose(struct dispatcher *dispatcher, const char *path,
     char operation[DISPATCHER_ID_SIZE]) WEIR_MUST_USE;
 weir_error *dispatcher_rescale(struct dispatcher *dispatcher, const char *job, uint32_t parallelism,
     char operation[DISPATCHER_ID_SIZE]) WEIR_MUST_USE;
+
+/* Blocking work of somebody who serves the dispatcher: base/errands.h, where it may be refused. */
+bool dispatcher_errand(struct dispatcher *dispatcher, void (*run)(void *arg),
+    void (*done)(void *arg, bool is_over), void *arg);
+
+/* -- logs. What is asked of a task manager, or of this process (NULL), is answered later, once, from the dispatcher's
+ * step or a frame: bytes as log_dir_answer makes them, or why there are none. Both are borrowed for the call. */
+typedef void log_done_fn(void *arg, weir_str bytes, const weir_error *error);
+weir_error *dispatcher_log(struct dispatcher *dispatcher, const char *task_manager,
+    const struct log_question *question, log_done_fn *done, void *arg) WEIR_MUST_USE;
 
 #endif

@@ -290,16 +290,6 @@ static void run_open(void *arg)
     if (entry->open_error == NULL)
         entry->open_error = storage_open(root, spec->plan->job, spec->retained, &entry->storage);
     mem_free(root);
-    ASSERT(inbox_push(entry->dispatcher->opened, &entry)); /* as many as there are jobs */
-    waker_wake(net_waker(options->net));
-}
-
-static void open_entry(struct entry *entry)
-{
-    struct dispatcher *dispatcher = entry->dispatcher;
-    entry->phase = ENTRY_OPENING;
-    if (!workers_submit(dispatcher->options.workers, dispatcher, run_open, entry))
-        entry->phase = ENTRY_TO_OPEN; /* too much is waiting: a little later */
 }
 
 static void make_gateway(struct entry *entry)
@@ -361,8 +351,11 @@ static void open_again(struct entry *entry, weir_error *error)
     entry->again_ms = entry->dispatcher->now_ms + STORE_PAUSE_MS;
 }
 
-void entry_opened(struct entry *entry)
+static void on_opened(void *arg, bool is_over)
 {
+    struct entry *entry = arg;
+    if (is_over)
+        return;
     weir_error *error = entry->open_error;
     entry->open_error = NULL;
     ASSERT(entry->phase == ENTRY_OPENING);
@@ -390,6 +383,14 @@ void entry_opened(struct entry *entry)
     jobmanager_start(entry->jobmanager, entry->dispatcher->now_ms);
     if (entry->is_cancel_wanted)
         jobmanager_cancel(entry->jobmanager);
+}
+
+static void open_entry(struct entry *entry)
+{
+    struct dispatcher *dispatcher = entry->dispatcher;
+    entry->phase = ENTRY_OPENING;
+    if (!errands_submit(dispatcher->errands, dispatcher, run_open, on_opened, entry))
+        entry->phase = ENTRY_TO_OPEN; /* too much is waiting: a little later */
 }
 
 /* -- running ---------------------------------------------------------------------------------------- */

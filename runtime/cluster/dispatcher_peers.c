@@ -38,6 +38,7 @@ static void lose_task_manager(struct peer *peer, const char *why)
         if (entry->planner == it)
             entry->planner = NULL;
     }
+    logs_lost(dispatcher, it);
     resources_lost(dispatcher->resources, it);
     peer->task_manager = NULL;
 }
@@ -183,8 +184,10 @@ static weir_error *on_task_manager(struct peer *peer, uint32_t kind, weir_str pa
         struct message_heartbeat heartbeat;
         struct message_planned planned;
         struct message_worker_ended ended;
+        struct message_logged logged;
     } message;
-    if (kind != MESSAGE_HEARTBEAT && kind != MESSAGE_PLANNED && kind != MESSAGE_WORKER_ENDED)
+    if (kind != MESSAGE_HEARTBEAT && kind != MESSAGE_PLANNED && kind != MESSAGE_WORKER_ENDED &&
+        kind != MESSAGE_LOGGED)
         return weir_errorf(WEIR_E_CORRUPT, "a message of kind %u is not for a job manager", kind);
     WEIR_TRY(message_read((enum message_kind)kind, payload, &message));
     if (kind == MESSAGE_HEARTBEAT) {
@@ -193,6 +196,8 @@ static weir_error *on_task_manager(struct peer *peer, uint32_t kind, weir_str pa
             &(struct message_heartbeat){ .epoch = peer->dispatcher->options.epoch });
     } else if (kind == MESSAGE_PLANNED) {
         on_planned(peer->dispatcher, &message.planned);
+    } else if (kind == MESSAGE_LOGGED) {
+        logs_answered(peer->dispatcher, peer->task_manager, &message.logged);
     } else {
         on_worker_ended(peer->dispatcher, &message.ended);
     }

@@ -1,12 +1,12 @@
 /* dispatcher_private.h -- the inside of the dispatcher, shared by dispatcher.c (the list of jobs, the step),
- * dispatcher_job.c (the life of one), dispatcher_peers.c (connections), dispatcher_operation.c (what takes a while).
+ * dispatcher_job.c (the life of one), dispatcher_peers.c (connections), dispatcher_operation.c (what takes a while),
+ * dispatcher_log.c (logs).
  *
  * Thread: control, where nothing else is said. */
 #ifndef WEIR_CLUSTER_DISPATCHER_PRIVATE_H
 #define WEIR_CLUSTER_DISPATCHER_PRIVATE_H
 
-#include "base/queue.h"
-#include "base/worker.h"
+#include "base/errands.h"
 #include "runtime/cluster/dispatcher.h"
 #include "runtime/cluster/job_store.h"
 #include "runtime/cluster/messages.h"
@@ -81,8 +81,10 @@ struct dispatcher {
     uint32_t operation_count;
     struct resources *resources;
     struct peer *peers;
-    struct inbox
-        *opened; /* entries whose directory a worker has opened, or not. Thread: workers push */
+    struct errands *errands;
+    struct log_waiter *log_waiters;
+    uint32_t log_waiter_count;
+    uint64_t log_request; /* the newest */
     int64_t now_ms, next_collect_ms;
 };
 
@@ -109,7 +111,6 @@ int64_t entry_deadline_ms(const struct entry *entry);
 void entry_set_state(struct entry *entry, enum job_state state);
 /* A plan was made, or not. Takes the error. */
 void entry_planned(struct entry *entry, weir_str spec, weir_error *error);
-void entry_opened(struct entry *entry);
 void entry_cancel(struct entry *entry);
 /* The arguments with another parallelism; in the arena. */
 const char **entry_arguments_with(const struct entry *entry, uint32_t parallelism,
@@ -131,5 +132,13 @@ void operations_rescale(struct entry *entry);
 void operation_done(struct operation *operation, weir_error *error); /* takes the error */
 void operations_step(struct dispatcher *dispatcher, int64_t now_ms);
 void operations_free(struct dispatcher *dispatcher);
+
+/* -- dispatcher_log.c */
+void logs_answered(struct dispatcher *dispatcher, const struct task_manager *from,
+    const struct message_logged *message);
+void logs_lost(struct dispatcher *dispatcher, const struct task_manager *from);
+void logs_step(struct dispatcher *dispatcher, int64_t now_ms);
+int64_t logs_deadline_ms(const struct dispatcher *dispatcher);
+void logs_free(struct dispatcher *dispatcher);
 
 #endif

@@ -36,6 +36,8 @@ static const struct row table[] = {
     [MESSAGE_DECLINED] = { "DECLINED", &message_event_type },
     [MESSAGE_PUBLISHED] = { "PUBLISHED", &message_event_type },
     [MESSAGE_METRICS] = { "METRICS", &message_event_type },
+    [MESSAGE_LOG] = { "LOG", &message_log_type },
+    [MESSAGE_LOGGED] = { "LOGGED", &message_logged_type },
 };
 
 const struct weir_type *message_type(uint32_t kind)
@@ -56,6 +58,11 @@ bool message_is_event(uint32_t kind)
 const char *message_kind_name(uint32_t kind)
 {
     return message_type(kind) == NULL ? "?" : table[kind].name;
+}
+
+char *message_text(weir_str text)
+{
+    return text.data == NULL ? NULL : mem_printf("%.*s", (int)text.size, text.data);
 }
 
 void message_send(struct connection *to, enum message_kind kind, const void *record)

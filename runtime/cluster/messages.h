@@ -4,6 +4,7 @@
  *                     <- PLAN      PLANNED ->        run the executable as a planner: what is the job?
  *                     <- START     WORKER_ENDED ->   run it as a worker; how it ended
  *                     <- KILL                        all workers of a job up to this attempt
+ *                     <- LOG       LOGGED ->         a piece of a log, or which there are
  *      worker         HELLO ->     <- DEPLOY         here I am; these are your subtasks
  *                     <- TRIGGER COMPLETE ABORT STOP DRAIN CANCEL
  *                     RUNNING ACKED DECLINED ENDED FAILED PUBLISHED METRICS ->
@@ -25,7 +26,7 @@
 #include "net/net.h"
 #include <weir/type.h>
 
-#define MESSAGE_PROTOCOL 1u
+#define MESSAGE_PROTOCOL 2u
 
 enum message_kind {
     MESSAGE_HEARTBEAT = 1,
@@ -51,7 +52,9 @@ enum message_kind {
     MESSAGE_ACKED,
     MESSAGE_DECLINED,
     MESSAGE_PUBLISHED,
-    MESSAGE_METRICS
+    MESSAGE_METRICS,
+    MESSAGE_LOG,
+    MESSAGE_LOGGED
 };
 
 /* Strings of a message that was read point into the frame. Thread: its holder, for all of them. */
@@ -218,6 +221,28 @@ WEIR_TYPE(message_event, WEIR_FIELD(1, message_event, epoch), WEIR_FIELD(2, mess
     WEIR_FIELD(9, message_event, sync_us), WEIR_FIELD(10, message_event, async_us),
     WEIR_FIELD(11, message_event, alignment_us));
 
+/* A struct log_question, and its answer (log_dir.h). */
+struct message_log {
+    uint64_t epoch;
+    uint64_t request; /* a number that comes back */
+    uint32_t kind;    /* enum log_kind */
+    weir_str name;
+    uint64_t offset;
+};
+WEIR_TYPE(message_log, WEIR_FIELD(1, message_log, epoch), WEIR_FIELD(2, message_log, request),
+    WEIR_FIELD(3, message_log, kind), WEIR_FIELD(4, message_log, name),
+    WEIR_FIELD(5, message_log, offset));
+
+struct message_logged {
+    uint64_t epoch, request;
+    weir_str bytes;
+    int32_t code; /* enum weir_code: why there are none; 0: there are */
+    weir_str text;
+};
+WEIR_TYPE(message_logged, WEIR_FIELD(1, message_logged, epoch),
+    WEIR_FIELD(2, message_logged, request), WEIR_FIELD(3, message_logged, bytes),
+    WEIR_FIELD(4, message_logged, code), WEIR_FIELD(5, message_logged, text));
+
 /* No frame: what a worker reads on descriptor 3 when it begins (task_executor.c writes it). */
 struct worker_start {
     weir_str job;
@@ -250,6 +275,7 @@ bool message_is_event(uint32_t kind);         /* struct message_event */
 /* What its record is; NULL: no such kind. */
 const struct weir_type *message_type(uint32_t kind);
 
+char *message_text(weir_str text); /* with a NUL behind it; NULL of none; mem_free it */
 void message_send(struct connection *to, enum message_kind kind, const void *record);
 /* Fills a struct of the kind's type. WEIR_E_CORRUPT: which message is damaged, and how. */
 weir_error *message_read(enum message_kind kind, weir_str payload, void *record) WEIR_MUST_USE;

@@ -14,16 +14,18 @@
  * election tells; without one it is the address that was given.
  *
  * What a job may cost its host: memory (its share, in percent; more and the worker is killed, with a
- * sentence that says so), descriptors and processes by the host's own limits, its log LOG_SIZE_MAX bytes.
+ * sentence that says so), descriptors and processes by the host's own limits, its log its share of the directory of
+ * logs (log_dir.h): a longer one is cut to its last quarter.
  *
  * Prefixes: task_executor_
- * Thread: control; blobs are fetched and directories removed by workers. */
+ * Thread: control; blobs are fetched, logs read and directories removed by workers. */
 #ifndef WEIR_CLUSTER_TASK_EXECUTOR_H
 #define WEIR_CLUSTER_TASK_EXECUTOR_H
 
 #include "base/worker.h"
 #include "net/net.h"
 #include "runtime/cluster/election.h"
+#include "runtime/cluster/log_dir.h"
 
 #define TASK_EXECUTOR_CHILDREN_MAX 8192u
 
@@ -43,7 +45,9 @@ struct task_executor_options {
     struct election *election; /* observed, stepped here; NULL: there is one job manager */
     const struct tls *tls;     /* of control connections; NULL: plain */
     const char *ca_file, *cert_file, *key_file; /* for workers; NULL: no TLS */
-    const char *work_dir;                       /* of its own: workers' directories, blobs, logs */
+    const char *work_dir;                       /* of its own: workers' directories, blobs */
+    const struct log_dir
+        *logs; /* what its workers print; NULL: in work_dir, and nobody can ask for it */
     int64_t watchdog_ms, orphan_ms;
     /* Brings the blob of this digest, verified, to `path`. `url`: where blobs are. Thread: worker. */
     weir_error *(*fetch)(void *arg, const char *url, const char *digest, const char *path);

@@ -69,11 +69,6 @@ struct watched {
     int64_t since_ms;
 };
 
-static char *text_of(weir_str text)
-{
-    return text.data == NULL ? NULL : mem_printf("%.*s", (int)text.size, text.data);
-}
-
 /* Takes the error. */
 static void end(struct worker *worker, weir_error *error)
 {
@@ -230,9 +225,9 @@ static void make_host(struct worker *worker, const struct message_deploy *messag
 {
     const struct local_options *options = worker->options;
     const struct placement *placement = worker->wire == NULL ? NULL : &worker->placement;
-    worker->checkpoint_dir = text_of(message->checkpoint_dir);
-    worker->text[0] = text_of(message->staging_dir);
-    worker->text[1] = text_of(worker->start.work_dir);
+    worker->checkpoint_dir = message_text(message->checkpoint_dir);
+    worker->text[0] = message_text(message->staging_dir);
+    worker->text[1] = message_text(worker->start.work_dir);
     worker->host = (struct task_host){ .arg = worker,
         .running = host_running,
         .acked = host_acked,
@@ -481,8 +476,8 @@ static weir_error *make_tls(struct worker *worker)
     const struct worker_start *start = &worker->start;
     if (start->ca_file.size == 0)
         return NULL;
-    char *ca = text_of(start->ca_file), *cert = text_of(start->cert_file),
-         *key = text_of(start->key_file);
+    char *ca = message_text(start->ca_file), *cert = message_text(start->cert_file),
+         *key = message_text(start->key_file);
     weir_error *error =
         wire_tls_init(&(struct tls_files){ .ca_file = ca, .cert_file = cert, .key_file = key },
             &worker->tls);
@@ -556,7 +551,7 @@ static weir_error *open_worker(struct worker *worker, weir_str bytes)
     worker->inbox = make_inbox(worker);
     WEIR_TRY(make_tls(worker));
     WEIR_TRY(make_wire(worker));
-    worker->text[2] = text_of(worker->start.jobmanager);
+    worker->text[2] = message_text(worker->start.jobmanager);
     if (!address_split(worker->text[2], host, &port))
         return weir_errorf(WEIR_E_CORRUPT, "'%s' is no address of a job manager", worker->text[2]);
     worker->connection = net_connect(worker->net, host, port, worker->tls.client, &handler, worker);

@@ -3,7 +3,7 @@
 What   Cluster(directory) starts build/bin's daemons on free ports of 127.0.0.1 and is ready when its task managers
        have registered. Job is one that was submitted: asked, waited for and commanded by REST only.
 How    Every wait is for something that REST, a log or the process table shows, and has an end. Logs are
-       <directory>/jm-<i>.log and tm-<i>.log; those of workers and planners lie in the working directories of the
+       <directory>/jm-<i>.log and tm-<i>.log; those of workers and planners lie in the log directories of the
        task managers, below <directory>/tmp. Nothing outlives the test: daemons die with it (broker.spawn), workers
        with their task manager (the kernel does it).
 """
@@ -197,8 +197,8 @@ class Cluster:
         return "\n".join(f"--- {path}\n{path.read_text(errors='backslashreplace')[-LOG_TAIL:]}" for path in paths)
 
     def worker_logs(self, job=None, attempt=None):
-        name = "*" if job is None else f"{job.id}-{'*' if attempt is None else attempt}-*"
-        return list((self.directory / "tmp").glob(f"weir-taskmanager-*/logs/{name}.log"))
+        name = "*-*-*" if job is None else f"{job.id}-{'*' if attempt is None else attempt}-*"
+        return list((self.directory / "tmp").glob(f"weir-logs-*/taskmanager-*/{name}.log"))
 
     def wait_until(self, what, done, limit_s=LIMIT_S):
         return wait_until(what, done, limit_s, self.logs)

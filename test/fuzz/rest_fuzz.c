@@ -63,13 +63,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     const uint8_t *at = data, *last = data + size;
     char *method = word(&at, last, ' '), *path = word(&at, last, '?');
     char *query = word(&at, last, '\n');
-    rest_handle(client.rest,
-        &(struct rest_request){ .method = method,
-            .path = path,
-            .query = double_query,
-            .arg = query,
-            .body = { .data = (const char *)at, .size = (size_t)(last - at) } },
-        &client.reply);
+    client_handle(&client, (struct rest_request){ .method = method,
+                               .path = path,
+                               .query = double_query,
+                               .arg = query,
+                               .body = { .data = (const char *)at, .size = (size_t)(last - at) } });
     check(&client.reply);
     rest_reply_release(&client.reply);
     mem_free(method);

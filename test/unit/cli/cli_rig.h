@@ -50,7 +50,7 @@ struct rig {
 static void rig_handle(void *arg, struct http_request *request)
 {
     static const char *const methods[] = { "GET", "PUT", "POST", "PATCH", "DELETE" };
-    static const char *const queries[] = { "mode", "parallelism", "maxExceptions" };
+    static const char *const queries[] = { "mode", "parallelism", "maxExceptions", "offset" };
     struct rig *rig = arg;
     char line[8192];
     int size =

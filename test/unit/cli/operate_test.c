@@ -250,33 +250,94 @@ static void a_rescale_says_how_long_there_was_no_output(void **state)
         expect_talk("rescale", wrong[i], none, 2, "", "it must be from 1 to");
 }
 
-static void explain_and_logs_print_what_comes(void **state)
+static void explain_prints_what_comes(void **state)
 {
     static const struct reply plan[] = { { "GET /v1/jobs/" JOB "/explain", 200, "vertex 0\n" },
         END };
     static const struct reply json[] = { { "GET /v1/jobs/" JOB "/plan", 200, "{\"plan\":{}}" },
         END };
-    static const struct reply log[] = { { "GET /v1/taskmanagers/a:1 b/logs/x.log", 200, "one\n" },
-        END };
-    static const struct reply own[] = {
-        { "GET /v1/jobmanager/log", 404, "{\"errors\":[\"File not found.\"]}" }, END
-    };
-    static const struct reply list[] = { { "GET /v1/jobmanager/logs", 404,
-                                             "{\"errors\":[\"File not found.\"]}" },
-        { "GET /v1/taskmanagers", 200, "{\"taskmanagers\":[{\"id\":\"tm/1\"}]}" },
-        { "GET /v1/taskmanagers/tm/1/logs", 200, "{\"logs\":[{\"name\":\"x.log\",\"size\":12}]}" },
-        END };
     expect_talk("explain", JOB, plan, 0, "vertex 0\n", "");
     expect_talk("explain", JOB " --json", json, 0, "{\"plan\":{}}", "");
-    expect_talk("logs", "jobmanager", own, 1, "", "jobmanager has no such log");
+}
+
+#define TASK_MANAGERS \
+    { \
+        "GET /v1/taskmanagers", 200, "{\"taskmanagers\":[{\"id\":\"tm/1\"},{\"id\":\"tm 2\"}]}" \
+    }
+#define LOG(name_, size_, time_) "{\"name\":\"" name_ "\",\"size\":" #size_ ",\"mtime\":" #time_ "}"
+
+static void the_logs_of_a_process_are_listed_and_printed(void **state)
+{
+    static const struct reply list[] = {
+        { "GET /v1/jobmanager/logs", 404, "{\"errors\":[\"none\"]}" }, TASK_MANAGERS,
+        { "GET /v1/taskmanagers/tm/1/logs", 200, "{\"logs\":[" LOG("x.log", 12, 1) "]}" },
+        { "GET /v1/taskmanagers/tm 2/logs", 200, "{\"logs\":[]}" }, END
+    };
+    static const struct reply own[] = { { "GET /v1/jobmanager/logs", 200,
+                                            "{\"logs\":[" LOG("jobmanager.log.1", 9,
+                                                1) "," LOG("jobmanager.log", 7, 2) "]}" },
+        { "GET /v1/jobmanager/logs/jobmanager.log?offset=0", 200, "one\n" },
+        { "GET /v1/jobmanager/logs/jobmanager.log?offset=4", 200, "two" }, END };
+    static const struct reply named[] = { TASK_MANAGERS,
+        { "GET /v1/taskmanagers/tm/1/logs", 200, "{\"logs\":[" LOG("x.log", 4, 1) "]}" },
+        { "GET /v1/taskmanagers/tm/1/logs/x.log?offset=0", 200, "one\n" }, END };
+    static const struct reply none[] = { TASK_MANAGERS,
+        { "GET /v1/taskmanagers/tm/1/logs", 200, "{\"logs\":[]}" }, END };
     expect_talk("logs", "", list, 0,
-        "jobmanager: its logs are not served; look on its machine\ntm/1 x.log 12\n", "");
-    struct rig *rig = rig_open(log, NULL); /* an id with a space, which a line of words has not */
-    char host[32], verb[] = "weir", logs[] = "logs", m[] = "-m", id[] = "a:1 b", name[] = "x.log";
-    snprintf(host, sizeof(host), "127.0.0.1:%u", http_server_port(rig->server));
-    char *argv[] = { verb, logs, m, host, id, name, NULL };
-    assert_int_equal(cli_main(6, argv), 0);
-    rig_close_complete(rig);
+        "jobmanager: the job manager says (404): none\ntm/1 x.log 12\n", "");
+    expect_talk("logs", "jobmanager", own, 0, "one\ntwo", "");
+    expect_talk("logs", "tm/1 x.log", named, 0, "one\n", "");
+    expect_talk("logs", "tm/1 ../x.log", none, 1, "", "tm/1 has no log '../x.log'");
+}
+
+#define LOGS_OF_JOB \
+    { "GET /v1/taskmanagers/tm/1/logs", 200, \
+        "{\"logs\":[" LOG(JOB "-2-0.log", 4, 30) "," LOG(JOB "-1-0.log", 4, \
+            10) "," LOG(OTHER "-1-0.log", 4, 5) "," LOG("taskmanager.log", 4, 5) "]}" }, \
+    { \
+        "GET /v1/taskmanagers/tm 2/logs", 200, \
+            "{\"logs\":[" LOG(JOB "-2-1.log", 4, 20) "," LOG(JOB "-2-1.log.tmp", 4, 20) "]}" \
+    }
+
+static void the_logs_of_a_job_are_those_of_its_workers_the_newest_last(void **state)
+{
+    static const struct reply all[] = { TASK_MANAGERS, LOGS_OF_JOB,
+        { "GET /v1/taskmanagers/tm/1/logs/" JOB "-1-0.log?offset=0", 200, "old\n" },
+        { "GET /v1/taskmanagers/tm 2/logs/" JOB "-2-1.log?offset=0", 200, "mid\n" },
+        { "GET /v1/taskmanagers/tm/1/logs/" JOB "-2-0.log?offset=0", 200, "new\n" }, END };
+    static const struct reply one[] = { TASK_MANAGERS, LOGS_OF_JOB,
+        { "GET /v1/taskmanagers/tm 2/logs/" JOB "-2-1.log?offset=0", 200, "mid\n" }, END };
+    static const struct reply none[] = { TASK_MANAGERS,
+        { "GET /v1/taskmanagers/tm/1/logs", 504, "{\"errors\":[\"slow\"]}" },
+        { "GET /v1/taskmanagers/tm 2/logs", 200, "{\"logs\":[]}" }, END };
+    expect_talk("logs", JOB, all, 0,
+        "==> tm/1 " JOB "-1-0.log <==\nold\n\n==> tm 2 " JOB "-2-1.log <==\nmid\n\n==> tm/1 " JOB
+        "-2-0.log <==\nnew\n",
+        "");
+    expect_talk("logs", JOB " --worker 1", one, 0, "==> tm 2 " JOB "-2-1.log <==\nmid\n", "");
+    expect_talk("logs", JOB, none, 1, "", "has a log of job " JOB);
+}
+
+static void a_job_is_followed_to_its_last_words(void **state)
+{
+#define STATUS(state_) \
+    { \
+        "GET /v1/jobs/" JOB "/status", 200, "{\"status\":\"" state_ "\"}" \
+    }
+#define ONE_LOG(size_) \
+    { "GET /v1/taskmanagers", 200, "{\"taskmanagers\":[{\"id\":\"tm\"}]}" }, \
+    { \
+        "GET /v1/taskmanagers/tm/logs", 200, "{\"logs\":[" LOG(JOB "-1-0.log", size_, 1) "]}" \
+    }
+#define TEXT_FROM(offset_, text_) \
+    { \
+        "GET /v1/taskmanagers/tm/logs/" JOB "-1-0.log?offset=" #offset_, 200, text_ \
+    }
+    static const struct reply replies[] = { STATUS("CREATED"),
+        { "GET /v1/taskmanagers", 200, "{\"taskmanagers\":[]}" }, STATUS("RUNNING"), ONE_LOG(4),
+        TEXT_FROM(0, "one\n"), STATUS("RUNNING"), ONE_LOG(4), STATUS("RUNNING"), ONE_LOG(3),
+        TEXT_FROM(0, "cut"), STATUS("FAILED"), ONE_LOG(8), TEXT_FROM(3, "SIGSE"), END };
+    expect_talk("logs", "-f " JOB, replies, 0, "==> tm " JOB "-1-0.log <==\none\ncutSIGSE", "");
 }
 
 static int fixed_place(void **state)
@@ -298,7 +359,10 @@ int main(void)
         cmocka_unit_test(what_is_a_path_is_never_looked_for_among_jobs),
         cmocka_unit_test(a_checkpoint_says_its_number),
         cmocka_unit_test(a_rescale_says_how_long_there_was_no_output),
-        cmocka_unit_test(explain_and_logs_print_what_comes),
+        cmocka_unit_test(explain_prints_what_comes),
+        cmocka_unit_test(the_logs_of_a_process_are_listed_and_printed),
+        cmocka_unit_test(the_logs_of_a_job_are_those_of_its_workers_the_newest_last),
+        cmocka_unit_test(a_job_is_followed_to_its_last_words),
     };
     return cmocka_run_group_tests(tests, fixed_place, NULL);
 }

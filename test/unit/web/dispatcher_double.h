@@ -180,6 +180,42 @@ weir_error *dispatcher_rescale(struct dispatcher *it, const char *job, uint32_t 
     return double_begin(it, job, OPERATION_RESCALE, operation);
 }
 
+/* At once: nothing is slow here. */
+bool dispatcher_errand(struct dispatcher *it, void (*run)(void *arg),
+    void (*done)(void *arg, bool is_over), void *arg)
+{
+    bool has_room = it->refusal == NULL;
+    weir_error_free(it->refusal);
+    it->refusal = NULL;
+    if (has_room)
+        run(arg);
+    if (has_room)
+        done(arg, false);
+    return has_room;
+}
+
+weir_error *dispatcher_log(struct dispatcher *it, const char *task_manager,
+    const struct log_question *question, log_done_fn *done, void *arg)
+{
+    static const struct log_file files[] = { { { "tm.log", 6 }, 100, 5000 },
+        { { "a \"\n\xff.log", 9 }, 0, 0 } };
+    snprintf(it->asked, sizeof(it->asked), "log %s %d %.*s %lld",
+        task_manager == NULL ? "-" : task_manager, question->kind, (int)question->name.size,
+        question->name.data == NULL ? "" : question->name.data, (long long)question->offset);
+    weir_error *refusal = it->refusal;
+    it->refusal = NULL;
+    if (refusal != NULL)
+        return refusal;
+    weir_buffer *bytes = weir_buffer_new(4096);
+    if (question->kind == LOG_LIST)
+        log_files_put(files, 2, bytes);
+    else
+        weir_buffer_add_str(bytes, WEIR_STR("a line\n"));
+    done(arg, weir_buffer_view(bytes), NULL);
+    weir_buffer_free(bytes);
+    return NULL;
+}
+
 /* -- what gateway.h promises ------------------------------------------------------------ */
 
 enum gateway_state gateway_state(const struct gateway *gateway)
@@ -388,6 +424,23 @@ static inline void client_free(struct client *client)
     dispatcher_double_free(client->dispatcher);
 }
 
+/* A reply that comes later comes at once here. `arg`: of the reply. */
+static inline void client_answered(void *arg, struct rest_reply *reply)
+{
+    *(struct rest_reply *)arg = *reply;
+    *reply = (struct rest_reply){ 0 };
+}
+
+/* False would be an answer that comes later: it came. */
+static inline void client_handle(struct client *client, struct rest_request request)
+{
+    struct rest_reply later = { 0 };
+    request.answer = client_answered;
+    request.answer_arg = &later;
+    if (!rest_handle(client->rest, &request, &client->reply))
+        client->reply = later;
+}
+
 /* The body of the reply, terminated; valid until the next one. */
 static inline const char *client_ask(struct client *client, const char *method, const char *target,
     weir_str body)
@@ -397,15 +450,13 @@ static inline const char *client_ask(struct client *client, const char *method, 
     snprintf(path, sizeof(path), "%.*s", mark == NULL ? (int)strlen(target) : (int)(mark - target),
         target);
     rest_reply_release(&client->reply);
-    rest_handle(client->rest,
-        &(struct rest_request){ .method = method,
-            .path = path,
-            .query = double_query,
-            .arg = mark == NULL ? "" : mark + 1,
-            .body = body,
-            .fetch_site = client->fetch_site,
-            .host = client->host },
-        &client->reply);
+    client_handle(client, (struct rest_request){ .method = method,
+                              .path = path,
+                              .query = double_query,
+                              .arg = mark == NULL ? "" : mark + 1,
+                              .body = body,
+                              .fetch_site = client->fetch_site,
+                              .host = client->host });
     return buffer_text(client->reply.body);
 }
 

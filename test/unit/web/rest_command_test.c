@@ -244,12 +244,12 @@ static void a_large_executable_comes_as_a_file(void **state)
     temp_dir_write(from, bytes, sizeof(bytes));
     snprintf(path, sizeof(path), "/blobs/%s", double_digest_of(bytes, sizeof(bytes)));
     struct rest_request request = { .method = "PUT", .path = path, .body_file = from };
-    rest_handle(client.rest, &request, &client.reply);
+    client_handle(&client, request);
     assert_int_equal(client.reply.status, 201);
     assert_int_equal(blob_store_total(blobs), sizeof(bytes));
     rest_reply_release(&client.reply);
     request.body_file = temp_dir_path(directory, "none");
-    rest_handle(client.rest, &request, &client.reply);
+    client_handle(&client, request);
     assert_true(client.reply.status >= 400);
     client_free(&client);
     blob_store_close(blobs);

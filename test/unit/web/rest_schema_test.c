@@ -107,6 +107,8 @@ static const struct {
         "jobs-finished": "i", "jobs-cancelled": "i", "jobs-failed": "i", "flink-version": "s",
         "flink-commit": "s"}) },
     { "/jobs", J({"jobs": [{"id": "s", "status": "s"}]}) },
+    { "/jobmanager/logs", J({"logs": [{"name": "s", "size": "i", "mtime": "i"}]}) },
+    { "/taskmanagers/tm-1/logs", J({"logs": [{"name": "s", "size": "i", "mtime": "i"}]}) },
     { "/jobs/overview", J(
         {"jobs": [{"jid": "s", "name": "s", "start-time": "i", "end-time": "i", "duration": "i",
         "state": "s", "last-modification": "i", "tasks": {"total": "i", "created": "i",
@@ -320,7 +322,8 @@ static void every_document_has_every_field_of_its_type(void **state)
 static void every_route_that_shows_json_is_in_this_table(void **state)
 {
     static const char *const others[] = { "/metrics", "/jobs/:job/explain", "/blobs/:digest",
-        "/jobs/:job/yarn-cancel" };
+        "/jobs/:job/yarn-cancel", "/jobmanager/log", "/jobmanager/stdout", "/jobmanager/logs/:text",
+        "/taskmanagers/:text/log", "/taskmanagers/:text/stdout", "/taskmanagers/:text/logs/:name" };
     for (uint32_t i = 0; i < rest_route_count; i++) {
         const struct route *route = &rest_routes[i];
         bool is_known = strcmp(route->method, "GET") != 0 || strstr(route->pattern, ":trigger");

@@ -189,6 +189,31 @@ static void every_route_that_changes_something_says_so(void **state)
             assert_true(rest_routes[i].has_changes);
 }
 
+static void a_log_is_asked_for_by_its_name(void **state)
+{
+    static const struct {
+        const char *path, *asked;
+    } rows[] = { { "/jobmanager/log", "log - 1  -1" }, { "/jobmanager/stdout", "log - 2  -1" },
+        { "/jobmanager/logs/a%2Fb.log", "log - 3 a%2Fb.log -1" },
+        { "/v1/taskmanagers/tm-1/log", "log tm-1 1  -1" },
+        { "/taskmanagers/tm-1/stdout", "log tm-1 2  -1" },
+        { "/taskmanagers/tm-1/logs/x.log?offset=12", "log tm-1 3 x.log 12" } };
+    struct client client = client_new(NULL);
+    for (size_t i = 0; i < COUNT_OF(rows); i++) {
+        expect(&client, "GET", rows[i].path, 200, "a line\n");
+        assert_string_equal(client.reply.type, REST_TYPE_TEXT);
+        assert_string_equal(client.dispatcher->asked, rows[i].asked);
+    }
+    expect(&client, "GET", "/jobmanager/log?offset=-1", 400,
+        "{\"errors\":[\"offset is not a number of bytes.\"]}");
+    client.dispatcher->refusal = weir_errorf(WEIR_E_CONNECTOR, "there is no log 'x'");
+    expect(&client, "GET", "/taskmanagers/tm-1/logs/x", 404,
+        "{\"errors\":[\"there is no log 'x'\"]}");
+    expect(&client, "GET", "/taskmanagers/tm-1/logs/x/y", 404,
+        "{\"errors\":[\"File not found.\"]}");
+    client_free(&client);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -202,6 +227,7 @@ int main(void)
         cmocka_unit_test(a_page_of_another_origin_may_look_and_not_touch),
         cmocka_unit_test(what_was_sent_to_another_name_may_look_and_not_touch),
         cmocka_unit_test(every_route_that_changes_something_says_so),
+        cmocka_unit_test(a_log_is_asked_for_by_its_name),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

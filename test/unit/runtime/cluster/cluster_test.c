@@ -120,6 +120,7 @@ static struct blob_store *blobs;
 static struct job_store *store;
 static struct dispatcher *dispatcher;
 static struct task_executor *managers[MANAGERS];
+static struct log_dir *logs[MANAGERS + 1]; /* the last one is the job manager's */
 static char digest[SHA256_HEX_SIZE + 1];
 
 static int64_t now_ms(void)
@@ -181,7 +182,8 @@ static void start_manager(uint32_t index, uint32_t slots)
         .token = "secret",
         .address = address,
         .work_dir = work_dirs[index],
-        .watchdog_ms = 4000,
+        .logs = logs[index],
+        .watchdog_ms = 5000,
         .orphan_ms = 2000,
         .fetch = fetch };
     check(task_executor_new(&options, &managers[index]));
@@ -231,6 +233,7 @@ static void start_leader(uint64_t epoch, uint16_t port)
         .blobs = blobs,
         .checkpoints = checkpoints,
         .savepoints = savepoints,
+        .logs = logs[MANAGERS],
         .heartbeat_ms = 200,
         .heartbeat_timeout_ms = 10000,
         .slot_timeout_ms = 10000,
@@ -261,6 +264,9 @@ static int setup(void **state)
     workers = workers_new(2, 1024);
     os_children_watch(net_waker(net));
     make_blob();
+    for (uint32_t i = 0; i <= MANAGERS; i++)
+        check(log_dir_open(temp_dir_path(dir, "logs"), i == MANAGERS ? "jobmanager" : "taskmanager",
+            64 << 20, &logs[i]));
     start_leader(1, 0);
     start_manager(0, 2);
     start_manager(1, 2);
@@ -275,6 +281,8 @@ static int teardown(void **state)
     }
     stop_leader();
     blob_store_close(blobs);
+    for (uint32_t i = 0; i <= MANAGERS; i++)
+        log_dir_close(logs[i]);
     os_children_watch(NULL);
     workers_free(workers);
     net_free(net);
@@ -725,6 +733,42 @@ static void a_job_that_cannot_be_planned_fails_with_its_own_words(void **state)
     assert_non_null(strstr(weir_error_message(job->error), "--colour"));
 }
 
+struct heard {
+    bool is_there;
+    char text[1 << 16];
+};
+
+static void hear(void *arg, weir_str bytes, const weir_error *error)
+{
+    struct heard *heard = arg;
+    heard->is_there = true;
+    snprintf(heard->text, sizeof(heard->text), "%.*s", (int)bytes.size,
+        error == NULL ? bytes.data : "");
+}
+
+static void the_last_words_of_a_worker_can_be_read_when_it_is_gone(void **state)
+{
+    static struct heard heard;
+    char out[OS_PATH_MAX], name[128], manager[64];
+    snprintf(out, sizeof(out), "%s", output("out"));
+    const char *arguments[] = { "--count", "100000", "--rate", "20000", "--output", out,
+        "--badness", "segfault", "--bad-at", "20", "--restart", "none", NULL };
+    const struct job *job = submit(arguments);
+    wait_state(job, JOB_RUNNING);
+    snprintf(manager, sizeof(manager), "%s", gateway_worker(job->gateway, 0)->task_manager);
+    snprintf(name, sizeof(name), "%s-%" PRIu64 "-0.log", job->id, job->stats->attempt);
+    wait_state(job, JOB_FAILED);
+    struct log_question question = { .kind = LOG_NAMED,
+        .name = weir_str_of(name),
+        .offset = LOG_END };
+    heard.is_there = false;
+    check(dispatcher_log(dispatcher, manager, &question, hear, &heard));
+    int64_t until = now_ms() + BOUND_MS;
+    while (!heard.is_there && now_ms() < until)
+        turn();
+    assert_non_null(strstr(heard.text, "SIGSEGV in operator 'count'"));
+}
+
 /* WEIR_TEST_ONLY=<pattern> runs the tests whose names match. */
 int main(int argc, char **argv)
 {
@@ -746,6 +790,7 @@ int main(int argc, char **argv)
         WITH_CLUSTER(a_job_is_cancelled_and_its_slots_are_free_again),
         WITH_CLUSTER(jobs_that_wait_for_slots_get_those_of_others_in_the_order_they_came),
         WITH_CLUSTER(a_job_that_cannot_be_planned_fails_with_its_own_words),
+        WITH_CLUSTER(the_last_words_of_a_worker_can_be_read_when_it_is_gone),
     };
     cmocka_set_test_filter(getenv("WEIR_TEST_ONLY"));
     return cmocka_run_group_tests(tests, NULL, NULL);

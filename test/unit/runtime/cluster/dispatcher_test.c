@@ -8,6 +8,8 @@
 #include "test/support/temp_dir.h"
 #include "test/unit/runtime/cluster/fake_net.h"
 
+#include <stdio.h>
+
 #define NOBODY "00000000000000000000000000000000"
 
 struct rig {
@@ -457,6 +459,129 @@ static void there_is_a_limit_of_operations(void **state)
     rig_close(&rig);
 }
 
+/* -- logs ------------------------------------------------------------------------------------------ */
+
+struct heard {
+    uint32_t count;
+    char text[200];
+    enum weir_code code; /* of the last one; 0: well */
+};
+
+static void hear(void *arg, weir_str bytes, const weir_error *error)
+{
+    struct heard *heard = arg;
+    heard->count++;
+    heard->code = error == NULL ? 0 : weir_error_code(error);
+    snprintf(heard->text, sizeof(heard->text), "%.*s", error == NULL ? (int)bytes.size : 150,
+        error == NULL ? bytes.data : weir_error_message(error));
+}
+
+static void expect_heard(const struct heard *heard, uint32_t count, int code, const char *text)
+{
+    assert_int_equal(heard->count, count);
+    assert_int_equal((int)heard->code, code);
+    assert_non_null(strstr(heard->text, text));
+}
+
+static const struct log_question a_question = { .kind = LOG_NAMED,
+    .name = { .data = "x.log", .size = 5 },
+    .offset = 7 };
+
+static void a_log_is_asked_of_its_task_manager_and_told_once(void **state)
+{
+    struct rig rig;
+    struct heard heard = { 0 };
+    struct message_log asked;
+    rig_open(&rig);
+    connect_manager(&rig, 0);
+    expect_error(dispatcher_log(rig.dispatcher, "tn", &a_question, hear, &heard), WEIR_E_CONNECTOR,
+        "no task manager 'tn'");
+    expect_error(dispatcher_log(rig.dispatcher, NULL, &a_question, hear, &heard), WEIR_E_CONNECTOR,
+        "keeps no logs");
+    expect_ok(dispatcher_log(rig.dispatcher, "tm", &a_question, hear, &heard));
+    read_last(&rig.managers[0], MESSAGE_LOG, &asked);
+    assert_int_equal(asked.kind, LOG_NAMED);
+    assert_true(weir_str_equal(asked.name, WEIR_STR("x.log")));
+    assert_int_equal(asked.offset, 7);
+    struct message_logged answer = { .epoch = 5, .request = asked.request + 1 };
+    speak(&rig.managers[0], MESSAGE_LOGGED, &answer); /* to nobody */
+    assert_int_equal(heard.count, 0);
+    answer.request--;
+    answer.bytes = WEIR_STR("a line");
+    speak(&rig.managers[0], MESSAGE_LOGGED, &answer);
+    speak(&rig.managers[0], MESSAGE_LOGGED, &answer);
+    expect_heard(&heard, 1, 0, "a line");
+    expect_ok(dispatcher_log(rig.dispatcher, "tm", &a_question, hear, &heard));
+    answer = (struct message_logged){ .request = asked.request + 1,
+        .code = WEIR_E_CONNECTOR,
+        .text = WEIR_STR("there is no log") };
+    speak(&rig.managers[0], MESSAGE_LOGGED, &answer);
+    expect_heard(&heard, 2, WEIR_E_CONNECTOR, "there is no log");
+    rig_close(&rig);
+}
+
+static void whoever_waits_for_a_log_does_not_wait_for_ever(void **state)
+{
+    struct rig rig;
+    struct heard heard = { 0 };
+    rig_open(&rig);
+    connect_manager(&rig, 0);
+    expect_ok(dispatcher_log(rig.dispatcher, "tm", &a_question, hear, &heard));
+    for (int i = 0; i < 10; i++) {
+        clock_ms += 1000;
+        assert_int_equal(heard.count, 0);
+        rig.managers[0].heard_ms = clock_ms; /* its heart beats */
+        assert_true(dispatcher_deadline_ms(rig.dispatcher) <= clock_ms + 10000);
+        turn(&rig);
+    }
+    expect_heard(&heard, 1, WEIR_E_TIMEOUT, "has not sent its log");
+    expect_ok(dispatcher_log(rig.dispatcher, "tm", &a_question, hear, &heard));
+    clock_ms += 5001; /* silent: it is lost */
+    turn(&rig);
+    expect_heard(&heard, 2, WEIR_E_CONNECTOR, "'tm' is lost");
+    connect_manager(&rig, 1);
+    expect_ok(dispatcher_log(rig.dispatcher, "tm", &a_question, hear, &heard));
+    rig_close(&rig);
+    expect_heard(&heard, 3, WEIR_E_STATE, "leads no more");
+}
+
+static void there_is_a_limit_of_logs_that_are_read(void **state)
+{
+    struct rig rig;
+    struct heard heard = { 0 };
+    weir_error *error = NULL;
+    uint32_t count = 0;
+    rig_open(&rig);
+    connect_manager(&rig, 0);
+    while (error == NULL && count++ < 1000)
+        error = dispatcher_log(rig.dispatcher, "tm", &a_question, hear, &heard);
+    expect_error(error, WEIR_E_LIMIT, "logs are being read");
+    rig_close(&rig);
+    assert_int_equal(heard.count, count - 1);
+}
+
+static void its_own_log_is_read_by_a_worker(void **state)
+{
+    struct rig rig;
+    struct heard heard = { 0 };
+    struct log_dir *logs;
+    struct workers *workers = workers_new(0, 8);
+    rig_open(&rig);
+    expect_ok(log_dir_open(rig.dir, "jobmanager", 1 << 20, &logs));
+    char *path = log_dir_own_file(logs);
+    temp_dir_write(path, "led\n", 4);
+    mem_free(path);
+    struct dispatcher *own =
+        dispatcher_new(&(struct dispatcher_options){ .workers = workers, .logs = logs });
+    struct log_question question = { .kind = LOG_OWN, .offset = LOG_END };
+    expect_ok(dispatcher_log(own, NULL, &question, hear, &heard));
+    dispatcher_free(own); /* under way: told all the same */
+    expect_heard(&heard, 1, 0, "led");
+    log_dir_close(logs);
+    workers_free(workers);
+    rig_close(&rig);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -476,6 +601,10 @@ int main(void)
         cmocka_unit_test(what_is_asked_of_a_job_that_is_not_there_or_does_not_run_is_refused),
         cmocka_unit_test(an_operation_that_is_asked_for_twice_is_one_and_is_forgotten_in_time),
         cmocka_unit_test(there_is_a_limit_of_operations),
+        cmocka_unit_test(a_log_is_asked_of_its_task_manager_and_told_once),
+        cmocka_unit_test(whoever_waits_for_a_log_does_not_wait_for_ever),
+        cmocka_unit_test(there_is_a_limit_of_logs_that_are_read),
+        cmocka_unit_test(its_own_log_is_read_by_a_worker),
     };
     return cmocka_run_group_tests(tests, fake_net_put, fake_net_restore);
 }

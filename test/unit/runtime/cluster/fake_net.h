@@ -9,7 +9,7 @@
 #include "test/support/expect.h"
 #include "types/msgpack.h"
 
-#define KINDS (MESSAGE_METRICS + 1)
+#define KINDS (MESSAGE_LOGGED + 1)
 
 struct connection {
     const struct connection_handler *handler;

@@ -71,7 +71,7 @@ static void a_message_that_is_cut_is_damaged_and_says_which(void **state)
 
 static void kinds_that_do_not_exist_have_no_type(void **state)
 {
-    static const uint32_t kinds[] = { 0, MESSAGE_METRICS + 1, 1000, UINT32_MAX };
+    static const uint32_t kinds[] = { 0, MESSAGE_LOGGED + 1, 1000, UINT32_MAX };
     for (size_t i = 0; i < COUNT_OF(kinds); i++) {
         assert_null(message_type(kinds[i]));
         assert_string_equal(message_kind_name(kinds[i]), "?");

@@ -1,0 +1,98 @@
+#!/usr/bin/env python3
+"""A cluster as those see it who must find out at night what is wrong with it: logs, addresses, states.
+
+What   The command weir against real processes. That what a job's workers have printed can be read when they are gone,
+       and nothing else on the machine can.
+How    No broker is needed.
+"""
+import http.client
+import os
+import subprocess
+import sys
+import unittest
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+import cluster  # noqa: E402
+import program  # noqa: E402
+from program import ProgramTest  # noqa: E402
+
+LIMIT_S = 60
+
+
+class OperationsTest(ProgramTest):
+    def cluster(self, **options):
+        one = cluster.Cluster(self.directory, **options)
+        self.addCleanup(one.close)
+        return one
+
+    def weir(self, *words, status=0, env=None):
+        """What the command prints; on standard error if it fails as it must."""
+        argv = [program.BIN / "weir", *(str(word) for word in words)]
+        done = subprocess.run(argv, capture_output=True, text=True, timeout=LIMIT_S, check=False,
+                              env={**os.environ, "WEIR_CONF": os.devnull, **(env or {})})
+        self.assertEqual(done.returncode, status, f"{words}\n{done.stdout}\n{done.stderr}")
+        return done.stdout if status == 0 else done.stderr
+
+    def address(self, one):
+        return f"localhost:{one.leader().port}"
+
+
+class Logs(OperationsTest):
+    def crash(self, one):
+        job = one.submit("rogue", "--crime", "crash", "--at", 2000, "--output", self.directory / "out",
+                         "--restart", "none")
+        job.wait("FAILED")
+        return job
+
+    def test_the_last_words_of_a_job_that_has_crashed_are_in_its_logs(self):
+        one = self.cluster(task_managers=2, slots=1)
+        job = self.crash(one)
+        at = self.address(one)
+        said = self.weir("logs", job.id, "-m", at)
+        self.assertIn("SIGSEGV in operator", said)
+        self.assertIn(f"{job.id}-", said.splitlines()[0])
+        self.assertEqual(self.weir("logs", "-f", "rogue", "-m", at), said)  # over: it ends by itself
+        self.assertIn("has a log of job", self.weir("logs", job.id, "--worker", 7, "-m", at, status=1))
+        self.assertIn(f"job {job.id} (rogue) is FAILED", self.weir("logs", "jobmanager", "-m", at))
+        names = [line.split() for line in self.weir("logs", "-m", at).splitlines()]
+        ran = next(process for process, name, _ in names if name.startswith(job.id) and process != "jobmanager")
+        self.assertIn(f"worker {job.id}", self.weir("logs", ran, "-m", at))
+        self.assertIn("SIGSEGV", one.get(f"/v1/jobs/{job.id}/exceptions")["root-exception"])
+
+    def test_whoever_starts_again_shows_what_the_one_before_has_left(self):
+        one = self.cluster(task_managers=1, slots=1)
+        job = self.crash(one)
+        one.task_managers[0].kill9()
+        one.wait_task_managers(0)
+        self.assertIn("has a log of job", self.weir("logs", job.id, "-m", self.address(one), status=1))
+        one.start_task_manager()
+        one.wait_task_managers(1)
+        self.assertIn("SIGSEGV in operator", self.weir("logs", job.id, "-m", self.address(one)))
+
+    def test_no_name_leads_out_of_the_logs(self):
+        one = self.cluster(task_managers=1, slots=1)
+        (self.directory / "tmp" / "secret").write_text("secret")
+        manager = one.get("/v1/taskmanagers")["taskmanagers"][0]["id"]
+        names = ["../../secret", "..%2f..%2fsecret", "%2e%2e%2f%2e%2e%2fsecret", "..", ".", "%2fetc%2fpasswd",
+                 "..%5c..%5csecret", "%00", "taskmanager.log%00", "....//....//secret", "taskmanager.log/../x"]
+        for base in ("jobmanager", f"taskmanagers/{manager}"):
+            for name in names:
+                status, text = self.raw(one, f"/v1/{base}/logs/{name}")
+                self.assertIn(status, (400, 404), f"{name}: {text}")
+                self.assertNotIn("secret\n", text)
+            self.assertEqual(self.raw(one, f"/v1/{base}/log")[0], 200)
+            self.assertEqual(self.raw(one, f"/v1/{base}/stdout")[0], 200)
+        self.assertEqual(self.raw(one, "/v1/taskmanagers/nobody/log")[0], 404)
+
+    def raw(self, one, path):
+        connection = http.client.HTTPConnection("127.0.0.1", one.leader().port, timeout=LIMIT_S)
+        try:
+            connection.request("GET", path)
+            answer = connection.getresponse()
+            return answer.status, answer.read().decode(errors="replace")
+        finally:
+            connection.close()
+
+
+if __name__ == "__main__":
+    unittest.main()
