@@ -19,15 +19,11 @@ struct rest *rest_new(const struct rest_options *options)
 {
     struct rest *rest = mem_alloc(sizeof(*rest));
     rest->options = *options;
-    rest->rates = rates_new(options->dispatcher);
     return rest;
 }
 
 void rest_free(struct rest *rest)
 {
-    if (rest == NULL)
-        return;
-    rates_free(rest->rates);
     mem_free(rest);
 }
 

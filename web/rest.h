@@ -7,8 +7,8 @@
  * documents have the fields of Flink 1.20 and of 2.x, every number always there (a client that misses one tries
  * for a minute). What it cannot do is take a job of Flink's. Each route is there twice: /v1/x, and /x for pages.
  *
- * No sockets here: rest_http.c binds it to a server. It keeps nothing of its own but what rates need
- * (rates.h): what it shows is the dispatcher's, what takes a while is an operation there. Nothing waits: what a disk or
+ * No sockets here: rest_http.c binds it to a server. It keeps nothing of its own: what it shows is the dispatcher's,
+ * what takes a while is an operation there. Nothing waits: what a disk or
  * another machine must bring first (an executable that is stored, a log) is answered later.
  *
  * Whoever may send a request may run programs: the server in front must have refused those who may not. What

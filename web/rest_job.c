@@ -9,11 +9,6 @@
 
 #include <stdio.h>
 
-static uint32_t subtask_count(const struct job *job)
-{
-    return job->plan == NULL ? 0 : job->plan->subtask_count;
-}
-
 static int64_t last_change_ms(const struct job *job)
 {
     int64_t newest_ms = job->start_ms;
@@ -55,7 +50,8 @@ static void put_details(struct call *call, const struct job *job)
     put_job_times(call, job);
     json_put_text(json, "state", job_state_name(job->state));
     json_put_int(json, "last-modification", last_change_ms(job));
-    rest_put_task_counts(call, "tasks", job, subtask_count(job), true);
+    struct states states = rest_job_states(job);
+    rest_put_states(call, "tasks", &states, true);
     json_put_text(json, "jobType", "STREAMING");
     json_put_text(json, "schedulerType", "Default");
     json_put_int(json, "pending-operators", 0);
@@ -104,6 +100,7 @@ static void put_vertex(struct call *call, uint32_t index)
     struct json *json = &call->json;
     char id[DISPATCHER_ID_SIZE];
     struct subtask *list = rest_subtasks(call, index);
+    struct states states = rest_vertex_states(job, index);
     dispatcher_vertex_id(job->plan, index, id);
     json_put_object(json, NULL);
     json_put_text(json, "id", id);
@@ -111,9 +108,9 @@ static void put_vertex(struct call *call, uint32_t index)
     json_put_text(json, "name", vertex->name);
     json_put_uint(json, "maxParallelism", job->plan->max_parallelism);
     json_put_uint(json, "parallelism", vertex->parallelism);
-    json_put_text(json, "status", vertex_state_name(rest_vertex_state(job)));
+    json_put_text(json, "status", vertex_state_name(rest_state_of(&states)));
     rest_put_times(call, job);
-    rest_put_task_counts(call, "tasks", job, vertex->parallelism, false);
+    rest_put_states(call, "tasks", &states, false);
     rest_put_io(call, list, vertex->parallelism);
     json_put_end(json);
     mem_free(list);
@@ -141,7 +138,8 @@ void rest_job(struct call *call)
     for (uint32_t i = 0; job->plan != NULL && i < job->plan->vertex_count; i++)
         put_vertex(call, i);
     json_put_end(json);
-    rest_put_task_counts(call, "status-counts", job, subtask_count(job), false);
+    struct states states = rest_job_states(job);
+    rest_put_states(call, "status-counts", &states, false);
     rest_put_plan(call, "plan", job);
     json_put_text(json, "schedulerType", "Default");
     json_put_int(json, "pending-operators", 0);

@@ -276,7 +276,7 @@ void rest_metrics_vertex(struct call *call)
     char prefix[16];
     json_put_array(&call->json, NULL);
     for (uint32_t i = 0; i < count; i++) {
-        struct subtask it = rest_subtask(call, call->job, call->vertex, i);
+        struct subtask it = rest_subtask(call->job, call->vertex, i);
         snprintf(prefix, sizeof(prefix), "%u.", i);
         put_subtask(call, &it, prefix);
     }
@@ -285,7 +285,7 @@ void rest_metrics_vertex(struct call *call)
 
 void rest_metrics_subtask(struct call *call)
 {
-    struct subtask it = rest_subtask(call, call->job, call->vertex, call->subtask);
+    struct subtask it = rest_subtask(call->job, call->vertex, call->subtask);
     json_put_array(&call->json, NULL);
     put_subtask(call, &it, "");
     json_put_end(&call->json);

@@ -8,7 +8,6 @@
 #define WEIR_WEB_REST_PRIVATE_H
 
 #include "base/json.h"
-#include "web/rates.h"
 #include "web/rest.h"
 
 #define REST_TYPE_JSON "application/json; charset=UTF-8"
@@ -16,7 +15,6 @@
 
 struct rest {
     struct rest_options options;
-    struct rates *rates;
 };
 
 struct call {
@@ -62,28 +60,36 @@ enum vertex_state {
     VERTEX_COUNT
 };
 const char *vertex_state_name(enum vertex_state state); /* "RUNNING" */
-/* Tasks of a job start and end together, so they have one state. */
-enum vertex_state rest_vertex_state(const struct job *job);
+/* How many subtasks are in which state. Thread: control. */
+struct states {
+    uint32_t of[VERTEX_COUNT];
+};
+/* Of `count` subtasks of the job from `first` on, counted over all vertices. */
+struct states rest_states(const struct job *job, uint32_t first, uint32_t count);
+struct states rest_vertex_states(const struct job *job, uint32_t vertex);
+struct states rest_job_states(const struct job *job);
+enum vertex_state rest_state_of(const struct states *states); /* of all of them together */
+/* {"CREATED":0, ...} */
+void rest_put_states(struct call *call, const char *name, const struct states *states,
+    bool is_lower_case);
 
 struct subtask {
     uint32_t index; /* in its vertex */
     const struct plan_vertex *vertex;
+    enum vertex_state state;
+    uint64_t attempt; /* from 0 on */
     struct worker_task_metrics metrics;
     struct rate rate;
     const char *task_manager, *host; /* "" : none yet */
     uint16_t port;
 };
-struct subtask rest_subtask(const struct call *call, const struct job *job, uint32_t vertex,
-    uint32_t index);
+struct subtask rest_subtask(const struct job *job, uint32_t vertex, uint32_t index);
 const char *rest_job_name(const struct job *job); /* never NULL */
 int64_t rest_start_ms(const struct job *job);     /* of its tasks; -1: not yet */
 int64_t rest_end_ms(const struct job *job);       /* of the job; -1: not yet */
 int64_t rest_duration_ms(const struct call *call, int64_t start_ms, int64_t end_ms); /* -1: none */
 /* Members start-time, end-time, duration, of tasks. */
 void rest_put_times(struct call *call, const struct job *job);
-/* {"CREATED":0, ...} with `count` of them in the state of the job's tasks. */
-void rest_put_task_counts(struct call *call, const char *name, const struct job *job,
-    uint32_t count, bool is_lower_case);
 /* "metrics": {"read-bytes": ...}: sums over subtasks. */
 void rest_put_io(struct call *call, const struct subtask *list, uint32_t count);
 /* "aggregated": minimum, maximum and so on over subtasks. */

@@ -127,16 +127,15 @@ static void put_task_labels(weir_buffer *out, const struct job *job, uint32_t ve
     label(out, "task_name", it->vertex->name);
     buffer_printf(out, ",task_attempt_id=\"%s_%u_%llu\"", id, it->index,
         (unsigned long long)attempt);
-    label_number(out, "task_attempt_num", attempt == 0 ? 0 : attempt - 1);
+    label_number(out, "task_attempt_num", it->attempt);
     label_number(out, "subtask_index", it->index);
 }
 
-static void gather_tasks(const struct call *call, const struct job *job, struct scope *tasks,
-    struct scope *operators)
+static void gather_tasks(const struct job *job, struct scope *tasks, struct scope *operators)
 {
     for (uint32_t vertex = 0; vertex < job->plan->vertex_count; vertex++) {
         for (uint32_t i = 0; i < job->plan->vertices[vertex].parallelism; i++) {
-            struct subtask it = rest_subtask(call, job, vertex, i);
+            struct subtask it = rest_subtask(job, vertex, i);
             put_task_labels(add(tasks, &it), job, vertex, &it);
             for (uint32_t op = 0; op < it.vertex->operator_count; op++) {
                 struct metric_operator of = { .subtask = it, .index = op };
@@ -197,7 +196,7 @@ void rest_metrics_prometheus(struct call *call)
         struct metric_job it = rest_metrics_job_of(call, job);
         put_job_labels(add(&jobs, &it), "jobmanager", job);
         if (job->gateway != NULL && job->plan != NULL)
-            gather_tasks(call, job, &tasks, &operators);
+            gather_tasks(job, &tasks, &operators);
     }
     call->reply->type = "text/plain; version=0.0.4; charset=utf-8";
     print_cluster(call);

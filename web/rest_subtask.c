@@ -1,13 +1,11 @@
 /* rest_subtask.c -- subtasks as Flink shows them: one by one, and what is said of several.
  *
- * A worker counts records, and time that it was busy; bytes it does not count, so they are 0. Flink counts
- * what came over an edge, so a source has read nothing.
+ * Flink counts what came over an edge, so a source has read nothing, whatever came from outside.
  * Prefixes: rest_, vertex_state_ */
 #include "web/rest_private.h"
 
 #include "base/buffer.h"
 #include "base/memory.h"
-#include "base/os.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -23,7 +21,7 @@ const char *vertex_state_name(enum vertex_state state)
     return state_names[state];
 }
 
-static enum vertex_state state_of_attempt(const struct job *job)
+static enum vertex_state state_of_task(const struct job *job, uint32_t subtask)
 {
     if (job->gateway == NULL)
         return VERTEX_CREATED;
@@ -37,22 +35,45 @@ static enum vertex_state state_of_attempt(const struct job *job)
     case GATEWAY_DEPLOYED:
         break;
     }
-    bool is_running = job->stats != NULL && job->stats->running_since_ms != 0;
-    return is_running ? VERTEX_RUNNING : VERTEX_INITIALIZING;
+    enum task_state state = gateway_task_state(job->gateway, subtask);
+    return state == TASK_CREATED  ? VERTEX_INITIALIZING
+           : state == TASK_FAILED ? VERTEX_FAILED
+           : state == TASK_ENDED  ? VERTEX_FINISHED
+                                  : VERTEX_RUNNING;
 }
 
-enum vertex_state rest_vertex_state(const struct job *job)
+/* The one that has failed, as far as the failure names one; the others went with it. */
+static enum vertex_state state_of_failed(const struct job *job, uint32_t subtask)
+{
+    const struct history_failure *failure = history_failure(&job->history, 0);
+    for (uint32_t i = 0; failure != NULL && failure->vertex != NULL && i < job->plan->vertex_count;
+         i++) {
+        const struct plan_vertex *vertex = &job->plan->vertices[i];
+        if (strcmp(vertex->name, failure->vertex) == 0)
+            return subtask == vertex->first_subtask + failure->subtask ? VERTEX_FAILED
+                                                                       : VERTEX_CANCELED;
+    }
+    return VERTEX_FAILED;
+}
+
+static enum vertex_state state_of_ending(const struct job *job, uint32_t subtask)
+{
+    enum vertex_state state = state_of_task(job, subtask);
+    return state == VERTEX_FAILED || state == VERTEX_FINISHED ? state : VERTEX_CANCELING;
+}
+
+static enum vertex_state state_of(const struct job *job, uint32_t subtask)
 {
     switch (job->state) {
     case JOB_FAILED:
-        return VERTEX_FAILED;
+        return state_of_failed(job, subtask);
     case JOB_CANCELED:
         return VERTEX_CANCELED;
     case JOB_FINISHED:
         return VERTEX_FINISHED;
     case JOB_FAILING:
     case JOB_CANCELLING:
-        return VERTEX_CANCELING;
+        return state_of_ending(job, subtask);
     case JOB_SUSPENDED:
     case JOB_RECONCILING:
         return VERTEX_RECONCILING;
@@ -63,7 +84,52 @@ enum vertex_state rest_vertex_state(const struct job *job)
     case JOB_STATE_COUNT:
         break;
     }
-    return state_of_attempt(job);
+    return state_of_task(job, subtask);
+}
+
+struct states rest_states(const struct job *job, uint32_t first, uint32_t count)
+{
+    struct states states = { { 0 } };
+    for (uint32_t i = 0; i < count; i++)
+        states.of[state_of(job, first + i)]++;
+    return states;
+}
+
+struct states rest_vertex_states(const struct job *job, uint32_t vertex)
+{
+    const struct plan_vertex *it = &job->plan->vertices[vertex];
+    return rest_states(job, it->first_subtask, it->parallelism);
+}
+
+struct states rest_job_states(const struct job *job)
+{
+    return rest_states(job, 0, job->plan == NULL ? 0 : job->plan->subtask_count);
+}
+
+/* In Flink's order; of a vertex that has ended in part the rest still runs. */
+enum vertex_state rest_state_of(const struct states *states)
+{
+    static const enum vertex_state order[] = { VERTEX_FAILED, VERTEX_CANCELING, VERTEX_CANCELED,
+        VERTEX_RECONCILING, VERTEX_SCHEDULED, VERTEX_DEPLOYING, VERTEX_INITIALIZING, VERTEX_RUNNING,
+        VERTEX_FINISHED };
+    for (uint32_t i = 0; i < sizeof(order) / sizeof(order[0]); i++)
+        if (states->of[order[i]] > 0)
+            return order[i];
+    return VERTEX_CREATED;
+}
+
+void rest_put_states(struct call *call, const char *name, const struct states *states,
+    bool is_lower_case)
+{
+    uint32_t total = 0;
+    json_put_object(&call->json, name);
+    for (uint32_t i = 0; i < VERTEX_COUNT; i++)
+        total += states->of[i];
+    if (is_lower_case)
+        json_put_uint(&call->json, "total", total);
+    for (uint32_t i = 0; i < VERTEX_COUNT; i++)
+        json_put_uint(&call->json, is_lower_case ? lower_names[i] : state_names[i], states->of[i]);
+    json_put_end(&call->json);
 }
 
 static void place(struct subtask *it, const struct job *job, uint32_t number)
@@ -78,16 +144,17 @@ static void place(struct subtask *it, const struct job *job, uint32_t number)
     it->port = worker->data_port;
 }
 
-struct subtask rest_subtask(const struct call *call, const struct job *job, uint32_t vertex,
-    uint32_t index)
+struct subtask rest_subtask(const struct job *job, uint32_t vertex, uint32_t index)
 {
     const struct plan_vertex *of = &job->plan->vertices[vertex];
     struct subtask it = { .index = index, .vertex = of, .task_manager = "", .host = "" };
     uint32_t number = of->first_subtask + index;
+    it.state = state_of(job, number);
+    it.attempt = job->stats == NULL ? 0 : job->stats->restarts;
     if (job->gateway == NULL)
         return it;
     it.metrics = *gateway_metrics(job->gateway, number);
-    it.rate = rates_look(call->rest->rates, job, number, os_monotonic_ms());
+    it.rate = gateway_rate(job->gateway, number);
     place(&it, job, number);
     return it;
 }
@@ -97,7 +164,7 @@ struct subtask *rest_subtasks(const struct call *call, uint32_t vertex)
     uint32_t count = call->job->plan->vertices[vertex].parallelism;
     struct subtask *list = mem_alloc_array(count, sizeof(*list));
     for (uint32_t i = 0; i < count; i++)
-        list[i] = rest_subtask(call, call->job, vertex, i);
+        list[i] = rest_subtask(call->job, vertex, i);
     return list;
 }
 
@@ -134,19 +201,6 @@ void rest_put_times(struct call *call, const struct job *job)
     json_put_int(&call->json, "duration", rest_duration_ms(call, start_ms, end_ms));
 }
 
-void rest_put_task_counts(struct call *call, const char *name, const struct job *job,
-    uint32_t count, bool is_lower_case)
-{
-    enum vertex_state state = rest_vertex_state(job);
-    json_put_object(&call->json, name);
-    if (is_lower_case)
-        json_put_uint(&call->json, "total", count);
-    for (uint32_t i = 0; i < VERTEX_COUNT; i++)
-        json_put_uint(&call->json, is_lower_case ? lower_names[i] : state_names[i],
-            i == state ? count : 0);
-    json_put_end(&call->json);
-}
-
 /* -- input and output ----------------------------------------------------------------------- */
 
 enum io_value {
@@ -168,6 +222,10 @@ static const char *const complete_names[] = { "read-bytes-complete", "write-byte
 static int64_t io_value(const struct subtask *it, enum io_value value)
 {
     switch (value) {
+    case IO_READ_BYTES:
+        return it->metrics.bytes_in;
+    case IO_WRITE_BYTES:
+        return it->metrics.bytes_out;
     case IO_READ_RECORDS:
         return it->vertex->in_edge_count == 0 ? 0 : it->metrics.records_in;
     case IO_WRITE_RECORDS:
@@ -178,8 +236,6 @@ static int64_t io_value(const struct subtask *it, enum io_value value)
         return it->metrics.idle_ms;
     case IO_BUSY:
         return it->metrics.busy_ms;
-    case IO_READ_BYTES:
-    case IO_WRITE_BYTES:
     case IO_COUNT:
         break;
     }

@@ -23,11 +23,6 @@ static void begin(struct call *call)
     json_put_int(&call->json, "now", call->now_ms);
 }
 
-static uint64_t attempt(const struct job *job)
-{
-    return job->stats == NULL || job->stats->attempt == 0 ? 0 : job->stats->attempt - 1;
-}
-
 static void put_place(struct call *call, const struct subtask *it)
 {
     json_put_text(&call->json, "host", it->host);
@@ -40,8 +35,8 @@ static void put_members(struct call *call, const struct subtask *it)
     struct json *json = &call->json;
     int64_t start_ms = rest_start_ms(call->job);
     json_put_uint(json, "subtask", it->index);
-    json_put_text(json, "status", vertex_state_name(rest_vertex_state(call->job)));
-    json_put_uint(json, "attempt", attempt(call->job));
+    json_put_text(json, "status", vertex_state_name(it->state));
+    json_put_uint(json, "attempt", it->attempt);
     put_place(call, it);
     rest_put_times(call, call->job);
     json_put_int(json, "start_time", start_ms);
@@ -75,7 +70,7 @@ void rest_vertex(struct call *call)
 
 void rest_subtask_of(struct call *call)
 {
-    struct subtask it = rest_subtask(call, call->job, call->vertex, call->subtask);
+    struct subtask it = rest_subtask(call->job, call->vertex, call->subtask);
     json_put_object(&call->json, NULL);
     put_members(call, &it);
     json_put_end(&call->json);
@@ -83,12 +78,11 @@ void rest_subtask_of(struct call *call)
 
 void rest_vertex_times(struct call *call)
 {
-    enum vertex_state now = rest_vertex_state(call->job);
     int64_t start_ms = rest_start_ms(call->job);
     begin(call);
     json_put_array(&call->json, "subtasks");
     for (uint32_t i = 0; i < parallelism(call); i++) {
-        struct subtask it = rest_subtask(call, call->job, call->vertex, i);
+        struct subtask it = rest_subtask(call->job, call->vertex, i);
         json_put_object(&call->json, NULL);
         json_put_uint(&call->json, "subtask", i);
         put_place(call, &it);
@@ -98,7 +92,7 @@ void rest_vertex_times(struct call *call)
         for (uint32_t state = 0; state < VERTEX_COUNT; state++) {
             int64_t at_ms = state == VERTEX_CREATED   ? call->job->entered_ms[JOB_CREATED]
                             : state == VERTEX_RUNNING ? call->job->entered_ms[JOB_RUNNING]
-                            : state == now            ? call->job->entered_ms[call->job->state]
+                            : state == it.state       ? call->job->entered_ms[call->job->state]
                                                       : 0;
             json_put_int(&call->json, vertex_state_name(state), at_ms);
         }
@@ -111,12 +105,13 @@ void rest_vertex_times(struct call *call)
 
 static void put_taskmanager(struct call *call, const struct subtask *list, uint32_t count)
 {
+    struct states states = rest_states(call->job, list->vertex->first_subtask + list->index, count);
     json_put_object(&call->json, NULL);
     put_place(call, list);
-    json_put_text(&call->json, "status", vertex_state_name(rest_vertex_state(call->job)));
+    json_put_text(&call->json, "status", vertex_state_name(rest_state_of(&states)));
     rest_put_times(call, call->job);
     rest_put_io(call, list, count);
-    rest_put_task_counts(call, "status-counts", call->job, count, false);
+    rest_put_states(call, "status-counts", &states, false);
     json_put_text(&call->json, "taskmanager-id", list->task_manager);
     rest_put_aggregated(call, list, count);
     json_put_end(&call->json);
@@ -166,7 +161,7 @@ void rest_vertex_backpressure(struct call *call)
         const struct rate *rate = &list[i].rate;
         json_put_object(&call->json, NULL);
         json_put_uint(&call->json, "subtask", i);
-        json_put_uint(&call->json, "attempt-number", attempt(call->job));
+        json_put_uint(&call->json, "attempt-number", list[i].attempt);
         put_level(&call->json, rate->backpressured_ms / 1000);
         json_put_real(&call->json, "ratio", rate->backpressured_ms / 1000);
         json_put_real(&call->json, "idleRatio", rate->idle_ms / 1000);
@@ -182,7 +177,7 @@ void rest_vertex_watermarks(struct call *call)
 {
     json_put_array(&call->json, NULL);
     for (uint32_t i = 0; call->job->gateway != NULL && i < parallelism(call); i++) {
-        struct subtask it = rest_subtask(call, call->job, call->vertex, i);
+        struct subtask it = rest_subtask(call->job, call->vertex, i);
         json_put_object(&call->json, NULL);
         json_put_printf(&call->json, "id", "%u.currentInputWatermark", i);
         json_put_printf(&call->json, "value", "%lld", (long long)it.metrics.watermark_ms);

@@ -403,7 +403,8 @@ static enum job_state state_of(const struct entry *entry)
     case EXECUTION_RUNNING:
     case EXECUTION_STOPPING:
     case EXECUTION_FINISHING:
-        return gateway_state(entry->gateway) == GATEWAY_DEPLOYED ? JOB_RUNNING : entry->job.state;
+        /* Who sees RUNNING may ask for a savepoint: before all tasks are there it would be refused. */
+        return entry->job.stats->running_since_ms > 0 ? JOB_RUNNING : entry->job.state;
     case EXECUTION_FAILING:
         return JOB_FAILING;
     case EXECUTION_RESTARTING:

@@ -29,6 +29,8 @@ struct gateway {
     uint32_t slot_count;
     uint32_t *placement; /* of each subtask the worker */
     struct worker_task_metrics *metrics;
+    enum task_state *states; /* of each subtask */
+    struct rates *rates;
     bool has_failed; /* told; the rest is the job manager's */
 };
 
@@ -48,6 +50,8 @@ struct gateway *gateway_new(const struct gateway_options *options)
     gateway->slot_workers = mem_alloc_array(gateway->slot_count, sizeof(uint32_t));
     gateway->placement = mem_alloc_array(options->plan->subtask_count, sizeof(uint32_t));
     gateway->metrics = mem_alloc_array(options->plan->subtask_count, sizeof(*gateway->metrics));
+    gateway->states = mem_alloc_array(options->plan->subtask_count, sizeof(*gateway->states));
+    gateway->rates = rates_new(options->plan->subtask_count);
     return gateway;
 }
 
@@ -219,15 +223,28 @@ static weir_error *error_of(const struct message_event *message)
     return message_error(message->code, message->is_retriable, message->text);
 }
 
+static void on_metrics(struct gateway *gateway, uint32_t worker, weir_str bytes)
+{
+    uint32_t count = gateway->options.plan->subtask_count;
+    int64_t now_ms = os_monotonic_ms();
+    if (!worker_metrics_get(bytes, gateway->metrics, count))
+        fail(gateway, worker, weir_errorf(WEIR_E_CORRUPT, "the metrics of a worker are damaged"));
+    for (uint32_t i = 0; i < count; i++)
+        if (gateway->placement[i] == worker)
+            rates_told(gateway->rates, &gateway->metrics[i], now_ms);
+}
+
 static void on_event(struct gateway *gateway, uint32_t worker, uint32_t kind,
     const struct message_event *message)
 {
     const struct task_host *host = &gateway->host;
     switch (kind) {
     case MESSAGE_RUNNING:
+        gateway->states[message->subtask] = TASK_RUNNING;
         host->running(host->arg, message->subtask);
         return;
     case MESSAGE_ENDED:
+        gateway->states[message->subtask] = TASK_ENDED;
         host->ended(host->arg, message->subtask);
         return;
     case MESSAGE_ACKED:
@@ -238,6 +255,7 @@ static void on_event(struct gateway *gateway, uint32_t worker, uint32_t kind,
         return;
     case MESSAGE_FAILED:
         gateway->has_failed = true;
+        gateway->states[message->subtask] = TASK_FAILED;
         host->failed(host->arg, message->subtask, error_of(message));
         return;
     case MESSAGE_PUBLISHED:
@@ -245,10 +263,7 @@ static void on_event(struct gateway *gateway, uint32_t worker, uint32_t kind,
         jobmanager_wake(host->arg);
         return;
     case MESSAGE_METRICS:
-        if (!worker_metrics_get(message->bytes, gateway->metrics,
-                gateway->options.plan->subtask_count))
-            fail(gateway, worker,
-                weir_errorf(WEIR_E_CORRUPT, "the metrics of a worker are damaged"));
+        on_metrics(gateway, worker, message->bytes);
         message_send(gateway->workers[worker].connection, MESSAGE_HEARTBEAT,
             &(struct message_heartbeat){ .epoch = gateway->options.epoch });
         return;
@@ -378,6 +393,14 @@ void gateway_task_manager_lost(struct gateway *gateway, const struct task_manage
 
 /* -- the task gateway ------------------------------------------------------------------------------- */
 
+/* What was told of the one before counts no more. */
+static void forget_task(struct gateway *gateway, uint32_t subtask)
+{
+    gateway->metrics[subtask] = (struct worker_task_metrics){ .subtask = subtask };
+    gateway->states[subtask] = TASK_CREATED;
+    rates_begin(gateway->rates, subtask, os_monotonic_ms());
+}
+
 static weir_error *deploy(void *arg, const struct deployment *deployment)
 {
     struct gateway *gateway = arg;
@@ -388,7 +411,7 @@ static weir_error *deploy(void *arg, const struct deployment *deployment)
     gateway->state = GATEWAY_WAITING;
     gateway->since_ms = 0;
     for (uint32_t i = 0; i < gateway->options.plan->subtask_count; i++)
-        gateway->metrics[i] = (struct worker_task_metrics){ .subtask = i };
+        forget_task(gateway, i);
     return NULL;
 }
 
@@ -601,6 +624,18 @@ const struct worker_task_metrics *gateway_metrics(const struct gateway *gateway,
     return &gateway->metrics[subtask];
 }
 
+struct rate gateway_rate(const struct gateway *gateway, uint32_t subtask)
+{
+    ASSERT(subtask < gateway->options.plan->subtask_count);
+    return rates_of(gateway->rates, subtask);
+}
+
+enum task_state gateway_task_state(const struct gateway *gateway, uint32_t subtask)
+{
+    ASSERT(subtask < gateway->options.plan->subtask_count);
+    return gateway->states[subtask];
+}
+
 void gateway_abandon(struct gateway *gateway)
 {
     for (uint32_t i = 0; i < gateway->worker_count; i++) {
@@ -626,5 +661,7 @@ void gateway_free(struct gateway *gateway)
     mem_free(gateway->slot_workers);
     mem_free(gateway->placement);
     mem_free(gateway->metrics);
+    mem_free(gateway->states);
+    rates_free(gateway->rates);
     mem_free(gateway);
 }

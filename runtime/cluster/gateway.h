@@ -20,6 +20,7 @@
 #define WEIR_CLUSTER_GATEWAY_H
 
 #include "runtime/cluster/messages.h"
+#include "runtime/cluster/rates.h"
 #include "runtime/cluster/resources.h"
 #include "runtime/cluster/worker_metrics.h"
 #include "runtime/manager/jobmanager.h"
@@ -80,5 +81,8 @@ uint32_t gateway_worker_of(const struct gateway *gateway, uint32_t subtask); /* 
 uint32_t gateway_slots_wanted(const struct gateway *gateway);
 /* As last heard; of tasks that are not there zeros. */
 const struct worker_task_metrics *gateway_metrics(const struct gateway *gateway, uint32_t subtask);
+struct rate gateway_rate(const struct gateway *gateway, uint32_t subtask);
+/* CREATED, RUNNING, ENDED or FAILED: as last heard. */
+enum task_state gateway_task_state(const struct gateway *gateway, uint32_t subtask);
 
 #endif

@@ -17,7 +17,9 @@ void worker_metrics_read(const struct task *task, uint32_t subtask, struct worke
         .unpublished = metric_get(&from->unpublished),
         .state_size = metric_get(&from->state_size),
         .expired_met = metric_get(&from->expired_met),
-        .expired_dropped = metric_get(&from->expired_dropped) };
+        .expired_dropped = metric_get(&from->expired_dropped),
+        .bytes_in = metric_get(&from->bytes_in),
+        .bytes_out = metric_get(&from->bytes_out) };
 }
 
 /* The numbers in the order in which they travel: new ones go behind, and an older side skips them. */
@@ -32,7 +34,9 @@ void worker_metrics_read(const struct task *task, uint32_t subtask, struct worke
     X(unpublished) \
     X(state_size) \
     X(expired_met) \
-    X(expired_dropped)
+    X(expired_dropped) \
+    X(bytes_in) \
+    X(bytes_out)
 
 #define ONE(name_) +1
 static const uint32_t number_count = 0 NUMBERS(ONE);

@@ -14,6 +14,7 @@ struct worker_task_metrics {
     int64_t busy_ms, idle_ms, backpressured_ms;
     int64_t watermark_ms, lag, unpublished, state_size;
     int64_t expired_met, expired_dropped;
+    int64_t bytes_in, bytes_out;
 };
 
 void worker_metrics_read(const struct task *task, uint32_t subtask, struct worker_task_metrics *to);

@@ -20,6 +20,7 @@ struct gate {
     struct entrance *entrances;
     uint32_t entrance_count;
     uint32_t turn;
+    uint64_t got_size;    /* bytes, of segments that were taken */
     struct segment *done; /* read to its end; given back at the next gate_next */
     uint32_t batch_max;
     struct weir_row rows[GATE_BATCH_MAX];
@@ -60,6 +61,13 @@ void gate_free(struct gate *gate)
     mem_free(gate);
 }
 
+static void take_segment(struct gate *gate, struct entrance *entrance)
+{
+    entrance->segment = channel_pop(entrance->channel);
+    if (entrance->segment != NULL)
+        gate->got_size += entrance->segment->used;
+}
+
 /* The channel whose turn it is, with a segment to read; entrance_count: none has any. */
 static uint32_t find_input(struct gate *gate)
 {
@@ -68,7 +76,7 @@ static uint32_t find_input(struct gate *gate)
         struct entrance *entrance = &gate->entrances[index];
         if (!entrance->is_blocked) {
             if (entrance->segment == NULL)
-                entrance->segment = channel_pop(entrance->channel);
+                take_segment(gate, entrance);
             if (entrance->segment != NULL)
                 return index;
         }
@@ -144,6 +152,11 @@ void gate_unblock_all(struct gate *gate)
 {
     for (uint32_t i = 0; i < gate->entrance_count; i++)
         gate->entrances[i].is_blocked = false;
+}
+
+uint64_t gate_got_size(const struct gate *gate)
+{
+    return gate->got_size;
 }
 
 uint32_t gate_channel_count(const struct gate *gate)

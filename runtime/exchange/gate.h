@@ -39,6 +39,7 @@ void gate_next(struct gate *gate, struct gate_input *input);
 bool gate_has_input(const struct gate *gate);
 void gate_block(struct gate *gate, uint32_t channel);
 void gate_unblock_all(struct gate *gate);
+uint64_t gate_got_size(const struct gate *gate); /* bytes of segments so far, events included */
 uint32_t gate_channel_count(const struct gate *gate);
 
 #endif

@@ -25,6 +25,7 @@ struct partition {
     uint32_t output_count;
     uint32_t open_count; /* outputs with an open segment */
     uint32_t turn;       /* REBALANCE: the output being filled */
+    uint64_t sent_size;  /* bytes, of segments that were pushed */
     bool has_ended;
     /* KEY_GROUP only */
     struct key_plan key;
@@ -74,6 +75,7 @@ static void push_open(struct partition *partition, struct output *output)
 {
     if (output->open == NULL)
         return;
+    partition->sent_size += output->open->used;
     channel_push(output->channel, output->open);
     output->open = NULL;
     partition->open_count--;
@@ -268,6 +270,11 @@ bool partition_flushed(struct partition *partition)
     for (uint32_t i = 0; i < partition->output_count; i++)
         is_flushed &= channel_flushed(partition->outputs[i].channel);
     return is_flushed;
+}
+
+uint64_t partition_sent_size(const struct partition *partition)
+{
+    return partition->sent_size;
 }
 
 bool partition_has_open(const struct partition *partition)

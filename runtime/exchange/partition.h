@@ -45,9 +45,10 @@ weir_error *partition_emit(struct partition *partition, const struct weir_row *r
 /* To every channel, after all records so far; pushed at once. */
 weir_error *partition_event(struct partition *partition, enum element_kind kind, int64_t value)
     WEIR_MUST_USE;
-void partition_flush(struct partition *partition);          /* pushes what is open */
-bool partition_has_room(struct partition *partition);       /* every channel has a credit */
-bool partition_flushed(struct partition *partition);        /* channel_flushed, for every channel */
-bool partition_has_open(const struct partition *partition); /* records wait for a flush */
+void partition_flush(struct partition *partition);    /* pushes what is open */
+bool partition_has_room(struct partition *partition); /* every channel has a credit */
+bool partition_flushed(struct partition *partition);  /* channel_flushed, for every channel */
+uint64_t partition_sent_size(const struct partition *partition); /* bytes of segments so far */
+bool partition_has_open(const struct partition *partition);      /* records wait for a flush */
 
 #endif

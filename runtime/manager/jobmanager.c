@@ -453,6 +453,8 @@ bool jobmanager_step(struct jobmanager *jobmanager, int64_t now_ms)
     tick_coordinator(jobmanager, now_ms);
     act_all(jobmanager, now_ms);
     jobmanager->stats.state = execution->state;
+    if (!jobmanager->coordinator.is_running)
+        jobmanager->stats.running_since_ms = 0;
     jobmanager->stats.restarts = execution->restart_count;
     ASSERT(execution->todo == 0);
     return !execution_is_over(execution);

@@ -344,6 +344,14 @@ bool chain_has_open(const struct chain *chain)
     return false;
 }
 
+uint64_t chain_sent_size(const struct chain *chain)
+{
+    uint64_t size = 0;
+    for (uint32_t i = 0; i < chain->partition_count; i++)
+        size += partition_sent_size(chain->partitions[i]);
+    return size;
+}
+
 weir_error *chain_event(struct chain *chain, enum element_kind kind, int64_t value)
 {
     for (uint32_t i = 0; i < chain->partition_count; i++)

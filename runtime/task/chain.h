@@ -45,6 +45,7 @@ void chain_finish(struct chain *chain);
 bool chain_has_room(struct chain *chain);
 void chain_flush(struct chain *chain);
 bool chain_has_open(const struct chain *chain);
+uint64_t chain_sent_size(const struct chain *chain); /* bytes, over all its edges */
 weir_error *chain_event(struct chain *chain, enum element_kind kind, int64_t value) WEIR_MUST_USE;
 
 /* The part of a snapshot that runs at the barrier; `parts` gets, for each operator with keyed state,

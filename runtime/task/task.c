@@ -361,6 +361,9 @@ static void publish_metrics(struct task *task)
     metric_set(&task->metrics.records_in,
         task->is_source ? metric_get(&head->counters[0].value) : metric_get(&head->records_in));
     metric_set(&task->metrics.records_out, count_out(task));
+    metric_set(&task->metrics.bytes_out, (int64_t)chain_sent_size(&task->chain));
+    if (task->gate != NULL)
+        metric_set(&task->metrics.bytes_in, (int64_t)gate_got_size(task->gate));
     metric_set(&task->metrics.unpublished, chain_unpublished(&task->chain));
     if (head->keyed != NULL) { /* only the head of a chain has keyed state */
         struct keyed_expired expired = keyed_expired(head->keyed);

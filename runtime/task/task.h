@@ -39,6 +39,7 @@ enum task_result {
 /* Thread: task writes, any reads. */
 struct task_metrics {
     metric records_in, records_out; /* of a source or sink exact, over all attempts */
+    metric bytes_in, bytes_out;     /* of edges, in this attempt: as segments carry them */
     metric busy_ns, idle_ns, backpressured_ns;
     metric watermark_ms;
     metric lag;                          /* of a source: records behind, -1: unknown */

@@ -37,6 +37,8 @@ struct gateway {
     enum gateway_state state;
     struct gateway_worker workers[2];
     struct worker_task_metrics metrics[DOUBLE_SUBTASKS];
+    enum task_state states[DOUBLE_SUBTASKS];
+    struct rate rate; /* of each */
 };
 
 struct dispatcher {
@@ -243,6 +245,16 @@ const struct worker_task_metrics *gateway_metrics(const struct gateway *gateway,
     return &gateway->metrics[subtask];
 }
 
+struct rate gateway_rate(const struct gateway *gateway, uint32_t subtask)
+{
+    return gateway->rate;
+}
+
+enum task_state gateway_task_state(const struct gateway *gateway, uint32_t subtask)
+{
+    return gateway->states[subtask];
+}
+
 /* -- the world: five jobs, two task managers ---------------------------------------------------- */
 
 /* ids of the jobs */
@@ -297,6 +309,25 @@ static void double_history(struct history *history, uint32_t subtasks)
                                 .has_restarted = true });
 }
 
+static void double_deployed(struct gateway *it, const struct plan *plan)
+{
+    it->state = GATEWAY_DEPLOYED;
+    it->rate = (struct rate){ .busy_ms = 300, .idle_ms = 500, .backpressured_ms = 200 };
+    for (uint32_t i = 0; i < plan->subtask_count; i++)
+        it->states[i] = TASK_RUNNING;
+    for (uint32_t i = 0; i < plan->subtask_count; i++)
+        it->metrics[i] = (struct worker_task_metrics){ .subtask = i,
+            .records_in = 100 + i,
+            .records_out = 50,
+            .bytes_in = 1000 + i,
+            .bytes_out = 500,
+            .busy_ms = 300,
+            .idle_ms = 500,
+            .backpressured_ms = 200,
+            .watermark_ms = INT64_MIN,
+            .lag = 7 };
+}
+
 static inline struct dispatcher *dispatcher_double(void)
 {
     static char name[] = "clicks \"<b>\"\n", digest[] = "abc";
@@ -327,16 +358,7 @@ static inline struct dispatcher *dispatcher_double(void)
         .timeout_ms = 600000,
         .backend = "hashmap",
         .restart = RESTART_DEFAULT };
-    it->gateways[0].state = GATEWAY_DEPLOYED;
-    for (uint32_t i = 0; i < plan->subtask_count; i++)
-        it->gateways[0].metrics[i] = (struct worker_task_metrics){ .subtask = i,
-            .records_in = 100 + i,
-            .records_out = 50,
-            .busy_ms = 300,
-            .idle_ms = 500,
-            .backpressured_ms = 200,
-            .watermark_ms = INT64_MIN,
-            .lag = 7 };
+    double_deployed(&it->gateways[0], plan);
     for (uint32_t i = 0; i < DOUBLE_JOBS; i++) {
         struct job *job = &it->jobs[i];
         bool is_planned = states[i] != JOB_INITIALIZING && states[i] != JOB_FAILED;

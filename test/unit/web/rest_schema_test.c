@@ -431,7 +431,8 @@ static void a_source_has_read_nothing_over_an_edge_and_a_sink_written_nothing(vo
         const char *name;
         int expected[2];
     } rows[] = { { "read-records", { 0, 103 + 104 + 105 } }, { "write-records", { 150, 0 } },
-        { "accumulated-busy-time", { 900, 900 } } };
+        { "read-bytes", { 3 * 1000 + 0 + 1 + 2, 3 * 1000 + 3 + 4 + 5 } },
+        { "write-bytes", { 1500, 1500 } }, { "accumulated-busy-time", { 900, 900 } } };
     for (size_t row = 0; row < COUNT_OF(rows); row++) {
         for (size_t i = 0; i < 2; i++) {
             json_t *io = json_object_get(json_array_get(vertices, i), "metrics");
@@ -440,6 +441,61 @@ static void a_source_has_read_nothing_over_an_edge_and_a_sink_written_nothing(vo
         }
     }
     json_decref(job);
+    client_free(&client);
+}
+
+static void expect_counts(struct client *client, const char *name, int running, int other)
+{
+    json_t *vertex = get(client, VERTEX "/taskmanagers"), *job = get(client, RUNNING);
+    json_t *counts = json_object_get(job, "status-counts");
+    assert_int_equal(json_integer_value(json_object_get(counts, "RUNNING")), running);
+    assert_int_equal(json_integer_value(json_object_get(counts, name)), other);
+    json_decref(vertex);
+    json_decref(job);
+}
+
+static void expect_status(struct client *client, const char *vertex, const char *subtask)
+{
+    json_t *job = get(client, RUNNING), *all = get(client, VERTEX), *it;
+    assert_string_equal(json_string_value(
+                            json_object_get(json_array_get(json_object_get(job, "vertices"), 0),
+                                "status")),
+        vertex);
+    it = json_array_get(json_object_get(all, "subtasks"), 1);
+    assert_string_equal(json_string_value(json_object_get(it, "status")), subtask);
+    json_decref(job);
+    json_decref(all);
+}
+
+static void each_subtask_has_a_state_of_its_own_and_the_vertex_one_of_them_all(void **state)
+{
+    struct client client = client_new(&options);
+    struct job *job = &client.dispatcher->jobs[0];
+    enum task_state *states = client.dispatcher->gateways[0].states;
+    expect_status(&client, "RUNNING", "RUNNING");
+    states[1] = TASK_CREATED;
+    expect_status(&client, "INITIALIZING", "INITIALIZING");
+    expect_counts(&client, "INITIALIZING", 5, 1);
+    states[1] = TASK_ENDED;
+    expect_status(&client, "RUNNING", "FINISHED");
+    states[0] = states[2] = TASK_ENDED;
+    expect_status(&client, "FINISHED", "FINISHED");
+    states[1] = TASK_FAILED;
+    expect_status(&client, "FAILED", "FAILED");
+    job->state = JOB_FAILING; /* the others are told to end; what has ended has */
+    states[0] = TASK_RUNNING;
+    expect_status(&client, "FAILED", "FAILED");
+    expect_counts(&client, "CANCELING", 0, 4);
+    static char text[] = "it broke", place[] = "tm-1";
+    history_failed(&job->history, &(struct history_failure){ .text = text,
+                                      .vertex = job->plan->vertices[0].name,
+                                      .place = place,
+                                      .subtask = 2 });
+    job->state = JOB_FAILED; /* of the failure it is known which task's it was */
+    job->gateway = NULL;
+    expect_status(&client, "FAILED", "CANCELED");
+    job->state = JOB_CANCELED;
+    expect_status(&client, "CANCELED", "CANCELED");
     client_free(&client);
 }
 
@@ -453,6 +509,7 @@ int main(void)
         cmocka_unit_test(an_older_checkpoint_of_fewer_subtasks_is_shown),
         cmocka_unit_test(a_failure_is_told_with_its_task_and_the_only_error_of_a_job_without_one),
         cmocka_unit_test(a_source_has_read_nothing_over_an_edge_and_a_sink_written_nothing),
+        cmocka_unit_test(each_subtask_has_a_state_of_its_own_and_the_vertex_one_of_them_all),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
