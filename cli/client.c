@@ -11,6 +11,7 @@
 
 #define TOKEN_SIZE_MAX ((size_t)4096)
 #define POLL_FIRST_MS  10
+#define HOPS_MAX       3 /* from standby to standby */
 #define JSON_TYPE      "application/json; charset=UTF-8"
 
 /* -- where ---------------------------------------------------------------------------------------- */
@@ -71,6 +72,30 @@ static weir_error *read_token(const char *path, char **token)
     return NULL;
 }
 
+/* "a:1,b:2": each is as good as the other. */
+static void add_urls(struct client *client, const char *given)
+{
+    if (given == NULL)
+        client->urls[client->url_count++] = url_of(&client->conf, NULL);
+    for (const char *at = given; at != NULL && client->url_count < CLIENT_URLS_MAX;) {
+        char *one = mem_printf("%.*s", (int)strcspn(at, ","), at);
+        client->urls[client->url_count++] = url_of(&client->conf, one);
+        mem_free(one);
+        at = strchr(at, ',');
+        at = at == NULL ? NULL : at + 1;
+    }
+}
+
+void client_set_url(struct client *client, const char *url)
+{
+    for (uint32_t i = 0; i < client->url_count; i++)
+        mem_free(client->urls[i]);
+    client->urls[0] = mem_strdup(url);
+    client->url_count = 1;
+    mem_free(client->url);
+    client->url = mem_strdup(url);
+}
+
 weir_error *client_open(const struct verb_call *call, struct client *client)
 {
     *client = (struct client){ .is_json = config_flag(call->config, "json"),
@@ -81,7 +106,8 @@ weir_error *client_open(const struct verb_call *call, struct client *client)
         conf_release(&client->conf);
         return error;
     }
-    client->url = url_of(&client->conf, config_text(call->config, "jobmanager"));
+    add_urls(client, config_text(call->config, "jobmanager"));
+    client->url = mem_strdup(client->urls[0]);
     client->waker = waker_new();
     client_renew(client);
     client_start_wait(client);
@@ -91,6 +117,8 @@ weir_error *client_open(const struct verb_call *call, struct client *client)
 void client_close(struct client *client)
 {
     waker_free(client->waker);
+    for (uint32_t i = 0; i < client->url_count; i++)
+        mem_free(client->urls[i]);
     mem_free(client->url);
     mem_free(client->token);
     conf_release(&client->conf);
@@ -142,7 +170,7 @@ static weir_error *explain(const struct client *client, weir_error *error)
     return is_retriable ? weir_error_retriable(error) : error;
 }
 
-static weir_error *request(struct client *client, struct http_call *http, const char *path,
+static weir_error *request_once(struct client *client, struct http_call *http, const char *path,
     struct http_answer *answer)
 {
     char *url = mem_printf("%s%s", client->url, path);
@@ -157,10 +185,56 @@ static weir_error *request(struct client *client, struct http_call *http, const 
     weir_error *error = http_client_call(http, answer);
     if (error == NULL)
         client->status = answer->status;
-    else
-        error = explain(client, error);
     mem_free(url);
     return error;
+}
+
+/* A standby says where the leader is: from there on that one is asked. False: it does not. */
+static bool go_to_leader(struct client *client, struct http_answer *answer)
+{
+    if (answer->status != 307 || answer->redirect == NULL)
+        return false;
+    const char *mark = strstr(answer->redirect, "://");
+    size_t size = mark == NULL ? 0 : (size_t)(mark - answer->redirect) + 3;
+    mem_free(client->url);
+    client->url =
+        mem_printf("%.*s", (int)(size + strcspn(answer->redirect + size, "/")), answer->redirect);
+    http_client_release(answer);
+    return true;
+}
+
+static weir_error *request_led(struct client *client, struct http_call *http, const char *path,
+    struct http_answer *answer)
+{
+    for (int hops = 0;; hops++) {
+        WEIR_TRY(request_once(client, http, path, answer));
+        if (hops == HOPS_MAX || !go_to_leader(client, answer))
+            return NULL;
+    }
+}
+
+/* One that has led, or of those given another one. The index of the next one that is tried. */
+static bool try_another(struct client *client, uint32_t *next)
+{
+    if (*next == client->url_count)
+        return false;
+    mem_free(client->url);
+    client->url = mem_strdup(client->urls[(*next)++]);
+    return true;
+}
+
+/* Who cannot be reached has not been asked: so another one is, whatever it is about. */
+static weir_error *request(struct client *client, struct http_call *http, const char *path,
+    struct http_answer *answer)
+{
+    uint32_t next = 0;
+    weir_error *error = request_led(client, http, path, answer);
+    while (error != NULL && answer->is_unreachable && left_ms(client) > 0 &&
+           try_another(client, &next)) {
+        weir_error_free(error);
+        error = request_led(client, http, path, answer);
+    }
+    return error == NULL ? NULL : explain(client, error);
 }
 
 /* The sentences of "errors", each on a line. */

@@ -1,6 +1,7 @@
 /* client.h -- the REST interface of a job manager, as the verbs ask it.
  *
- *      client_open     where it is (-m, or the configuration), its token, its TLS
+ *      client_open     where it is (-m, or the configuration), its token, its TLS; of several, and of standbys that
+ *                      say who leads, the one that answers
  *      client_call     a request, JSON in and out; what the server refuses is an error in its words
  *      client_start_wait, client_pause     a wait that ends
  *
@@ -17,10 +18,13 @@
 #include "runtime/cluster/conf.h"
 
 #define CLIENT_POLL_MAX_MS 2000
+#define CLIENT_URLS_MAX    16u
 
 /* Thread: one. */
 struct client {
-    char *url; /* without a slash at its end */
+    char *url;                   /* of who is asked now, without a slash at its end */
+    char *urls[CLIENT_URLS_MAX]; /* that were given: one who leads is found by any that is there */
+    uint32_t url_count;
     char *token;
     const char *conf_path; /* by --conf, WEIR_CONF, or conf/weir.yaml; NULL: none */
     struct conf conf;
@@ -34,6 +38,8 @@ struct client {
 /* After an error there is nothing to close. */
 weir_error *client_open(const struct verb_call *call, struct client *client) WEIR_MUST_USE;
 void client_close(struct client *client);
+/* This one alone is asked. */
+void client_set_url(struct client *client, const char *url);
 
 /* `body` NULL: of a GET none, of others {}. An answer that is wanted (NULL: it is not) is document_free'd. Errors
  * that may pass (no answer, 503) are retriable. */

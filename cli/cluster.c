@@ -316,8 +316,8 @@ static void take_address(struct client *client, const char *dir)
     size_t size;
     weir_error *error = os_read_file(path, URL_MAX, &text, &size);
     if (error == NULL) {
-        mem_free(client->url);
-        client->url = text;
+        client_set_url(client, text);
+        mem_free(text);
     }
     weir_error_free(error);
     mem_free(path);

@@ -34,13 +34,48 @@ struct jobmanager_daemon {
     uint32_t setting_count;
 };
 
+/* -- REST ------------------------------------------------------------------------------------------- */
+
+/* A standby knows who leads, and says where. */
+static void handle(void *arg, struct http_request *request)
+{
+    const struct jobmanager_daemon *it = arg;
+    const struct election_view *view = it->election == NULL ? NULL : election_view(it->election);
+    if (it->rest != NULL) {
+        rest_http_handle(it->rest, request);
+    } else if (view == NULL || view->is_leader || view->leader.epoch == 0) {
+        rest_http_redirect(request, NULL);
+    } else {
+        char *leader = mem_printf("%s://%s", it->daemon.conf.security.is_ssl ? "https" : "http",
+            view->leader.rest);
+        rest_http_redirect(request, leader);
+        mem_free(leader);
+    }
+}
+
+static weir_error *open_server(struct jobmanager_daemon *it)
+{
+    const struct conf *conf = &it->daemon.conf;
+    struct http_server_options options = { .host = conf->rest.bind_address,
+        .port = conf->rest.port,
+        .tls = it->daemon.server,
+        .token = it->daemon.token,
+        .body_dir = it->bodies_dir,
+        .body_max = conf->blob.size_max,
+        .handler = handle,
+        .arg = it };
+    WEIR_TRY(os_make_dirs(it->bodies_dir));
+    WEIR_TRY(http_server_new(it->net, &options, &it->server));
+    log_info("jobmanager", "REST on %s:%u", conf->rest.bind_address, http_server_port(it->server));
+    return NULL;
+}
+
 /* -- leading --------------------------------------------------------------------------------------- */
 
 static weir_error *open_rest(void *arg, struct dispatcher *dispatcher, struct blob_store *blobs)
 {
     struct jobmanager_daemon *it = arg;
     const struct conf *conf = &it->daemon.conf;
-    WEIR_TRY(os_make_dirs(it->bodies_dir));
     struct rest_options rest = { .dispatcher = dispatcher,
         .blobs = blobs,
         .ui_dir = conf->rest.ui_dir,
@@ -48,25 +83,13 @@ static weir_error *open_rest(void *arg, struct dispatcher *dispatcher, struct bl
         .settings = it->settings,
         .setting_count = it->setting_count };
     it->rest = rest_new(&rest);
-    struct http_server_options http = { .host = conf->rest.bind_address,
-        .port = conf->rest.port,
-        .tls = it->daemon.server,
-        .token = it->daemon.token,
-        .body_dir = it->bodies_dir,
-        .body_max = conf->blob.size_max,
-        .handler = rest_http_handle,
-        .arg = it->rest };
-    WEIR_TRY(http_server_new(it->net, &http, &it->server));
-    log_info("jobmanager", "REST on %s:%u", conf->rest.bind_address, http_server_port(it->server));
     return NULL;
 }
 
 static void close_rest(void *arg)
 {
     struct jobmanager_daemon *it = arg;
-    http_server_free(it->server);
     rest_free(it->rest);
-    it->server = NULL;
     it->rest = NULL;
 }
 
@@ -147,6 +170,7 @@ static weir_error *open_all(struct jobmanager_daemon *it)
     list_settings(it);
     WEIR_TRY(daemon_election(&it->daemon, false, net_waker(it->net), &it->election));
     name_dirs(it);
+    WEIR_TRY(open_server(it));
     it->leader = make_leader(it);
     /* without an election it leads before anybody is told that it is ready */
     return it->election == NULL ? leader_step(it->leader, os_monotonic_ms()) : NULL;
@@ -154,6 +178,7 @@ static weir_error *open_all(struct jobmanager_daemon *it)
 
 static void close_all(struct jobmanager_daemon *it)
 {
+    http_server_free(it->server);
     leader_free(it->leader);
     election_free(it->election);
     if (it->workers != NULL)

@@ -188,6 +188,9 @@ static weir_error *perform(struct request *request, struct http_answer *answer)
     WEIR_TRY(set_all(request));
     SET(CURLOPT_ERRORBUFFER, detail);
     CURLcode number = curl_easy_perform(request->curl);
+    curl_off_t connected_us = 0;
+    curl_easy_getinfo(request->curl, CURLINFO_CONNECT_TIME_T, &connected_us);
+    answer->is_unreachable = number != CURLE_OK && connected_us == 0;
     if (request->error != NULL)
         return request->error;
     if (number != CURLE_OK)
@@ -197,6 +200,9 @@ static weir_error *perform(struct request *request, struct http_answer *answer)
     if (request->call->answer_file != NULL && status >= 200 && status < 300 && request->to == NULL)
         WEIR_TRY(os_open(request->call->answer_file, OS_TRUNCATE, &request->to)); /* empty */
     weir_str bytes = weir_buffer_view(request->answer);
+    char *redirect = NULL;
+    curl_easy_getinfo(request->curl, CURLINFO_REDIRECT_URL, &redirect);
+    answer->redirect = mem_strdup(redirect);
     answer->status = (int)status;
     answer->size = bytes.size;
     answer->bytes = mem_alloc(bytes.size + 1);
@@ -228,5 +234,6 @@ weir_error *http_client_call(const struct http_call *call, struct http_answer *a
 void http_client_release(struct http_answer *answer)
 {
     mem_free(answer->bytes);
+    mem_free(answer->redirect);
     *answer = (struct http_answer){ .status = 0 };
 }

@@ -39,6 +39,9 @@ struct http_answer {
     int status;
     char *bytes; /* terminated, never NULL */
     size_t size;
+    char *redirect; /* URL that it leads to; NULL: it is no redirect */
+    bool
+        is_unreachable; /* after an error: there was no connection, what was asked has not arrived */
 };
 
 /* After an error there is nothing to release. */

@@ -380,3 +380,28 @@ const char *http_reader_query(const struct http_head *head, const char *name)
             return head->query[i].value;
     return NULL;
 }
+
+/* -- the target again ------------------------------------------------------------------------------- */
+
+static void add_escaped(weir_buffer *out, const char *text, const char *also)
+{
+    for (; *text != '\0'; text++) {
+        bool is_plain = (*text >= 'a' && *text <= 'z') || (*text >= 'A' && *text <= 'Z') ||
+                        (*text >= '0' && *text <= '9') || strchr(also, *text) != NULL;
+        if (is_plain)
+            weir_buffer_add_byte(out, *text);
+        else
+            buffer_printf(out, "%%%02X", (unsigned char)*text);
+    }
+}
+
+void http_reader_target(const struct http_head *head, weir_buffer *out)
+{
+    add_escaped(out, head->path, "-._~/");
+    for (uint32_t i = 0; i < head->query_count; i++) {
+        weir_buffer_add_byte(out, i == 0 ? '?' : '&');
+        add_escaped(out, head->query[i].name, "-._~");
+        weir_buffer_add_byte(out, '=');
+        add_escaped(out, head->query[i].value, "-._~");
+    }
+}

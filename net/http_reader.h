@@ -16,6 +16,7 @@
 #ifndef WEIR_NET_HTTP_READER_H
 #define WEIR_NET_HTTP_READER_H
 
+#include "base/buffer.h"
 #include <weir/type.h>
 
 #define HTTP_HEAD_MAX  ((size_t)16 << 10)
@@ -57,5 +58,7 @@ enum http_event http_reader_read(struct http_reader *reader, weir_str *bytes, we
 /* Of a name in any case; NULL: none. Of several the first. */
 const char *http_reader_header(const struct http_head *head, const char *name);
 const char *http_reader_query(const struct http_head *head, const char *name);
+/* Path and query again, escaped, as they stand in a URL. */
+void http_reader_target(const struct http_head *head, weir_buffer *out);
 
 #endif

@@ -114,6 +114,11 @@ const char *http_header(const struct http_request *request, const char *name)
     return http_reader_header(&request->reader.head, name);
 }
 
+void http_target(const struct http_request *request, weir_buffer *out)
+{
+    http_reader_target(&request->reader.head, out);
+}
+
 weir_str http_body(const struct http_request *request)
 {
     if (request->body == NULL || request->file_path != NULL)

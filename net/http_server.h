@@ -61,7 +61,9 @@ const char *http_query(const struct http_request *request, const char *name); /*
 const char *http_header(const struct http_request *request, const char *name);
 weir_str http_body(const struct http_request *request);         /* empty when in a file */
 const char *http_body_file(const struct http_request *request); /* NULL: in memory */
-const char *http_client(const struct http_request *request);    /* "127.0.0.1:40123" */
+void http_target(const struct http_request *request,
+    weir_buffer *out);                                       /* path and query, escaped */
+const char *http_client(const struct http_request *request); /* "127.0.0.1:40123" */
 
 /* A header of the reply to come; a value with control characters is left out. */
 void http_add_header(struct http_request *request, const char *name, const char *value);

@@ -2,6 +2,7 @@
 #include "web/rest_http.h"
 
 #include "base/buffer.h"
+#include "base/memory.h"
 #include "web/rest.h"
 
 static const char *method_name(enum http_method method)
@@ -42,4 +43,20 @@ void rest_http_handle(void *arg, struct http_request *request)
         return;
     send(request, &reply);
     rest_reply_release(&reply);
+}
+
+void rest_http_redirect(struct http_request *request, const char *leader)
+{
+    weir_buffer *location = weir_buffer_new((size_t)64 << 10);
+    if (leader == NULL) {
+        http_reply_error(request, 503, "No job manager leads now: ask again.");
+    } else {
+        char *text = mem_printf("This job manager is a standby: %s leads, ask there.", leader);
+        buffer_printf(location, "%s", leader);
+        http_target(request, location);
+        http_add_header(request, "Location", buffer_text(location));
+        http_reply_error(request, 307, text);
+        mem_free(text);
+    }
+    weir_buffer_free(location);
 }

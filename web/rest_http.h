@@ -12,6 +12,9 @@
 
 #include "net/http_server.h"
 
+/* Of a job manager that does not lead: 307 to where the leader is, "http://host:port"; NULL: nobody leads now, 503, which
+ * clients ask again. The words are for those who follow no redirect. */
+void rest_http_redirect(struct http_request *request, const char *leader);
 /* `rest`: struct rest. */
 void rest_http_handle(void *rest, struct http_request *request);
 

@@ -5,8 +5,8 @@
  *          ^                                       |  not the leader any more, or not certain of it
  *          '---------------------------------------'
  *
- * Without an election it leads from the first step on, with epoch 1. A candidate opens no port: who asks it is told by
- * nobody, and asks the leader, whose address the election publishes. When it leads no more it lets its jobs go: their
+ * Without an election it leads from the first step on, with epoch 1. A candidate opens no port for
+ * task managers: they ask the leader, whose address the election publishes. When it leads no more it lets its jobs go: their
  * workers go on, and whoever leads next takes them over from the job store.
  *
  * Prefixes: leader_

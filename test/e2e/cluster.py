@@ -77,6 +77,8 @@ def request(port, method, path, body=None, limit_s=10):
         raise NoLeader(f"{method} {path} at port {port}: {error}") from error
     finally:
         connection.close()
+    if answer.status in (307, 503):
+        raise NoLeader(f"{method} {path} at port {port}: {text.decode(errors='replace')}")
     if answer.status >= 400:
         raise Refused(answer.status, text.decode(errors="replace"))
     return json.loads(text) if text else None

@@ -12,8 +12,10 @@ import sys
 import unittest
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+import broker  # noqa: E402
 import cluster  # noqa: E402
 import program  # noqa: E402
+import zookeeper  # noqa: E402
 from program import ProgramTest  # noqa: E402
 
 LIMIT_S = 60
@@ -92,6 +94,57 @@ class Logs(OperationsTest):
             return answer.status, answer.read().decode(errors="replace")
         finally:
             connection.close()
+
+
+class Standby(OperationsTest):
+    """Whoever does not lead says who does."""
+
+    def ha(self):
+        return {"high-availability.type": "file", "high-availability.storageDir": self.directory / "ha",
+                "high-availability.file.lease": f"{cluster.LEASE_MS}ms"}
+
+    def check(self, ha):
+        one = self.cluster(task_managers=1, slots=1, job_managers=2, ha=ha)
+        leader = one.leader()
+        (standby,) = (it for it in one.job_managers if it is not leader)
+        one.wait_until("the standby knows the leader", lambda: self.ask(standby)[0] == 307)
+        status, location, text = self.ask(standby, "/v1/jobs/overview?x=y%20z")
+        self.assertEqual((status, location), (307, f"http://localhost:{leader.port}/v1/jobs/overview?x=y%20z"))
+        self.assertIn(f"http://localhost:{leader.port} leads", text)
+        job = self.weir("run", "-d", "-m", f"localhost:{standby.port}", program.path_of("steady"), "--rate", 100,
+                        "--output", self.directory / "out").split()[-1]
+        both = f"localhost:{standby.port},localhost:{leader.port}"
+        self.assertIn(job, self.weir("list", "-m", both))
+        leader.kill9()
+        one.wait_until("the standby leads", lambda: one.leader() is standby)
+        one.wait_task_managers(1)
+        self.assertIn(job, self.weir("list", "-a", "-m", f"localhost:{leader.port},localhost:{standby.port}"))
+        self.weir("cancel", job, "-m", both)
+
+    def ask(self, daemon, path="/v1/overview"):
+        connection = http.client.HTTPConnection("127.0.0.1", daemon.port, timeout=LIMIT_S)
+        try:
+            connection.request("GET", path)
+            answer = connection.getresponse()
+            return answer.status, answer.getheader("Location"), answer.read().decode()
+        finally:
+            connection.close()
+
+    def test_by_files(self):
+        self.check(self.ha())
+
+    def test_by_zookeeper(self):
+        try:
+            zookeeper.require_tools()
+        except broker.ToolsMissing as missing:
+            if os.environ.get("CI") == "true":
+                raise
+            self.skipTest(str(missing))
+        server = zookeeper.ZooKeeper(self.directory / "zookeeper").start()
+        self.addCleanup(server.close)
+        self.check({"high-availability.type": "zookeeper", "high-availability.storageDir": self.directory / "ha",
+                    "high-availability.zookeeper.quorum": server.quorum,
+                    "high-availability.zookeeper.client.session-timeout": f"{cluster.LEASE_MS}ms"})
 
 
 if __name__ == "__main__":

@@ -14,6 +14,7 @@
 #include "base/os.h"
 #include "net/http_server.h"
 #include "test/support/temp_dir.h"
+#include "web/rest_http.h"
 
 #include <fcntl.h>
 #include <pthread.h>
@@ -43,6 +44,7 @@ struct rig {
     uint32_t at;
     weir_buffer *requests; /* "\n" behind each; of the thread until rig_requests */
     struct http_request *kept;
+    const char *leader; /* it is a standby, and that one leads; NULL: it is not */
     char *dir;
     char out[1 << 16], error[1 << 14]; /* of the last call */
 };
@@ -53,6 +55,10 @@ static void rig_handle(void *arg, struct http_request *request)
     static const char *const queries[] = { "mode", "parallelism", "maxExceptions", "offset" };
     struct rig *rig = arg;
     char line[8192];
+    if (rig->leader != NULL) {
+        rest_http_redirect(request, rig->leader);
+        return;
+    }
     int size =
         snprintf(line, sizeof(line), "%s %s", methods[http_method(request)], http_path(request));
     for (size_t i = 0; i < COUNT_OF(queries); i++)

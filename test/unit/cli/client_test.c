@@ -127,11 +127,40 @@ static int no_configuration(void **state)
     return setenv("WEIR_CONF", "/dev/null", 1);
 }
 
+/* Two servers: what a standby says is followed, and whoever is not there is passed by. */
+static void a_standby_leads_to_the_leader_and_of_several_one_that_is_there_is_asked(void **state)
+{
+    static const struct reply jobs[] = { { LIST, 200, "{\"jobs\":[]}" },
+        { LIST, 200, "{\"jobs\":[]}" }, { NULL, 0, NULL } };
+    static const struct reply none[] = { { NULL, 0, NULL } };
+    struct rig *leader = rig_open(jobs, NULL), *standby = rig_open(none, NULL);
+    struct rig *gone = rig_open(none, NULL);
+    char *to = mem_printf("http://127.0.0.1:%u", http_server_port(leader->server));
+    uint16_t gone_port = http_server_port(gone->server), port = http_server_port(standby->server);
+    standby->leader = to;
+    rig_end_server(gone);
+    char *line = mem_printf("list -m 127.0.0.1:%u", port);
+    assert_int_equal(rig_call(standby, line), 0);
+    mem_free(line);
+    line = mem_printf("list -m 127.0.0.1:%u,127.0.0.1:%u", gone_port, port);
+    assert_int_equal(rig_call(standby, line), 0);
+    mem_free(line);
+    line = mem_printf("list -m 127.0.0.1:%u,127.0.0.1:%u", gone_port, gone_port);
+    assert_int_equal(rig_call(standby, line), 1);
+    assert_non_null(strstr(standby->error, "no job manager answers at"));
+    mem_free(line);
+    rig_close_complete(leader);
+    rig_close(standby);
+    rig_close(gone);
+    mem_free(to);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_a_server_refuses_is_shown_in_its_words),
         cmocka_unit_test(who_is_not_there_is_named_with_what_to_do),
+        cmocka_unit_test(a_standby_leads_to_the_leader_and_of_several_one_that_is_there_is_asked),
         cmocka_unit_test(who_never_answers_is_waited_for_so_long_and_no_longer),
         cmocka_unit_test(the_token_of_the_configuration_is_shown),
         cmocka_unit_test(the_certificates_of_the_configuration_are_shown),

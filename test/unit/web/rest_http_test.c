@@ -152,6 +152,46 @@ static void a_large_executable_goes_in_and_comes_out(void **state)
     free(bytes);
 }
 
+static void redirect(void *arg, struct http_request *request)
+{
+    rest_http_redirect(request, arg);
+}
+
+static void a_standby_says_who_leads_and_where_the_same_thing_is(void **state)
+{
+    static const struct {
+        const char *target, *location;
+    } rows[] = { { "/", "http://leader:8081/\r\n" },
+        { "/v1/jobs/abc/savepoints/1", "http://leader:8081/v1/jobs/abc/savepoints/1\r\n" },
+        { "/a%0d%0aX:%20b/%25?c=d%26e&f=%C3%BC",
+            "http://leader:8081/a%0D%0AX%3A%20b/%25?c=d%26e&f=%C3%BC\r\n" } };
+    struct rig *rig = *state;
+    static char leader[] = "http://leader:8081";
+    struct http_server_options options = { .host = "127.0.0.1",
+        .handler = redirect,
+        .arg = leader };
+    http_server_free(rig->server);
+    expect_ok(http_server_new(rig->net, &options, &rig->server));
+    for (size_t i = 0; i < COUNT_OF(rows); i++) {
+        char *head = mem_printf(
+            "POST %s HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: 2\r\n\r\n",
+            rows[i].target);
+        char *answer = ask(rig, head, WEIR_STR("{}"));
+        assert_non_null(strstr(answer, "HTTP/1.1 307 "));
+        assert_non_null(strstr(answer, rows[i].location));
+        assert_non_null(strstr(answer,
+            "{\"errors\":[\"This job manager is a standby: http://leader:8081 leads"));
+        free(answer);
+        mem_free(head);
+    }
+    options.arg = NULL;
+    http_server_free(rig->server);
+    expect_ok(http_server_new(rig->net, &options, &rig->server));
+    char *answer = ask(rig, "GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n", WEIR_STR(""));
+    assert_non_null(strstr(answer, "HTTP/1.1 503 "));
+    free(answer);
+}
+
 int main(void)
 {
 #define TEST(name_) cmocka_unit_test_setup_teardown(name_, begin, end)
@@ -160,6 +200,7 @@ int main(void)
         TEST(the_page_is_sent),
         TEST(a_browsers_foreign_page_is_refused),
         TEST(a_large_executable_goes_in_and_comes_out),
+        TEST(a_standby_says_who_leads_and_where_the_same_thing_is),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
