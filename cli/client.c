@@ -4,6 +4,7 @@
 #include "base/buffer.h"
 #include "base/memory.h"
 #include "base/os.h"
+#include "cli/local_cluster.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -72,11 +73,23 @@ static weir_error *read_token(const char *path, char **token)
     return NULL;
 }
 
+/* Of a cluster that 'weir cluster start' has started here, unless the configuration says where another one is. */
+static char *remembered_url(const struct client *client)
+{
+    const struct config *config = client->conf.config;
+    if (config_given(config, "rest.port") || config_given(config, "rest.address"))
+        return NULL;
+    char *dir = local_dir(NULL), *url = dir == NULL ? NULL : local_address(dir);
+    mem_free(dir);
+    return url;
+}
+
 /* "a:1,b:2": each is as good as the other. */
 static void add_urls(struct client *client, const char *given)
 {
+    char *here = given == NULL ? remembered_url(client) : NULL;
     if (given == NULL)
-        client->urls[client->url_count++] = url_of(&client->conf, NULL);
+        client->urls[client->url_count++] = here != NULL ? here : url_of(&client->conf, NULL);
     for (const char *at = given; at != NULL && client->url_count < CLIENT_URLS_MAX;) {
         char *one = mem_printf("%.*s", (int)strcspn(at, ","), at);
         client->urls[client->url_count++] = url_of(&client->conf, one);
@@ -84,6 +97,13 @@ static void add_urls(struct client *client, const char *given)
         at = strchr(at, ',');
         at = at == NULL ? NULL : at + 1;
     }
+}
+
+void client_use_conf(struct client *client)
+{
+    char *url = url_of(&client->conf, NULL);
+    client_set_url(client, url);
+    mem_free(url);
 }
 
 void client_set_url(struct client *client, const char *url)

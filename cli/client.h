@@ -1,7 +1,7 @@
 /* client.h -- the REST interface of a job manager, as the verbs ask it.
  *
- *      client_open     where it is (-m, or the configuration), its token, its TLS; of several, and of standbys that
- *                      say who leads, the one that answers
+ *      client_open     where it is (-m, the configuration, or what was started here), its token, its TLS; of
+ *                      several, and of standbys that say who leads, the one that answers
  *      client_call     a request, JSON in and out; what the server refuses is an error in its words
  *      client_start_wait, client_pause     a wait that ends
  *
@@ -38,7 +38,8 @@ struct client {
 /* After an error there is nothing to close. */
 weir_error *client_open(const struct verb_call *call, struct client *client) WEIR_MUST_USE;
 void client_close(struct client *client);
-/* This one alone is asked. */
+/* That of the configuration, or this one, alone is asked. */
+void client_use_conf(struct client *client);
 void client_set_url(struct client *client, const char *url);
 
 /* `body` NULL: of a GET none, of others {}. An answer that is wanted (NULL: it is not) is document_free'd. Errors

@@ -8,21 +8,15 @@
 
 #include <inttypes.h>
 #include <stdio.h>
-#include <stdlib.h>
 
 #define TASK_MANAGERS_MAX (LOCAL_PROCESSES_MAX - 1)
-#define URL_MAX           ((size_t)4096)
 
-/* --dir, else WEIR_HOME, else ~/.weir. mem_free it. */
 static weir_error *directory_of(const struct config *config, char **dir)
 {
-    const char *given = config_text(config, "dir"), *home = getenv("HOME");
-    if (given == NULL)
-        given = getenv("WEIR_HOME");
-    if (given == NULL && home == NULL)
-        return weir_errorf(WEIR_E_USAGE, "neither WEIR_HOME nor HOME is set; give --dir DIR");
-    *dir = given == NULL ? mem_printf("%s/.weir", home) : mem_strdup(given);
-    return NULL;
+    *dir = local_dir(config_text(config, "dir"));
+    return *dir != NULL
+               ? NULL
+               : weir_errorf(WEIR_E_USAGE, "neither WEIR_HOME nor HOME is set; give --dir DIR");
 }
 
 /* -- start ------------------------------------------------------------------------------------------------ */
@@ -204,6 +198,7 @@ static weir_error *start(const struct verb_call *call, struct client *client,
             dir);
     *cluster = (struct local_cluster){ .dir = dir }; /* files of the dead are written over */
     WEIR_TRY(check_ports(&client->conf));
+    client_use_conf(client); /* not the address of one before */
     WEIR_TRY(os_make_dirs(dir));
     return bring_up(&it);
 }
@@ -312,15 +307,10 @@ static void print_processes(const struct local_cluster *cluster, weir_buffer *ou
 /* Where `start` has put it: other options than now may have been given. */
 static void take_address(struct client *client, const char *dir)
 {
-    char *path = mem_printf("%s/address", dir), *text;
-    size_t size;
-    weir_error *error = os_read_file(path, URL_MAX, &text, &size);
-    if (error == NULL) {
-        client_set_url(client, text);
-        mem_free(text);
-    }
-    weir_error_free(error);
-    mem_free(path);
+    char *url = local_address(dir);
+    if (url != NULL)
+        client_set_url(client, url);
+    mem_free(url);
 }
 
 static weir_error *tell_status(const struct client *client, const struct local_cluster *cluster,

@@ -12,10 +12,32 @@
 #define PID_FILE_MAX ((size_t)256)
 #define LOG_FILE_MAX ((size_t)64 << 20)
 #define LOG_END      2000
+#define URL_MAX      ((size_t)4096)
 
 static char *file_of(const char *dir, const char *name, const char *ending)
 {
     return mem_printf("%s/%s%s", dir, name, ending);
+}
+
+/* -- where ---------------------------------------------------------------------------------------------- */
+
+char *local_dir(const char *given)
+{
+    const char *home = getenv("HOME");
+    if (given == NULL)
+        given = getenv("WEIR_HOME");
+    if (given != NULL)
+        return mem_strdup(given);
+    return home == NULL ? NULL : mem_printf("%s/.weir", home);
+}
+
+char *local_address(const char *dir)
+{
+    char *path = file_of(dir, "address", ""), *text = NULL;
+    size_t size;
+    weir_error_free(os_read_file(path, URL_MAX, &text, &size));
+    mem_free(path);
+    return text;
 }
 
 /* -- what is there -------------------------------------------------------------------------------------- */

@@ -27,6 +27,10 @@ struct local_cluster {
     struct local_process processes[LOCAL_PROCESSES_MAX];
 };
 
+/* The directory: the one given, else WEIR_HOME, else ~/.weir; NULL: neither is set. mem_free it. */
+char *local_dir(const char *given);
+/* Where the job manager of a cluster there answers, a URL; NULL: none was started there. mem_free it. */
+char *local_address(const char *dir);
 /* What the directory says; a directory that is not there says nothing. */
 weir_error *local_read(const char *dir, struct local_cluster *cluster) WEIR_MUST_USE;
 /* Starts one more. argv[0] is looked for beside this program, then in PATH. */

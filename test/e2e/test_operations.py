@@ -96,6 +96,20 @@ class Logs(OperationsTest):
             connection.close()
 
 
+class Address(OperationsTest):
+    def test_a_cluster_that_was_started_here_is_found_at_any_port(self):
+        env = {"WEIR_HOME": str(self.directory / "home")}
+        rest = cluster.free_port()
+        self.addCleanup(self.weir, "cluster", "stop", env=env)
+        self.weir("cluster", "start", "-D", f"rest.port={rest}", "-D", f"jobmanager.rpc.port={cluster.free_port()}",
+                  "-D", f"io.tmp.dirs={self.directory}", env=env)
+        self.assertIn("No running jobs.", self.weir("list", env=env))
+        self.assertIn(f"REST on localhost:{rest}", self.weir("logs", "jobmanager", env=env))
+        self.assertIn("1 task managers", self.weir("cluster", "status", env=env))
+        self.weir("cluster", "stop", env=env)
+        self.assertNotIn(str(rest), self.weir("list", "-D", f"rest.port={cluster.free_port()}", status=1, env=env))
+
+
 class Standby(OperationsTest):
     """Whoever does not lead says who does."""
 

@@ -155,11 +155,31 @@ static void a_standby_leads_to_the_leader_and_of_several_one_that_is_there_is_as
     mem_free(to);
 }
 
+static void a_cluster_that_was_started_here_is_found_unless_something_else_is_said(void **state)
+{
+    static const struct reply jobs[] = { { LIST, 200, "{\"jobs\":[]}" }, { NULL, 0, NULL } };
+    struct rig *rig = rig_open(jobs, NULL);
+    char *home = temp_dir_new(),
+         *url = mem_printf("http://127.0.0.1:%u", http_server_port(rig->server));
+    setenv("WEIR_HOME", home, 1);
+    temp_dir_write(temp_dir_path(home, "address"), url, strlen(url));
+    assert_int_equal(rig_call(rig, "list"), 0);
+    assert_int_equal(rig_call(rig, "list -D rest.port=1"), 1);
+    assert_non_null(strstr(rig->error, "answers at http://localhost:1:"));
+    assert_int_equal(rig_call(rig, "list -m 127.0.0.1:1"), 1);
+    assert_non_null(strstr(rig->error, "answers at http://127.0.0.1:1:"));
+    unsetenv("WEIR_HOME");
+    rig_close_complete(rig);
+    temp_dir_free(home);
+    mem_free(url);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_a_server_refuses_is_shown_in_its_words),
         cmocka_unit_test(who_is_not_there_is_named_with_what_to_do),
+        cmocka_unit_test(a_cluster_that_was_started_here_is_found_unless_something_else_is_said),
         cmocka_unit_test(a_standby_leads_to_the_leader_and_of_several_one_that_is_there_is_asked),
         cmocka_unit_test(who_never_answers_is_waited_for_so_long_and_no_longer),
         cmocka_unit_test(the_token_of_the_configuration_is_shown),
