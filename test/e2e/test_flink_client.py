@@ -112,6 +112,21 @@ class _Client:
         job.wait_checkpoints(2)
 
 
+    def test_a_standby_is_no_place_to_ask_but_says_where_one_is(self):
+        ha = {"high-availability.type": "file", "high-availability.storageDir": self.directory / "ha",
+              "high-availability.file.lease": f"{cluster.LEASE_MS}ms"}
+        pair = cluster.Cluster(self.directory / "pair", task_managers=0, job_managers=2, ha=ha)
+        self.addCleanup(pair.close)
+        leader = pair.leader()
+        (standby,) = (it for it in pair.job_managers if it is not leader)
+        client = flink_client.Client(self.VERSION, self.directory / "standby", standby.port)
+        self.addCleanup(client.close)
+        done = client.run("list")
+        self.assertEqual(done.returncode, 1, done.stdout)
+        self.assertIn(f"http://localhost:{leader.port} leads", done.stdout + done.stderr)
+        self.assertEqual(done.requests, 1)
+
+
 class Flink1Test(_Client, program.ProgramTest):
     VERSION = flink_client.VERSIONS[0]
 
