@@ -56,17 +56,17 @@ static weir_error *check_content(const char *dir, const struct checkpoint_metada
     return NULL;
 }
 
-static weir_error *fill(struct os_file *file, weir_str bytes)
+static weir_error *fill(struct os_file *file, weir_str bytes, bool is_durable)
 {
     WEIR_TRY(FAULT_STEP(METADATA_WRITE, os_write(file, bytes.data, bytes.size)));
-    return FAULT_STEP(METADATA_SYNC, os_sync(file));
+    return FAULT_STEP(METADATA_SYNC, is_durable ? os_sync(file) : NULL);
 }
 
-static weir_error *write_synced(const char *path, weir_str bytes)
+static weir_error *write_synced(const char *path, weir_str bytes, bool is_durable)
 {
     struct os_file *file;
     WEIR_TRY(os_open(path, OS_CREATE, &file));
-    weir_error *error = fill(file, bytes);
+    weir_error *error = fill(file, bytes, is_durable);
     os_close(file);
     return error;
 }
@@ -80,17 +80,17 @@ static weir_error *rename_if_in_charge(const char *dir, uint64_t attempt, const 
 
 /* `chk` exists. The rename comes last, and only the sync of its directory behind it. */
 static weir_error *write_metadata(const char *dir, const char *chk, uint64_t attempt,
-    weir_str bytes)
+    weir_str bytes, bool is_durable)
 {
     char *temporary = mem_printf("%s/" LISTING_METADATA ".%" PRIu64 ".tmp", chk, attempt);
     char *final = mem_printf("%s/" LISTING_METADATA, chk);
-    weir_error *error = write_synced(temporary, bytes);
+    weir_error *error = write_synced(temporary, bytes, is_durable);
     if (error == NULL)
         error = rename_if_in_charge(dir, attempt, temporary, final);
     if (error != NULL) {
         error = weir_error_join(error, os_remove(temporary));
     } else {
-        error = FAULT_STEP(METADATA_DIRECTORY_SYNC, os_sync_dir(chk));
+        error = FAULT_STEP(METADATA_DIRECTORY_SYNC, is_durable ? os_sync_dir(chk) : NULL);
         if (error != NULL)
             error = weir_error_join(error, os_remove(final));
     }
@@ -99,7 +99,8 @@ static weir_error *write_metadata(const char *dir, const char *chk, uint64_t att
     return error;
 }
 
-weir_error *published_write(const char *dir, const struct checkpoint_metadata *metadata)
+weir_error *published_write(const char *dir, const struct checkpoint_metadata *metadata,
+    bool is_durable)
 {
     WEIR_TRY(check_content(dir, metadata));
     weir_buffer *bytes = weir_buffer_new(CHECKPOINT_SIZE_MAX);
@@ -113,10 +114,10 @@ weir_error *published_write(const char *dir, const struct checkpoint_metadata *m
             metadata->checkpoint, CHECKPOINT_SIZE_MAX);
     if (error == NULL)
         error = os_make_dirs(chk);
-    if (error == NULL)
+    if (error == NULL && is_durable)
         error = os_sync_dir(dir);
     if (error == NULL)
-        error = write_metadata(dir, chk, metadata->attempt, weir_buffer_view(bytes));
+        error = write_metadata(dir, chk, metadata->attempt, weir_buffer_view(bytes), is_durable);
     if (error != NULL) /* if it is there, and empty */
         weir_error_free(os_remove(chk));
     mem_free(chk);

@@ -23,9 +23,9 @@
 
 struct workers;
 
-/* Every listed file must be in place with its length (WEIR_E_CORRUPT else). */
-weir_error *published_write(const char *dir, const struct checkpoint_metadata *metadata)
-    WEIR_MUST_USE;
+/* Every listed file must be in place with its length (WEIR_E_CORRUPT else). Not durable: nothing is synced. */
+weir_error *published_write(const char *dir, const struct checkpoint_metadata *metadata,
+    bool is_durable) WEIR_MUST_USE;
 /* Reads and decodes; `metadata` is to be released on success only. WEIR_E_CORRUPT: it can never be
  * restored. WEIR_E_STATE: it is of another job, or of a newer version of Weir. */
 weir_error *published_read(const char *dir, const char *job, uint64_t number,

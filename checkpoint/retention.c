@@ -27,7 +27,7 @@ struct cleaning {
     struct map *references; /* paths of files that are kept */
     uint32_t kept_count;
     uint64_t oldest_kept, newest_kept; /* checkpoints */
-    bool may_delete_files;
+    bool is_durable, may_delete_files;
 };
 
 /* Logs and frees; true if there was an error. */
@@ -154,7 +154,8 @@ static void clean(struct cleaning *cleaning)
     clean_checkpoints(cleaning);
     if (cleaning->kept_count == 0)
         return; /* nothing to restore from: whatever is there may be of use to a person */
-    if (trouble("make the deletion of checkpoints durable", os_sync_dir(cleaning->dir)))
+    if (cleaning->is_durable &&
+        trouble("make the deletion of checkpoints durable", os_sync_dir(cleaning->dir)))
         return;
     if (trouble("go on", attempt_check(cleaning->dir, cleaning->attempt)))
         return;
@@ -163,13 +164,15 @@ static void clean(struct cleaning *cleaning)
     attempts_prune(cleaning->dir, &cleaning->attempts, cleaning->attempt, cleaning->oldest_kept);
 }
 
-void retention_clean(const char *dir, const char *job, uint64_t attempt, uint32_t retained)
+void retention_clean(const char *dir, const char *job, uint64_t attempt, uint32_t retained,
+    bool is_durable)
 {
     ASSERT(retained > 0);
     struct cleaning cleaning = { .dir = dir,
         .job = job,
         .attempt = attempt,
         .retained = retained,
+        .is_durable = is_durable,
         .may_delete_files = true };
     if (trouble("start", attempt_check(dir, attempt)))
         return;

@@ -27,8 +27,11 @@
 #ifndef WEIR_CHECKPOINT_RETENTION_H
 #define WEIR_CHECKPOINT_RETENTION_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
-void retention_clean(const char *dir, const char *job, uint64_t attempt, uint32_t retained);
+/* Not durable: the directory does not outlive the process, and nothing in it is synced. */
+void retention_clean(const char *dir, const char *job, uint64_t attempt, uint32_t retained,
+    bool is_durable);
 
 #endif

@@ -532,7 +532,7 @@ weir_error *storage_publish(struct storage *storage, const struct checkpoint_met
     if (error == NULL)
         error = reserve_numbers(storage, metadata->checkpoint);
     if (error == NULL)
-        error = published_write(storage->dir, metadata);
+        error = published_write(storage->dir, metadata, !storage_is_temporary(storage));
     return error == NULL
                ? NULL
                : weir_error_wrap(error, "cannot publish checkpoint %" PRIu64, metadata->checkpoint);
@@ -540,5 +540,6 @@ weir_error *storage_publish(struct storage *storage, const struct checkpoint_met
 
 void storage_clean(struct storage *storage)
 {
-    retention_clean(storage->dir, storage->job, storage->attempt.number, storage->retained);
+    retention_clean(storage->dir, storage->job, storage->attempt.number, storage->retained,
+        !storage_is_temporary(storage));
 }

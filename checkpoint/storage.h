@@ -25,7 +25,8 @@
  * would undo output that is out already.
  *
  * Without a root (no --checkpoints) the directory is temporary and removed at the end; checkpoints in
- * it still give exactly-once within the life of the process.
+ * it still give exactly-once within the life of the process. Nothing is synced there: who would read it after a power
+ * failure?
  *
  * Thread: one at a time (the job manager's worker), but storage_check_attempt: any. */
 #ifndef WEIR_CHECKPOINT_STORAGE_H

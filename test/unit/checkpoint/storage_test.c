@@ -91,6 +91,56 @@ static void the_next_attempt_in_a_process_starts_anew(void **state)
     temp_dir_free(root);
 }
 
+static uint32_t syncs;
+
+static int count_sync(void *handle)
+{
+    syncs++;
+    return os_linux.sync(handle);
+}
+
+static int count_sync_dir(const char *path)
+{
+    syncs++;
+    return os_linux.sync_dir(path);
+}
+
+/* Syncs of two checkpoints and of cleaning, of which the first one goes. */
+static void count_syncs(const char *root, uint32_t *publishing, uint32_t *cleaning)
+{
+    struct checkpoint_metadata metadata;
+    struct storage *storage;
+    bool found;
+    assert_ok(storage_open(root, JOB, 1, &storage));
+    assert_ok(storage_restore(storage, NULL, &metadata, &found));
+    syncs = 0;
+    kit_publish(storage, 1, "one");
+    kit_publish(storage, 2, "two");
+    *publishing = syncs;
+    syncs = 0;
+    storage_clean(storage);
+    *cleaning = syncs;
+    storage_close(storage);
+}
+
+static void in_a_temporary_directory_nothing_is_synced_that_nobody_would_read_again(void **state)
+{
+    static struct os counting;
+    char *root = temp_dir_new();
+    uint32_t publishing, cleaning, temporary_publishing, temporary_cleaning;
+    counting = os_linux;
+    counting.sync = count_sync;
+    counting.sync_dir = count_sync_dir;
+    os_current = &counting;
+    count_syncs(root, &publishing, &cleaning);
+    count_syncs(NULL, &temporary_publishing, &temporary_cleaning);
+    os_current = &os_linux;
+    assert_int_equal(publishing - temporary_publishing, 2 * 3); /* the rest are state files */
+    assert_int_equal(cleaning, 1);
+    assert_int_equal(temporary_cleaning, 0);
+    temp_dir_free(root);
+}
+
 static void a_temporary_directory_works_and_is_removed(void **state)
 {
     struct storage *storage;
@@ -471,6 +521,7 @@ int main(void)
         cmocka_unit_test(all_attempts_of_a_directory_share_an_instance),
         cmocka_unit_test(the_next_attempt_in_a_process_starts_anew),
         cmocka_unit_test(a_temporary_directory_works_and_is_removed),
+        cmocka_unit_test(in_a_temporary_directory_nothing_is_synced_that_nobody_would_read_again),
         cmocka_unit_test(a_fresh_start_needs_an_empty_directory),
         cmocka_unit_test(a_checkpoint_whose_file_is_gone_is_not_published),
         cmocka_unit_test(a_job_name_must_be_able_to_name_a_directory),
