@@ -93,24 +93,77 @@ static void answer_order(struct call *call, struct order *order, weir_error *err
 
 /* -- operations ----------------------------------------------------------------------------- */
 
-void rest_savepoint(struct call *call)
+/* A savepoint, or a stop with one: its directory is looked at first. Thread: the worker's while it looks, else control. */
+struct saving {
+    struct call *later;
+    struct order order;
+    char job[DISPATCHER_ID_SIZE];
+    char *directory;
+    bool is_stop;
+    weir_error *error;
+};
+
+static void run_probe(void *arg)
+{
+    struct saving *it = arg;
+    it->error = dispatcher_probe(it->directory);
+}
+
+static void on_probed(void *arg, bool is_over)
+{
+    struct saving *it = arg;
+    struct dispatcher *dispatcher = it->later->dispatcher;
+    if (it->error == NULL && is_over)
+        it->error = weir_errorf(WEIR_E_STATE, "this job manager leads no more");
+    if (it->error == NULL && it->is_stop)
+        it->error = dispatcher_stop(dispatcher, it->job, it->directory, it->order.has_flag,
+            it->order.operation);
+    else if (it->error == NULL)
+        it->error = dispatcher_savepoint(dispatcher, it->job, it->directory, it->order.has_flag,
+            it->order.operation);
+    answer_order(it->later, &it->order, it->error, 202);
+    rest_answer(it->later);
+    mem_free(it->directory);
+    mem_free(it);
+}
+
+static bool is_begun(const struct call *call, const struct order *order)
+{
+    return order->operation[0] != '\0' &&
+           dispatcher_operation(call->dispatcher, order->operation) != NULL;
+}
+
+static void save(struct call *call, const char *directory_name, const char *flag, bool is_stop)
 {
     struct order order;
-    weir_error *error = read_order(call, "target-directory", "cancel-job", &order);
-    if (error == NULL)
-        error = dispatcher_savepoint(call->dispatcher, call->job->id, order.directory,
-            order.has_flag, order.operation);
-    answer_order(call, &order, error, 202);
+    const char *directory = NULL;
+    weir_error *error = read_order(call, directory_name, flag, &order);
+    bool is_done = error == NULL && is_begun(call, &order); /* asked again: the same answer */
+    if (error == NULL && !is_done)
+        error = dispatcher_savepoint_directory(call->dispatcher, call->job->id, order.directory,
+            &directory);
+    if (error != NULL || is_done) {
+        answer_order(call, &order, error, 202);
+        return;
+    }
+    struct saving *it = mem_alloc(sizeof(*it));
+    *it = (struct saving){ .order = order, .directory = mem_strdup(directory), .is_stop = is_stop };
+    memcpy(it->job, call->job->id, sizeof(it->job));
+    it->later = rest_later(call);
+    if (dispatcher_errand(it->later->dispatcher, run_probe, on_probed, it))
+        return;
+    it->error = weir_errorf(WEIR_E_LIMIT, "too much blocking work is waiting: ask again");
+    on_probed(it, false);
+}
+
+void rest_savepoint(struct call *call)
+{
+    save(call, "target-directory", "cancel-job", false);
 }
 
 void rest_stop(struct call *call)
 {
-    struct order order;
-    weir_error *error = read_order(call, "targetDirectory", "drain", &order);
-    if (error == NULL)
-        error = dispatcher_stop(call->dispatcher, call->job->id, order.directory, order.has_flag,
-            order.operation);
-    answer_order(call, &order, error, 202);
+    save(call, "targetDirectory", "drain", true);
 }
 
 /* All checkpoints are of one kind: "checkpointType" says nothing. */

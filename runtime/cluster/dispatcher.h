@@ -138,6 +138,12 @@ struct submission {
 weir_error *dispatcher_submit(struct dispatcher *dispatcher, const struct submission *submission,
     char id[DISPATCHER_ID_SIZE]) WEIR_MUST_USE;
 weir_error *dispatcher_cancel(struct dispatcher *dispatcher, const char *job) WEIR_MUST_USE;
+/* Where a savepoint of it would go, borrowed until the job changes; and whether one can be written there, which a disk
+ * has to say: before tasks are asked for anything, for one that cannot be written would end a stop without its
+ * savepoint. dispatcher_probe: Thread: any. */
+weir_error *dispatcher_savepoint_directory(const struct dispatcher *dispatcher, const char *job,
+    const char *given, const char **directory) WEIR_MUST_USE;
+weir_error *dispatcher_probe(const char *directory) WEIR_MUST_USE;
 /* `operation`: in: the caller's id, or empty; out: its id. */
 weir_error *dispatcher_savepoint(struct dispatcher *dispatcher, const char *job,
     const char *directory, bool then_cancel, char operation[DISPATCHER_ID_SIZE]) WEIR_MUST_USE;

@@ -114,8 +114,7 @@ static weir_error *running_entry(const struct dispatcher *dispatcher, const char
     return NULL;
 }
 
-/* Before tasks are asked for anything: one that cannot be written to would end a stop without its savepoint. */
-static weir_error *check_directory(const char *directory)
+weir_error *dispatcher_probe(const char *directory)
 {
     char *probe = mem_printf("%s/.probe-%016" PRIx64, directory, os_random());
     weir_error *error = os_make_dirs(probe);
@@ -139,7 +138,15 @@ static weir_error *directory_of(const struct entry *entry, const char *given,
     if ((*directory)[0] != '/')
         return weir_errorf(WEIR_E_USAGE,
             "the savepoint directory '%s' is relative; give it from the root on", *directory);
-    return check_directory(*directory);
+    return NULL;
+}
+
+weir_error *dispatcher_savepoint_directory(const struct dispatcher *dispatcher, const char *job,
+    const char *given, const char **directory)
+{
+    struct entry *entry;
+    WEIR_TRY(running_entry(dispatcher, job, &entry));
+    return directory_of(entry, given, directory);
 }
 
 /* NULL of NULL. */
@@ -287,6 +294,30 @@ void operations_job_over(struct entry *entry)
 
 /* -- dispose -------------------------------------------------------------------------------------------- */
 
+/* Thread: worker while it runs, else control. */
+struct disposal {
+    struct operation *operation;
+    char *path;
+    weir_error *error;
+};
+
+static void run_dispose(void *arg)
+{
+    struct disposal *it = arg;
+    it->error = savepoint_dispose(it->path);
+}
+
+static void on_disposed(void *arg, bool is_over)
+{
+    struct disposal *it = arg;
+    if (is_over)
+        weir_error_free(it->error); /* nobody will ask for it */
+    else
+        operation_done(it->operation, it->error);
+    mem_free(it->path);
+    mem_free(it);
+}
+
 weir_error *dispatcher_dispose(struct dispatcher *dispatcher, const char *path,
     char operation[DISPATCHER_ID_SIZE])
 {
@@ -294,8 +325,14 @@ weir_error *dispatcher_dispose(struct dispatcher *dispatcher, const char *path,
     if (is_asked_again(dispatcher, operation))
         return NULL;
     WEIR_TRY(begin(dispatcher, NULL, OPERATION_DISPOSE, operation, &it));
-    operation_done(it, savepoint_dispose(path));
-    return NULL;
+    struct disposal *disposal = mem_alloc(sizeof(*disposal));
+    *disposal = (struct disposal){ .operation = it, .path = mem_strdup(path) };
+    if (errands_submit(dispatcher->errands, NULL, run_dispose, on_disposed, disposal))
+        return NULL;
+    mem_free(disposal->path);
+    mem_free(disposal);
+    return withdraw(dispatcher, it,
+        weir_errorf(WEIR_E_LIMIT, "too much blocking work is waiting: ask again"));
 }
 
 /* -- rescale -------------------------------------------------------------------------------------------- */

@@ -145,6 +145,18 @@ weir_error *dispatcher_cancel(struct dispatcher *it, const char *job)
     return refusal;
 }
 
+weir_error *dispatcher_savepoint_directory(const struct dispatcher *it, const char *job,
+    const char *given, const char **directory)
+{
+    *directory = given == NULL ? "/default" : given;
+    return NULL;
+}
+
+weir_error *dispatcher_probe(const char *directory)
+{
+    return strcmp(directory, "/full") != 0 ? NULL : weir_errorf(WEIR_E_IO, "no space in '/full'");
+}
+
 weir_error *dispatcher_savepoint(struct dispatcher *it, const char *job, const char *directory,
     bool then_cancel, char operation[DISPATCHER_ID_SIZE])
 {
@@ -186,14 +198,9 @@ weir_error *dispatcher_rescale(struct dispatcher *it, const char *job, uint32_t 
 bool dispatcher_errand(struct dispatcher *it, void (*run)(void *arg),
     void (*done)(void *arg, bool is_over), void *arg)
 {
-    bool has_room = it->refusal == NULL;
-    weir_error_free(it->refusal);
-    it->refusal = NULL;
-    if (has_room)
-        run(arg);
-    if (has_room)
-        done(arg, false);
-    return has_room;
+    run(arg);
+    done(arg, false);
+    return true;
 }
 
 weir_error *dispatcher_log(struct dispatcher *it, const char *task_manager,

@@ -31,7 +31,7 @@ static void each_command_becomes_one_question(void **state)
             "\"triggerId\":null}",
             "savepoint /s 0", JOB "/savepoints/", 202 },
         { "POST", JOB "/savepoints", "{\"target-directory\":null,\"cancel-job\":true}",
-            "savepoint - 1", JOB "/savepoints/", 202 },
+            "savepoint /default 1", JOB "/savepoints/", 202 },
         { "POST", JOB "/stop",
             "{\"targetDirectory\":\"/t\",\"drain\":true,\"formatType\":\"CANONICAL\","
             "\"triggerId\":null}",
@@ -127,6 +127,17 @@ static void a_failure_is_a_serialised_exception(void **state)
     text = ask(&client, "GET", JOB "/savepoints/" TRIGGER, "{}", 200);
     assert_non_null(strstr(text, "\"failure-cause\""));
     assert_null(strstr(text, "location"));
+    client_free(&client);
+}
+
+static void what_cannot_be_written_to_is_said_before_the_job_is_asked_for_anything(void **state)
+{
+    struct client client = client_new(NULL);
+    ask(&client, "POST", "/jobs/" RUNNING_JOB "/savepoints", "{\"target-directory\":\"/full\"}",
+        500);
+    ask(&client, "POST", "/jobs/" RUNNING_JOB "/stop", "{\"targetDirectory\":\"/full\"}", 500);
+    assert_non_null(strstr(buffer_text(client.reply.body), "no space in '/full'"));
+    assert_string_equal(client.dispatcher->asked, "");
     client_free(&client);
 }
 
@@ -263,6 +274,7 @@ int main(void)
         cmocka_unit_test(the_clients_own_id_is_the_operations),
         cmocka_unit_test(a_result_is_there_although_the_job_is_gone),
         cmocka_unit_test(a_failure_is_a_serialised_exception),
+        cmocka_unit_test(what_cannot_be_written_to_is_said_before_the_job_is_asked_for_anything),
         cmocka_unit_test(a_refusal_has_the_status_of_its_kind),
         cmocka_unit_test(what_is_over_cannot_be_cancelled),
         cmocka_unit_test(bodies_that_are_wrong_are_refused_and_ask_for_nothing),
