@@ -153,7 +153,7 @@ class Cluster:
 
     def logs(self, job):
         """What its workers have said, by attempt."""
-        return {path: path.read_bytes() for path in self.directory.glob(f"weir-taskmanager-*/logs/{job}-*.log")}
+        return {path: path.read_bytes() for path in self.directory.glob(f"weir-logs-*/taskmanager-*/{job}-*.log")}
 
     def has_record(self, job, old=()):
         """A record printed by a worker that is none of the old ones."""

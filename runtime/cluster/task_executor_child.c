@@ -7,6 +7,7 @@
 #include "base/os.h"
 #include "runtime/cluster/address.h"
 #include "runtime/cluster/task_executor_private.h"
+#include "runtime/cluster/worker.h"
 #include "types/msgpack.h"
 #include <weir/weir.h>
 
@@ -345,7 +346,7 @@ static int32_t code_of(const struct os_child_end *end)
         if (weir_code_exit((enum weir_code)code) == end->status)
             return code;
     }
-    return WEIR_E_INTERNAL;
+    return end->status == WORKER_EXIT_RETRIABLE ? WEIR_E_IO : WEIR_E_INTERNAL;
 }
 
 /* Somebody, or the kernel for want of memory, has killed it; it has not crashed, and we have not. */
@@ -401,7 +402,8 @@ static void on_ended(struct task_executor *executor, struct child *child,
     if (child->is_planner)
         planner_ended(executor, child, end, text);
     else
-        tell_ended(executor, child, code_of(end), is_from_outside(child, end), text);
+        tell_ended(executor, child, code_of(end),
+            is_from_outside(child, end) || end->status == WORKER_EXIT_RETRIABLE, text);
     mem_free(text);
     mem_free(tail);
     child->state = CHILD_ENDED;

@@ -345,7 +345,7 @@ static void on_closed(void *arg, struct connection *connection, weir_error *why)
     worker->connection = NULL;
     worker->lost_ms = os_monotonic_ms();
     if (!worker->is_deployed) {
-        end(worker, weir_error_wrap(why, "no job manager"));
+        end(worker, weir_error_retriable(weir_error_wrap(why, "no job manager")));
         return;
     }
     log_warn("worker", "the job manager is gone (%s); the tasks go on, for %g s at most",

@@ -31,6 +31,9 @@
 weir_error *worker_run(const struct plan *plan, const struct local_options *options) WEIR_MUST_USE;
 
 /* -- in pieces. Thread: control, for all of them. */
+/* The exit status of one that could not do it now, but another one may: what is retriable has no code of its own. */
+#define WORKER_EXIT_RETRIABLE 75
+
 struct worker;
 /* `start`: what its task manager gives it (struct worker_start, encoded); copied. Plan and options outlive it. It
  * is over at once if it cannot do what it was started for: worker_close tells. */

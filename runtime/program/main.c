@@ -350,7 +350,9 @@ static int say(const struct program *program, weir_error *error)
 {
     if (error == NULL)
         return 0;
-    int status = weir_code_exit(weir_error_code(error));
+    int status = program->verb == VERB_WORKER && weir_error_is_retriable(error)
+                     ? WORKER_EXIT_RETRIABLE
+                     : weir_code_exit(weir_error_code(error));
     if (program->options.is_log_json) {
         log_error(program->name, "%s", weir_error_message(error));
         weir_error_free(error);

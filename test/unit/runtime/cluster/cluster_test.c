@@ -215,6 +215,16 @@ static void make_blob(void)
     mem_free(bytes);
 }
 
+static uint32_t refusals; /* of connections to come */
+
+static bool accept_or_not(void *arg, struct connection *connection)
+{
+    if (refusals == 0)
+        return dispatcher_accepted(dispatcher, connection);
+    refusals--;
+    return false;
+}
+
 /* A job manager that leads with this epoch, on this port (0: any). */
 static void start_leader(uint64_t epoch, uint16_t port)
 {
@@ -241,10 +251,7 @@ static void start_leader(uint64_t epoch, uint16_t port)
         .retained_jobs = 100 };
     dispatcher = dispatcher_new(&options);
     check(dispatcher_recover(dispatcher));
-    struct listen_options listen = { .host = "127.0.0.1",
-        .port = port,
-        .accepted = dispatcher_accepted,
-        .arg = dispatcher };
+    struct listen_options listen = { .host = "127.0.0.1", .port = port, .accepted = accept_or_not };
     check(net_listen(net, &listen, &listener));
 }
 
@@ -769,6 +776,20 @@ static void the_last_words_of_a_worker_can_be_read_when_it_is_gone(void **state)
     assert_non_null(strstr(heard.text, "SIGSEGV in operator 'count'"));
 }
 
+static void a_worker_that_loses_the_job_manager_before_it_has_tasks_is_replaced(void **state)
+{
+    char out[OS_PATH_MAX];
+    snprintf(out, sizeof(out), "%s", output("out"));
+    const char *arguments[] = { "--count", "1000", "--output", out, "--restart-delay", "10ms",
+        NULL };
+    refusals = 2;
+    const struct job *job = submit(arguments);
+    wait_state(job, JOB_FINISHED);
+    assert_int_equal(refusals, 0);
+    assert_int_equal(job->history.failure_count, 2);
+    check_output(out, 1000);
+}
+
 /* WEIR_TEST_ONLY=<pattern> runs the tests whose names match. */
 int main(int argc, char **argv)
 {
@@ -790,6 +811,7 @@ int main(int argc, char **argv)
         WITH_CLUSTER(a_job_is_cancelled_and_its_slots_are_free_again),
         WITH_CLUSTER(jobs_that_wait_for_slots_get_those_of_others_in_the_order_they_came),
         WITH_CLUSTER(a_job_that_cannot_be_planned_fails_with_its_own_words),
+        WITH_CLUSTER(a_worker_that_loses_the_job_manager_before_it_has_tasks_is_replaced),
         WITH_CLUSTER(the_last_words_of_a_worker_can_be_read_when_it_is_gone),
     };
     cmocka_set_test_filter(getenv("WEIR_TEST_ONLY"));
