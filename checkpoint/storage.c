@@ -440,6 +440,26 @@ weir_error *storage_restore(struct storage *storage, struct workers *workers,
     return error;
 }
 
+weir_error *storage_restore_again(const struct storage *storage, struct workers *workers,
+    struct checkpoint_metadata *metadata, bool *found)
+{
+    struct search search;
+    *found = false;
+    ASSERT(storage->attempt.has_chosen);
+    WEIR_TRY(storage_check_attempt(storage));
+    WEIR_TRY(search_begin(storage, &search));
+    search.workers = workers;
+    weir_error *error = search_newest(storage, &search, metadata, found);
+    if (error == NULL && search.broken_count > 0) {
+        checkpoint_metadata_release(metadata);
+        *found = false;
+        error = search.broken;
+        search.broken = NULL;
+    }
+    search_end(&search);
+    return error;
+}
+
 /* A complete checkpoint that is void is none; one that cannot be read is one, to be careful. */
 static weir_error *refuse_if_any(const struct storage *storage, const struct search *search)
 {

@@ -71,6 +71,11 @@ weir_error *storage_check_attempt(const struct storage *storage) WEIR_MUST_USE; 
  * an error that names them. Records the choice in this attempt's file. `workers`, which may be NULL, help to read. */
 weir_error *storage_restore(struct storage *storage, struct workers *workers,
     struct checkpoint_metadata *metadata, bool *found) WEIR_MUST_USE;
+/* The attempt goes on, but some of its tasks start again (runtime/manager/execution.h): reads the newest complete
+ * checkpoint, and only that one. What the other tasks have published since an older one cannot be undone, so a
+ * broken one is an error here: the whole job has to start again. After storage_restore or storage_fresh. */
+weir_error *storage_restore_again(const struct storage *storage, struct workers *workers,
+    struct checkpoint_metadata *metadata, bool *found) WEIR_MUST_USE;
 /* --fresh: records that this attempt restored nothing; refuses if a complete checkpoint exists. */
 weir_error *storage_fresh(struct storage *storage) WEIR_MUST_USE;
 

@@ -3,8 +3,9 @@
  *      write                 lines go into a hidden file; its name carries the attempt (part_name.h)
  *      snapshot(n)           the file is closed and becomes segment n; a worker syncs it before the ack
  *      checkpoint_complete   a worker asks "still in charge?", then renames: now everybody sees it
- *      open after a failure  segments of the restored checkpoint are renamed, first; hidden files of
- *                            older attempts that are in no checkpoint are deleted
+ *      open after a failure  segments of the restored checkpoint are renamed, first; hidden files that
+ *                            are in no checkpoint are deleted: those of older attempts, and of an
+ *                            earlier start of this subtask in the same attempt (weir_attempt)
  *
  *      item "segments" -> u8 version 1 · u64 checkpoint · u32 count ·
  *                         count * (u64 checkpoint · u64 size · str hidden name)
@@ -315,7 +316,8 @@ static weir_error *beyond(const struct file_sink *sink, const weir_ctx *ctx, con
         sink->options->path, name, restored);
 }
 
-/* Hidden files that no checkpoint has: what the checkpoint had of this subtask has been renamed. */
+/* Hidden files that no checkpoint has: what the checkpoint had of this subtask has been renamed. Nobody else writes
+ * those of this subtask: where it ran before, it has ended. */
 static weir_error *look_at_name(const struct file_sink *sink, const weir_ctx *ctx, const char *name,
     uint64_t restored)
 {
@@ -323,7 +325,7 @@ static weir_error *look_at_name(const struct file_sink *sink, const weir_ctx *ct
     uint32_t subtask;
     if (part_name_is_published(&sink->name, name, &number))
         return number > restored ? beyond(sink, ctx, name, restored) : NULL;
-    if (!part_name_is_hidden(&sink->name, name, &number, &subtask) || number >= sink->attempt ||
+    if (!part_name_is_hidden(&sink->name, name, &number, &subtask) || number > sink->attempt ||
         subtask % weir_parallelism_of(ctx) != sink->subtask)
         return NULL;
     char *path = path_of(sink, name);

@@ -30,6 +30,7 @@
 #include "connectors/kafka_topic.h"
 
 #include <inttypes.h>
+#include <stdlib.h>
 
 #define CHUNK_SIZE_DEFAULT (4u << 20)
 #define CHUNK_SIZE_MAX     (8u << 20)
@@ -119,7 +120,9 @@ static weir_error *adopt_file(void *arg, weir_str name, char **path)
             "checkpoint",
             (int)name.size, name.data);
     *path = mem_printf("%s/%.*s", weir_staging_dir(ctx), (int)name.size, name.data);
-    weir_error *error = os_link(found, *path);
+    weir_error *error = os_remove(*path); /* of an earlier start in this attempt */
+    if (error == NULL)
+        error = os_link(found, *path);
     if (error == NULL)
         return NULL;
     mem_free(*path);
@@ -331,15 +334,57 @@ static weir_error *check_topics(weir_ctx *ctx, struct kafka_sink *sink)
     return error;
 }
 
+/* What names of staged segments begin with; the caller frees it. */
+static char *segment_prefix(weir_ctx *ctx, const struct kafka_sink *sink)
+{
+    uint64_t sink_hash = hash_bytes(weir_uid_of(ctx), strlen(weir_uid_of(ctx)));
+    return mem_printf("kafka-%016" PRIx64 "-%u-%" PRIu64 "-", sink_hash, sink->slots[0].number,
+        weir_attempt(ctx));
+}
+
 static void new_segment(weir_ctx *ctx, struct kafka_sink *sink)
 {
     kafka_segment_free(sink->segment);
     mem_free(sink->segment_path);
-    uint64_t sink_hash = hash_bytes(weir_uid_of(ctx), strlen(weir_uid_of(ctx)));
-    sink->segment_path = mem_printf("%s/kafka-%016" PRIx64 "-%u-%" PRIu64 "-%" PRIu64 ".segment",
-        weir_staging_dir(ctx), sink_hash, sink->slots[0].number, weir_attempt(ctx),
-        sink->sequence++);
+    char *prefix = segment_prefix(ctx, sink);
+    sink->segment_path =
+        mem_printf("%s/%s%" PRIu64 ".segment", weir_staging_dir(ctx), prefix, sink->sequence++);
+    mem_free(prefix);
     sink->segment = kafka_segment_new(sink->segment_path, sink->chunk_size);
+}
+
+static bool is_restored(const struct kafka_sink *sink, const char *path)
+{
+    const struct slot *slot = &sink->slots[0];
+    for (uint32_t i = 0; i < slot->count; i++)
+        if (strcmp(slot->segments[i].path, path) == 0)
+            return true;
+    return false;
+}
+
+/* An earlier start of this subtask in the same attempt has left segments: those of the restored checkpoint have been
+ * linked anew, the others are of no use. New ones are numbered behind all of them, so no name is used twice. */
+static weir_error *look_around(weir_ctx *ctx, struct kafka_sink *sink)
+{
+    char **names;
+    uint32_t count;
+    WEIR_TRY(os_list(weir_staging_dir(ctx), &names, &count));
+    char *prefix = segment_prefix(ctx, sink);
+    weir_error *error = NULL;
+    for (uint32_t i = 0; i < count && error == NULL; i++) {
+        if (strncmp(names[i], prefix, strlen(prefix)) != 0)
+            continue;
+        uint64_t sequence = strtoull(names[i] + strlen(prefix), NULL, 10);
+        if (sequence >= sink->sequence)
+            sink->sequence = sequence + 1;
+        char *path = mem_printf("%s/%s", weir_staging_dir(ctx), names[i]);
+        if (!is_restored(sink, path))
+            error = os_remove(path);
+        mem_free(path);
+    }
+    mem_free(prefix);
+    os_names_free(names, count);
+    return error;
 }
 
 static weir_error *open_sink(weir_ctx *ctx, const void *options, void *instance)
@@ -351,6 +396,7 @@ static weir_error *open_sink(weir_ctx *ctx, const void *options, void *instance)
     sink->token_topic = sink->options->token_topic != NULL ? mem_strdup(sink->options->token_topic)
                                                            : token_topic_of(ctx);
     WEIR_TRY(restore_slots(ctx, sink));
+    WEIR_TRY(look_around(ctx, sink));
     WEIR_TRY(check_topics(ctx, sink));
     WEIR_TRY(recover(ctx, sink));
     new_segment(ctx, sink);

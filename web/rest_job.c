@@ -218,14 +218,23 @@ void rest_job_config(struct call *call)
 
 /* -- failures ------------------------------------------------------------------------------- */
 
-static void put_failure(struct json *json, const struct history_failure *it)
+/* Flink's map of what is known of a failure: ours says when it was not the whole job's. */
+static void put_labels(struct json *json, const struct history_failure *it, const struct plan *plan)
+{
+    json_put_object(json, "failureLabels");
+    if (plan != NULL && it->task_count > 0 && it->task_count < plan->subtask_count)
+        json_put_printf(json, "restarted-tasks", "%u of %u", it->task_count, plan->subtask_count);
+    json_put_end(json);
+}
+
+static void put_failure(struct json *json, const struct history_failure *it,
+    const struct plan *plan)
 {
     json_put_object(json, NULL);
     json_put_text(json, "exceptionName", weir_code_name(it->code));
     json_put_text(json, "stacktrace", it->text);
     json_put_int(json, "timestamp", it->at_ms);
-    json_put_object(json, "failureLabels");
-    json_put_end(json);
+    put_labels(json, it, plan);
     if (it->vertex != NULL)
         json_put_printf(json, "taskName", "%s - subtask %u (attempt %llu)", it->vertex,
             it->subtask + 1, (unsigned long long)it->attempt);
@@ -269,7 +278,7 @@ void rest_job_exceptions(struct call *call)
     json_put_array(json, "entries");
     const struct history_failure *it = newest;
     for (uint32_t i = 0; it != NULL && i < count; it = history_failure(&job->history, ++i))
-        put_failure(json, it);
+        put_failure(json, it, job->plan);
     json_put_end(json);
     json_put_bool(json, "truncated", is_truncated);
     json_put_end(json);

@@ -110,7 +110,8 @@ WEIR_API const char *weir_job_name_of(const weir_ctx *ctx);
 WEIR_API const char *weir_uid_of(const weir_ctx *ctx); /* of the source, sink or operator */
 /* A random number made at a fresh start and kept in every checkpoint since. */
 WEIR_API uint64_t weir_instance_id(const weir_ctx *ctx);
-/* Rises with every start and restart of the job. */
+/* Rises with every start and restart of the job. It stays when only a region of the job restarts, which this subtask
+ * is in: then nothing of its former self is left but its files, also in weir_staging_dir. */
 WEIR_API uint64_t weir_attempt(const weir_ctx *ctx);
 /* NULL while this attempt is the newest; a WEIR_E_FENCED error when another has taken over. Reads
  * the checkpoint directory: call it from open or from weir_async's run. Thread: any. */

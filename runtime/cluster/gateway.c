@@ -432,8 +432,17 @@ static void release_worker(struct gateway *gateway, struct gateway_worker *worke
     mem_free(worker->host);
 }
 
-static void tear_down(void *arg)
+/* A worker belongs to one attempt and ends with it, so all tasks restart together. */
+static void regions_of(void *arg, uint32_t *regions)
 {
+    const struct gateway *gateway = arg;
+    for (uint32_t i = 0; i < gateway->options.plan->subtask_count; i++)
+        regions[i] = 0;
+}
+
+static void tear_down(void *arg, const bool *subtasks)
+{
+    ASSERT(subtasks == NULL);
     struct gateway *gateway = arg;
     struct message_command message = { .epoch = gateway->options.epoch,
         .attempt = gateway->deployed.attempt };
@@ -501,6 +510,7 @@ struct task_gateway gateway_tasks(struct gateway *gateway)
     return (struct task_gateway){ .arg = gateway,
         .deploy = deploy,
         .tear_down = tear_down,
+        .regions = regions_of,
         .trigger = trigger,
         .complete = complete,
         .abort = abort_checkpoint,
@@ -657,7 +667,7 @@ void gateway_free(struct gateway *gateway)
 {
     if (gateway == NULL)
         return;
-    tear_down(gateway);
+    tear_down(gateway, NULL);
     mem_free(gateway->slot_workers);
     mem_free(gateway->placement);
     mem_free(gateway->metrics);

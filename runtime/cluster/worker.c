@@ -562,7 +562,7 @@ static void free_worker(struct worker *worker)
 {
     struct told told;
     if (worker->taskmanager != NULL && worker->is_deployed)
-        taskmanager_tear_down(worker->taskmanager);
+        taskmanager_tear_down(worker->taskmanager, NULL);
     wire_free(worker->wire);
     if (worker->connection != NULL)
         connection_close_flushed(worker->connection);

@@ -192,6 +192,9 @@ static void put_header(weir_buffer *out, const struct plan *plan)
         buffer_printf(out, "%s %s %u", i == 0 ? "" : ",", plan->slot_groups[i],
             plan->slot_group_sizes[i]);
     buffer_printf(out, "\n");
+    uint32_t regions = plan_region_count(plan);
+    if (regions > 1)
+        buffer_printf(out, "%u regions, each restarts alone\n", regions);
 }
 
 static void put_states(weir_buffer *out, const struct weir_operator *op)

@@ -178,6 +178,7 @@ void explain_json(const struct plan *plan, weir_buffer *out)
     json_put_printf(&json, "fingerprint", "%016" PRIx64, plan->fingerprint);
     json_put_uint(&json, "max_parallelism", plan->max_parallelism);
     json_put_uint(&json, "subtasks", plan->subtask_count);
+    json_put_uint(&json, "regions", plan_region_count(plan));
     json_put_array(&json, "slot_groups");
     for (uint32_t i = 0; i < plan->slot_group_count; i++) {
         json_put_object(&json, NULL);

@@ -108,11 +108,25 @@ struct plan_options {
 weir_error *plan_build(weir_job *job, const struct plan_options *options, const struct plan **plan)
     WEIR_MUST_USE;
 
+/* -- plan_regions.c: which subtasks start again together.
+ *
+ * A region is what channels connect: two subtasks are in one when records can go from one to the other, over any
+ * number of channels in any direction. What fails loses records on the way to and from it, so its region goes back
+ * to a checkpoint as a whole; what is in other regions has nothing to do with it. FORWARD connects subtask i with
+ * subtask i; every other partitioner connects all with all, so a job with a key_by between its sources and its sinks
+ * is one region. (Flink's pipelined regions; all channels are pipelined here.)
+ *
+ * A region is named by its first subtask: regions[s] is that of subtask s. */
+void plan_regions(const struct plan *plan, uint32_t *regions);
+/* Makes one region of those that share a group: subtask s is in group groups[s] (a worker, say). */
+void plan_regions_join(uint32_t *regions, uint32_t subtask_count, const uint32_t *groups);
+uint32_t plan_region_count(const struct plan *plan);
+
 /* -- explain*.c: the plan as text (for a terminal), JSON, or Graphviz dot, appended to `out`. The
  * same plan gives the same bytes.
  *
  * JSON, one object and a line feed; `?` may be null:
- *   job, fingerprint (16 hexadecimal digits), max_parallelism, subtasks
+ *   job, fingerprint (16 hexadecimal digits), max_parallelism, subtasks, regions (how many)
  *   slot_groups[]: name, slots
  *   vertices[]: id (its index), name, parallelism, slot_group, first_subtask,
  *     operators[]: kind (source operator sink), name, uid, connector?, in?, out?,

@@ -9,7 +9,8 @@
 
 #include <string.h>
 
-#define NEVER INT64_MAX
+#define NEVER      INT64_MAX
+#define NO_SUBTASK UINT32_MAX /* the failure is no task's */
 
 static const char *const state_names[] = {
     [EXECUTION_CREATED] = "CREATED",
@@ -29,6 +30,53 @@ const char *execution_state_name(enum execution_state state)
     return state_names[state];
 }
 
+/* -- which subtasks start again -------------------------------------------------------------------- */
+
+static void mark(struct execution *execution, uint32_t subtask)
+{
+    execution->restarting_count += !execution->restarting[subtask];
+    execution->running_count -= execution->running[subtask];
+    execution->ended_count -= execution->ended[subtask];
+    execution->restarting[subtask] = true;
+    execution->running[subtask] = execution->ended[subtask] = false;
+}
+
+static void mark_all(struct execution *execution)
+{
+    for (uint32_t i = 0; i < execution->options.subtask_count; i++)
+        mark(execution, i);
+}
+
+/* The region of `subtask`; and those that have not all begun, because what they are restored from is at hand only
+ * until all tasks run. A region is named by its first subtask, so marking that does not disturb the walk. */
+static void mark_regions(struct execution *execution, uint32_t subtask)
+{
+    uint32_t count = execution->options.subtask_count;
+    memset(execution->restarting, 0, count * sizeof(bool));
+    execution->restarting_count = 0;
+    for (uint32_t i = 0; i < count; i++)
+        if (i == subtask || !execution->running[i])
+            mark(execution, execution->regions[i]);
+    for (uint32_t i = 0; i < count; i++)
+        if (execution->restarting[execution->regions[i]])
+            mark(execution, i);
+}
+
+bool execution_is_partial(const struct execution *execution)
+{
+    return execution->restarting_count < execution->options.subtask_count;
+}
+
+void execution_set_regions(struct execution *execution, const uint32_t *regions)
+{
+    for (uint32_t i = 0; i < execution->options.subtask_count; i++) {
+        ASSERT(regions[i] <= i && regions[regions[i]] == regions[i]);
+        execution->regions[i] = regions[i];
+    }
+}
+
+/* -- making --------------------------------------------------------------------------------------- */
+
 void execution_init(struct execution *execution, const struct execution_options *options)
 {
     ASSERT(options->subtask_count > 0);
@@ -41,12 +89,17 @@ void execution_init(struct execution *execution, const struct execution_options 
     restart_init(&execution->restart, &options->restart);
     execution->running = mem_alloc_array(options->subtask_count, sizeof(bool));
     execution->ended = mem_alloc_array(options->subtask_count, sizeof(bool));
+    execution->regions = mem_alloc_array(options->subtask_count, sizeof(uint32_t));
+    execution->restarting = mem_alloc_array(options->subtask_count, sizeof(bool));
+    mark_all(execution);
 }
 
 void execution_release(struct execution *execution)
 {
     mem_free(execution->running);
     mem_free(execution->ended);
+    mem_free(execution->regions);
+    mem_free(execution->restarting);
     *execution = (struct execution){ .state = EXECUTION_CREATED };
 }
 
@@ -73,9 +126,10 @@ bool execution_has_tasks(const struct execution *execution)
     case EXECUTION_STOPPING:
     case EXECUTION_FINISHING:
         return true;
-    case EXECUTION_CREATED:
     case EXECUTION_FAILING:
     case EXECUTION_RESTARTING:
+        return execution_is_partial(execution);
+    case EXECUTION_CREATED:
     case EXECUTION_CANCELLING:
     case EXECUTION_FINISHED:
     case EXECUTION_FAILED:
@@ -127,10 +181,7 @@ void execution_restored(struct execution *execution, bool has_checkpoint)
     execution->is_restoring = false;
     execution->is_resumed = execution->is_resumed || has_checkpoint;
     execution->state = EXECUTION_RUNNING;
-    execution->running_count = execution->ended_count = 0;
     execution->last_checkpoint = execution->completed = 0;
-    memset(execution->running, 0, execution->options.subtask_count * sizeof(bool));
-    memset(execution->ended, 0, execution->options.subtask_count * sizeof(bool));
     todo(execution, EXECUTION_DEPLOY);
 }
 
@@ -194,58 +245,70 @@ static void wait_to_restart(struct execution *execution, int64_t now_ms)
     execution->restart_count++;
 }
 
-static bool fail_restore(struct execution *execution, enum weir_code code, bool is_retriable,
-    int64_t now_ms, uint64_t random)
+static void tear_down(struct execution *execution, enum execution_state state)
 {
-    if (!execution->is_restoring)
+    execution->state = state;
+    execution->is_restoring = false; /* what comes of it is not waited for */
+    execution->restart_ms = execution->retry_ms = execution->stop_by_ms = NEVER;
+    execution->todo = 0;
+    todo(execution, EXECUTION_TEAR_DOWN);
+}
+
+/* Or it happened in the wake of the failure that is being dealt with. */
+static bool is_news(const struct execution *execution, uint32_t subtask)
+{
+    switch (execution->state) {
+    case EXECUTION_CREATED: /* the first restore */
+        return !execution->has_run || execution->is_restoring;
+    case EXECUTION_RUNNING:
+    case EXECUTION_STOPPING:
+    case EXECUTION_FINISHING:
+        return true;
+    case EXECUTION_RESTARTING:
+        if (subtask != NO_SUBTASK)
+            return !execution->restarting[subtask];
+        return execution->is_restoring || execution_has_tasks(execution);
+    case EXECUTION_FAILING:
+    case EXECUTION_CANCELLING:
+    case EXECUTION_FINISHED:
+    case EXECUTION_FAILED:
+    case EXECUTION_CANCELED:
+        break;
+    }
+    return false;
+}
+
+static bool fail(struct execution *execution, uint32_t subtask, enum weir_code code,
+    bool is_retriable, int64_t now_ms, uint64_t random)
+{
+    if (!is_news(execution, subtask))
         return false;
-    execution->is_restoring = false;
+    if (execution->state == EXECUTION_CREATED && !execution->has_run) {
+        end(execution, EXECUTION_FAILED);
+        return true;
+    }
+    bool has_tasks = execution_has_tasks(execution);
     execution->is_fatal = is_fatal(execution, code, is_retriable, now_ms);
     plan_restart(execution, now_ms, random);
-    if (execution->is_fatal)
+    if (execution->is_fatal || subtask == NO_SUBTASK)
+        mark_all(execution);
+    else
+        mark_regions(execution, subtask);
+    execution->is_restoring = false;
+    if (has_tasks)
+        tear_down(execution, EXECUTION_FAILING);
+    else if (execution->is_fatal)
         end(execution, EXECUTION_FAILED);
     else
         wait_to_restart(execution, now_ms);
     return true;
 }
 
-static bool fail(struct execution *execution, enum weir_code code, bool is_retriable,
-    int64_t now_ms, uint64_t random)
-{
-    switch (execution->state) {
-    case EXECUTION_CREATED: /* the first restore: nothing has run */
-        if (!execution->has_run) {
-            end(execution, EXECUTION_FAILED);
-            return true;
-        }
-        return fail_restore(execution, code, is_retriable, now_ms, random);
-    case EXECUTION_RUNNING:
-    case EXECUTION_STOPPING:
-    case EXECUTION_FINISHING:
-        execution->is_fatal = is_fatal(execution, code, is_retriable, now_ms);
-        plan_restart(execution, now_ms, random);
-        execution->state = EXECUTION_FAILING;
-        execution->retry_ms = execution->stop_by_ms = NEVER;
-        execution->todo = 0;
-        todo(execution, EXECUTION_TEAR_DOWN);
-        return true;
-    case EXECUTION_RESTARTING:
-        return fail_restore(execution, code, is_retriable, now_ms, random);
-    case EXECUTION_FAILING: /* other tasks fail in the wake of the first */
-    case EXECUTION_CANCELLING:
-    case EXECUTION_FINISHED:
-    case EXECUTION_FAILED:
-    case EXECUTION_CANCELED:
-        return false;
-    }
-    return false;
-}
-
 bool execution_failed(struct execution *execution, enum weir_code code, bool is_retriable,
     int64_t now_ms, uint64_t random)
 {
     execution->is_opening = !execution->has_run;
-    return fail(execution, code, is_retriable, now_ms, random);
+    return fail(execution, NO_SUBTASK, code, is_retriable, now_ms, random);
 }
 
 bool execution_task_failed(struct execution *execution, uint32_t subtask, enum weir_code code,
@@ -253,7 +316,7 @@ bool execution_task_failed(struct execution *execution, uint32_t subtask, enum w
 {
     ASSERT(subtask < execution->options.subtask_count);
     execution->is_opening = !execution->has_run && !execution->running[subtask];
-    return fail(execution, code, is_retriable, now_ms, random);
+    return fail(execution, subtask, code, is_retriable, now_ms, random);
 }
 
 void execution_torn_down(struct execution *execution, int64_t now_ms)
@@ -277,10 +340,17 @@ static void ask_for_last_checkpoint(struct execution *execution)
     todo(execution, EXECUTION_LAST_CHECKPOINT);
 }
 
+static bool has_task(const struct execution *execution, uint32_t subtask)
+{
+    bool is_torn =
+        execution->state == EXECUTION_FAILING || execution->state == EXECUTION_RESTARTING;
+    return execution_has_tasks(execution) && !(is_torn && execution->restarting[subtask]);
+}
+
 void execution_task_running(struct execution *execution, uint32_t subtask)
 {
     ASSERT(subtask < execution->options.subtask_count);
-    if (!execution_has_tasks(execution) || execution->running[subtask])
+    if (!has_task(execution, subtask) || execution->running[subtask])
         return;
     execution->running[subtask] = true;
     if (++execution->running_count < execution->options.subtask_count)
@@ -294,7 +364,7 @@ void execution_task_running(struct execution *execution, uint32_t subtask)
 void execution_task_ended(struct execution *execution, uint32_t subtask)
 {
     ASSERT(subtask < execution->options.subtask_count);
-    if (!execution_has_tasks(execution) || execution->ended[subtask])
+    if (!has_task(execution, subtask) || execution->ended[subtask])
         return;
     execution->ended[subtask] = true;
     if (++execution->ended_count < execution->options.subtask_count)
@@ -317,10 +387,17 @@ void execution_stop(struct execution *execution, int64_t now_ms)
         end(execution, EXECUTION_FINISHED);
         return;
     case EXECUTION_RESTARTING:
-        end(execution, EXECUTION_FAILED);
+        if (!execution_has_tasks(execution)) {
+            end(execution, EXECUTION_FAILED);
+            return;
+        }
+        execution->is_fatal = true;
+        mark_all(execution);
+        tear_down(execution, EXECUTION_FAILING);
         return;
     case EXECUTION_FAILING:
         execution->is_fatal = true;
+        mark_all(execution);
         return;
     case EXECUTION_RUNNING:
         execution->state = EXECUTION_STOPPING;
@@ -349,10 +426,8 @@ void execution_cancel(struct execution *execution)
         end(execution, EXECUTION_CANCELED);
         return;
     }
-    execution->state = EXECUTION_CANCELLING;
-    execution->stop_by_ms = execution->retry_ms = NEVER;
-    execution->todo = 0;
-    todo(execution, EXECUTION_TEAR_DOWN);
+    mark_all(execution);
+    tear_down(execution, EXECUTION_CANCELLING);
 }
 
 /* -- the last checkpoint -------------------------------------------------------------------------- */
@@ -406,8 +481,8 @@ void execution_published(struct execution *execution, uint64_t checkpoint)
     if (wanted == 0 || checkpoint < wanted)
         return;
     end(execution, EXECUTION_FINISHED);
-    execution->todo = 0; /* END comes when the tasks are gone */
-    todo(execution, EXECUTION_TEAR_DOWN);
+    mark_all(execution);
+    tear_down(execution, EXECUTION_FINISHED); /* END comes when the tasks are gone */
 }
 
 /* -- time ----------------------------------------------------------------------------------------- */

@@ -12,6 +12,21 @@
  *      |                    \------torn down, may not-----> FAILED
  *      '--failure--> FAILED (unless has_run)   cancel from anywhere: CANCELLING --torn down--> CANCELED
  *
+ * Regions. A failure of one task brings down its region only: the subtasks that channels connect with it
+ * (plan_regions.c), and with them those of regions that are not all running yet. The others go on, moving
+ * records, while the region is torn down, waits, is restored from the newest complete checkpoint and runs
+ * again: FAILING and RESTARTING are the region's then, and has_tasks is true in them. No checkpoint is taken
+ * meanwhile, so there is one restore point for all that has failed, and it is the one that the others have
+ * published up to. Why that is exactly once:
+ *   - no record goes from one region to another, so nobody misses what the region takes back;
+ *   - a source's splits and a sink's slots follow from the number of the subtask and the parallelism, so the
+ *     restarted one finds its own, and only those, in the checkpoint;
+ *   - the attempt stays. Attempts fence what may still run elsewhere, and nothing of the region does: the job
+ *     manager restarts a part only when it knows that the old tasks have ended (jobmanager.h).
+ * Another failure, in another region, adds that region and begins the wait anew. A failure that is no task's
+ * (a restore, a deployment, FENCED), and any that ends the job, is of all of it. A job of one region always
+ * restarts as a whole, under a new attempt.
+ *
  * The last checkpoint. STOPPING and FINISHING ask for one more checkpoint; if it fails they ask again
  * after a second, STOPPING until its time-out. When that or a later one is complete, and every task
  * has published up to it, the job is over. So the end of a job is not special: output leaves by the
@@ -54,9 +69,9 @@ enum execution_state {
 /* In the order in which they are given out. */
 enum execution_action {
     EXECUTION_NONE,
-    EXECUTION_TEAR_DOWN,       /* free all tasks, then execution_torn_down */
-    EXECUTION_RESTORE,         /* claim the attempt, read the newest checkpoint, then _restored */
-    EXECUTION_DEPLOY,          /* make and start all tasks */
+    EXECUTION_TEAR_DOWN, /* free the tasks of `restarting`, then execution_torn_down */
+    EXECUTION_RESTORE, /* claim an attempt if all restart, read the newest checkpoint, _restored */
+    EXECUTION_DEPLOY,  /* make and start the tasks of `restarting` */
     EXECUTION_CHECKPOINTS,     /* all tasks run: checkpoints may start */
     EXECUTION_STOP_SOURCES,    /* they poll no more */
     EXECUTION_LAST_CHECKPOINT, /* request one, tell its number by execution_triggered */
@@ -80,11 +95,14 @@ struct execution {
     uint32_t todo; /* bits of actions not given out yet */
     bool *running, *ended;
     uint32_t running_count, ended_count;
+    uint32_t *regions; /* of each subtask, by the first of the region; one region until it is set */
+    bool *restarting;  /* of each subtask: from its failure to DEPLOY; at the start all */
+    uint32_t restarting_count;
     bool has_run;      /* some attempt had all its tasks running */
     bool is_resumed;   /* from a checkpoint of an earlier process */
     bool is_opening;   /* the failure at hand comes from before the first record */
     bool is_fatal;     /* FAILING: no restart */
-    bool is_restoring; /* RESTORE given out */
+    bool is_restoring; /* RESTORE given out, and waited for */
     bool is_stop_requested, has_timed_out;
     uint64_t last_checkpoint; /* asked for and started; 0: not yet */
     uint64_t completed;       /* newest complete one, from last_checkpoint on; 0: none */
@@ -97,6 +115,9 @@ struct execution {
 
 void execution_init(struct execution *execution, const struct execution_options *options);
 void execution_release(struct execution *execution);
+
+/* Subtasks that restart together; how that is known at a failure counts (jobmanager.c). */
+void execution_set_regions(struct execution *execution, const uint32_t *regions);
 
 /* The next thing to do, until NONE: after every event and tick. */
 enum execution_action execution_take(struct execution *execution);
@@ -126,8 +147,9 @@ int64_t execution_deadline_ms(const struct execution *execution);
 /* The last checkpoint that everything must be published up to; 0: not that far. */
 uint64_t execution_to_publish(const struct execution *execution);
 bool execution_wants_last_checkpoint(const struct execution *execution);
-bool execution_is_over(const struct execution *execution); /* END was given out or is due */
-bool execution_has_tasks(const struct execution *execution);
+bool execution_is_over(const struct execution *execution);    /* END was given out or is due */
+bool execution_has_tasks(const struct execution *execution);  /* some; FAILING: that will go on */
+bool execution_is_partial(const struct execution *execution); /* `restarting` is not everything */
 const char *execution_state_name(enum execution_state state); /* "RUNNING" */
 
 #endif

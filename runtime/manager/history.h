@@ -16,12 +16,13 @@
 #define HISTORY_FAILURES    16u
 #define HISTORY_CHECKPOINTS 32u
 
-/* Why an attempt ended. Thread: control. */
+/* Why an attempt ended, or a part of its tasks. Thread: control. */
 struct history_failure {
-    char *text;         /* of the error */
-    const char *vertex; /* the plan's name of the task; NULL: no task's */
-    char *place;        /* the task manager it ran on; NULL: this process */
-    uint32_t subtask;   /* of the vertex */
+    char *text;          /* of the error */
+    const char *vertex;  /* the plan's name of the task; NULL: no task's */
+    char *place;         /* the task manager it ran on; NULL: this process */
+    uint32_t subtask;    /* of the vertex */
+    uint32_t task_count; /* that went down with it: of its region, or of the job */
     uint64_t attempt;
     int64_t at_ms; /* wall clock */
     enum weir_code code;

@@ -35,6 +35,10 @@ struct jobmanager *jobmanager_new(const struct jobmanager_options *options)
     uint32_t events_max =
         options->plan->subtask_count * EVENTS_PER_SUBTASK + 64 + workers_jobs_max(options->workers);
     jobmanager->inbox = inbox_new(events_max, sizeof(struct event));
+    jobmanager->generations =
+        mem_alloc_array(options->plan->subtask_count, sizeof(*jobmanager->generations));
+    jobmanager->regions =
+        mem_alloc_array(options->plan->subtask_count, sizeof(*jobmanager->regions));
     jobmanager->is_first_restore = true;
     expectations_init(&jobmanager->expected, options->plan, options->backend);
     return jobmanager;
@@ -67,6 +71,8 @@ void jobmanager_free(struct jobmanager *jobmanager)
     weir_error_free(jobmanager->error);
     expectations_release(&jobmanager->expected);
     mem_free(jobmanager->asked.directory);
+    mem_free(jobmanager->generations);
+    mem_free(jobmanager->regions);
     mem_free(jobmanager);
 }
 
@@ -105,7 +111,7 @@ void jobmanager_post(struct jobmanager *jobmanager, const struct event *event)
 {
     struct event stamped = *event;
     stamped.at_ms = os_monotonic_ms();
-    stamped.generation = jobmanager->generation;
+    stamped.generation = jobmanager->generations[event->subtask];
     ASSERT(inbox_push(jobmanager->inbox, &stamped)); /* senders are bounded */
     jobmanager_wake(jobmanager);
 }
@@ -172,8 +178,14 @@ void jobmanager_host(struct jobmanager *jobmanager, struct task_host *host)
 
 static void report_restart(const struct jobmanager *jobmanager)
 {
-    log_warn("job", "%s; restarting in %.1f s (restart %u)", weir_error_message(jobmanager->error),
-        (double)jobmanager->execution.restart_delay_ms / 1000, jobmanager->execution.restart_count);
+    const struct execution *execution = &jobmanager->execution;
+    char part[64] = "";
+    if (execution_is_partial(execution))
+        snprintf(part, sizeof(part), " %u of %u tasks", execution->restarting_count,
+            execution->options.subtask_count);
+    log_warn("job", "%s; restarting%s in %.1f s (restart %u)",
+        weir_error_message(jobmanager->error), part, (double)execution->restart_delay_ms / 1000,
+        execution->restart_count);
 }
 
 /* `subtask` UINT32_MAX: no task's. */
@@ -185,6 +197,7 @@ static void remember(struct jobmanager *jobmanager, const weir_error *error, uin
     struct history_failure failure = { .attempt = jobmanager->stats.attempt,
         .at_ms = os_wall_ms(),
         .code = weir_error_code(error),
+        .task_count = jobmanager->execution.restarting_count,
         .has_restarted = !jobmanager->execution.is_fatal };
     char *text = mem_strdup(weir_error_message(error)), *place = NULL;
     if (subtask != UINT32_MAX) {
@@ -225,9 +238,20 @@ void jobmanager_failed(struct jobmanager *jobmanager, weir_error *error, int64_t
             weir_error_is_retriable(error), now_ms, os_random()));
 }
 
+/* What can be torn down apart changes with where the tasks run. */
+static void set_regions(struct jobmanager *jobmanager)
+{
+    const struct task_gateway *tasks = &jobmanager->options.tasks;
+    plan_regions(jobmanager->options.plan, jobmanager->regions);
+    if (tasks->regions != NULL)
+        tasks->regions(tasks->arg, jobmanager->regions);
+    execution_set_regions(&jobmanager->execution, jobmanager->regions);
+}
+
 static void task_failed(struct jobmanager *jobmanager, struct event *event, int64_t now_ms)
 {
     weir_error *error = event->error;
+    set_regions(jobmanager);
     event->error = NULL; /* taken */
     ASSERT(error != NULL);
     keep_failure(jobmanager, error, event->subtask,
@@ -262,16 +286,26 @@ static void explain_failed_stop(struct jobmanager *jobmanager)
 
 /* -- actions of the execution --------------------------------------------------------------------- */
 
+/* NULL: all of them. */
+static const bool *part_of(const struct jobmanager *jobmanager)
+{
+    const struct execution *execution = &jobmanager->execution;
+    return execution_is_partial(execution) ? execution->restarting : NULL;
+}
+
 static void tear_down(struct jobmanager *jobmanager, int64_t now_ms)
 {
     struct execution *execution = &jobmanager->execution;
+    const bool *part = part_of(jobmanager);
     if (jobmanager->has_coordinator)
         jobmanager_carry_out(jobmanager, coordinator_stopped(&jobmanager->coordinator, now_ms),
             now_ms);
-    jobmanager->options.tasks.tear_down(jobmanager->options.tasks.arg);
-    jobmanager->generation++;
+    jobmanager->options.tasks.tear_down(jobmanager->options.tasks.arg, part);
+    for (uint32_t i = 0; i < execution->options.subtask_count; i++)
+        jobmanager->generations[i] += part == NULL || part[i];
     jobmanager_forget_restored(jobmanager);
-    jobmanager_request_lost(jobmanager, 0, "the job was restarted or has ended");
+    if (part == NULL) /* else a checkpoint that was asked for is taken when all run again */
+        jobmanager_request_lost(jobmanager, 0, "the job was restarted or has ended");
     execution_torn_down(execution, now_ms);
     if (execution->state == EXECUTION_RESTARTING)
         report_restart(jobmanager);
@@ -284,9 +318,11 @@ static void deploy(struct jobmanager *jobmanager, int64_t now_ms)
         .min_pause_ms = options->min_pause_ms,
         .timeout_ms = options->timeout_ms,
         .subtask_count = options->plan->subtask_count };
-    if (jobmanager->has_coordinator)
+    const bool *part = part_of(jobmanager);
+    if (jobmanager->has_coordinator && part == NULL)
         coordinator_release(&jobmanager->coordinator);
-    coordinator_init(&jobmanager->coordinator, &coordinator, jobmanager->last_number);
+    if (part == NULL)
+        coordinator_init(&jobmanager->coordinator, &coordinator, jobmanager->last_number);
     jobmanager->has_coordinator = true;
     const struct restored *restored = jobmanager->restored;
     struct deployment deployment = {
@@ -294,6 +330,7 @@ static void deploy(struct jobmanager *jobmanager, int64_t now_ms)
         .attempt = storage_attempt(options->storage),
         .instance = jobmanager->instance,
         .last_checkpoint = jobmanager->last_number,
+        .subtasks = part,
     };
     weir_error *error = options->tasks.deploy(options->tasks.arg, &deployment);
     if (error != NULL)
@@ -384,6 +421,11 @@ static void on_task_event(struct jobmanager *jobmanager, struct event *event, in
     ASSERT(false && "an event of a task");
 }
 
+static bool is_current(const struct jobmanager *jobmanager, const struct event *event)
+{
+    return event->generation == jobmanager->generations[event->subtask];
+}
+
 static void on_event(struct jobmanager *jobmanager, struct event *event, int64_t now_ms)
 {
     switch (event->kind) {
@@ -400,14 +442,14 @@ static void on_event(struct jobmanager *jobmanager, struct event *event, int64_t
         jobmanager_saved(jobmanager, event);
         break;
     case EVENT_FAILED:
-        if (event->generation == jobmanager->generation)
+        if (is_current(jobmanager, event))
             task_failed(jobmanager, event, now_ms);
         break;
     case EVENT_RUNNING:
     case EVENT_ENDED:
     case EVENT_ACKED:
     case EVENT_DECLINED:
-        if (event->generation == jobmanager->generation)
+        if (is_current(jobmanager, event))
             on_task_event(jobmanager, event, now_ms);
         break;
     }

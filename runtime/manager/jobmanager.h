@@ -19,6 +19,22 @@
  * A decline, a time-out or a failed write end the story with a warning, and the next one begins at the
  * next interval: never a reason to fail the job. But FENCED is: another attempt is in charge.
  *
+ * A restart of a region (execution.h), as a story; where all tasks restart, it is the same without the
+ * others, and with a new attempt:
+ *      1. a task fails: what restarts with it are the subtasks of its region, and of what the gateway cannot
+ *         tear down apart from it (task_gateway.regions);
+ *      2. the checkpoint that is pending is aborted, everywhere: a part of it is lost. One that has all its
+ *         acks may still complete, and the others hear of it; none is triggered until all tasks run again;
+ *      3. the region is torn down; what its old tasks have posted is dropped, for events are stamped with
+ *         the deployment of their subtask;
+ *      4. the newest complete checkpoint is read: the lane keeps its order, so that is the last one that
+ *         anybody could have published. Not an older one (storage_restore_again);
+ *      5. the region is deployed, under the same attempt; its sinks first finish what the checkpoint holds;
+ *      6. all tasks run: checkpoints go on.
+ * Nothing fences the old tasks, so a part restarts only if they are known to be gone: threads that were
+ * joined, or a worker whose task manager has told its end. If that is not known, the gateway makes one region
+ * of all, and the new attempt fences.
+ *
  * Thread: control (one thread calls step), but the calls of the task host, which only post events. */
 #ifndef WEIR_MANAGER_JOBMANAGER_H
 #define WEIR_MANAGER_JOBMANAGER_H
@@ -42,21 +58,24 @@ struct placement {
     int64_t connect_timeout_ms;           /* until all workers must be there */
 };
 
-/* What the tasks of one attempt are made for. Thread: immutable while the tasks live. */
+/* What tasks are made for: all of an attempt, or a part of them that starts again. Thread: immutable while the tasks live. */
 struct deployment {
     const struct checkpoint_metadata *restore; /* NULL: fresh; until all tasks run, or torn down */
     uint64_t attempt, instance;
     uint64_t last_checkpoint;          /* barriers up to it are old */
     const struct placement *placement; /* NULL: all tasks are here */
+    const bool *subtasks; /* those to make, the others are there; NULL: all. For the call only */
 };
 
-/* What the job manager asks of whoever runs the tasks: taskmanager.c, a test, later the cluster. No call
- * waits for a task, tear_down apart: when it returns, no task exists. Thread: control. */
+/* What the job manager asks of whoever runs the tasks: taskmanager.c, a cluster's gateway, a test. No call
+ * waits for a task, tear_down apart: when it returns, none of these tasks is heard of any more. Thread: control. */
 struct task_gateway {
     void *arg;
     weir_error *(*deploy)(void *arg, const struct deployment *deployment);
-    void (*tear_down)(
-        void *arg); /* also after a deploy that failed; harmless if there is nothing */
+    /* Also after a deploy that failed; harmless if there is nothing. `subtasks`: those; NULL: all. */
+    void (*tear_down)(void *arg, const bool *subtasks);
+    /* Joins regions (plan.h) that cannot be torn down apart; NULL: each can. */
+    void (*regions)(void *arg, uint32_t *regions);
     void (*trigger)(void *arg, uint64_t checkpoint); /* sources */
     void (*complete)(void *arg, uint64_t checkpoint);
     void (*abort)(void *arg, uint64_t checkpoint);

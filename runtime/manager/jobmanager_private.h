@@ -35,9 +35,10 @@ struct restored {
 struct event {
     enum event_kind kind;
     uint32_t subtask;
-    uint64_t generation; /* of the deployment it comes from: that of an older one is dropped */
+    uint64_t generation; /* of its subtask's deployment: what comes from an older one is dropped */
     uint64_t checkpoint;
-    int64_t at_ms; /* monotonic */
+    uint64_t restore; /* RESTORED: which one: only what is waited for counts */
+    int64_t at_ms;    /* monotonic */
     struct subtask_snapshot *snapshot;
     struct restored *restored;
     char *path;                        /* of a savepoint */
@@ -73,10 +74,13 @@ struct jobmanager {
     struct execution execution;
     struct coordinator coordinator;
     bool has_coordinator;
-    struct inbox *inbox;         /* Thread: any pushes */
-    _Atomic uint64_t generation; /* deployments so far; workers stamp events with it at any time */
-    uint64_t instance;           /* 0: not known yet */
-    uint64_t last_number;        /* highest checkpoint number in use */
+    struct inbox *inbox; /* Thread: any pushes */
+    /* Of each subtask the deployments so far; whoever posts stamps events with it at any time. */
+    _Atomic uint64_t *generations;
+    uint32_t *regions;    /* of each subtask, as of the newest failure */
+    uint64_t restores;    /* asked for so far */
+    uint64_t instance;    /* 0: not known yet */
+    uint64_t last_number; /* highest checkpoint number in use */
     struct pending pending;
     struct restored *restored; /* until all tasks run */
     struct expectations expected;

@@ -4,7 +4,8 @@
  *      first start     the storage has claimed an attempt when it was opened
  *      restart         still in charge? claim the next one, so that a task of the old attempt that
  *                      hangs somewhere can publish nothing
- *      both            read the newest complete checkpoint and verify it; does it fit the plan? */
+ *      both            read the newest complete checkpoint and verify it; does it fit the plan?
+ *      of a part       still in charge? read the newest one, under the same attempt */
 #include "base/assert.h"
 #include "base/buffer.h"
 #include "base/fault.h"
@@ -120,28 +121,56 @@ static weir_error *read_newest(struct jobmanager *jobmanager, struct restored *r
         jobmanager->options.plan->max_parallelism);
 }
 
+/* Whatever is wrong may be mended by a restart of all, which can fall back to an older checkpoint. */
+static weir_error *read_for_part(const struct jobmanager *jobmanager, struct restored *restored)
+{
+    weir_error *error = storage_restore_again(jobmanager->options.storage,
+        jobmanager->options.workers, &restored->metadata, &restored->found);
+    if (error == NULL)
+        return NULL;
+    return weir_error_retriable(
+        weir_error_wrap(error, "cannot restore a part of the job, so all of it restarts"));
+}
+
+/* Thread: worker. */
+struct restore_job {
+    struct jobmanager *jobmanager;
+    uint64_t number;
+    bool is_partial;
+};
+
 static void run_restore(void *arg)
 {
-    struct jobmanager *jobmanager = arg;
+    struct restore_job *job = arg;
     struct restored *restored = mem_alloc(sizeof(*restored));
-    struct event event = { .kind = EVENT_RESTORED };
-    event.error = read_newest(jobmanager, restored);
+    struct event event = { .kind = EVENT_RESTORED, .restore = job->number };
+    event.error = job->is_partial ? read_for_part(job->jobmanager, restored)
+                                  : read_newest(job->jobmanager, restored);
     event.restored = restored;
-    jobmanager_post(jobmanager, &event);
+    jobmanager_post(job->jobmanager, &event);
+    mem_free(job);
 }
 
 void jobmanager_restore(struct jobmanager *jobmanager, int64_t now_ms)
 {
-    if (!workers_submit(jobmanager->options.workers, jobmanager, run_restore, jobmanager))
-        jobmanager_failed(jobmanager,
-            weir_errorf(WEIR_E_LIMIT, "cannot restore: too much blocking work is waiting"), now_ms);
+    struct restore_job *job = mem_alloc(sizeof(*job));
+    *job = (struct restore_job){ .jobmanager = jobmanager,
+        .number = ++jobmanager->restores,
+        .is_partial = execution_is_partial(&jobmanager->execution) };
+    if (workers_submit(jobmanager->options.workers, jobmanager, run_restore, job))
+        return;
+    mem_free(job);
+    jobmanager_failed(jobmanager,
+        weir_errorf(WEIR_E_LIMIT, "cannot restore: too much blocking work is waiting"), now_ms);
 }
 
 /* -- control's part ------------------------------------------------------------------------------- */
 
 static void report(const struct jobmanager *jobmanager, const struct restored *restored)
 {
-    const char *what = jobmanager->is_first_restore ? "resumed" : "restarted";
+    const char *what = execution_is_partial(&jobmanager->execution) ? "a part is restarted"
+                       : jobmanager->is_first_restore               ? "resumed"
+                                                                    : "restarted";
     if (!restored->found) {
         if (!jobmanager->is_first_restore)
             log_info("job", "restarted from the beginning: no checkpoint was complete");
@@ -163,6 +192,9 @@ static void report(const struct jobmanager *jobmanager, const struct restored *r
 void jobmanager_restored(struct jobmanager *jobmanager, struct event *event, int64_t now_ms)
 {
     struct restored *restored = event->restored;
+    const struct execution *execution = &jobmanager->execution;
+    if (event->restore != jobmanager->restores || !execution->is_restoring)
+        return; /* another region has failed since, or the job was cancelled */
     uint64_t number = storage_last_number(jobmanager->options.storage);
     ASSERT(jobmanager->restored == NULL);
     if (event->error != NULL) {

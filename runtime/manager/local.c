@@ -41,6 +41,8 @@ static weir_error *gateway_deploy(void *arg, const struct deployment *deployment
 {
     struct local *local = arg;
     const struct local_options *options = &local->options;
+    if (deployment->subtasks != NULL) /* the others read it, and it would be the same */
+        return taskmanager_deploy(local->taskmanager, &local->host, deployment);
     local->host = (struct task_host){ .backend = options->backend,
         .backend_memory = taskmanager_backend_size(local->taskmanager, NULL),
         .backend_pool = taskmanager_backend_pool(local->taskmanager),
@@ -51,10 +53,10 @@ static weir_error *gateway_deploy(void *arg, const struct deployment *deployment
     return taskmanager_deploy(local->taskmanager, &local->host, deployment);
 }
 
-static void gateway_tear_down(void *arg)
+static void gateway_tear_down(void *arg, const bool *subtasks)
 {
     struct local *local = arg;
-    taskmanager_tear_down(local->taskmanager);
+    taskmanager_tear_down(local->taskmanager, subtasks);
 }
 
 static void gateway_trigger(void *arg, uint64_t checkpoint)
@@ -215,7 +217,7 @@ void local_close(struct local *local)
 {
     if (local == NULL)
         return;
-    taskmanager_tear_down(local->taskmanager);
+    taskmanager_tear_down(local->taskmanager, NULL);
     jobmanager_free(local->jobmanager);
     taskmanager_free(local->taskmanager);
     workers_free(local->workers);

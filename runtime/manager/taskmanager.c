@@ -6,6 +6,7 @@
 
 #include "base/assert.h"
 #include "base/fault.h"
+#include "base/log.h"
 #include "base/memory.h"
 #include "base/os.h"
 #include "runtime/exchange/wire.h"
@@ -30,6 +31,7 @@ struct taskmanager {
     struct task **tasks; /* of the whole job; NULL: not here */
     struct executor **slots;
     uint32_t slot_count;
+    uint32_t credits;       /* of each channel */
     uint32_t *group_slots;  /* first slot of each slot group, over the whole job */
     uint32_t *slot_indices; /* of the job's slots in `slots`, or NOT_HERE */
     struct backend_pool backend_pool;
@@ -253,8 +255,7 @@ static struct waker *waker_of(struct taskmanager *taskmanager, const struct plan
     return executor_waker(slot_of(taskmanager, vertex, subtask));
 }
 
-static void make_channel(struct taskmanager *taskmanager, uint32_t index, uint32_t i,
-    uint32_t credits)
+static void make_channel(struct taskmanager *taskmanager, uint32_t index, uint32_t i)
 {
     const struct plan *plan = taskmanager->options.plan;
     const struct placement *placement = taskmanager->placement;
@@ -266,7 +267,7 @@ static void make_channel(struct taskmanager *taskmanager, uint32_t index, uint32
     bool is_from = is_here(placement, from, producer), is_to = is_here(placement, to, consumer);
     if (!is_from && !is_to)
         return;
-    struct channel *channel = edge->channels[i] = channel_new(credits);
+    struct channel *channel = edge->channels[i] = channel_new(taskmanager->credits);
     channel_set_wakers(channel, waker_of(taskmanager, from, producer),
         waker_of(taskmanager, to, consumer));
     if (!is_to)
@@ -277,7 +278,7 @@ static void make_channel(struct taskmanager *taskmanager, uint32_t index, uint32
             edge->first_number + i, channel);
 }
 
-static void make_edges(struct taskmanager *taskmanager, uint32_t credits)
+static void make_edges(struct taskmanager *taskmanager)
 {
     const struct plan *plan = taskmanager->options.plan;
     uint32_t number = 0;
@@ -287,9 +288,32 @@ static void make_edges(struct taskmanager *taskmanager, uint32_t credits)
         edge->first_number = number;
         edge->channel_count = channels_of(plan, &plan->edges[e]);
         edge->channels = mem_alloc_array(edge->channel_count, sizeof(*edge->channels));
-        for (uint32_t i = 0; i < edge->channel_count; i++)
-            make_channel(taskmanager, e, i, credits);
         number += edge->channel_count;
+    }
+}
+
+/* NULL: all of them. */
+static bool is_of(const bool *subtasks, uint32_t subtask)
+{
+    return subtasks == NULL || subtasks[subtask];
+}
+
+/* Both ends of a channel are of one region. */
+static void each_channel(struct taskmanager *taskmanager, const bool *subtasks,
+    void (*call)(struct taskmanager *taskmanager, uint32_t edge, uint32_t i))
+{
+    const struct plan *plan = taskmanager->options.plan;
+    for (uint32_t e = 0; e < plan->edge_count; e++) {
+        const struct plan_vertex *from = &plan->vertices[plan->edges[e].from_vertex];
+        const struct plan_vertex *to = &plan->vertices[plan->edges[e].to_vertex];
+        for (uint32_t i = 0; i < taskmanager->edges[e].channel_count; i++) {
+            uint32_t producer, consumer;
+            ends_of(plan, &plan->edges[e], i, &producer, &consumer);
+            bool is_part = is_of(subtasks, from->first_subtask + producer);
+            ASSERT(is_part == is_of(subtasks, to->first_subtask + consumer));
+            if (is_part)
+                call(taskmanager, e, i);
+        }
     }
 }
 
@@ -356,16 +380,50 @@ static struct task *make_task(struct taskmanager *taskmanager, const struct task
 
 /* -- deploying ------------------------------------------------------------------------------------ */
 
+/* Those that have, or will have, tasks of these. All stop before the first task goes: two slots may share a channel. */
+static void stop_slots(struct taskmanager *taskmanager, const bool *subtasks)
+{
+    const struct plan *plan = taskmanager->options.plan;
+    for (uint32_t v = 0; v < plan->vertex_count; v++) {
+        const struct plan_vertex *vertex = &plan->vertices[v];
+        for (uint32_t i = 0; i < vertex->parallelism; i++)
+            if (is_here(taskmanager->placement, vertex, i) &&
+                is_of(subtasks, vertex->first_subtask + i))
+                executor_stop(slot_of(taskmanager, vertex, i));
+    }
+}
+
+/* Those that have something to do, and do not run. */
 static weir_error *start_slots(struct taskmanager *taskmanager)
 {
+    for (uint32_t i = 0; taskmanager->options.is_threaded && i < taskmanager->slot_count; i++)
+        if (executor_is_idle(taskmanager->slots[i]))
+            WEIR_TRY(executor_start(taskmanager->slots[i]));
+    return NULL;
+}
+
+static weir_error *start(struct taskmanager *taskmanager, bool is_all)
+{
     const struct placement *placement = taskmanager->placement;
-    if (placement != NULL)
+    if (placement != NULL && is_all)
         wire_connect(placement->wire, placement->addresses, taskmanager->pool,
             placement->connect_timeout_ms);
-    if (placement != NULL && taskmanager->options.is_threaded)
+    if (placement != NULL && is_all && taskmanager->options.is_threaded)
         WEIR_TRY(wire_start(placement->wire));
-    for (uint32_t i = 0; taskmanager->options.is_threaded && i < taskmanager->slot_count; i++)
-        WEIR_TRY(executor_start(taskmanager->slots[i]));
+    return start_slots(taskmanager);
+}
+
+/* What all tasks share, made with the first. */
+static weir_error *make_ground(struct taskmanager *taskmanager, const struct placement *placement)
+{
+    const struct plan *plan = taskmanager->options.plan;
+    WEIR_TRY(check_placement(plan, placement));
+    taskmanager->placement = placement;
+    WEIR_TRY(size_channels(taskmanager, &taskmanager->credits));
+    taskmanager->pool = segment_pool_new(pool_size(taskmanager));
+    make_slots(taskmanager);
+    make_edges(taskmanager);
+    taskmanager->tasks = mem_alloc_array(plan->subtask_count, sizeof(struct task *));
     return NULL;
 }
 
@@ -373,70 +431,76 @@ weir_error *taskmanager_deploy(struct taskmanager *taskmanager, const struct tas
     const struct deployment *deployment)
 {
     const struct plan *plan = taskmanager->options.plan;
-    uint32_t credits;
-    ASSERT(taskmanager->pool == NULL);
-    WEIR_TRY(check_placement(plan, deployment->placement));
-    taskmanager->placement = deployment->placement;
-    WEIR_TRY(size_channels(taskmanager, &credits));
-    taskmanager->pool = segment_pool_new(pool_size(taskmanager));
-    make_slots(taskmanager);
-    make_edges(taskmanager, credits);
-    taskmanager->tasks = mem_alloc_array(plan->subtask_count, sizeof(struct task *));
+    const bool *subtasks = deployment->subtasks;
+    ASSERT((taskmanager->pool == NULL) == (subtasks == NULL));
+    if (subtasks == NULL)
+        WEIR_TRY(make_ground(taskmanager, deployment->placement));
+    stop_slots(taskmanager, subtasks);
+    each_channel(taskmanager, subtasks, make_channel);
     for (uint32_t v = 0; v < plan->vertex_count; v++) {
         const struct plan_vertex *vertex = &plan->vertices[v];
         for (uint32_t i = 0; i < vertex->parallelism; i++) {
-            if (!is_here(taskmanager->placement, vertex, i))
+            if (!is_here(taskmanager->placement, vertex, i) ||
+                !is_of(subtasks, vertex->first_subtask + i))
                 continue;
             struct task *task = make_task(taskmanager, host, deployment, v, i);
+            ASSERT(taskmanager->tasks[vertex->first_subtask + i] == NULL);
             taskmanager->tasks[vertex->first_subtask + i] = task;
             executor_add(slot_of(taskmanager, vertex, i), task);
         }
     }
-    return FAULT_STEP(DEPLOY_START, start_slots(taskmanager));
+    return FAULT_STEP(DEPLOY_START, start(taskmanager, subtasks == NULL));
 }
 
-static void free_tasks(struct taskmanager *taskmanager)
+static void free_tasks(struct taskmanager *taskmanager, const bool *subtasks)
+{
+    const struct plan *plan = taskmanager->options.plan;
+    for (uint32_t v = 0; v < plan->vertex_count; v++) {
+        const struct plan_vertex *vertex = &plan->vertices[v];
+        for (uint32_t i = 0; i < vertex->parallelism; i++) {
+            struct task **task = &taskmanager->tasks[vertex->first_subtask + i];
+            if (*task == NULL || !is_of(subtasks, vertex->first_subtask + i))
+                continue;
+            executor_remove(slot_of(taskmanager, vertex, i), *task);
+            task_free(*task);
+            *task = NULL;
+        }
+    }
+}
+
+static void report_all(struct taskmanager *taskmanager)
 {
     const struct plan *plan = taskmanager->options.plan;
     report_reset(&taskmanager->report);
-    for (uint32_t v = 0; v < plan->vertex_count; v++)
-        for (uint32_t i = 0; i < plan->vertices[v].parallelism; i++)
-            if (is_here(taskmanager->placement, &plan->vertices[v], i))
-                report_add(&taskmanager->report,
-                    taskmanager->tasks[plan->vertices[v].first_subtask + i], i);
-    for (uint32_t i = 0; i < plan->subtask_count; i++)
-        task_free(taskmanager->tasks[i]);
-    mem_free(taskmanager->tasks);
-    taskmanager->tasks = NULL;
-}
-
-static void free_edges(struct taskmanager *taskmanager)
-{
-    for (uint32_t e = 0; e < taskmanager->options.plan->edge_count; e++) {
-        struct edge *edge = &taskmanager->edges[e];
-        for (uint32_t i = 0; i < edge->channel_count; i++)
-            channel_free(edge->channels[i]);
-        mem_free(edge->channels);
+    for (uint32_t v = 0; v < plan->vertex_count; v++) {
+        const struct plan_vertex *vertex = &plan->vertices[v];
+        for (uint32_t i = 0; i < vertex->parallelism; i++) {
+            const struct task *task = taskmanager->tasks[vertex->first_subtask + i];
+            if (task != NULL)
+                report_add(&taskmanager->report, task, i);
+        }
     }
-    mem_free(taskmanager->edges);
-    taskmanager->edges = NULL;
 }
 
-void taskmanager_tear_down(struct taskmanager *taskmanager)
+static void free_channel(struct taskmanager *taskmanager, uint32_t edge, uint32_t i)
 {
-    if (taskmanager->pool == NULL)
-        return;
-    for (uint32_t i = 0; i < taskmanager->slot_count; i++)
-        executor_stop(taskmanager->slots[i]);
-    if (taskmanager->placement != NULL)
-        wire_stop(taskmanager->placement->wire);
-    free_tasks(taskmanager);
-    free_edges(taskmanager);
+    channel_free(taskmanager->edges[edge].channels[i]);
+    taskmanager->edges[edge].channels[i] = NULL;
+}
+
+static void free_ground(struct taskmanager *taskmanager)
+{
+    for (uint32_t e = 0; e < taskmanager->options.plan->edge_count; e++)
+        mem_free(taskmanager->edges[e].channels);
     for (uint32_t i = 0; i < taskmanager->slot_count; i++)
         executor_free(taskmanager->slots[i]);
+    mem_free(taskmanager->edges);
+    mem_free(taskmanager->tasks);
     mem_free(taskmanager->slots);
     mem_free(taskmanager->group_slots);
     mem_free(taskmanager->slot_indices);
+    taskmanager->edges = NULL;
+    taskmanager->tasks = NULL;
     taskmanager->slots = NULL;
     taskmanager->group_slots = NULL;
     taskmanager->slot_indices = NULL;
@@ -444,6 +508,28 @@ void taskmanager_tear_down(struct taskmanager *taskmanager)
     taskmanager->slot_count = 0;
     segment_pool_free(taskmanager->pool);
     taskmanager->pool = NULL;
+}
+
+void taskmanager_tear_down(struct taskmanager *taskmanager, const bool *subtasks)
+{
+    bool is_all = subtasks == NULL;
+    if (taskmanager->pool == NULL)
+        return;
+    stop_slots(taskmanager, subtasks);
+    if (is_all && taskmanager->placement != NULL)
+        wire_stop(taskmanager->placement->wire);
+    if (is_all)
+        report_all(taskmanager);
+    free_tasks(taskmanager, subtasks);
+    each_channel(taskmanager, subtasks, free_channel);
+    if (is_all) {
+        free_ground(taskmanager);
+        return;
+    }
+    weir_error *error = start_slots(taskmanager);
+    if (error != NULL) /* the next deployment tries again, and fails the job then */
+        log_warn("job", "tasks stand still: %s", weir_error_message(error));
+    weir_error_free(error);
 }
 
 /* -- talking to the tasks ------------------------------------------------------------------------- */

@@ -4,6 +4,10 @@
  *      slot       one executor: subtask i of every vertex of a slot-sharing group is in its slot i
  *      tear down: threads stop, what the tasks have done is kept as a report, everything is freed
  *
+ * A part of the tasks (a region: plan.h) may be torn down and deployed again while the others go on. The threads of the
+ * slots that it has tasks in stop, the tasks and the channels between them go or come, the threads start again: a
+ * slot's tasks are only ever touched by one thread, and the others of a slot miss a few steps.
+ *
  * With a placement only the subtasks of this worker are made, and only channels that have an end here; the other
  * end of those that lead elsewhere is the wire's (runtime/exchange/wire.h). The number of a channel on the wire
  * follows from the plan alone: channels of earlier edges, and then producer * consumers + consumer.
@@ -43,10 +47,11 @@ uint64_t taskmanager_backend_size(const struct taskmanager *taskmanager,
     const struct placement *placement);
 struct backend_pool *taskmanager_backend_pool(struct taskmanager *taskmanager);
 
-/* The host and what the deployment points to outlive the tasks. */
+/* The host and what the deployment points to outlive the tasks. Of a part: the host is the one of the others. */
 weir_error *taskmanager_deploy(struct taskmanager *taskmanager, const struct task_host *host,
     const struct deployment *deployment) WEIR_MUST_USE;
-void taskmanager_tear_down(struct taskmanager *taskmanager); /* harmless if there is nothing */
+/* Harmless if there is nothing. `subtasks`: those, which no channel connects with others; NULL: all. */
+void taskmanager_tear_down(struct taskmanager *taskmanager, const bool *subtasks);
 void taskmanager_trigger(struct taskmanager *taskmanager, uint64_t checkpoint);
 void taskmanager_complete(struct taskmanager *taskmanager, uint64_t checkpoint);
 void taskmanager_abort(struct taskmanager *taskmanager, uint64_t checkpoint);

@@ -148,14 +148,16 @@ static weir_error *open_backend(struct chain *chain, struct weir_ctx *ctx,
     return NULL;
 }
 
-/* Counters of the whole operator go on in subtask 0: reasons of dead letters too, which only the
- * metadata knows by name. */
+/* Each subtask goes on with what it has counted: when only some of them start again (plan_regions.c), the others
+ * still have theirs. With another parallelism all start, and subtask 0 has the counters of the whole operator. By
+ * name, because only the metadata knows the reasons of dead letters. */
 static void restore_counters(struct weir_ctx *ctx, const struct checkpoint_metadata *metadata)
 {
     weir_str uid = weir_str_of(ctx->op->uid);
     for (uint32_t i = 0; i < metadata->operator_count; i++) {
         const struct operator_snapshot *old = &metadata->operators[i];
-        if (!weir_str_equal(old->uid, uid))
+        uint32_t heir = old->parallelism == ctx->vertex->parallelism ? old->subtask : 0;
+        if (!weir_str_equal(old->uid, uid) || heir != ctx->subtask)
             continue;
         for (uint32_t c = 0; c < old->counter_count; c++) {
             char *name =
@@ -208,8 +210,7 @@ static weir_error *open_one(struct chain *chain, struct weir_ctx *ctx,
     struct operator_restore restore = { 0 };
     if (metadata != NULL) {
         restore_operator(metadata, weir_str_of(ctx->op->uid), groups, &chain->memory, &restore);
-        if (ctx->subtask == 0)
-            restore_counters(ctx, metadata);
+        restore_counters(ctx, metadata);
     }
     keep_items(chain, ctx, &restore);
     ctx->files = restore.staged;

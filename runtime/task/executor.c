@@ -6,6 +6,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
+#include <string.h>
 
 #define TASKS_MAX    4096
 #define SLEEP_MAX_MS 1000 /* a lost wake-up would cost this much, not a hang */
@@ -38,6 +39,18 @@ void executor_add(struct executor *executor, struct task *task)
         mem_realloc(executor->tasks, (executor->task_count + 1) * sizeof(*executor->tasks));
     executor->tasks[executor->task_count++] = task;
     task_set_waker(task, executor->waker);
+}
+
+void executor_remove(struct executor *executor, const struct task *task)
+{
+    uint32_t i = 0;
+    ASSERT(!executor->is_started);
+    while (i < executor->task_count && executor->tasks[i] != task)
+        i++;
+    ASSERT(i < executor->task_count);
+    executor->task_count--;
+    memmove(executor->tasks + i, executor->tasks + i + 1,
+        (executor->task_count - i) * sizeof(*executor->tasks));
 }
 
 struct waker *executor_waker(struct executor *executor)
@@ -93,9 +106,15 @@ static void *run(void *arg)
     return NULL;
 }
 
+bool executor_is_idle(const struct executor *executor)
+{
+    return !executor->is_started && executor->task_count > 0;
+}
+
 weir_error *executor_start(struct executor *executor)
 {
     ASSERT(!executor->is_started);
+    atomic_store_explicit(&executor->is_stopping, false, memory_order_relaxed);
     /* tidy: allow banned-call, because a slot is a thread */
     int code = pthread_create(&executor->thread, NULL, run, executor);
     if (code != 0)

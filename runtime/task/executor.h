@@ -14,10 +14,13 @@
 
 struct executor;
 struct executor *executor_new(const char *name); /* of the thread; 15 bytes are shown */
-void executor_add(struct executor *executor, struct task *task); /* before start; not owned */
+void executor_add(struct executor *executor, struct task *task);          /* stopped; not owned */
+void executor_remove(struct executor *executor, const struct task *task); /* stopped */
 struct waker *executor_waker(struct executor *executor);
+bool executor_is_idle(const struct executor *executor); /* stopped, and it has tasks */
 weir_error *executor_start(struct executor *executor) WEIR_MUST_USE;
-/* Returns when the thread is gone: at most one step of each task later. Harmless if not started. */
+/* Returns when the thread is gone: at most one step of each task later. Harmless if not started. It may be started
+ * again: tasks that stay have lost nothing but the time. */
 void executor_stop(struct executor *executor);
 void executor_free(struct executor *executor); /* stopped */
 

@@ -7,7 +7,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#define SPLITS 8u
+#define SPLITS        8u
+#define PIPELINES_MAX 2u
 #define CHECK(condition_, ...) \
     do { \
         if (!(condition_)) { \
@@ -32,7 +33,8 @@ struct total {
 WEIR_TYPE(total, WEIR_FIELD(1, total, count));
 
 static struct trial shape;
-static _Atomic uint64_t seen;
+static _Atomic uint64_t seen[PIPELINES_MAX]; /* by `double` of each pipeline */
+static _Atomic uint32_t opened[PIPELINES_MAX];
 static _Atomic uint32_t failed;
 
 /* -- what was published --------------------------------------------------------------------------- */
@@ -82,6 +84,18 @@ struct numbers {
     uint32_t turn;
 };
 
+/* What the connectors and `double` of a pipeline are made with. */
+struct pipeline {
+    uint32_t number;
+};
+static const struct pipeline pipelines[PIPELINES_MAX] = { { 0 }, { 1 } };
+
+/* An odd split makes nothing that passes `even`, so splits go by pairs. */
+static uint32_t pipeline_of(uint32_t split)
+{
+    return split / 2 % shape.pipelines;
+}
+
 static const struct weir_type *numbers_type(const void *options)
 {
     return &number_type;
@@ -90,8 +104,11 @@ static const struct weir_type *numbers_type(const void *options)
 static weir_error *numbers_open(weir_ctx *ctx, const void *options, void *instance)
 {
     struct numbers *it = instance;
+    const struct pipeline *pipeline = options;
+    opened[pipeline->number]++;
     for (uint32_t s = 0; s < SPLITS; s++) {
-        it->is_mine[s] = s % weir_parallelism_of(ctx) == weir_subtask_index(ctx);
+        it->is_mine[s] = pipeline_of(s) == pipeline->number &&
+                         s % weir_parallelism_of(ctx) == weir_subtask_index(ctx);
         if (it->is_mine[s])
             it->splits[s] = weir_split_add(ctx);
     }
@@ -158,6 +175,7 @@ static void nothing_to_close(weir_ctx *ctx, void *instance)
 }
 
 static const struct weir_source_class numbers_class = { .name = "numbers",
+    .options_size = sizeof(struct pipeline),
     .instance_size = sizeof(struct numbers),
     .out_type = numbers_type,
     .open = numbers_open,
@@ -176,8 +194,10 @@ static weir_error *times_two(weir_ctx *ctx, const void *in, void *out)
 {
     const struct number *from = in;
     struct number *to = out;
-    uint64_t number = ++seen;
-    if (shape.fail_at > 0 && number % shape.fail_at == 0 && failed < shape.failures) {
+    const struct pipeline *pipeline = weir_config(ctx);
+    uint64_t number = ++seen[pipeline->number];
+    if (pipeline->number == 0 && shape.fail_at > 0 && number % shape.fail_at == 0 &&
+        failed < shape.failures) {
         failed++;
         return weir_errorf(shape.failure_code == WEIR_E_DATA ? WEIR_E_INTERNAL : shape.failure_code,
             "the trial fails on purpose at record %" PRIu64, number);
@@ -214,7 +234,7 @@ static const struct weir_operator tally = { .uid = "tally",
 
 /* -- sink ----------------------------------------------------------------------------------------- */
 
-#define EPOCHS_MAX 8
+#define EPOCHS_MAX 64 /* of checkpoints that did not complete, in a row */
 
 struct epoch {
     uint64_t checkpoint; /* 0: being filled */
@@ -222,6 +242,7 @@ struct epoch {
     uint64_t count, room;
 };
 struct collect {
+    uint32_t writer; /* a number of its own among the sinks' subtasks */
     struct epoch epochs[EPOCHS_MAX];
     uint32_t epoch_count; /* the last one is being filled */
 };
@@ -229,6 +250,8 @@ struct collect {
 static weir_error *collect_open(weir_ctx *ctx, const void *options, void *instance)
 {
     struct collect *it = instance;
+    uint32_t first = ((const struct pipeline *)options)->number * 1000;
+    it->writer = first + weir_subtask_index(ctx);
     it->epoch_count = 1;
     for (uint32_t i = 0; i < weir_item_count(ctx); i++) {
         struct weir_item item = weir_item_at(ctx, i);
@@ -237,7 +260,7 @@ static weir_error *collect_open(weir_ctx *ctx, const void *options, void *instan
         memcpy(&checkpoint, item.name.data, 8);
         struct output *rows = malloc(item.value.size + 1);
         memcpy(rows, item.value.data, item.value.size);
-        publish(checkpoint, item.subtask, rows, item.value.size / sizeof(struct output));
+        publish(checkpoint, first + item.subtask, rows, item.value.size / sizeof(struct output));
         free(rows);
     }
     return NULL;
@@ -279,16 +302,11 @@ static weir_error *collect_complete(weir_ctx *ctx, void *instance, uint64_t chec
     struct collect *it = instance;
     while (it->epoch_count > 1 && it->epochs[0].checkpoint <= checkpoint) {
         struct epoch *first = &it->epochs[0];
-        publish(first->checkpoint, weir_subtask_index(ctx), first->rows, first->count);
+        publish(first->checkpoint, it->writer, first->rows, first->count);
         free(first->rows);
         memmove(it->epochs, it->epochs + 1, --it->epoch_count * sizeof(*it->epochs));
     }
     return NULL;
-}
-
-static uint32_t collect_unpublished(weir_ctx *ctx, void *instance)
-{
-    return ((struct collect *)instance)->epoch_count - 1;
 }
 
 static void collect_close(weir_ctx *ctx, void *instance)
@@ -299,24 +317,45 @@ static void collect_close(weir_ctx *ctx, void *instance)
 }
 
 static const struct weir_sink_class collect_class = { .name = "collect",
+    .options_size = sizeof(struct pipeline),
     .instance_size = sizeof(struct collect),
     .open = collect_open,
     .write = collect_write,
     .snapshot = collect_snapshot,
     .checkpoint_complete = collect_complete,
-    .unpublished = collect_unpublished,
     .close = collect_close };
 
 /* -- the job -------------------------------------------------------------------------------------- */
 
+/* The first pipeline has the plain name. */
+static const char *name_in(weir_job *job, const char *name, const struct pipeline *pipeline)
+{
+    if (pipeline->number == 0)
+        return name;
+    char *text = weir_job_alloc(job, 32);
+    snprintf(text, 32, "%s-%u", name, pipeline->number);
+    return text;
+}
+
+static void build_pipeline(weir_job *job, const struct pipeline *pipeline)
+{
+    weir_stream *numbers = weir_source(job, name_in(job, "numbers", pipeline),
+        (struct weir_source){ .source_class = &numbers_class, .options = pipeline });
+    weir_stream *even = weir_filter(numbers, name_in(job, "even", pipeline), is_even, NULL);
+    weir_stream *doubled =
+        weir_map(even, name_in(job, "double", pipeline), times_two, &number_type, pipeline);
+    struct weir_operator *own = weir_job_alloc(job, sizeof(*own));
+    *own = tally;
+    own->uid = name_in(job, tally.uid, pipeline);
+    weir_stream *tallied = weir_process(weir_key_by(doubled, WEIR_KEY(number, key)), own, NULL);
+    weir_sink(tallied, name_in(job, "collect", pipeline),
+        (struct weir_sink){ .sink_class = &collect_class, .options = pipeline });
+}
+
 void trial_build(weir_job *job)
 {
-    weir_stream *numbers =
-        weir_source(job, "numbers", (struct weir_source){ .source_class = &numbers_class });
-    weir_stream *even = weir_filter(numbers, "even", is_even, NULL);
-    weir_stream *doubled = weir_map(even, "double", times_two, &number_type, NULL);
-    weir_stream *tallied = weir_process(weir_key_by(doubled, WEIR_KEY(number, key)), &tally, NULL);
-    weir_sink(tallied, "collect", (struct weir_sink){ .sink_class = &collect_class });
+    for (uint32_t i = 0; i < shape.pipelines; i++)
+        build_pipeline(job, &pipelines[i]);
 }
 
 void trial_change(const struct trial *trial)
@@ -326,12 +365,17 @@ void trial_change(const struct trial *trial)
         shape.keys = 16;
     if (shape.parallelism == 0)
         shape.parallelism = 1;
+    if (shape.pipelines == 0)
+        shape.pipelines = 1;
+    CHECK(shape.pipelines <= PIPELINES_MAX && (shape.pipelines == 1 || shape.keys == 16),
+        "a shape that the answer does not know");
 }
 
 void trial_reset(const struct trial *trial)
 {
     trial_change(trial);
-    seen = 0;
+    for (uint32_t i = 0; i < PIPELINES_MAX; i++)
+        seen[i] = opened[i] = 0;
     failed = 0;
     free(published);
     free(epochs);
@@ -366,7 +410,12 @@ uint64_t trial_published(void)
 
 uint64_t trial_seen(void)
 {
-    return seen;
+    return seen[0] + seen[1];
+}
+
+uint32_t trial_opened(uint32_t pipeline)
+{
+    return opened[pipeline];
 }
 
 static int by_value(const void *a, const void *b)

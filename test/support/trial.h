@@ -10,6 +10,9 @@
  * number once, and the tally of each key 1, 2, ... without a gap or a repeat.
  *
  * `fail_at` > 0 makes `double` fail when it has seen that many records, `failures` times in all.
+ *
+ * With two pipelines the graph is there twice, "numbers" and "numbers-1" and so on, each for half of the splits and
+ * of the keys: two regions. Only `double` of the first one fails, not "double-1".
  * Thread: tasks write under a lock; the rest is the test's, when no job runs. One trial at a time. */
 #ifndef WEIR_TEST_TRIAL_H
 #define WEIR_TEST_TRIAL_H
@@ -22,6 +25,7 @@ struct trial {
     uint64_t count; /* 0: for ever */
     uint64_t keys;
     uint32_t parallelism, max_parallelism;
+    uint32_t pipelines; /* 0: 1; at most 2, with 16 keys */
     bool is_chaining_disabled;
     uint64_t fail_at;
     uint32_t failures;
@@ -38,6 +42,8 @@ void trial_build(weir_job *job);
 
 uint64_t trial_published(void); /* records so far */
 uint64_t trial_seen(void);      /* by `double`, over all attempts */
+/* How often sources of a pipeline were opened since the reset; each subtask counts. */
+uint32_t trial_opened(uint32_t pipeline);
 /* Fails the test unless what was published is exactly right, up to the end if `is_complete`, else as
  * a prefix of each split. */
 void trial_check(bool is_complete);

@@ -141,6 +141,50 @@ static void in_a_temporary_directory_nothing_is_synced_that_nobody_would_read_ag
     temp_dir_free(root);
 }
 
+/* Some tasks of the attempt start again, the others stand on the newest checkpoint. */
+static void within_an_attempt_only_the_newest_is_restored_again(void **state)
+{
+    char *root = kit_two();
+    struct storage *storage = kit_open(root, 2, "two");
+    struct checkpoint_metadata metadata;
+    bool found;
+    uint64_t attempt = storage_attempt(storage), last = storage_last_number(storage);
+    for (uint64_t number = 2; number <= last + 1; number = number == 2 ? last + 1 : last + 2) {
+        if (number > 2)
+            kit_publish(storage, number, "three");
+        assert_ok(storage_restore_again(storage, NULL, &metadata, &found));
+        assert_true(found);
+        assert_int_equal(metadata.checkpoint, number);
+        checkpoint_metadata_release(&metadata);
+    }
+    assert_int_equal(storage_attempt(storage), attempt);
+    char *newest = mem_printf("chk-%" PRIu64 "/_metadata", last + 1);
+    temp_dir_write(kit_path(root, newest), "x", 1);
+    kit_log_begin(root);
+    weir_error *error = storage_restore_again(storage, NULL, &metadata, &found);
+    mem_free(kit_log_end(root));
+    assert_code(error, WEIR_E_CORRUPT, newest); /* there are two good ones behind it */
+    assert_false(found);
+    struct storage *other = kit_open(root, 2, "two"); /* a newer attempt, which may fall back */
+    assert_code(storage_restore_again(storage, NULL, &metadata, &found), WEIR_E_FENCED, "");
+    storage_close(other);
+    storage_close(storage);
+    mem_free(newest);
+    temp_dir_free(root);
+}
+
+static void without_a_checkpoint_there_is_none_to_restore_again(void **state)
+{
+    struct storage *storage;
+    struct checkpoint_metadata metadata;
+    bool found;
+    assert_ok(storage_open(NULL, JOB, 2, &storage));
+    assert_ok(storage_restore(storage, NULL, &metadata, &found));
+    assert_ok(storage_restore_again(storage, NULL, &metadata, &found));
+    assert_false(found);
+    storage_close(storage);
+}
+
 static void a_temporary_directory_works_and_is_removed(void **state)
 {
     struct storage *storage;
@@ -520,6 +564,8 @@ int main(void)
         cmocka_unit_test(numbers_are_never_used_twice),
         cmocka_unit_test(all_attempts_of_a_directory_share_an_instance),
         cmocka_unit_test(the_next_attempt_in_a_process_starts_anew),
+        cmocka_unit_test(within_an_attempt_only_the_newest_is_restored_again),
+        cmocka_unit_test(without_a_checkpoint_there_is_none_to_restore_again),
         cmocka_unit_test(a_temporary_directory_works_and_is_removed),
         cmocka_unit_test(in_a_temporary_directory_nothing_is_synced_that_nobody_would_read_again),
         cmocka_unit_test(a_fresh_start_needs_an_empty_directory),

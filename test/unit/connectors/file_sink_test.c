@@ -297,6 +297,47 @@ static void a_restart_publishes_what_the_checkpoint_has_and_deletes_the_rest(voi
     temp_dir_free(dir);
 }
 
+/* Its region restarts, in the same attempt: its own leavings go, and its names are free again. */
+static void a_subtask_that_starts_again_alone_leaves_the_others_theirs(void **state)
+{
+    char *dir = temp_dir_new();
+    char *value = mem_alloc(300001);
+    struct weir_file_sink_options options = { .path = dir, .format = weir_raw() };
+    struct fleet fleet;
+    memset(value, 'x', 300000);
+    assert_ok(fleet_open(&fleet, &options, 2, 1, NULL));
+    for (uint32_t i = 0; i < 2; i++)
+        assert_ok(fleet_write(&fleet, i, NULL, "first"));
+    assert_ok(fleet_snapshot(&fleet, 4));
+    fleet_publish(&fleet, 4);
+    for (uint32_t i = 0; i < 2; i++)
+        assert_ok(fleet_write(&fleet, i, NULL, value)); /* written to a hidden file */
+    const struct weir_sink_class *class = fleet.sink.sink_class;
+    weir_ctx *again = stub_ctx_new(1, 2);
+    again->instance = 77;
+    again->attempt = 1;
+    for (uint32_t i = 0; i < 2; i++)
+        stub_ctx_restore(again, fleet.ctxs[i]);
+    void *instance = mem_alloc(class->instance_size);
+    class->close(fleet.ctxs[1], fleet.instances[1]);
+    assert_ok(class->open(again, &options, instance));
+    mem_free(fleet.instances[1]);
+    stub_ctx_free(fleet.ctxs[1]);
+    fleet.ctxs[1] = again;
+    fleet.instances[1] = instance;
+    assert_non_null(strstr(names_in(dir), "-1-0-1.ndjson ")); /* hidden, of subtask 0 */
+    assert_null(strstr(names_in(dir), "-1-1-"));
+    for (uint32_t i = 0; i < 3; i++)
+        assert_ok(fleet_write(&fleet, 1, NULL, value));
+    assert_ok(fleet_snapshot(&fleet, 5));
+    fleet_publish(&fleet, 5);
+    assert_string_equal(names_in(dir), "part-0000000004-000.ndjson part-0000000004-001.ndjson "
+                                       "part-0000000005-000.ndjson part-0000000005-001.ndjson ");
+    mem_free(value);
+    fleet_close(&fleet);
+    temp_dir_free(dir);
+}
+
 static void what_was_published_before_the_crash_is_published_no_more(void **state)
 {
     char *dir = temp_dir_new();
@@ -617,6 +658,7 @@ int main(void)
         cmocka_unit_test(a_checkpoint_that_failed_is_published_with_the_next),
         cmocka_unit_test(a_late_completion_publishes_only_what_it_covers),
         cmocka_unit_test(a_restart_publishes_what_the_checkpoint_has_and_deletes_the_rest),
+        cmocka_unit_test(a_subtask_that_starts_again_alone_leaves_the_others_theirs),
         cmocka_unit_test(what_was_published_before_the_crash_is_published_no_more),
         cmocka_unit_test(output_beyond_the_checkpoint_stops_the_job),
         cmocka_unit_test(nothing_published_is_ever_replaced),

@@ -666,7 +666,7 @@ static void tearing_down_gives_the_slots_back_in_each_state(void **state)
             to_deployed(&rig);
         struct task_gateway tasks = gateway_tasks(rig.gateway);
         for (uint32_t twice = 0; twice < 2; twice++) {
-            tasks.tear_down(tasks.arg);
+            tasks.tear_down(tasks.arg, NULL);
             assert_int_equal(gateway_state(rig.gateway), GATEWAY_IDLE);
             assert_int_equal(resources_slots_free(rig.resources), phase == 0 ? 0 : 2);
         }

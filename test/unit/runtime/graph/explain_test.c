@@ -110,7 +110,8 @@ static void dot_draws_vertices_and_edges(void **state)
 
 static const char json_golden[] =
     "{\"job\":\"test\",\"fingerprint\":\"56fe5602e6f7fe78\",\"max_parallelism\":128,"
-    "\"subtasks\":4,\"slot_groups\":[{\"name\":\"default\",\"slots\":2}],\"vertices\":[{"
+    "\"subtasks\":4,\"regions\":1,\"slot_groups\":[{\"name\":\"default\",\"slots\":2}],"
+    "\"vertices\":[{"
     "\"id\":0,\"name\":\"clicks\",\"parallelism\":2,\"slot_group\":\"default\","
     "\"first_subtask\":0,\"operators\":[{\"kind\":\"source\",\"name\":\"clicks\","
     "\"uid\":\"clicks\",\"connector\":\"fake-source\",\"in\":null,\"out\":\"click\","

@@ -26,6 +26,7 @@ enum event {
     TASK_ENDED,   /* value: subtask */
     FAILED_USER,  /* INTERNAL, not retriable, of subtask 0 */
     OTHER_FAILED, /* the same of subtask 1 */
+    TASK_FAILED,  /* the same of subtask `value`, retriable */
     FAILED_RETRY, /* CONNECTOR, retriable */
     FAILED_FENCED,
     FAILED_STATE,
@@ -71,6 +72,9 @@ static void feed(struct execution *e, enum event event, int64_t value, int64_t *
         break;
     case OTHER_FAILED:
         execution_task_failed(e, 1, WEIR_E_INTERNAL, false, *now, 1000);
+        break;
+    case TASK_FAILED:
+        execution_task_failed(e, (uint32_t)value, WEIR_E_INTERNAL, true, *now, 1000);
         break;
     case FAILED_RETRY:
         execution_failed(e, WEIR_E_CONNECTOR, true, *now, 1000);
@@ -121,17 +125,35 @@ static void feed(struct execution *e, enum event event, int64_t value, int64_t *
 /* T tear down, R restore, D deploy, C checkpoints may start, S stop sources, L last checkpoint, E end. */
 static const char initials[] = "?TRDCSLE";
 
-static void tell_of(const struct execution_options *options, const struct row *rows)
+/* Behind T and D: which subtasks, unless it is all of them. */
+static size_t name_part(const struct execution *e, enum execution_action action, char *to)
+{
+    size_t count = 0;
+    if (!execution_is_partial(e) || (action != EXECUTION_TEAR_DOWN && action != EXECUTION_DEPLOY))
+        return 0;
+    for (uint32_t i = 0; i < e->options.subtask_count; i++)
+        if (e->restarting[i])
+            to[count++] = (char)('0' + i);
+    return count;
+}
+
+/* NULL regions: one. */
+static void tell_of(const struct execution_options *options, const uint32_t *regions,
+    const struct row *rows)
 {
     struct execution e;
     int64_t now = 0;
     execution_init(&e, options);
+    if (regions != NULL)
+        execution_set_regions(&e, regions);
     for (int i = 0; rows[i].event != END_OF_STORY; i++) {
-        char actions[16] = "";
+        char actions[32] = "";
         size_t count = 0;
         feed(&e, rows[i].event, rows[i].value, &now);
-        for (enum execution_action a; (a = execution_take(&e)) != EXECUTION_NONE;)
+        for (enum execution_action a; (a = execution_take(&e)) != EXECUTION_NONE;) {
             actions[count++] = initials[a];
+            count += name_part(&e, a, actions + count);
+        }
         if (strcmp(actions, rows[i].actions) != 0 || e.state != rows[i].state)
             fail_msg("row %d: actions '%s' state %s, expected '%s' %s", i, actions,
                 execution_state_name(e.state), rows[i].actions,
@@ -146,7 +168,18 @@ static void tell(const struct row *rows, const struct restart_options *restart)
         .restart = restart == NULL ? restart_seconds : *restart,
         .stop_timeout_ms = 60000,
         .retry_ms = 1000 };
-    tell_of(&options, rows);
+    tell_of(&options, NULL, rows);
+}
+
+/* Subtasks 0 and 2 are a region, 1 is one, 3 is one. */
+static void tell_regions(const struct row *rows)
+{
+    static const uint32_t regions[] = { 0, 1, 0, 3 };
+    struct execution_options options = { .subtask_count = 4,
+        .restart = restart_seconds,
+        .stop_timeout_ms = 60000,
+        .retry_ms = 1000 };
+    tell_of(&options, regions, rows);
 }
 
 /* clang-format off */
@@ -415,8 +448,8 @@ static void of_a_job_that_has_run_under_another_leader_it_does_not(void **state)
     const struct row wrong[] = {
         { START, 0, "R", EXECUTION_CREATED },
         { FAILED_STATE, 0, "E", EXECUTION_FAILED }, THE_END };
-    tell_of(&options, full);
-    tell_of(&options, wrong);
+    tell_of(&options, NULL, full);
+    tell_of(&options, NULL, wrong);
 }
 
 static void without_a_strategy_every_failure_is_final(void **state)
@@ -441,6 +474,174 @@ static void a_cancel_tears_down_from_anywhere(void **state)
         { RESTORED, 0, "", EXECUTION_CANCELED }, THE_END };
     tell(running, NULL);
     tell(created, NULL);
+}
+
+#define ALL_RUN \
+    { START, 0, "R", EXECUTION_CREATED }, \
+    { RESTORED, 0, "D", EXECUTION_RUNNING }, \
+    { TASK_RUNNING, 0, "", EXECUTION_RUNNING }, \
+    { TASK_RUNNING, 1, "", EXECUTION_RUNNING }, \
+    { TASK_RUNNING, 2, "", EXECUTION_RUNNING }, \
+    { TASK_RUNNING, 3, "C", EXECUTION_RUNNING }
+
+static void a_failure_restarts_its_region_only(void **state)
+{
+    const struct row rows[] = { ALL_RUN,
+        { TASK_FAILED, 2, "T02", EXECUTION_FAILING },
+        { TASK_FAILED, 0, "", EXECUTION_FAILING }, /* in the wake of the first */
+        { TORN_DOWN, 0, "", EXECUTION_RESTARTING },
+        { TASK_FAILED, 0, "", EXECUTION_RESTARTING },
+        { TASK_RUNNING, 0, "", EXECUTION_RESTARTING }, /* of one that is gone */
+        { TIME, 1000, "R", EXECUTION_RESTARTING },
+        { RESTORED, 1, "D02", EXECUTION_RUNNING },
+        { TASK_RUNNING, 0, "", EXECUTION_RUNNING },
+        { TASK_RUNNING, 2, "C", EXECUTION_RUNNING },
+        { TASK_FAILED, 1, "T1", EXECUTION_FAILING },
+        { TORN_DOWN, 0, "", EXECUTION_RESTARTING }, THE_END };
+    tell_regions(rows);
+}
+
+static void what_ends_while_a_region_restarts_has_ended(void **state)
+{
+    const struct row rows[] = { ALL_RUN,
+        { TASK_ENDED, 1, "", EXECUTION_RUNNING },
+        { TASK_ENDED, 0, "", EXECUTION_RUNNING },
+        { TASK_FAILED, 2, "T02", EXECUTION_FAILING },
+        { TORN_DOWN, 0, "", EXECUTION_RESTARTING },
+        { TASK_ENDED, 0, "", EXECUTION_RESTARTING }, /* of one that is gone */
+        { TASK_ENDED, 3, "", EXECUTION_RESTARTING },
+        { TIME, 1000, "R", EXECUTION_RESTARTING },
+        { RESTORED, 1, "D02", EXECUTION_RUNNING },
+        { TASK_RUNNING, 2, "", EXECUTION_RUNNING },
+        { TASK_RUNNING, 0, "C", EXECUTION_RUNNING },
+        { TASK_ENDED, 2, "", EXECUTION_RUNNING },
+        { TASK_ENDED, 0, "L", EXECUTION_FINISHING }, THE_END };
+    tell_regions(rows);
+}
+
+static void a_finishing_job_takes_a_new_last_checkpoint_when_a_region_fails(void **state)
+{
+    const struct row rows[] = { ALL_RUN,
+        { TASK_ENDED, 0, "", EXECUTION_RUNNING },
+        { TASK_ENDED, 1, "", EXECUTION_RUNNING },
+        { TASK_ENDED, 2, "", EXECUTION_RUNNING },
+        { TASK_ENDED, 3, "L", EXECUTION_FINISHING },
+        { TRIGGERED, 5, "", EXECUTION_FINISHING },
+        { COMPLETED, 5, "", EXECUTION_FINISHING },
+        { TASK_FAILED, 1, "T1", EXECUTION_FAILING },
+        { TORN_DOWN, 0, "", EXECUTION_RESTARTING },
+        { PUBLISHED, 5, "", EXECUTION_RESTARTING }, /* not all there is */
+        { TIME, 1000, "R", EXECUTION_RESTARTING },
+        { RESTORED, 1, "D1", EXECUTION_RUNNING },
+        { TASK_RUNNING, 1, "C", EXECUTION_RUNNING },
+        { TASK_ENDED, 1, "L", EXECUTION_FINISHING },
+        { TRIGGERED, 6, "", EXECUTION_FINISHING },
+        { COMPLETED, 6, "", EXECUTION_FINISHING },
+        { PUBLISHED, 6, "T", EXECUTION_FINISHED },
+        { TORN_DOWN, 0, "E", EXECUTION_FINISHED }, THE_END };
+    tell_regions(rows);
+}
+
+/* What is read for the first one is no longer waited for: it is read again for both. */
+static void another_region_that_fails_meanwhile_joins_and_the_wait_begins_anew(void **state)
+{
+    const struct row waiting[] = { ALL_RUN,
+        { TASK_FAILED, 2, "T02", EXECUTION_FAILING },
+        { TORN_DOWN, 0, "", EXECUTION_RESTARTING },
+        { TIME, 500, "", EXECUTION_RESTARTING },
+        { TASK_FAILED, 3, "T023", EXECUTION_FAILING },
+        { TORN_DOWN, 0, "", EXECUTION_RESTARTING },
+        { TIME, 2499, "", EXECUTION_RESTARTING },
+        { TIME, 2500, "R", EXECUTION_RESTARTING },
+        { RESTORED, 1, "D023", EXECUTION_RUNNING }, THE_END };
+    const struct row restoring[] = { ALL_RUN,
+        { TASK_FAILED, 2, "T02", EXECUTION_FAILING },
+        { TORN_DOWN, 0, "", EXECUTION_RESTARTING },
+        { TIME, 1000, "R", EXECUTION_RESTARTING },
+        { TASK_FAILED, 1, "T012", EXECUTION_FAILING },
+        { RESTORED, 1, "", EXECUTION_FAILING },
+        { TORN_DOWN, 0, "", EXECUTION_RESTARTING },
+        { RESTORED, 1, "", EXECUTION_RESTARTING },
+        { TIME, 3000, "R", EXECUTION_RESTARTING },
+        { RESTORED, 1, "D012", EXECUTION_RUNNING },
+        { TASK_RUNNING, 0, "", EXECUTION_RUNNING },
+        { TASK_RUNNING, 1, "", EXECUTION_RUNNING },
+        { TASK_RUNNING, 2, "C", EXECUTION_RUNNING }, THE_END };
+    tell_regions(waiting);
+    tell_regions(restoring);
+}
+
+/* What they are restored from is at hand only until all tasks run. */
+static void regions_that_are_still_opening_restart_with_the_one_that_fails(void **state)
+{
+    const struct row rows[] = {
+        { START, 0, "R", EXECUTION_CREATED },
+        { RESTORED, 1, "D", EXECUTION_RUNNING },
+        { TASK_RUNNING, 0, "", EXECUTION_RUNNING },
+        { TASK_RUNNING, 1, "", EXECUTION_RUNNING },
+        { TASK_RUNNING, 3, "", EXECUTION_RUNNING },
+        { TASK_FAILED, 1, "T012", EXECUTION_FAILING },
+        { TORN_DOWN, 0, "", EXECUTION_RESTARTING },
+        { TIME, 1000, "R", EXECUTION_RESTARTING },
+        { RESTORED, 1, "D012", EXECUTION_RUNNING },
+        { TASK_RUNNING, 1, "", EXECUTION_RUNNING },
+        { TASK_FAILED, 3, "T023", EXECUTION_FAILING }, THE_END };
+    tell_regions(rows);
+}
+
+static void a_failure_that_is_no_tasks_or_final_is_of_the_whole_job(void **state)
+{
+    const struct row nobodys[] = { ALL_RUN,
+        { FAILED_RETRY, 0, "T", EXECUTION_FAILING }, THE_END };
+    const struct row final[] = { ALL_RUN,
+        { FAILED_STATE, 0, "T", EXECUTION_FAILING },
+        { TORN_DOWN, 0, "E", EXECUTION_FAILED }, THE_END };
+    const struct row restore[] = { ALL_RUN,
+        { TASK_FAILED, 2, "T02", EXECUTION_FAILING },
+        { TORN_DOWN, 0, "", EXECUTION_RESTARTING },
+        { TIME, 1000, "R", EXECUTION_RESTARTING },
+        { FAILED_RETRY, 0, "T", EXECUTION_FAILING },
+        { TORN_DOWN, 0, "", EXECUTION_RESTARTING },
+        { TIME, 3000, "R", EXECUTION_RESTARTING },
+        { RESTORED, 1, "D", EXECUTION_RUNNING }, THE_END };
+    const struct row fenced[] = { ALL_RUN,
+        { TASK_FAILED, 2, "T02", EXECUTION_FAILING },
+        { TORN_DOWN, 0, "", EXECUTION_RESTARTING },
+        { FAILED_FENCED, 0, "T", EXECUTION_FAILING },
+        { TORN_DOWN, 0, "E", EXECUTION_FAILED }, THE_END };
+    tell_regions(nobodys);
+    tell_regions(final);
+    tell_regions(restore);
+    tell_regions(fenced);
+}
+
+static void a_stop_or_cancel_while_a_region_restarts_tears_down_the_others(void **state)
+{
+    const struct row stop[] = { ALL_RUN,
+        { TASK_FAILED, 1, "T1", EXECUTION_FAILING },
+        { TORN_DOWN, 0, "", EXECUTION_RESTARTING },
+        { STOP, 0, "T", EXECUTION_FAILING },
+        { TORN_DOWN, 0, "E", EXECUTION_FAILED }, THE_END };
+    const struct row cancel[] = { ALL_RUN,
+        { TASK_FAILED, 1, "T1", EXECUTION_FAILING },
+        { TORN_DOWN, 0, "", EXECUTION_RESTARTING },
+        { TIME, 1000, "R", EXECUTION_RESTARTING },
+        { CANCEL, 0, "T", EXECUTION_CANCELLING },
+        { RESTORED, 1, "", EXECUTION_CANCELLING },
+        { TORN_DOWN, 0, "E", EXECUTION_CANCELED }, THE_END };
+    const struct row last[] = { ALL_RUN, /* stopped, after a region had restarted */
+        { TASK_FAILED, 1, "T1", EXECUTION_FAILING },
+        { TORN_DOWN, 0, "", EXECUTION_RESTARTING },
+        { TIME, 1000, "R", EXECUTION_RESTARTING },
+        { RESTORED, 1, "D1", EXECUTION_RUNNING },
+        { TASK_RUNNING, 1, "C", EXECUTION_RUNNING },
+        { STOP, 0, "SL", EXECUTION_STOPPING },
+        { TRIGGERED, 7, "", EXECUTION_STOPPING },
+        { COMPLETED, 7, "", EXECUTION_STOPPING },
+        { PUBLISHED, 7, "T", EXECUTION_FINISHED }, THE_END };
+    tell_regions(stop);
+    tell_regions(cancel);
+    tell_regions(last);
 }
 
 static void a_stop_before_anything_ran_just_ends(void **state)
@@ -529,6 +730,13 @@ int main(void)
         cmocka_unit_test(of_a_job_that_has_run_under_another_leader_it_does_not),
         cmocka_unit_test(without_a_strategy_every_failure_is_final),
         cmocka_unit_test(a_cancel_tears_down_from_anywhere),
+        cmocka_unit_test(a_failure_restarts_its_region_only),
+        cmocka_unit_test(what_ends_while_a_region_restarts_has_ended),
+        cmocka_unit_test(a_finishing_job_takes_a_new_last_checkpoint_when_a_region_fails),
+        cmocka_unit_test(another_region_that_fails_meanwhile_joins_and_the_wait_begins_anew),
+        cmocka_unit_test(regions_that_are_still_opening_restart_with_the_one_that_fails),
+        cmocka_unit_test(a_failure_that_is_no_tasks_or_final_is_of_the_whole_job),
+        cmocka_unit_test(a_stop_or_cancel_while_a_region_restarts_tears_down_the_others),
         cmocka_unit_test(a_stop_before_anything_ran_just_ends),
         cmocka_unit_test(fixed_delays_run_out),
         cmocka_unit_test(exponential_delays_grow_to_their_maximum),

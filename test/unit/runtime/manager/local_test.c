@@ -192,6 +192,119 @@ static void a_failing_operator_restarts_the_job_and_counts_stay_exact(void **sta
     }
 }
 
+/* -- regions -------------------------------------------------------------------------------------- */
+
+/* What the sources of the second pipeline, which does not fail, have read in this attempt. */
+static int64_t read_by_the_other(const struct local *local)
+{
+    const struct plan *plan = local_plan(local);
+    int64_t sum = 0;
+    for (uint32_t v = 0; v < plan->vertex_count; v++) {
+        const struct plan_vertex *vertex = &plan->vertices[v];
+        if (strcmp(vertex->operators[0].name, "numbers-1") != 0)
+            continue;
+        for (uint32_t i = 0; i < vertex->parallelism; i++) {
+            const struct task *task =
+                taskmanager_task(local_tasks(local), vertex->first_subtask + i);
+            assert_non_null(task);
+            sum += metric_get(&task_metrics(task)->records_in);
+        }
+    }
+    return sum;
+}
+
+/* Steps to the end; returns how many restarts there were in which the second pipeline has read on. */
+static uint32_t step_through_restarts(struct local *local, uint64_t seed)
+{
+    uint64_t random = seed;
+    uint32_t moved = 0;
+    bool is_down = false;
+    int64_t before = 0;
+    while (step_something(local, &random)) {
+        bool was_down = is_down;
+        is_down = local_stats(local)->state == EXECUTION_RESTARTING;
+        if (is_down && !was_down)
+            before = read_by_the_other(local);
+        if (!is_down && was_down && local_stats(local)->state == EXECUTION_RUNNING)
+            moved += read_by_the_other(local) > before;
+    }
+    succeed(local_error(local));
+    return moved;
+}
+
+#define REGIONS_COUNT 16000
+
+static void check_regions(const struct local *local, uint32_t parallelism)
+{
+    assert_int_equal(local_stats(local)->state, EXECUTION_FINISHED);
+    /* Only what fails before all tasks run takes the other one with it. */
+    assert_true(local_stats(local)->attempt <= local_stats(local)->restarts);
+    assert_true(trial_opened(0) > trial_opened(1));
+    assert_true(trial_opened(0) <= (local_stats(local)->restarts + 1) * parallelism);
+    assert_true(trial_opened(1) <= local_stats(local)->attempt * parallelism);
+    static const char *const counters[][2] = { { "tally", "tallied" }, { "tally-1", "tallied" } };
+    for (size_t i = 0; i < 2; i++)
+        assert_int_equal(counter(local, counters[i][0], counters[i][1]), REGIONS_COUNT / 4);
+    assert_int_equal(counter(local, "numbers", "records_in"), REGIONS_COUNT / 2);
+    assert_int_equal(counter(local, "numbers-1", "records_in"), REGIONS_COUNT / 2);
+    trial_check(true);
+}
+
+/* Every slot has tasks of both. */
+static void a_failing_region_restarts_and_the_other_goes_on(void **state)
+{
+    const struct backend_class *backends[] = { &backend_hashmap, &backend_rocksdb, &backend_cache };
+    uint32_t moved = 0;
+    for (uint64_t seed = 1; seed <= 6; seed++) {
+        weir_job *job;
+        uint32_t parallelism = 1 + seed % 2;
+        trial_reset(&(struct trial){ .count = REGIONS_COUNT,
+            .parallelism = parallelism,
+            .pipelines = 2,
+            .is_chaining_disabled = seed % 2 == 0,
+            .slow_batch = 30,
+            .fail_at = 1000,
+            .failures = 3 });
+        struct local_options options = quick(trial_plan(&job));
+        struct local *local;
+        options.interval_ms = 3;
+        options.backend = backends[seed % 3];
+        options.restart.delay_ms = 2;
+        succeed(local_open(&options, &local));
+        moved += step_through_restarts(local, seed);
+        assert_int_equal(local_stats(local)->restarts, 3);
+        assert_int_equal(local_stats(local)->attempt, 1);
+        check_regions(local, parallelism);
+        local_close(local);
+        job_free(job);
+    }
+    assert_true(moved > 9); /* of 18: the other one may be at its end */
+}
+
+static void threads_of_a_slot_go_on_with_the_tasks_of_the_other_region(void **state)
+{
+    os_current = &threads_os;
+    for (uint32_t i = 0; i < 2; i++) {
+        weir_job *job;
+        trial_reset(&(struct trial){ .count = REGIONS_COUNT,
+            .parallelism = 2,
+            .pipelines = 2,
+            .slow_batch = 10,
+            .fail_at = 400,
+            .failures = 5 });
+        struct local_options options = quick(trial_plan(&job));
+        struct local *local;
+        options.worker_count = 2;
+        options.interval_ms = 1;
+        options.backend = i == 0 ? &backend_cache : &backend_hashmap;
+        succeed(local_open(&options, &local));
+        succeed(local_run(local, NULL));
+        check_regions(local, 2);
+        local_close(local);
+        job_free(job);
+    }
+}
+
 static void a_failure_that_would_only_happen_again_ends_the_job(void **state)
 {
     weir_job *job;
@@ -704,6 +817,7 @@ int main(void)
         cmocka_unit_test(an_empty_input_ends_too),
         cmocka_unit_test(the_result_does_not_depend_on_the_shape),
         cmocka_unit_test(a_failing_operator_restarts_the_job_and_counts_stay_exact),
+        cmocka_unit_test(a_failing_region_restarts_and_the_other_goes_on),
         cmocka_unit_test(a_failure_that_would_only_happen_again_ends_the_job),
         cmocka_unit_test(a_stop_publishes_what_was_read),
         cmocka_unit_test(a_job_resumes_with_another_parallelism),
@@ -718,6 +832,7 @@ int main(void)
         cmocka_unit_test(a_start_that_is_refused_leaves_the_one_that_runs_alone),
         cmocka_unit_test(too_little_memory_is_said_at_the_start),
         cmocka_unit_test(threads_give_the_same_result),
+        cmocka_unit_test(threads_of_a_slot_go_on_with_the_tasks_of_the_other_region),
         cmocka_unit_test(threads_stop_on_request),
         cmocka_unit_test(threads_write_a_savepoint_beside_checkpoints),
     };

@@ -79,11 +79,12 @@ static weir_error *fleet_deploy(void *arg, const struct deployment *deployment)
     return NULL;
 }
 
-static void fleet_tear_down(void *arg)
+static void fleet_tear_down(void *arg, const bool *subtasks)
 {
     struct fleet *fleet = arg;
+    assert_null(subtasks); /* the trial is one region */
     for (uint32_t i = 0; i < fleet->count; i++) {
-        taskmanager_tear_down(fleet->managers[i]);
+        taskmanager_tear_down(fleet->managers[i], NULL);
         wire_free(fleet->wires[i]);
         fleet->wires[i] = NULL;
     }
@@ -173,7 +174,7 @@ static void fleet_init(struct fleet *fleet, uint32_t count, bool is_threaded)
 
 static void fleet_release(struct fleet *fleet)
 {
-    fleet_tear_down(fleet);
+    fleet_tear_down(fleet, NULL);
     jobmanager_free(fleet->manager);
     for (uint32_t i = 0; i < fleet->count; i++)
         taskmanager_free(fleet->managers[i]);
@@ -267,7 +268,7 @@ static void each_worker_has_its_own_tasks_and_slots_only(void **state)
         (uint64_t)16 << 20);
     assert_int_equal(taskmanager_backend_size(fleet.managers[1], &fleet.placements[1]),
         (uint64_t)32 << 20);
-    fleet_tear_down(&fleet);
+    fleet_tear_down(&fleet, NULL);
     assert_int_equal(taskmanager_report(fleet.managers[1])->task_count,
         fleet.plan->subtask_count / 3);
     fleet_release(&fleet);
