@@ -12,7 +12,8 @@
 
 #define REASON_MS \
     400 /* from the end of a worker's connection until its failure is told without its reason */
-#define KILL_MS 3000 /* for a worker to end by itself */
+#define KILL_MS \
+    3000 /* for a worker to end by itself, and for its end to be told when a part could restart */
 
 /* Thread: control. */
 struct gateway {
@@ -31,7 +32,8 @@ struct gateway {
     struct worker_task_metrics *metrics;
     enum task_state *states; /* of each subtask */
     struct rates *rates;
-    bool has_failed; /* told; the rest is the job manager's */
+    int64_t reason_ms; /* from the end of a connection until it counts as a failure of its own */
+    bool has_failed;   /* without workers; else each has its own */
 };
 
 static uint32_t slots_of(const struct plan *plan)
@@ -52,6 +54,7 @@ struct gateway *gateway_new(const struct gateway_options *options)
     gateway->metrics = mem_alloc_array(options->plan->subtask_count, sizeof(*gateway->metrics));
     gateway->states = mem_alloc_array(options->plan->subtask_count, sizeof(*gateway->states));
     gateway->rates = rates_new(options->plan->subtask_count);
+    gateway->reason_ms = plan_region_count(options->plan) > 1 ? KILL_MS : REASON_MS;
     return gateway;
 }
 
@@ -71,15 +74,30 @@ static uint32_t first_subtask_of(const struct gateway *gateway, uint32_t worker)
     return 0;
 }
 
-/* Once an attempt: what follows is in its wake. Takes the error. */
+static bool *has_failed(struct gateway *gateway, uint32_t worker)
+{
+    return worker < gateway->worker_count ? &gateway->workers[worker].has_failed
+                                          : &gateway->has_failed;
+}
+
+/* Once for a worker: what follows is in its wake. Takes the error. */
 static void fail(struct gateway *gateway, uint32_t worker, weir_error *error)
 {
-    if (gateway->has_failed || gateway->state == GATEWAY_IDLE) {
+    if (*has_failed(gateway, worker) || gateway->state == GATEWAY_IDLE) {
         weir_error_free(error);
         return;
     }
-    gateway->has_failed = true;
+    *has_failed(gateway, worker) = true;
     gateway->host.failed(gateway->host.arg, first_subtask_of(gateway, worker), error);
+}
+
+/* It may still be there, and only a new attempt can fence it: also if it had failed in another way before. */
+static void lose(struct gateway *gateway, uint32_t worker, weir_error *error)
+{
+    if (!gateway->workers[worker].is_lost)
+        gateway->workers[worker].has_failed = false;
+    gateway->workers[worker].is_lost = true;
+    fail(gateway, worker, weir_error_retriable(error));
 }
 
 /* -- workers: starting, telling --------------------------------------------------------------------- */
@@ -104,7 +122,9 @@ static void place(struct gateway *gateway)
 
 static void start_worker(struct gateway *gateway, uint32_t index)
 {
-    const struct gateway_worker *worker = &gateway->workers[index];
+    struct gateway_worker *worker = &gateway->workers[index];
+    worker->is_leaving = worker->has_ended = worker->has_failed = false;
+    worker->lost_ms = 0;
     const struct task_manager *from = worker->grant.from;
     struct message_start message = { .epoch = gateway->options.epoch,
         .job = weir_str_of(gateway->options.job),
@@ -163,6 +183,7 @@ static void send_all(const struct gateway *gateway, enum message_kind kind, cons
     }
 }
 
+/* To those that have nothing yet: all, or those whose subtasks restart. */
 static void send_deploy(struct gateway *gateway)
 {
     struct arena arena;
@@ -185,7 +206,12 @@ static void send_deploy(struct gateway *gateway)
         .checkpoint_dir = weir_str_of(gateway->host.checkpoint_dir),
         .staging_dir = weir_str_of(gateway->host.staging_dir),
         .has_checkpoints = gateway->host.has_checkpoints };
-    send_all(gateway, MESSAGE_DEPLOY, &message);
+    for (uint32_t i = 0; i < gateway->worker_count; i++) {
+        struct gateway_worker *worker = &gateway->workers[i];
+        if (!worker->is_deployed && worker->connection != NULL)
+            message_send(worker->connection, MESSAGE_DEPLOY, &message);
+        worker->is_deployed = true;
+    }
     gateway->state = GATEWAY_DEPLOYED;
     jobmanager_wake(gateway->host.arg);
     mem_free(addresses);
@@ -254,7 +280,7 @@ static void on_event(struct gateway *gateway, uint32_t worker, uint32_t kind,
         host->declined(host->arg, message->checkpoint, message->subtask, error_of(message));
         return;
     case MESSAGE_FAILED:
-        gateway->has_failed = true;
+        gateway->workers[worker].has_failed = true;
         gateway->states[message->subtask] = TASK_FAILED;
         host->failed(host->arg, message->subtask, error_of(message));
         return;
@@ -329,7 +355,8 @@ weir_error *gateway_hello(struct gateway *gateway, struct connection *connection
 {
     bool is_expected =
         gateway->state == GATEWAY_STARTING && hello->attempt == gateway->deployed.attempt &&
-        hello->worker < gateway->worker_count && !gateway->workers[hello->worker].is_here;
+        hello->worker < gateway->worker_count && !gateway->workers[hello->worker].is_here &&
+        !gateway->workers[hello->worker].is_leaving;
     if (!is_expected || !token_equal(hello->secret, weir_str_of(gateway->secret)))
         return weir_errorf(WEIR_E_FENCED,
             "no worker %u of attempt %" PRIu64 " is expected now: another attempt has taken over",
@@ -371,6 +398,9 @@ void gateway_worker_ended(struct gateway *gateway, const struct message_worker_e
         return;
     struct gateway_worker *worker = &gateway->workers[message->worker];
     worker->has_ended = true;
+    jobmanager_wake(gateway->host.arg);
+    if (worker->is_leaving)
+        return;
     fail(gateway, message->worker,
         weir_error_wrap(message_error(message->code,
                             message->is_retriable || is_of_the_way(worker, message->code),
@@ -385,9 +415,8 @@ void gateway_task_manager_lost(struct gateway *gateway, const struct task_manage
         if (worker->grant.from != it)
             continue;
         worker->grant.from = NULL;
-        fail(gateway, i,
-            weir_error_retriable(
-                weir_errorf(WEIR_E_IO, "task manager '%s' (%s) is lost", it->id, it->host)));
+        lose(gateway, i,
+            weir_errorf(WEIR_E_IO, "task manager '%s' (%s) is lost", it->id, it->host));
     }
 }
 
@@ -401,17 +430,29 @@ static void forget_task(struct gateway *gateway, uint32_t subtask)
     rates_begin(gateway->rates, subtask, os_monotonic_ms());
 }
 
+static bool is_of(const bool *subtasks, uint32_t subtask)
+{
+    return subtasks == NULL || subtasks[subtask];
+}
+
 static weir_error *deploy(void *arg, const struct deployment *deployment)
 {
     struct gateway *gateway = arg;
-    ASSERT(gateway->state == GATEWAY_IDLE);
+    const bool *subtasks = deployment->subtasks;
+    ASSERT((gateway->state == GATEWAY_IDLE) == (subtasks == NULL));
+    for (uint32_t i = 0; i < gateway->worker_count; i++)
+        if (gateway->workers[i].is_lost) /* since the part was torn down */
+            return weir_error_retriable(weir_errorf(WEIR_E_IO, "task manager '%s' is lost",
+                gateway->workers[i].task_manager));
     gateway->deployed = *deployment;
+    gateway->deployed.subtasks = NULL;
     jobmanager_host(gateway->host.arg, &gateway->host);
     gateway->has_failed = false;
-    gateway->state = GATEWAY_WAITING;
+    gateway->state = subtasks == NULL ? GATEWAY_WAITING : GATEWAY_STARTING;
     gateway->since_ms = 0;
     for (uint32_t i = 0; i < gateway->options.plan->subtask_count; i++)
-        forget_task(gateway, i);
+        if (is_of(subtasks, i))
+            forget_task(gateway, i);
     return NULL;
 }
 
@@ -432,18 +473,59 @@ static void release_worker(struct gateway *gateway, struct gateway_worker *worke
     mem_free(worker->host);
 }
 
-/* A worker belongs to one attempt and ends with it, so all tasks restart together. */
+/* What shares a worker restarts with it, and with one that is lost everything does. */
 static void regions_of(void *arg, uint32_t *regions)
 {
     const struct gateway *gateway = arg;
-    for (uint32_t i = 0; i < gateway->options.plan->subtask_count; i++)
+    uint32_t count = gateway->options.plan->subtask_count;
+    bool is_whole = gateway->worker_count == 0;
+    for (uint32_t i = 0; i < gateway->worker_count; i++)
+        is_whole = is_whole || gateway->workers[i].is_lost;
+    for (uint32_t i = 0; is_whole && i < count; i++)
         regions[i] = 0;
+    if (!is_whole)
+        plan_regions_join(regions, count, gateway->placement);
+}
+
+/* It stays in the list, for the process that will take its place. */
+static void dismiss(struct gateway *gateway, struct gateway_worker *worker)
+{
+    struct message_command message = { .epoch = gateway->options.epoch,
+        .attempt = gateway->deployed.attempt };
+    if (worker->connection != NULL) {
+        message_send(worker->connection, MESSAGE_CANCEL, &message);
+        connection_close_flushed(worker->connection);
+        worker->connection = NULL;
+    }
+    gateway->hello_count -= worker->is_here;
+    worker->is_leaving = true;
+    worker->is_here = worker->is_deployed = false;
+    worker->has_failed = true; /* whatever happens to it */
+    worker->published = 0;
+}
+
+static void tear_down_part(struct gateway *gateway, const bool *subtasks)
+{
+    for (uint32_t w = 0; w < gateway->worker_count; w++) {
+        bool is_part = false;
+        for (uint32_t i = 0; i < gateway->options.plan->subtask_count; i++) {
+            if (gateway->placement[i] != w)
+                continue;
+            ASSERT(!is_part || subtasks[i]); /* all of it, or nothing */
+            is_part = subtasks[i];
+        }
+        if (is_part)
+            dismiss(gateway, &gateway->workers[w]);
+    }
 }
 
 static void tear_down(void *arg, const bool *subtasks)
 {
-    ASSERT(subtasks == NULL);
     struct gateway *gateway = arg;
+    if (subtasks != NULL) {
+        tear_down_part(gateway, subtasks);
+        return;
+    }
     struct message_command message = { .epoch = gateway->options.epoch,
         .attempt = gateway->deployed.attempt };
     send_all(gateway, MESSAGE_CANCEL, &message);
@@ -537,34 +619,43 @@ static void look_at_slots(struct gateway *gateway, int64_t now_ms)
             resources_slots_total(gateway->options.resources))));
 }
 
+/* One whose end is told is replaced; the others are waited for. */
 static void look_at_start(struct gateway *gateway, int64_t now_ms)
 {
-    if (now_ms - gateway->since_ms < gateway->options.start_timeout_ms)
-        return;
+    if (gateway->since_ms == 0)
+        gateway->since_ms = now_ms;
+    int64_t waited_ms = now_ms - gateway->since_ms;
     for (uint32_t i = 0; i < gateway->worker_count; i++) {
         const struct gateway_worker *worker = &gateway->workers[i];
-        if (!worker->is_here)
-            fail(gateway, i,
-                weir_error_retriable(weir_errorf(WEIR_E_TIMEOUT,
+        if (worker->is_here || worker->is_lost)
+            continue;
+        if (worker->is_leaving && worker->has_ended)
+            start_worker(gateway, i);
+        else if (worker->is_leaving && waited_ms >= KILL_MS)
+            lose(gateway, i,
+                weir_errorf(WEIR_E_TIMEOUT,
+                    "the worker on task manager '%s' has not ended within %g s",
+                    worker->task_manager, (double)KILL_MS / 1000));
+        else if (waited_ms >= gateway->options.start_timeout_ms)
+            lose(gateway, i,
+                weir_errorf(WEIR_E_TIMEOUT,
                     "the worker on task manager '%s' has not started within %g s",
-                    worker->task_manager, (double)gateway->options.start_timeout_ms / 1000)));
+                    worker->task_manager, (double)gateway->options.start_timeout_ms / 1000));
     }
 }
 
 static void look_at_worker(struct gateway *gateway, uint32_t index, int64_t now_ms)
 {
     const struct gateway_worker *worker = &gateway->workers[index];
-    if (worker->lost_ms > 0 && !worker->has_ended && now_ms - worker->lost_ms >= REASON_MS)
-        fail(gateway, index,
-            weir_error_retriable(
-                weir_errorf(WEIR_E_IO, "the connection to the worker on task manager '%s' is lost",
-                    worker->task_manager)));
+    if (worker->lost_ms > 0 && !worker->has_ended && now_ms - worker->lost_ms >= gateway->reason_ms)
+        lose(gateway, index,
+            weir_errorf(WEIR_E_IO, "the connection to the worker on task manager '%s' is lost",
+                worker->task_manager));
     if (worker->connection != NULL &&
         now_ms - connection_heard_ms(worker->connection) > gateway->options.heartbeat_timeout_ms)
-        fail(gateway, index,
-            weir_error_retriable(weir_errorf(WEIR_E_TIMEOUT,
-                "the worker on task manager '%s' has said nothing for %g s", worker->task_manager,
-                (double)gateway->options.heartbeat_timeout_ms / 1000)));
+        lose(gateway, index,
+            weir_errorf(WEIR_E_TIMEOUT, "the worker on task manager '%s' has said nothing for %g s",
+                worker->task_manager, (double)gateway->options.heartbeat_timeout_ms / 1000));
 }
 
 void gateway_step(struct gateway *gateway, int64_t now_ms)
@@ -573,8 +664,9 @@ void gateway_step(struct gateway *gateway, int64_t now_ms)
         look_at_slots(gateway, now_ms);
     if (gateway->state == GATEWAY_STARTING)
         look_at_start(gateway, now_ms);
-    for (uint32_t i = 0; i < gateway->worker_count && !gateway->has_failed; i++)
-        look_at_worker(gateway, i, now_ms);
+    for (uint32_t i = 0; i < gateway->worker_count; i++)
+        if (!gateway->workers[i].has_failed)
+            look_at_worker(gateway, i, now_ms);
 }
 
 int64_t gateway_deadline_ms(const struct gateway *gateway)
@@ -589,11 +681,15 @@ int64_t gateway_deadline_ms(const struct gateway *gateway)
     for (uint32_t i = 0; i < gateway->worker_count; i++) {
         const struct gateway_worker *worker = &gateway->workers[i];
         int64_t at_ms = INT64_MAX;
-        if (worker->connection != NULL)
+        if (worker->is_leaving && gateway->state == GATEWAY_STARTING)
+            at_ms = worker->has_ended ? gateway->since_ms : gateway->since_ms + KILL_MS;
+        else if (worker->has_failed)
+            continue;
+        else if (worker->connection != NULL)
             at_ms =
                 connection_heard_ms(worker->connection) + gateway->options.heartbeat_timeout_ms + 1;
         else if (worker->lost_ms > 0)
-            at_ms = worker->lost_ms + REASON_MS;
+            at_ms = worker->lost_ms + gateway->reason_ms;
         deadline = at_ms < deadline ? at_ms : deadline;
     }
     return deadline;

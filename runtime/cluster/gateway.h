@@ -12,6 +12,13 @@
  * so that people read "killed by SIGSEGV in ..." and not "connection closed", the failure waits for that
  * a moment (REASON_MS).
  *
+ * A part of the tasks (a region: runtime/graph/plan.h) restarts with the workers that it is on, whole: what restarts
+ * together is what channels connect or a worker process shares, over any number of steps. Those workers are told to
+ * end, if they still run; when its task manager has told a worker's end, and not before, a new process takes its
+ * place: same attempt, index, slots and task manager. When all are here, they get their subtasks and the gateway is
+ * DEPLOYED again; the others notice nothing, as they share no channel with them. If the end of a worker is not told
+ * (a machine is lost, or hangs), nobody knows what it still does: all restart then, under a new attempt, which fences.
+ *
  * tear_down waits for nobody: workers are told to end, are killed by their task managers if they do not, and
  * what they still do is fenced by the attempt. What they still say is not heard: their connections are closed.
  *
@@ -45,11 +52,15 @@ struct gateway_worker {
     struct grant grant;
     char *task_manager, *host; /* ids, kept when it is gone */
     struct connection *connection;
-    bool is_here; /* has said HELLO */
+    bool is_here;     /* has said HELLO */
+    bool is_deployed; /* has its subtasks */
+    bool is_leaving;  /* was told to end; another process will take its place */
+    bool is_lost;     /* it is not known whether it has ended */
+    bool has_failed;  /* told; the rest is the job manager's */
     uint16_t data_port;
     uint64_t published; /* checkpoints that its sinks have published */
     int64_t lost_ms;    /* its connection closed then; 0: it did not */
-    bool has_ended;
+    bool has_ended;     /* its task manager says so */
 };
 
 struct gateway;

@@ -348,6 +348,9 @@ static void build_pipeline(weir_job *job, const struct pipeline *pipeline)
     *own = tally;
     own->uid = name_in(job, tally.uid, pipeline);
     weir_stream *tallied = weir_process(weir_key_by(doubled, WEIR_KEY(number, key)), own, NULL);
+    weir_stream *all[] = { numbers, even, doubled, tallied };
+    for (uint32_t i = 0; shape.has_groups && i < 4; i++)
+        weir_slot_group(all[i], name_in(job, "pipeline", pipeline));
     weir_sink(tallied, name_in(job, "collect", pipeline),
         (struct weir_sink){ .sink_class = &collect_class, .options = pipeline });
 }

@@ -26,6 +26,7 @@ struct trial {
     uint64_t keys;
     uint32_t parallelism, max_parallelism;
     uint32_t pipelines; /* 0: 1; at most 2, with 16 keys */
+    bool has_groups;    /* each pipeline has a slot group of its own */
     bool is_chaining_disabled;
     uint64_t fail_at;
     uint32_t failures;

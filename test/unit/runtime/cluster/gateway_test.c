@@ -59,10 +59,10 @@ static void add_manager(struct rig *rig, uint32_t index, uint32_t slots)
     rig->managers[index]->connection = &rig->to_managers[index];
 }
 
-static void rig_open(struct rig *rig)
+static void rig_open_with(struct rig *rig, const struct trial *trial, int64_t delay_ms)
 {
     *rig = (struct rig){ .dir = temp_dir_new() };
-    trial_reset(&(struct trial){ .count = 1, .parallelism = 2 });
+    trial_reset(trial);
     rig->plan = trial_plan(&rig->job);
     rig->workers = workers_new(0, 64);
     expect_ok(storage_open(rig->dir, "trial", 2, &rig->storage));
@@ -85,7 +85,7 @@ static void rig_open(struct rig *rig)
         .tasks = gateway_tasks(rig->gateway),
         .interval_ms = 1000000,
         .timeout_ms = 1000000,
-        .restart = { .kind = RESTART_FIXED, .delay_ms = 100000000, .attempts_max = 100 },
+        .restart = { .kind = RESTART_FIXED, .delay_ms = delay_ms, .attempts_max = 100 },
         .stop_timeout_ms = 3000,
         .history = &rig->history };
     rig->jobmanager = jobmanager_new(&manager);
@@ -94,6 +94,11 @@ static void rig_open(struct rig *rig)
     turn(rig);
     assert_int_equal(gateway_state(rig->gateway), GATEWAY_WAITING);
     assert_int_equal(gateway_slots_wanted(rig->gateway), 2);
+}
+
+static void rig_open(struct rig *rig)
+{
+    rig_open_with(rig, &(struct trial){ .count = 1, .parallelism = 2 }, 100000000);
 }
 
 static void rig_close(struct rig *rig)
@@ -475,6 +480,175 @@ static void a_task_manager_that_is_lost_while_slots_are_awaited_costs_nothing(vo
     rig_close(&rig);
 }
 
+/* -- regions ---------------------------------------------------------------------------------------- */
+
+#define DELAY_MS 100
+
+/* Subtasks 0 and 1 are a region on worker 0, subtasks 2 and 3 one on worker 1; all run. */
+static void to_two_regions(struct rig *rig)
+{
+    rig_open_with(rig,
+        &(struct trial){ .count = 1, .parallelism = 1, .pipelines = 2, .has_groups = true },
+        DELAY_MS);
+    to_deployed(rig);
+    for (uint32_t s = 0; s < 4; s++) {
+        assert_int_equal(gateway_worker_of(rig->gateway, s), s / 2);
+        say(rig, s / 2, MESSAGE_RUNNING,
+            (struct message_event){ .attempt = attempt_of(rig), .subtask = s });
+    }
+}
+
+static uint32_t starts(const struct rig *rig, uint32_t manager)
+{
+    return rig->to_managers[manager].sent[MESSAGE_START];
+}
+
+/* Whatever befell worker 0: it is replaced where it was, and worker 1 has noticed nothing. */
+static void expect_replaced(struct rig *rig)
+{
+    later(rig, DELAY_MS);
+    assert_int_equal(starts(rig, 0), 2);
+    assert_int_equal(starts(rig, 1), 1);
+    assert_int_equal(attempt_of(rig), 1);
+    assert_int_equal(gateway_state(rig->gateway), GATEWAY_STARTING);
+    release(&rig->to_workers[0]);
+    rig->to_workers[0] = (struct connection){ .is_closed = false };
+    expect_ok(hello(rig, 0));
+    assert_int_equal(gateway_state(rig->gateway), GATEWAY_DEPLOYED);
+    assert_int_equal(rig->to_workers[0].sent[MESSAGE_DEPLOY], 1);
+    assert_int_equal(rig->to_workers[1].sent[MESSAGE_DEPLOY], 1);
+    assert_int_equal(rig->to_workers[1].sent[MESSAGE_CANCEL], 0);
+    assert_false(rig->to_workers[1].is_closed);
+    assert_false(is_killed(rig, 0) || is_killed(rig, 1));
+    for (uint32_t s = 0; s < 2; s++)
+        say(rig, 0, MESSAGE_RUNNING,
+            (struct message_event){ .attempt = attempt_of(rig), .subtask = s });
+    assert_int_equal(jobmanager_stats(rig->jobmanager)->state, EXECUTION_RUNNING);
+    assert_int_equal(jobmanager_stats(rig->jobmanager)->restarts, 1);
+    assert_int_equal(rig->history.failure_count, 1);
+    assert_int_equal(history_failure(&rig->history, 0)->task_count, 2);
+}
+
+/* Everything goes, to begin anew under another attempt. */
+static void expect_all_restarted(struct rig *rig, uint64_t failures)
+{
+    assert_int_equal(rig->history.failure_count, failures);
+    assert_int_equal(history_failure(&rig->history, 0)->task_count, 4);
+    assert_int_equal(rig->to_workers[1].sent[MESSAGE_CANCEL], 1);
+    assert_int_equal(gateway_worker_count(rig->gateway), 0);
+    later(rig, DELAY_MS);
+    assert_int_equal(jobmanager_stats(rig->jobmanager)->attempt, 2);
+}
+
+static void a_worker_that_dies_is_replaced_and_those_of_other_regions_stay(void **state)
+{
+    for (uint32_t order = 0; order < 2; order++) {
+        struct rig rig;
+        to_two_regions(&rig);
+        if (order == 0)
+            close_worker(&rig, 0);
+        later(&rig, 1000); /* more than a moment: that it has ended is worth waiting for */
+        assert_int_equal(rig.history.failure_count, 0);
+        end_worker(&rig, 0, 0, "it was killed by SIGKILL");
+        if (order == 1)
+            close_worker(&rig, 0);
+        turn(&rig);
+        assert_int_equal(rig.history.failure_count, 1);
+        expect_replaced(&rig);
+        rig_close(&rig);
+    }
+}
+
+static void fail_task(struct rig *rig, uint32_t worker)
+{
+    say(rig, worker, MESSAGE_FAILED,
+        (struct message_event){ .attempt = attempt_of(rig),
+            .subtask = subtask_of(rig, worker),
+            .code = WEIR_E_INTERNAL,
+            .text = WEIR_STR("of its own doing") });
+    turn(rig);
+}
+
+/* The old process may still do something until its end is told. */
+static void a_worker_whose_task_failed_is_replaced_when_it_has_ended(void **state)
+{
+    struct rig rig;
+    to_two_regions(&rig);
+    fail_task(&rig, 0);
+    assert_int_equal(rig.to_workers[0].sent[MESSAGE_CANCEL], 1);
+    assert_true(rig.to_workers[0].is_closed);
+    later(&rig, 2 * DELAY_MS);
+    assert_int_equal(starts(&rig, 0), 1);
+    struct message_hello late = hello_of(&rig, 0);
+    expect_error(gateway_hello(rig.gateway, &rig.to_workers[0], &late), WEIR_E_FENCED, "expected");
+    end_worker(&rig, 0, 0, "it was told to");
+    expect_replaced(&rig);
+    rig_close(&rig);
+}
+
+static void a_worker_whose_end_is_not_told_lets_all_restart(void **state)
+{
+    struct rig rig;
+    to_two_regions(&rig);
+    fail_task(&rig, 0); /* hangs when it is to end */
+    later(&rig, DELAY_MS);
+    assert_true(gateway_deadline_ms(rig.gateway) <= clock_ms + 3000);
+    later(&rig, 3000);
+    expect_all_restarted(&rig, 2);
+    rig_close(&rig);
+
+    to_two_regions(&rig); /* a network that is cut */
+    close_worker(&rig, 0);
+    turn(&rig);
+    assert_true(gateway_deadline_ms(rig.gateway) <= clock_ms + 3000);
+    later(&rig, 3000);
+    expect_all_restarted(&rig, 1);
+    rig_close(&rig);
+
+    to_two_regions(&rig); /* a machine that is frozen */
+    rig.to_workers[1].heard_ms = clock_ms + SILENCE_MS;
+    later(&rig, SILENCE_MS + 1);
+    expect_all_restarted(&rig, 1);
+    rig_close(&rig);
+}
+
+static void a_task_manager_that_is_lost_while_a_region_restarts_lets_all_restart(void **state)
+{
+    for (uint32_t is_starting = 0; is_starting < 2; is_starting++) {
+        struct rig rig;
+        to_two_regions(&rig);
+        fail_task(&rig, 0);
+        if (is_starting)
+            later(&rig, DELAY_MS);
+        lose(&rig, 0);
+        later(&rig, is_starting ? 0 : DELAY_MS);
+        expect_all_restarted(&rig, 2);
+        assert_int_equal(gateway_state(rig.gateway), GATEWAY_WAITING);
+        rig_close(&rig);
+    }
+}
+
+/* The second one dies when the first one's end has just been told, and while it is being replaced. */
+static void both_may_be_replaced_one_behind_the_other(void **state)
+{
+    for (uint32_t is_starting = 0; is_starting < 2; is_starting++) {
+        struct rig rig;
+        to_two_regions(&rig);
+        end_worker(&rig, 0, 0, "it was killed by SIGKILL");
+        close_worker(&rig, 0);
+        if (is_starting)
+            later(&rig, DELAY_MS);
+        end_worker(&rig, 1, 0, "it was killed by SIGKILL, too");
+        close_worker(&rig, 1);
+        turn(&rig);
+        assert_int_equal(rig.history.failure_count, 2);
+        assert_int_equal(history_failure(&rig.history, 0)->task_count, 4);
+        later(&rig, DELAY_MS);
+        assert_int_equal(jobmanager_stats(rig.jobmanager)->attempt, 2); /* that is all of them */
+        rig_close(&rig);
+    }
+}
+
 /* -- what workers say ------------------------------------------------------------------------------- */
 
 static void a_worker_speaks_for_its_own_subtasks_only(void **state)
@@ -710,6 +884,11 @@ int main(void)
         cmocka_unit_test(a_silent_worker_is_taken_for_dead),
         cmocka_unit_test(a_lost_task_manager_fails_the_attempt_and_is_told_nothing),
         cmocka_unit_test(a_task_manager_that_is_lost_while_slots_are_awaited_costs_nothing),
+        cmocka_unit_test(a_worker_that_dies_is_replaced_and_those_of_other_regions_stay),
+        cmocka_unit_test(a_worker_whose_task_failed_is_replaced_when_it_has_ended),
+        cmocka_unit_test(a_worker_whose_end_is_not_told_lets_all_restart),
+        cmocka_unit_test(a_task_manager_that_is_lost_while_a_region_restarts_lets_all_restart),
+        cmocka_unit_test(both_may_be_replaced_one_behind_the_other),
         cmocka_unit_test(a_worker_speaks_for_its_own_subtasks_only),
         cmocka_unit_test(what_is_not_for_a_worker_to_say_or_is_damaged_fails_the_attempt),
         cmocka_unit_test(an_event_of_another_attempt_is_ignored),
