@@ -474,13 +474,13 @@ class ClusterTest(program.ProgramTest):
     def steady(self, one, parallelism, *options, **more):
         return one.submit("steady", *self.steady_arguments(parallelism, *options, **more))
 
-    def finish(self, one, job, parallelism=2, name="steady"):
+    def finish(self, one, job, parallelism=2, *options, name="steady"):
         """Stopped with a savepoint, and from there to the end: nothing is lost, nothing there twice."""
         savepoint = job.stop(self.directory / "savepoints")
         job.wait("FINISHED")
         self.assertLess(program.check_steady(self.directory / name, None), COUNT)
         shutil.rmtree(self.checkpoints_of(name))
-        last = self.steady(one, parallelism, "--from-savepoint", savepoint, rate=None, name=name)
+        last = self.steady(one, parallelism, "--from-savepoint", savepoint, *options, rate=None, name=name)
         last.wait("FINISHED")
         program.check_steady(self.directory / name, COUNT)
 

@@ -138,6 +138,32 @@ class Kills(cluster.ClusterTest):
             self.wait_restarted(one, job, restarts)
         self.finish(one, job, parallelism=1)
 
+    def test_a_worker_that_is_killed_is_replaced_and_the_other_region_goes_on(self):
+        one = self.cluster(task_managers=2, slots=1)
+        job = self.steady(one, 1, "--pipelines", 2)
+        job.wait_checkpoints()
+        for nth in range(4):
+            before, restarts = one.workers(job=job), job.restarts()
+            self.assertEqual(len(before), 2)
+            victim, witness = sorted(before)[::1 if nth % 2 == 0 else -1]
+            os.kill(victim, signal.SIGKILL)
+            self.wait_restarted(one, job, restarts)
+            job.wait_checkpoints()
+            after = one.workers(job=job)
+            self.assertIn(witness, after)
+            self.assertNotIn(victim, after)
+            self.assertEqual(sorted(after.values()), sorted(before.values()))
+            failure = job.get("/exceptions")["exceptionHistory"]["entries"][0]
+            self.assertEqual(failure["failureLabels"], {"restarted-tasks": "2 of 4"}, one.logs())
+        self.assertEqual(one.worker_logs(job, 2), [])  # all of it was one attempt
+        frozen, restarts = min(one.workers(job=job)), job.restarts()
+        os.kill(frozen, signal.SIGSTOP)  # nobody knows what it will do: all restart, and it is fenced
+        self.wait_restarted(one, job, restarts)
+        self.assertNotEqual(one.worker_logs(job, 2), [])
+        job.wait_checkpoints()
+        self.finish(one, job, 1, "--pipelines", 2)
+        program.check_steady(self.directory / "steady-1", cluster.COUNT)
+
     def test_workers_are_killed_in_each_phase_of_a_checkpoint(self):
         one = self.cluster(task_managers=0, slots=2, faults=True)
         job = self.steady(one, 2)

@@ -9,11 +9,14 @@
  *        wait for.
  *        --nap makes the operator slow, against all rules: the source is held back, the job hard to
  *        stop. --pad makes records long, so that few of them fill the way to the operator.
+ *        --pipelines 2 is all of it twice, each on slots and in a region of its own: the second one's
+ *        output is in another directory, OUTPUT-1.
  * How    Its name is that of the program, so that a test can make two jobs of it. The length of the pad
  *        travels as the generator's seed. */
 #include <weir/weir.h>
 
 #include <stdio.h>
+#include <string.h>
 #include <unistd.h>
 
 #define KEYS    97
@@ -73,19 +76,45 @@ static const struct weir_operator count = { .uid = "count",
     .counter_count = 1,
     .on_record = on_record };
 
-static void build(weir_job *job)
+/* The first pipeline has the plain name. */
+static const char *name_in(weir_job *job, const char *name, int64_t pipeline)
+{
+    size_t size = strlen(name) + 32;
+    char *text = weir_job_alloc(job, size);
+    if (pipeline == 0)
+        snprintf(text, size, "%s", name);
+    else
+        snprintf(text, size, "%s-%lld", name, (long long)pipeline);
+    return text;
+}
+
+static void build_pipeline(weir_job *job, int64_t pipeline)
 {
     struct pace *pace = weir_job_alloc(job, sizeof(*pace));
     *pace = (struct pace){ .nap_us = (uint32_t)weir_job_number(job, "nap") * 1000,
         .is_told = weir_job_flag(job, "tell") };
-    weir_stream *ticks = weir_source(job, "ticks",
+    struct weir_operator *counting = weir_job_alloc(job, sizeof(*counting));
+    *counting = count;
+    counting->uid = name_in(job, count.uid, pipeline);
+    weir_stream *ticks = weir_source(job, name_in(job, "ticks", pipeline),
         weir_generator(.type = &tick_type, .generate = generate,
             .seed = (uint64_t)weir_job_number(job, "pad"),
             .count = (uint64_t)weir_job_number(job, "count"),
             .per_second = (uint64_t)weir_job_number(job, "rate")));
-    weir_stream *counted = weir_process(weir_key_by(ticks, WEIR_KEY(tick, key)), &count, pace);
-    weir_sink(counted, "out",
-        weir_file_sink(.path = weir_job_text(job, "output"), .format = weir_json(&seen_type)));
+    weir_stream *counted = weir_process(weir_key_by(ticks, WEIR_KEY(tick, key)), counting, pace);
+    if (pipeline > 0) {
+        weir_slot_group(ticks, name_in(job, "pipeline", pipeline));
+        weir_slot_group(counted, name_in(job, "pipeline", pipeline));
+    }
+    weir_sink(counted, name_in(job, "out", pipeline),
+        weir_file_sink(.path = name_in(job, weir_job_text(job, "output"), pipeline),
+            .format = weir_json(&seen_type)));
+}
+
+static void build(weir_job *job)
+{
+    for (int64_t i = 0; i < weir_job_number(job, "pipelines"); i++)
+        build_pipeline(job, i);
 }
 
 static const struct weir_option options[] = {
@@ -95,6 +124,7 @@ static const struct weir_option options[] = {
         INT64_MAX },
     { "pad", WEIR_OPTION_SIZE, "SIZE", "0", "how much longer each record is", 0, PAD_MAX },
     { "nap", WEIR_OPTION_DURATION, "TIME", "0", "how much longer each record takes", 0, 60000 },
+    { "pipelines", WEIR_OPTION_NUMBER, "N", "1", "how often all of it is there", 1, 8 },
     { "tell", WEIR_OPTION_FLAG, NULL, NULL, "say how far it is", 0, 0 },
 };
 
