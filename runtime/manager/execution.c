@@ -139,6 +139,13 @@ bool execution_has_tasks(const struct execution *execution)
     return false;
 }
 
+bool execution_has_task(const struct execution *execution, uint32_t subtask)
+{
+    bool is_torn =
+        execution->state == EXECUTION_FAILING || execution->state == EXECUTION_RESTARTING;
+    return execution_has_tasks(execution) && !(is_torn && execution->restarting[subtask]);
+}
+
 bool execution_is_over(const struct execution *execution)
 {
     return execution->state >= EXECUTION_FINISHED;
@@ -340,17 +347,10 @@ static void ask_for_last_checkpoint(struct execution *execution)
     todo(execution, EXECUTION_LAST_CHECKPOINT);
 }
 
-static bool has_task(const struct execution *execution, uint32_t subtask)
-{
-    bool is_torn =
-        execution->state == EXECUTION_FAILING || execution->state == EXECUTION_RESTARTING;
-    return execution_has_tasks(execution) && !(is_torn && execution->restarting[subtask]);
-}
-
 void execution_task_running(struct execution *execution, uint32_t subtask)
 {
     ASSERT(subtask < execution->options.subtask_count);
-    if (!has_task(execution, subtask) || execution->running[subtask])
+    if (!execution_has_task(execution, subtask) || execution->running[subtask])
         return;
     execution->running[subtask] = true;
     if (++execution->running_count < execution->options.subtask_count)
@@ -364,7 +364,7 @@ void execution_task_running(struct execution *execution, uint32_t subtask)
 void execution_task_ended(struct execution *execution, uint32_t subtask)
 {
     ASSERT(subtask < execution->options.subtask_count);
-    if (!has_task(execution, subtask) || execution->ended[subtask])
+    if (!execution_has_task(execution, subtask) || execution->ended[subtask])
         return;
     execution->ended[subtask] = true;
     if (++execution->ended_count < execution->options.subtask_count)

@@ -147,8 +147,10 @@ int64_t execution_deadline_ms(const struct execution *execution);
 /* The last checkpoint that everything must be published up to; 0: not that far. */
 uint64_t execution_to_publish(const struct execution *execution);
 bool execution_wants_last_checkpoint(const struct execution *execution);
-bool execution_is_over(const struct execution *execution);    /* END was given out or is due */
-bool execution_has_tasks(const struct execution *execution);  /* some; FAILING: that will go on */
+bool execution_is_over(const struct execution *execution);   /* END was given out or is due */
+bool execution_has_tasks(const struct execution *execution); /* some; FAILING: that will go on */
+/* Deployed, and not about to be torn down. */
+bool execution_has_task(const struct execution *execution, uint32_t subtask);
 bool execution_is_partial(const struct execution *execution); /* `restarting` is not everything */
 const char *execution_state_name(enum execution_state state); /* "RUNNING" */
 

@@ -35,8 +35,6 @@ struct jobmanager *jobmanager_new(const struct jobmanager_options *options)
     uint32_t events_max =
         options->plan->subtask_count * EVENTS_PER_SUBTASK + 64 + workers_jobs_max(options->workers);
     jobmanager->inbox = inbox_new(events_max, sizeof(struct event));
-    jobmanager->generations =
-        mem_alloc_array(options->plan->subtask_count, sizeof(*jobmanager->generations));
     jobmanager->regions =
         mem_alloc_array(options->plan->subtask_count, sizeof(*jobmanager->regions));
     jobmanager->is_first_restore = true;
@@ -71,7 +69,6 @@ void jobmanager_free(struct jobmanager *jobmanager)
     weir_error_free(jobmanager->error);
     expectations_release(&jobmanager->expected);
     mem_free(jobmanager->asked.directory);
-    mem_free(jobmanager->generations);
     mem_free(jobmanager->regions);
     mem_free(jobmanager);
 }
@@ -111,7 +108,7 @@ void jobmanager_post(struct jobmanager *jobmanager, const struct event *event)
 {
     struct event stamped = *event;
     stamped.at_ms = os_monotonic_ms();
-    stamped.generation = jobmanager->generations[event->subtask];
+    stamped.generation = jobmanager->generation;
     ASSERT(inbox_push(jobmanager->inbox, &stamped)); /* senders are bounded */
     jobmanager_wake(jobmanager);
 }
@@ -301,8 +298,7 @@ static void tear_down(struct jobmanager *jobmanager, int64_t now_ms)
         jobmanager_carry_out(jobmanager, coordinator_stopped(&jobmanager->coordinator, now_ms),
             now_ms);
     jobmanager->options.tasks.tear_down(jobmanager->options.tasks.arg, part);
-    for (uint32_t i = 0; i < execution->options.subtask_count; i++)
-        jobmanager->generations[i] += part == NULL || part[i];
+    jobmanager->generation += part == NULL;
     jobmanager_forget_restored(jobmanager);
     if (part == NULL) /* else a checkpoint that was asked for is taken when all run again */
         jobmanager_request_lost(jobmanager, 0, "the job was restarted or has ended");
@@ -421,9 +417,12 @@ static void on_task_event(struct jobmanager *jobmanager, struct event *event, in
     ASSERT(false && "an event of a task");
 }
 
+/* Of a part that was torn down all is read before it is deployed again: it was posted before, and the inbox keeps its
+ * order. So that the tasks are not there now is enough to know. */
 static bool is_current(const struct jobmanager *jobmanager, const struct event *event)
 {
-    return event->generation == jobmanager->generations[event->subtask];
+    return event->generation == jobmanager->generation &&
+           execution_has_task(&jobmanager->execution, event->subtask);
 }
 
 static void on_event(struct jobmanager *jobmanager, struct event *event, int64_t now_ms)

@@ -25,8 +25,8 @@
  *         tear down apart from it (task_gateway.regions);
  *      2. the checkpoint that is pending is aborted, everywhere: a part of it is lost. One that has all its
  *         acks may still complete, and the others hear of it; none is triggered until all tasks run again;
- *      3. the region is torn down; what its old tasks have posted is dropped, for events are stamped with
- *         the deployment of their subtask;
+ *      3. the region is torn down; what its old tasks have posted before is dropped: it is read before the
+ *         region is deployed again, because the inbox keeps its order, too;
  *      4. the newest complete checkpoint is read: the lane keeps its order, so that is the last one that
  *         anybody could have published. Not an older one (storage_restore_again);
  *      5. the region is deployed, under the same attempt; its sinks first finish what the checkpoint holds;

@@ -35,7 +35,7 @@ struct restored {
 struct event {
     enum event_kind kind;
     uint32_t subtask;
-    uint64_t generation; /* of its subtask's deployment: what comes from an older one is dropped */
+    uint64_t generation; /* of the deployment it comes from: that of an older one is dropped */
     uint64_t checkpoint;
     uint64_t restore; /* RESTORED: which one: only what is waited for counts */
     int64_t at_ms;    /* monotonic */
@@ -75,8 +75,8 @@ struct jobmanager {
     struct coordinator coordinator;
     bool has_coordinator;
     struct inbox *inbox; /* Thread: any pushes */
-    /* Of each subtask the deployments so far; whoever posts stamps events with it at any time. */
-    _Atomic uint64_t *generations;
+    _Atomic uint64_t
+        generation;       /* of all tasks, so far; workers stamp events with it at any time */
     uint32_t *regions;    /* of each subtask, as of the newest failure */
     uint64_t restores;    /* asked for so far */
     uint64_t instance;    /* 0: not known yet */

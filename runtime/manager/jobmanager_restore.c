@@ -124,8 +124,9 @@ static weir_error *read_newest(struct jobmanager *jobmanager, struct restored *r
 /* Whatever is wrong may be mended by a restart of all, which can fall back to an older checkpoint. */
 static weir_error *read_for_part(const struct jobmanager *jobmanager, struct restored *restored)
 {
-    weir_error *error = storage_restore_again(jobmanager->options.storage,
-        jobmanager->options.workers, &restored->metadata, &restored->found);
+    weir_error *error = FAULT_STEP(RESTORE_READ,
+        storage_restore_again(jobmanager->options.storage, jobmanager->options.workers,
+            &restored->metadata, &restored->found));
     if (error == NULL)
         return NULL;
     return weir_error_retriable(

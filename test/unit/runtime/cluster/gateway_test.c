@@ -628,6 +628,27 @@ static void a_task_manager_that_is_lost_while_a_region_restarts_lets_all_restart
     }
 }
 
+static void regions_that_share_a_worker_restart_with_it(void **state)
+{
+    struct rig rig;
+    rig_open_with(&rig,
+        &(struct trial){ .count = 1, .parallelism = 1, .pipelines = 2, .has_groups = true },
+        DELAY_MS);
+    add_manager(&rig, 0, 2);
+    turn(&rig);
+    assert_int_equal(gateway_worker_count(rig.gateway), 1);
+    expect_ok(hello(&rig, 0));
+    for (uint32_t s = 0; s < 4; s++)
+        say(&rig, 0, MESSAGE_RUNNING,
+            (struct message_event){ .attempt = attempt_of(&rig), .subtask = s });
+    fail_task(&rig, 0);
+    assert_int_equal(rig.history.failure_count, 1);
+    assert_int_equal(history_failure(&rig.history, 0)->task_count, 4);
+    later(&rig, DELAY_MS);
+    assert_int_equal(jobmanager_stats(rig.jobmanager)->attempt, 2);
+    rig_close(&rig);
+}
+
 /* The second one dies when the first one's end has just been told, and while it is being replaced. */
 static void both_may_be_replaced_one_behind_the_other(void **state)
 {
@@ -888,6 +909,7 @@ int main(void)
         cmocka_unit_test(a_worker_whose_task_failed_is_replaced_when_it_has_ended),
         cmocka_unit_test(a_worker_whose_end_is_not_told_lets_all_restart),
         cmocka_unit_test(a_task_manager_that_is_lost_while_a_region_restarts_lets_all_restart),
+        cmocka_unit_test(regions_that_share_a_worker_restart_with_it),
         cmocka_unit_test(both_may_be_replaced_one_behind_the_other),
         cmocka_unit_test(a_worker_speaks_for_its_own_subtasks_only),
         cmocka_unit_test(what_is_not_for_a_worker_to_say_or_is_damaged_fails_the_attempt),
