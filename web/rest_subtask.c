@@ -21,6 +21,13 @@ const char *vertex_state_name(enum vertex_state state)
     return state_names[state];
 }
 
+/* Its worker has been given it: when only some have, a region restarts. */
+static bool is_there(const struct job *job, uint32_t subtask)
+{
+    uint32_t worker = gateway_worker_of(job->gateway, subtask);
+    return worker != UINT32_MAX && gateway_worker(job->gateway, worker)->is_deployed;
+}
+
 static enum vertex_state state_of_task(const struct job *job, uint32_t subtask)
 {
     if (job->gateway == NULL)
@@ -31,8 +38,12 @@ static enum vertex_state state_of_task(const struct job *job, uint32_t subtask)
     case GATEWAY_WAITING:
         return VERTEX_SCHEDULED;
     case GATEWAY_STARTING:
-        return VERTEX_DEPLOYING;
+        if (!is_there(job, subtask))
+            return VERTEX_DEPLOYING;
+        break;
     case GATEWAY_DEPLOYED:
+        if (!is_there(job, subtask))
+            return VERTEX_SCHEDULED;
         break;
     }
     enum task_state state = gateway_task_state(job->gateway, subtask);

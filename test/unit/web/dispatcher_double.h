@@ -351,6 +351,7 @@ static inline struct dispatcher *dispatcher_double(void)
         manager->connection = i == 0 ? DOUBLE_HEARD : NULL;
         manager->rss_size = 1000;
         it->gateways[0].workers[i] = (struct gateway_worker){ .grant = { manager, 2 },
+            .is_deployed = true,
             .task_manager = manager->id,
             .host = manager->host,
             .data_port = 4000 };

@@ -78,7 +78,7 @@ static const struct {
     { "Exceptions", J(
         {"root-exception": "s?", "timestamp": "i?", "all-exceptions": [], "truncated": "b",
         "exceptionHistory": {"truncated": "b", "entries": [{"exceptionName": "s", "stacktrace":
-        "s", "timestamp": "i", "failureLabels": {}, "concurrentExceptions": []}]}}) },
+        "s", "timestamp": "i", "failureLabels": {"*": "s"}, "concurrentExceptions": []}]}}) },
     { "Config", J(
         {"jid": "s", "name": "s", "execution-config": {"execution-mode": "s",
         "restart-strategy": "s", "job-parallelism": "i", "object-reuse-mode": "b",
@@ -422,6 +422,35 @@ static void a_failure_is_told_with_its_task_and_the_only_error_of_a_job_without_
     client_free(&client);
 }
 
+/* Worker 1, with every second subtask, has gone; the others run on. The answers of failures are told as Flink's. */
+static void a_region_that_restarts_is_seen_in_the_states_and_in_the_history(void **state)
+{
+    struct client client = client_new(&options);
+    struct job *of = &client.dispatcher->jobs[0];
+    client.dispatcher->gateways[0].workers[1].is_deployed = false;
+    static char why[] = "gone";
+    history_failed(&of->history,
+        &(struct history_failure){ .text = why, .vertex = "clicks", .task_count = 2 });
+    json_t *job = get(&client, RUNNING);
+    json_t *counts = json_object_get(job, "status-counts");
+    json_int_t running = json_integer_value(json_object_get(counts, "RUNNING"));
+    json_int_t scheduled = json_integer_value(json_object_get(counts, "SCHEDULED"));
+    assert_true(running > 0 && scheduled > 0);
+    assert_int_equal(running + scheduled, of->plan->subtask_count);
+    json_t *vertex = json_array_get(json_object_get(job, "vertices"), 0);
+    assert_string_equal(json_string_value(json_object_get(vertex, "status")),
+        "SCHEDULED"); /* the one furthest behind */
+    json_decref(job);
+    json_t *all = get(&client, RUNNING "/exceptions");
+    json_t *entry =
+        json_array_get(json_object_get(json_object_get(all, "exceptionHistory"), "entries"), 0);
+    char expected[32];
+    snprintf(expected, sizeof(expected), "2 of %u", of->plan->subtask_count);
+    assert_string_equal(text_at(entry, "failureLabels", "restarted-tasks"), expected);
+    json_decref(all);
+    client_free(&client);
+}
+
 static void a_source_has_read_nothing_over_an_edge_and_a_sink_written_nothing(void **state)
 {
     struct client client = client_new(&options);
@@ -508,6 +537,7 @@ int main(void)
         cmocka_unit_test(the_newest_checkpoints_are_told_apart),
         cmocka_unit_test(an_older_checkpoint_of_fewer_subtasks_is_shown),
         cmocka_unit_test(a_failure_is_told_with_its_task_and_the_only_error_of_a_job_without_one),
+        cmocka_unit_test(a_region_that_restarts_is_seen_in_the_states_and_in_the_history),
         cmocka_unit_test(a_source_has_read_nothing_over_an_edge_and_a_sink_written_nothing),
         cmocka_unit_test(each_subtask_has_a_state_of_its_own_and_the_vertex_one_of_them_all),
     };
