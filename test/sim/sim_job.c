@@ -12,12 +12,24 @@
 
 #define FINAL_MS INT64_C(4000000000000000) /* no watermark gets there: it fires at the end */
 
-/* What the operators of one life need. Owner: the job. */
+/* What the operators of one life, in one region, need. Owner: the job. */
 struct config {
+    weir_job *job;
     const struct sim_shape *shape;
     const struct sim_setup *setup;
+    bool is_second;
     uint32_t priced;
 };
+
+/* Operators, and files of sinks, have names of their own in each region. */
+static const char *name_in(const struct config *config, const char *name)
+{
+    if (!config->is_second)
+        return name;
+    char *text = weir_job_alloc(config->job, 64);
+    snprintf(text, 64, "second_%s", name);
+    return text;
+}
 
 static const struct config *config_of(weir_ctx *ctx)
 {
@@ -29,7 +41,10 @@ static const struct config *config_of(weir_ctx *ctx)
 static bool keep(weir_ctx *ctx, const void *record)
 {
     const struct sim_event *event = record;
-    return !sim_event_is_dropped(config_of(ctx)->shape, event->index);
+    const struct config *config = config_of(ctx);
+    if (config->shape->has_two_regions && (event->key % 2 == 1) != config->is_second)
+        return false;
+    return !sim_event_is_dropped(config->shape, event->index);
 }
 
 static weir_error *price(weir_ctx *ctx, const void *in, void *out)
@@ -268,7 +283,7 @@ static struct weir_source generator(const struct sim_shape *shape, uint64_t per_
 static weir_stream *source_of(weir_job *job, const struct config *config, const char *name,
     struct weir_source source)
 {
-    return weir_event_time(weir_source(job, name, source), sim_event, at_ms,
+    return weir_event_time(weir_source(job, name_in(config, name), source), sim_event, at_ms,
         config->shape->disorder_ms);
 }
 
@@ -312,8 +327,9 @@ static weir_stream *staged(const struct config *config, weir_stream *stream, uin
 
 static void sink(const struct config *config, weir_stream *stream, const char *name)
 {
-    struct sim_sink_options options = { .directory = SIM_OUTPUT_DIR, .prefix = name };
-    weir_sink(stream, name,
+    struct sim_sink_options options = { .directory = SIM_OUTPUT_DIR,
+        .prefix = name_in(config, name) };
+    weir_sink(stream, options.prefix,
         sim_outside != NULL          ? sim_outside->sink(config->shape, name)
         : config->shape->writes_text ? sim_text_sink(&options)
                                      : sim_files_sink(&options));
@@ -321,10 +337,11 @@ static void sink(const struct config *config, weir_stream *stream, const char *n
 
 static void add_reduce(const struct config *config, weir_stream *booked)
 {
-    weir_stream *records = weir_filter(booked, "records", is_record, NULL);
-    weir_stream *ones = weir_map(records, "one-each", one_each, &sim_outcome_type, NULL);
-    weir_stream *reduced =
-        weir_reduce(weir_key_by(ones, WEIR_KEY(sim_outcome, key)), "recount", add_up);
+    weir_stream *records = weir_filter(booked, name_in(config, "records"), is_record, NULL);
+    weir_stream *ones =
+        weir_map(records, name_in(config, "one-each"), one_each, &sim_outcome_type, NULL);
+    weir_stream *reduced = weir_reduce(weir_key_by(ones, WEIR_KEY(sim_outcome, key)),
+        name_in(config, "recount"), add_up);
     sink(config, staged(config, reduced, 3), "reduced");
 }
 
@@ -333,11 +350,13 @@ static void add_sinks(const struct config *config, weir_stream *booked, weir_str
     const struct sim_shape *shape = config->shape;
     weir_stream *summaries = weir_side_output(booked, "summaries");
     if (shape->has_broadcast)
-        summaries = weir_parallelism(weir_map(weir_broadcast(summaries), "all-to-one", stamp,
-                                         &sim_outcome_type, NULL),
-            1);
+        summaries =
+            weir_parallelism(weir_map(weir_broadcast(summaries), name_in(config, "all-to-one"),
+                                 stamp, &sim_outcome_type, NULL),
+                1);
     weir_stream *main = shape->has_one_sink ? weir_union(booked, summaries) : booked;
-    main = staged(config, weir_map(main, "stamp", stamp, &sim_outcome_type, NULL), 2);
+    main =
+        staged(config, weir_map(main, name_in(config, "stamp"), stamp, &sim_outcome_type, NULL), 2);
     if (config->setup->has_second_group)
         weir_slot_group(main, "second");
     sink(config, main, "main");
@@ -346,22 +365,35 @@ static void add_sinks(const struct config *config, weir_stream *booked, weir_str
     if (shape->has_reduce)
         add_reduce(config, booked);
     if (shape->bad_one_in > 0)
-        sink(config, weir_map(weir_dead_letters(dead, 0), "bury", bury, &sim_outcome_type, NULL),
+        sink(config,
+            weir_map(weir_dead_letters(dead, 0), name_in(config, "bury"), bury, &sim_outcome_type,
+                NULL),
             "dead");
+}
+
+static void build_region(weir_job *job, const struct sim_shape *shape,
+    const struct sim_setup *setup, bool is_second)
+{
+    struct config *config = weir_job_alloc(job, sizeof(*config));
+    *config = (struct config){ .job = job, .shape = shape, .setup = setup, .is_second = is_second };
+    struct weir_operator *own_ledger = weir_job_alloc(job, sizeof(*own_ledger));
+    *own_ledger = ledger;
+    own_ledger->uid = name_in(config, ledger.uid);
+    weir_stream *kept = weir_filter(sources(job, config), name_in(config, "drop"), keep, config);
+    if (shape->has_rebalance)
+        kept = weir_rebalance(staged(config, kept, 4));
+    weir_stream *priced =
+        staged(config, weir_map(kept, name_in(config, "price"), price, &sim_event_type, config), 0);
+    weir_stream *booked =
+        weir_process(weir_key_by(priced, WEIR_KEY(sim_event, key)), own_ledger, config);
+    add_sinks(config, staged(config, booked, 1), priced);
 }
 
 static void build(weir_job *job, const struct sim_shape *shape, const struct sim_setup *setup)
 {
-    struct config *config = weir_job_alloc(job, sizeof(*config));
-    *config = (struct config){ .shape = shape, .setup = setup };
-    weir_stream *kept = weir_filter(sources(job, config), "drop", keep, config);
-    if (shape->has_rebalance)
-        kept = weir_rebalance(staged(config, kept, 4));
-    weir_stream *priced =
-        staged(config, weir_map(kept, "price", price, &sim_event_type, config), 0);
-    weir_stream *booked =
-        weir_process(weir_key_by(priced, WEIR_KEY(sim_event, key)), &ledger, config);
-    add_sinks(config, staged(config, booked, 1), priced);
+    build_region(job, shape, setup, false);
+    if (shape->has_two_regions)
+        build_region(job, shape, setup, true);
 }
 
 const struct plan *sim_job_plan(const struct sim_shape *shape, const struct sim_setup *setup,

@@ -4,6 +4,9 @@
  *                            |                                  |  '--> (reduce) --> sink "reduced"
  *                            '--dead letters--> sink "dead"     '--side--> sink "side", or into "main"
  *
+ * With two regions all of it is there twice, and `drop` leaves the odd keys to the second one, whose names begin with
+ * "second_": what fails restarts its own region, while the other one goes on.
+ *
  * The ledger keeps a value, a map, a list and a reducing state per key, and timers of both kinds. What
  * it emits does not depend on the order of keys or on when anything happens, or the oracle knows how
  * (sim_oracle.h).

@@ -39,6 +39,7 @@ struct node {
     weir_job *job;
     struct local *local;
     bool is_over, has_stopped, was_frozen;
+    bool is_partial;   /* one region restarts just now */
     weir_error *error; /* why it is over */
     uint32_t idle_steps;
     uint64_t completed_before;
@@ -233,12 +234,24 @@ static void move_clock(struct run *run, const struct sim_life *life)
         sim_os_jump_wall_ms((int64_t)random_below(&run->random, 2 * JUMP_MAX_MS) - JUMP_MAX_MS);
 }
 
+/* Some tasks restart while others are there. */
+static void look_at_regions(struct run *run, struct node *node)
+{
+    if (node->is_over)
+        return;
+    bool is_partial = local_stats(node->local)->state == EXECUTION_RESTARTING &&
+                      local_slot_count(node->local) > 0;
+    run->result->counts.region_restarts += is_partial && !node->is_partial;
+    node->is_partial = is_partial;
+}
+
 static void node_step(struct run *run, struct node *node)
 {
     sim_os_run_as(node->process);
     run->result->counts.steps++;
     move_clock(run, node->life);
     node->idle_steps = step_one(run, node) ? 0 : node->idle_steps + 1;
+    look_at_regions(run, node);
     if (node->idle_steps < IDLE_STEPS_MAX || node->is_over)
         return;
     node->idle_steps = 0;
@@ -278,14 +291,17 @@ static int64_t counter(const struct run *run, const char *uid, const char *name)
 /* Counters are exact, whatever has happened. */
 static void check_counters(struct run *run)
 {
+    bool is_twice = run->scenario.shape.has_two_regions;
     int64_t booked = counter(run, "ledger", "booked");
+    if (is_twice)
+        booked += counter(run, "second_ledger", "booked");
     if (booked != (int64_t)sim_oracle_booked(run->oracle))
         wrong(run, "the counter says %" PRId64 " booked, expected %" PRIu64, booked,
             sim_oracle_booked(run->oracle));
     int64_t read = report_events_in(taskmanager_report(local_tasks(run->node.local)));
-    if (read != (int64_t)run->scenario.shape.count)
-        wrong(run, "the counters say %" PRId64 " records read, expected %" PRIu64, read,
-            run->scenario.shape.count);
+    uint64_t expected = run->scenario.shape.count * (is_twice ? 2 : 1);
+    if (read != (int64_t)expected)
+        wrong(run, "the counters say %" PRId64 " records read, expected %" PRIu64, read, expected);
 }
 
 /* The job has come to an end by itself. */

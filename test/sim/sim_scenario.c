@@ -187,6 +187,14 @@ static void heal(struct sim_life *life)
     be_fair(life);
 }
 
+/* What is outside knows one graph only. */
+static void draw_regions(struct sim_scenario *scenario, struct random *random)
+{
+    scenario->shape.has_two_regions = sim_outside == NULL && maybe(random, 25);
+    for (uint32_t i = 0; i < scenario->life_count && scenario->shape.has_two_regions; i++)
+        scenario->lives[i].options.memory_size *= 2; /* for twice the channels */
+}
+
 void sim_scenario_draw(struct sim_scenario *scenario, uint64_t seed)
 {
     struct random random = { .state = hash_mix(seed) };
@@ -197,6 +205,7 @@ void sim_scenario_draw(struct sim_scenario *scenario, uint64_t seed)
     if (sim_outside != NULL)
         sim_outside->draw(scenario, &random);
     heal(&scenario->lives[scenario->life_count - 1]);
+    draw_regions(scenario, &random);
 }
 
 bool sim_life_is_faulty(const struct sim_life *life)
@@ -235,14 +244,14 @@ void sim_scenario_print(const struct sim_scenario *scenario)
     const struct sim_shape *shape = &scenario->shape;
     printf("seed %" PRIu64 ": %s, %" PRIu64 " records (%" PRIu64 " generated), %u files, %u keys "
            "(hot %u %%), drop 1 in %u, bad 1 in %u, window %" PRId64 " ms, disorder %" PRId64
-           " ms, flush %" PRId64 " ms, max parallelism %u%s%s%s%s%s%s\n",
+           " ms, flush %" PRId64 " ms, max parallelism %u%s%s%s%s%s%s%s\n",
         shape->seed, sources[shape->source], shape->count, shape->generated_count,
         shape->file_count, shape->key_count, shape->hot_percent, shape->drop_one_in,
         shape->bad_one_in, shape->window_ms, shape->disorder_ms, shape->flush_ms,
         shape->max_parallelism, shape->has_reduce ? ", reduce" : "",
         shape->has_rebalance ? ", rebalance" : "", shape->has_broadcast ? ", broadcast" : "",
         shape->has_one_sink ? ", one sink" : "", shape->reads_text ? ", reads text" : "",
-        shape->writes_text ? ", writes text" : "");
+        shape->writes_text ? ", writes text" : "", shape->has_two_regions ? ", two regions" : "");
     for (uint32_t i = 0; i < scenario->life_count; i++)
         print_life(&scenario->lives[i], i);
     if (sim_outside != NULL)

@@ -276,31 +276,28 @@ int sim_seeds_main(const struct sim_suite *suite)
 int sim_seeds_of_process(uint32_t seeds)
 {
     static const struct sim_coverage coverage[] = {
-        SIM_COVERAGE(lives, "lives"),
-        SIM_COVERAGE(resumes, "lives that resumed from a checkpoint"),
-        SIM_COVERAGE(rescales, "changes of parallelism"),
-        SIM_COVERAGE(kills, "kills"),
+        SIM_COVERAGE(lives, "lives"), SIM_COVERAGE(resumes, "lives that resumed from a checkpoint"),
+        SIM_COVERAGE(rescales, "changes of parallelism"), SIM_COVERAGE(kills, "kills"),
         SIM_COVERAGE(kills_in_a_call, "kills in the middle of a call"),
         SIM_COVERAGE(kills_in_recovery, "kills in a recovery"),
-        SIM_COVERAGE(power_losses, "power failures"),
-        SIM_COVERAGE(stops, "stops in good order"),
+        SIM_COVERAGE(power_losses, "power failures"), SIM_COVERAGE(stops, "stops in good order"),
         SIM_COVERAGE(zombies, "zombies"),
         SIM_COVERAGE(freezes, "processes that were frozen in a call"),
         SIM_COVERAGE(fenced, "zombies that were fenced"),
         SIM_COVERAGE(faults, "failing calls of the disk"),
         SIM_COVERAGE(restarts, "restarts within a life"),
         SIM_COVERAGE(refused_starts, "starts that were refused"),
-        SIM_COVERAGE(failures, "jobs that failed"),
-        SIM_COVERAGE(checkpoints, "checkpoints"),
+        SIM_COVERAGE(failures, "jobs that failed"), SIM_COVERAGE(checkpoints, "checkpoints"),
         SIM_COVERAGE(failed_checkpoints, "checkpoints that failed"),
         SIM_COVERAGE(finished, "jobs that came to the end"),
+        SIM_COVERAGE(region_restarts, "restarts of one region"), /* not with something outside */
     };
     struct sim_suite suite = { .program = sim_outside == NULL ? "sim_test" : sim_outside->program,
         .run = sim_run,
         .seeds = seeds,
         .seeds_long = seeds * LONG_FACTOR,
         .coverage = coverage,
-        .coverage_count = sizeof(coverage) / sizeof(coverage[0]) };
+        .coverage_count = sizeof(coverage) / sizeof(coverage[0]) - (sim_outside != NULL) };
     return sim_seeds_main(&suite);
 }
 
