@@ -10,6 +10,7 @@ DESTDIR ?=
 JOBS ?= $(shell nproc 2>/dev/null || echo 2)
 FUZZ_SECONDS ?= 30
 T ?=
+QUICK ?=
 
 export FUZZ_SECONDS T JOBS
 export WEIR_ROOT := $(CURDIR)
@@ -22,7 +23,7 @@ engine = +$(MAKE) --no-print-directory $(parallel) -f tools/build.mk
 run_tests = python3 tools/run_tests.py
 
 .PHONY: all release debug faults asan tsan demo deps test test-long unit unit-tsan sim cover mutants mutants-keyed \
-	fuzz oracle e2e outoftree conf man tools-test tidy analyze bench bench-state install format clean help FORCE
+	fuzz oracle e2e outoftree conf man tools-test tidy analyze bench bench-state bench-flink install format clean help FORCE
 
 all: release ## build everything, optimised, into build/ and build/bin/
 
@@ -112,6 +113,10 @@ bench: ## run build/bin/bench_*, collect bench/RESULTS.tsv; T=restore runs those
 
 bench-state: T = state
 bench-state: bench ## the benchmarks of keyed state alone, 15 min; takes 12 GB of disk meanwhile
+
+bench-flink: ## Weir beside Apache Flink, hours; T=q0 runs the cases whose names contain it, QUICK=1 small inputs, 10 min
+	@$(engine) VARIANT=release programs
+	@python3 bench/flink/compare.py $(if $(T),--only '$(T)') $(if $(QUICK),--quick)
 
 install: ## headers, libraries, weir.pc, the command with its manual, and licence into DESTDIR and PREFIX (/usr/local)
 	@$(engine) VARIANT=release all

@@ -1,0 +1,86 @@
+package weir.bench;
+
+import java.time.ZoneOffset;
+import java.util.Map;
+import org.apache.flink.streaming.api.environment.StreamExecutionEnvironment;
+import org.apache.flink.table.annotation.DataTypeHint;
+import org.apache.flink.table.api.bridge.java.StreamTableEnvironment;
+import org.apache.flink.table.data.StringData;
+import org.apache.flink.table.data.binary.BinaryStringData;
+import org.apache.flink.table.functions.ScalarFunction;
+
+/** The queries without state as Nexmark states them, in SQL. */
+final class Sql {
+    private Sql() {}
+
+    private static final String BID = " FROM events WHERE kind = 2";
+    /** name: columns of the sink, in the order of the digest, and the query. */
+    private static final Map<String, String[]> QUERIES = Map.of(
+            "q0",
+            new String[] {
+                "auction BIGINT, bidder BIGINT, price BIGINT, ts TIMESTAMP(3), extra STRING",
+                "SELECT id, party, price, ts, extra" + BID
+            },
+            "q1",
+            new String[] {
+                "auction BIGINT, bidder BIGINT, price DECIMAL(23, 3), ts TIMESTAMP(3), extra STRING",
+                "SELECT id, party, 0.908 * price, ts, extra" + BID
+            },
+            "q2",
+            new String[] {"auction BIGINT, price BIGINT", "SELECT id, price" + BID + " AND MOD(id, 123) = 0"},
+            "q14",
+            new String[] {
+                "auction BIGINT, bidder BIGINT, price DECIMAL(23, 3), ts TIMESTAMP(3), letters BIGINT, part STRING,"
+                        + " extra STRING",
+                "SELECT id, party, 0.908 * price, ts, count_char(extra, 'c'), CASE WHEN HOUR(ts) >= 8 AND HOUR(ts) <="
+                        + " 18 THEN 'dayTime' WHEN HOUR(ts) <= 6 OR HOUR(ts) >= 20 THEN 'nightTime' ELSE 'otherTime'"
+                        + " END, extra" + BID + " AND 0.908 * price > 1000000 AND 0.908 * price < 50000000"
+            },
+            "q21",
+            new String[] {
+                "auction BIGINT, bidder BIGINT, price BIGINT, channel STRING, channel_id STRING",
+                "SELECT id, party, price, name, CASE WHEN LOWER(name) = 'apple' THEN '0' WHEN LOWER(name) = 'google'"
+                        + " THEN '1' WHEN LOWER(name) = 'facebook' THEN '2' WHEN LOWER(name) = 'baidu' THEN '3' ELSE"
+                        + " REGEXP_EXTRACT(body, '(&|^)channel_id=([^&]*)', 2) END" + BID
+                        + " AND (REGEXP_EXTRACT(body, '(&|^)channel_id=([^&]*)', 2) IS NOT NULL OR LOWER(name) IN"
+                        + " ('apple', 'google', 'facebook', 'baidu'))"
+            },
+            "q22",
+            new String[] {
+                "auction BIGINT, bidder BIGINT, price BIGINT, channel STRING, dir1 STRING, dir2 STRING, dir3 STRING",
+                "SELECT id, party, price, name, SPLIT_INDEX(body, '/', 3), SPLIT_INDEX(body, '/', 4),"
+                        + " SPLIT_INDEX(body, '/', 5)" + BID
+            });
+
+    /** How often a letter is in a text; without making a Java string of it. */
+    public static final class CountChar extends ScalarFunction {
+        public long eval(
+                @DataTypeHint(value = "STRING", bridgedTo = StringData.class) StringData text,
+                @DataTypeHint(value = "STRING", bridgedTo = StringData.class) StringData letter) {
+            byte wanted = ((BinaryStringData) letter).byteAt(0);
+            BinaryStringData bytes = (BinaryStringData) text;
+            bytes.ensureMaterialized();
+            long count = 0;
+            for (int i = 0; i < bytes.getSizeInBytes(); i++) {
+                count += bytes.byteAt(i) == wanted ? 1 : 0;
+            }
+            return count;
+        }
+    }
+
+    static void run(StreamExecutionEnvironment env, Main.Options options) throws Exception {
+        String[] query = QUERIES.get(options.workload);
+        if (query == null) {
+            throw new IllegalArgumentException("there is no workload " + options.workload + " in SQL");
+        }
+        StreamTableEnvironment tables = StreamTableEnvironment.create(env);
+        tables.getConfig().setLocalTimeZone(ZoneOffset.UTC);
+        tables.createTemporarySystemFunction("count_char", CountChar.class);
+        tables.executeSql("CREATE TABLE events (ts TIMESTAMP(3), id BIGINT, party BIGINT, price BIGINT, reserve BIGINT,"
+                + " expires TIMESTAMP(3), category BIGINT, name STRING, body STRING, card STRING, city STRING,"
+                + " region STRING, extra STRING, kind INT) WITH ('connector' = 'weir-events', 'count' = '"
+                + options.count + "')");
+        tables.executeSql("CREATE TABLE results (" + query[0] + ") WITH ('connector' = 'weir-digest')");
+        tables.executeSql("INSERT INTO results " + query[1]).await();
+    }
+}
