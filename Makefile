@@ -11,6 +11,7 @@ JOBS ?= $(shell nproc 2>/dev/null || echo 2)
 FUZZ_SECONDS ?= 30
 T ?=
 QUICK ?=
+UPDATE ?=
 
 export FUZZ_SECONDS T JOBS
 export WEIR_ROOT := $(CURDIR)
@@ -23,7 +24,7 @@ engine = +$(MAKE) --no-print-directory $(parallel) -f tools/build.mk
 run_tests = python3 tools/run_tests.py
 
 .PHONY: all release debug faults asan tsan demo deps test test-long unit unit-tsan sim cover mutants mutants-keyed \
-	fuzz oracle e2e outoftree conf man tools-test tidy analyze bench bench-state bench-flink install format clean help FORCE
+	fuzz oracle e2e outoftree conf man tools-test tidy analyze bench bench-state bench-flink bench-guard install format clean help FORCE
 
 all: release ## build everything, optimised, into build/ and build/bin/
 
@@ -51,7 +52,7 @@ deps: ## install the Debian 12 packages that building and testing need (nothing 
 	@tools/deps.sh build test
 
 # Each suite is also a target of its own; --keep-going in spirit: a failed suite does not stop the next.
-SUITES := tidy tools-test unit unit-tsan sim mutants-keyed oracle fuzz outoftree e2e
+SUITES := tidy tools-test unit unit-tsan sim mutants-keyed oracle fuzz bench-guard outoftree e2e
 
 test: deps ## every test below; the last line is "N passed, N failed, N skipped"
 	@$(run_tests) suites $(SUITES)
@@ -117,6 +118,10 @@ bench-state: bench ## the benchmarks of keyed state alone, 15 min; takes 12 GB o
 bench-flink: ## Weir beside Apache Flink, hours; T=q0 runs the cases whose names contain it, QUICK=1 small inputs, 10 min
 	@$(engine) VARIANT=release programs
 	@python3 bench/flink/compare.py $(if $(T),--only '$(T)') $(if $(QUICK),--quick)
+
+bench-guard: ## instructions of the hot paths, within 2 % of those of bench/GUARD.tsv; UPDATE=1 writes them down
+	@$(engine) VARIANT=release build/bin/bench_guard
+	@$(run_tests) run bench-guard --timeout 300 "python3 tools/guard.py $(if $(UPDATE),--update)"
 
 install: ## headers, libraries, weir.pc, the command with its manual, and licence into DESTDIR and PREFIX (/usr/local)
 	@$(engine) VARIANT=release all

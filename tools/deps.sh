@@ -36,6 +36,8 @@ test  | spin                   | spin         | checks the models of the protoco
 test  | default-jre-headless   | java         | runs the Kafka broker of the end-to-end tests
 test  | zookeeper              | -            | server for the tests of the election
 test  | libzookeeper-java      | -            | the same
+test  | default-jdk-headless   | javac        | compiles the twin of the events that benchmarks are made of
+test  | valgrind               | valgrind     | counts instructions of the hot paths
 test  | maven                  | mvn          | fetches that broker
 '
 

@@ -3,7 +3,7 @@
 What   weir(...), flink(...): one process, one workload, the line of JSON that it prints, as a dict, with what the
        rest of the machine used meanwhile ("other_cpu": cores).
        prepare_flink() compiles Flink's half by Maven, once per change of its sources.
-Files  build/flink-bench/lib the jars, work/ state and checkpoints of the run under way, removed behind it.
+Files  build/flink-bench/lib the jars, work-PID/ state and checkpoints of the run under way, removed behind it.
 """
 
 import contextlib
@@ -22,7 +22,7 @@ sys.path.insert(0, str(ROOT / "test" / "e2e"))
 import broker  # noqa: E402
 
 BUILD = ROOT / "build" / "flink-bench"
-WORK = BUILD / "work"
+WORK = BUILD / f"work-{os.getpid()}"
 STAMP = BUILD / "stamp"
 JVM_HEAP = "2g"
 OPENED = ("java.util", "java.lang", "java.nio", "java.time", "java.util.concurrent")
