@@ -402,7 +402,8 @@ static weir_error *by_bidder(weir_ctx *ctx, const void *in, void *out)
     return NULL;
 }
 
-/* A window is an entry of the map under its end. */
+/* A window is an entry of the map under its end. A watermark may be followed by records as old as itself, so it
+ * closes the window whose end it reaches. */
 static weir_error *count_bid(weir_ctx *ctx, const void *record)
 {
     const struct triple *bid = record;
@@ -410,7 +411,7 @@ static weir_error *count_bid(weir_ctx *ctx, const void *record)
     weir_str window = { .data = (const char *)&end_ms, .size = sizeof(end_ms) };
     struct triple *count = weir_map_edit(ctx, 0, window, triple);
     if (count->b++ == 0)
-        weir_timer_set(ctx, WEIR_EVENT_TIME, end_ms - 1);
+        weir_timer_set(ctx, WEIR_EVENT_TIME, end_ms);
     count->key = bid->key;
     return NULL;
 }
@@ -418,10 +419,9 @@ static weir_error *count_bid(weir_ctx *ctx, const void *record)
 static weir_error *close_window(weir_ctx *ctx, enum weir_time time, int64_t at_ms)
 {
     (void)time;
-    int64_t end_ms = at_ms + 1;
-    weir_str window = { .data = (const char *)&end_ms, .size = sizeof(end_ms) };
+    weir_str window = { .data = (const char *)&at_ms, .size = sizeof(at_ms) };
     const struct triple *count = weir_map_read(ctx, 0, window, triple);
-    weir_emit(ctx, triple, (&(struct triple){ .key = count->key, .a = end_ms, .b = count->b }));
+    weir_emit(ctx, triple, (&(struct triple){ .key = count->key, .a = at_ms, .b = count->b }));
     weir_map_remove(ctx, 0, window);
     return NULL;
 }

@@ -10,13 +10,12 @@ Limits Every process has a time limit. Full: hours, on a machine of its own; --q
 """
 
 import argparse
-import datetime
-import json
 import pathlib
 import statistics
 import sys
 
 import cases
+import idle
 import kafka_cases
 import report
 import sides
@@ -98,7 +97,9 @@ def spread(values):
 def summary(runs):
     if not runs:
         return None
-    middle = {key: statistics.median(run[key] for run in runs) for key in ("first_ms", "pause_ms", "rss_mb", "other_cpu")}
+    middle = {key: statistics.median(run[key] for run in runs) for key in ("rss_mb", "other_cpu")}
+    for key in ("first_ms", "pause_ms"):  # not every side says so
+        middle[key] = statistics.median(run[key] for run in runs) if key in runs[0] else None
     return {**middle, "per_cpu_s": spread([per_cpu_s(run) for run in runs]), "digest": runs[0]["digest"],
             "events": runs[0]["events"], "warm": runs[0]["warm"], "broker_cpu_s": runs[0].get("broker_cpu_s")}
 
@@ -107,7 +108,7 @@ def compare(case, args, has_flink):
     comparison = kafka_cases.make(case, args, has_flink, Comparison) or Comparison(case, args, has_flink)
     try:
         comparison.run()
-    except sides.RunFailed as failure:
+    except (sides.RunFailed, broker.BrokerError, kafka_cases.ToolError) as failure:
         print(f"{case.name}: void: {failure}", file=sys.stderr, flush=True)
         comparison.is_void = True
     rows = comparison.rows() if comparison.weir else []
@@ -124,9 +125,10 @@ def parse():
     parser.add_argument("--out", type=pathlib.Path, help="where the results go")
     args = parser.parse_args()
     args.cases = [case for case in [*cases.CASES, *kafka_cases.CASES] if args.only in case.name]
-    if not args.cases:
+    args.idle_s = (10 if args.quick else 60) if args.only in idle.NAME else 0
+    if not args.cases and not args.idle_s:
         parser.error(f"no case has '{args.only}' in its name: "
-                     + ", ".join(case.name for case in [*cases.CASES, *kafka_cases.CASES]))
+                     + ", ".join([*(case.name for case in [*cases.CASES, *kafka_cases.CASES]), idle.NAME]))
     args.pairs = args.pairs or (1 if args.quick else PAIRS)
     args.out = args.out or (sides.BUILD if args.quick or args.only else sides.ROOT / "bench")
     return args
@@ -140,16 +142,16 @@ def main():
     except broker.ToolsMissing as missing:
         print(f"SKIPPED: Flink's half: {missing}\nWeir's half runs alone; nothing is compared.", file=sys.stderr, flush=True)
         has_flink = False
+    results = report.Results(args.out, {"quick": args.quick, "pairs": args.pairs}, has_flink)
+    if args.idle_s:
+        results.add_idle(idle.weir(args.idle_s), idle.flink(args.idle_s) if has_flink else None)
     print(report.HEAD, flush=True)
-    started, rows, voids = datetime.datetime.now(), [], []
+    voids = []
     for case in args.cases:
-        made, is_void = compare(case, args, has_flink)
-        rows += made
+        rows, is_void = compare(case, args, has_flink)
+        results.add(rows)
         voids += [case.name] * is_void
     if has_flink:
-        args.out.mkdir(parents=True, exist_ok=True)
-        report.write(args.out, rows, {"quick": args.quick, "pairs": args.pairs, "date": started.strftime("%Y-%m-%d"),
-                                      "minutes": round((datetime.datetime.now() - started).total_seconds() / 60)})
         print(f"results: {args.out}/RESULTS-FLINK.md", flush=True)
     if voids:
         sys.exit(f"void, since the sides did not put out the same or failed: {', '.join(voids)}")

@@ -1,5 +1,6 @@
 """The results as text, JSON, a page and a chart."""
 
+import datetime
 import json
 import math
 import pathlib
@@ -24,8 +25,9 @@ def ratio(values):
     return number(middle) if least == greatest else f"{number(middle)} ({number(least)}-{number(greatest)})"
 
 
-def both(row, key, scale=1.0):
-    return "/".join("-" if row[side] is None else f"{row[side][key] * scale:.0f}" for side in ("weir", "flink"))
+def both(row, key):
+    values = [row[side] and row[side][key] for side in ("weir", "flink")]
+    return "/".join("-" if value is None else f"{value:.0f}" for value in values)
 
 
 def rate(side):
@@ -66,8 +68,16 @@ def versions():
             f"{first_line('java', '-version')}")
 
 
-def page(rows, how):
-    quiet = [max(row[side]["other_cpu"] for side in ("weir", "flink") if row[side]) for row in rows]
+def idle_text(idle):
+    def told(side):
+        return (f"{side['ready_s']:.1f} s until ready, {side['cpu_percent']:.1f} % of a core, {side['rss_mb']:.0f} MB"
+                if side else "not measured")
+    return (f"A cluster on which nothing runs (job manager, task manager of four slots): Weir {told(idle['weir'])}; "
+            f"Flink {told(idle['flink'])}.")
+
+
+def page(rows, idle, how):
+    quiet = [max(row[side]["other_cpu"] for side in ("weir", "flink") if row[side]) for row in rows] or [0]
     noise = (f"**Other processes used up to {max(quiet):.1f} cores meanwhile (median {sorted(quiet)[len(quiet) // 2]:.1f}):"
              " wall times and start-up times are not to be trusted, CPU times only roughly.**" if max(quiet) > 0.1 else
              "The machine was otherwise idle (at most a tenth of a core was used by others).")
@@ -86,7 +96,9 @@ def page(rows, how):
         lines.append("\nCPU seconds of the broker, not in the figures above (Weir's run / Flink's run): " + ", ".join(
             f"{row['case']} {row['weir']['broker_cpu_s']:.1f} / {row['flink']['broker_cpu_s']:.1f}"
             for row in notes if row["flink"]) + ".")
-    return "\n".join(lines) + "\n"
+    if idle:
+        lines.append("\n" + idle_text(idle))
+    return "\n".join(lines) + "\n\n![chart](RESULTS-FLINK.svg)\n"
 
 
 # ---------------------------------------------------------------- the chart
@@ -125,7 +137,29 @@ def chart(rows):
     return "\n".join([*parts, "</svg>"]) + "\n"
 
 
-def write(folder, rows, how):
-    (folder / "RESULTS-FLINK.json").write_text(json.dumps({"how": how, "rows": rows}, indent=1) + "\n", encoding="utf-8")
-    (folder / "RESULTS-FLINK.md").write_text(page(rows, how), encoding="utf-8")
-    (folder / "RESULTS-FLINK.svg").write_text(chart(rows), encoding="utf-8")
+class Results:
+    """Written anew with each case, so that a run that is broken off leaves what it had."""
+
+    def __init__(self, folder, how, is_written):
+        self.folder, self.is_written, self.started = folder, is_written, datetime.datetime.now()
+        self.how = {**how, "date": self.started.strftime("%Y-%m-%d")}
+        self.rows, self.idle = [], None
+
+    def add(self, rows):
+        self.rows += rows
+        self._write()
+
+    def add_idle(self, weir, flink):
+        self.idle = {"weir": weir._asdict(), "flink": flink and flink._asdict()}
+        print(idle_text(self.idle), flush=True)
+        self._write()
+
+    def _write(self):
+        if not self.is_written:
+            return
+        self.how["minutes"] = round((datetime.datetime.now() - self.started).total_seconds() / 60)
+        self.folder.mkdir(parents=True, exist_ok=True)
+        made = {"json": json.dumps({"how": self.how, "idle": self.idle, "rows": self.rows}, indent=1) + "\n",
+                "md": page(self.rows, self.idle, self.how), "svg": chart(self.rows)}
+        for suffix, text in made.items():
+            (self.folder / f"RESULTS-FLINK.{suffix}").write_text(text, encoding="utf-8")

@@ -6,6 +6,7 @@ What   weir(...), flink(...): one process, one workload, the line of JSON that i
 Files  build/flink-bench/lib the jars, work-PID/ state and checkpoints of the run under way, removed behind it.
 """
 
+import collections
 import contextlib
 import hashlib
 import json
@@ -42,6 +43,9 @@ SETTINGS = {
     "state.backend.rocksdb.compression.per.level": "NO_COMPRESSION",
 }
 TICKS_PER_S = os.sysconf("SC_CLK_TCK")
+
+# What a process printed, what it used, and how many cores others used meanwhile.
+Ran = collections.namedtuple("Ran", "text cpu_s wall_s rss_mb other_cpu")
 
 
 class RunFailed(Exception):
@@ -118,7 +122,7 @@ def work_folder():
 
 
 def measured(argv, timeout_s):
-    """(what it printed, CPU seconds of the process, seconds, cores that others used) of one that must end well."""
+    """What came of a process, which must end well."""
     with open(WORK / "output", "w+b") as out, open(WORK / "errors", "w+b") as errors:
         busy, started = _busy_s(), time.clock_gettime(time.CLOCK_MONOTONIC)
         process = broker.spawn(argv, stdin=subprocess.DEVNULL, stdout=out, stderr=errors,
@@ -141,13 +145,13 @@ def measured(argv, timeout_s):
         if process.returncode != 0:
             raise RunFailed(f"{os.path.basename(argv[0])} ended with {process.returncode} after {elapsed:.0f} s: "
                             f"{errors.read()[-3000:].decode(errors='replace')}")
-        return out.read().decode(), cpu, elapsed, others
+        return Ran(out.read().decode(), cpu, elapsed, usage.ru_maxrss / 1024, round(others, 2))
 
 
 def _run(argv, timeout_s):
     with work_folder():
-        text, _, _, others = measured([os.fspath(part) for part in argv], timeout_s)
-    lines = [line for line in text.splitlines() if line.startswith("{")]
+        ran = measured([os.fspath(part) for part in argv], timeout_s)
+    lines = [line for line in ran.text.splitlines() if line.startswith("{")]
     if not lines:
         raise RunFailed(f"{argv[0]} printed no result")
-    return {**json.loads(lines[-1]), "other_cpu": round(others, 2)}
+    return {**json.loads(lines[-1]), "other_cpu": ran.other_cpu}

@@ -67,6 +67,7 @@ public final class Main {
         all.put("q17", Keyed::q17);
         all.put("rmw", Keyed::rmw);
         all.put("copy", Copy::build);
+        all.put("userprofile", Profile::build);
         return all;
     }
 
