@@ -1,5 +1,6 @@
 """What is compared: one row a case, with the arguments and settings of both sides.
 
+workload      its name in both halves.
 count, warm   events, and how many of them come before the measurement begins: (full, quick). The JVM must be warm at
               its mark; Weir has the same mark.
 flink         variants of the other side by name: arguments and settings. Each is compared with the same run of Weir.
@@ -9,7 +10,7 @@ checkpoints than Flink has in ten seconds; both take a last one at the end, insi
 
 import collections
 
-Case = collections.namedtuple("Case", "name group count warm arguments weir flink")
+Case = collections.namedtuple("Case", "name workload count warm arguments weir flink")
 
 HEAP = {"state.backend.type": "hashmap"}
 ROCKS = {"state.backend.type": "rocksdb", "taskmanager.memory.managed.size": "2g"}
@@ -23,7 +24,7 @@ def stateless(name, count, warm):
     flink = {"DataStream": ((), {})}
     if name != "source":
         flink["SQL"] = (("--sql",), {})
-    return Case(name, "stateless", count, warm, (), {}, flink)
+    return Case(name, name, count, warm, (), {}, flink)
 
 
 def keyed(name, workload_arguments, heap, rocks):

@@ -48,13 +48,11 @@ class Comparison:
         self.is_void = False
 
     def run_weir(self, is_full_digest):
-        return sides.weir(self.case.group if self.case.group != "stateless" else self.case.name,
-                          arguments_of(self.case, self.args.quick, is_full_digest), self.case.weir)
+        return sides.weir(self.case.workload, arguments_of(self.case, self.args.quick, is_full_digest), self.case.weir)
 
     def run_flink(self, variant, is_full_digest):
         flags, settings = self.case.flink[variant]
-        return sides.flink(self.case.group if self.case.group != "stateless" else self.case.name,
-                           [*arguments_of(self.case, self.args.quick, is_full_digest), *flags], settings)
+        return sides.flink(self.case.workload, [*arguments_of(self.case, self.args.quick, is_full_digest), *flags], settings)
 
     def check(self):
         """Once, over every byte that comes out."""
@@ -140,8 +138,10 @@ def main():
     try:
         sides.prepare_flink()
     except broker.ToolsMissing as missing:
-        print(f"SKIPPED: Flink's half: {missing}\nWeir's half runs alone; nothing is compared.", file=sys.stderr, flush=True)
+        print(f"SKIPPED: Flink's half: {missing}\nWeir's half runs alone, without the cases that need a broker; nothing is "
+              "compared.", file=sys.stderr, flush=True)
         has_flink = False
+        args.cases = [case for case in args.cases if case not in kafka_cases.CASES]
     results = report.Results(args.out, {"quick": args.quick, "pairs": args.pairs}, has_flink)
     if args.idle_s:
         results.add_idle(idle.weir(args.idle_s), idle.flink(args.idle_s) if has_flink else None)

@@ -21,6 +21,8 @@ from kafka_tools import ToolError  # noqa: F401  what compare.py expects, too
 PARTITIONS = 4
 READ_BACK_S = 300
 LIMIT_S = 1200
+# The tests want a killed broker back soon; here it must not lose itself when the machine is busy.
+SETTINGS = {"broker.session.timeout.ms": 60_000}
 M = cases.M
 # Without keyed state; Flink's producer settings are in Copy.java.
 CASES = [cases.Case(f"copy {size} B", "copy", *sizes, (size,), {}, {"DataStream": ((), {})}) for size, sizes in (
@@ -111,7 +113,7 @@ def make(case, args, has_flink, base):
     """A comparison of a case of this file; None: it is none."""
     if case not in CASES:
         return None
-    count, is_profile = case.count[args.quick], case.group == "userprofile"
+    count, is_profile = case.count[args.quick], case.workload == "userprofile"
 
     class KafkaComparison(base):
         """Lives as long as its broker."""
@@ -129,17 +131,17 @@ def make(case, args, has_flink, base):
         def run_weir(self, is_full_digest):
             if is_profile:
                 return self.side(lambda names: weir_userprofile(names, count))
-            return self.side(lambda names: sides.weir(case.group, self.numbers(names), case.weir))
+            return self.side(lambda names: sides.weir(case.workload, self.numbers(names), case.weir))
 
         def run_flink(self, variant, is_full_digest):
-            return self.side(lambda names: sides.flink(case.group, self.numbers(names), case.flink[variant][1], LIMIT_S))
+            return self.side(lambda names: sides.flink(case.workload, self.numbers(names), case.flink[variant][1], LIMIT_S))
 
         def check(self):
             """Each run is read back as a whole: there is nothing else to check."""
 
         def run(self):
             size = case.arguments[args.quick if is_profile else 0]
-            with broker.Broker("bench-flink", heap_mb=768, start_timeout_s=LIMIT_S) as one:
+            with broker.Broker("bench-flink", settings=SETTINGS, heap_mb=768, start_timeout_s=LIMIT_S) as one:
                 self.topics = Topics(one, lambda path: (write_events if is_profile else write_lines)(path, count, size))
                 if is_profile:
                     self.topics.kafka.create_topic("dead-letters", partitions=1)

@@ -6,6 +6,7 @@ import math
 import pathlib
 import platform
 import re
+import shutil
 import subprocess
 
 HEAD = (f"{'case':<34}{'against':<12}{'Weir M/CPU-s':>13}{'Flink M/CPU-s':>14}{'CPU ratio':>22}{'wall':>7}"
@@ -56,6 +57,8 @@ def machine():
 
 
 def first_line(*argv):
+    if not shutil.which(argv[0]):
+        return f"no {argv[0]}"
     done = subprocess.run(argv, capture_output=True, text=True, check=False, timeout=60)
     return (done.stdout or done.stderr).splitlines()[0].strip() if done.stdout or done.stderr else "unknown"
 

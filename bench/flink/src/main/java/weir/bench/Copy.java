@@ -3,7 +3,6 @@ package weir.bench;
 import java.io.IOException;
 import java.util.Properties;
 import org.apache.flink.api.common.eventtime.WatermarkStrategy;
-import org.apache.flink.api.common.functions.OpenContext;
 import org.apache.flink.api.common.functions.RichMapFunction;
 import org.apache.flink.api.common.serialization.AbstractDeserializationSchema;
 import org.apache.flink.api.common.serialization.SerializationSchema;
@@ -35,9 +34,6 @@ final class Copy {
 
     /** Marks and counts; its close is behind the last commit. */
     static final class CountMessage extends RichMapFunction<byte[], byte[]> {
-        @Override
-        public void open(OpenContext context) {}
-
         @Override
         public byte[] map(byte[] message) {
             Seen.event();
