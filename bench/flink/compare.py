@@ -115,6 +115,15 @@ def compare(case, args, has_flink):
     return rows, comparison.is_void
 
 
+def idle_flink(args):
+    """None: it did not come up."""
+    try:
+        return idle.flink(args.idle_s)
+    except sides.RunFailed as failure:
+        print(f"{idle.NAME}: {failure}", file=sys.stderr, flush=True)
+        return None
+
+
 def parse():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--only", default="", metavar="TEXT", help="cases whose names contain it")
@@ -144,7 +153,7 @@ def main():
         args.cases = [case for case in args.cases if case not in kafka_cases.CASES]
     results = report.Results(args.out, {"quick": args.quick, "pairs": args.pairs}, has_flink)
     if args.idle_s:
-        results.add_idle(idle.weir(args.idle_s), idle.flink(args.idle_s) if has_flink else None)
+        results.add_idle(idle.weir(args.idle_s), idle_flink(args) if has_flink else None)
     print(report.HEAD, flush=True)
     voids = []
     for case in args.cases:

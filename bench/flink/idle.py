@@ -23,7 +23,7 @@ import cluster  # noqa: E402
 
 Idle = collections.namedtuple("Idle", "ready_s cpu_percent rss_mb")
 NAME = "idle cluster"
-LIMIT_S = 180
+LIMIT_S = 600
 SLOTS = 4
 ENTRY_POINTS = {"jobmanager": "org.apache.flink.runtime.entrypoint.StandaloneSessionClusterEntrypoint",
                 "taskmanager": "org.apache.flink.runtime.taskexecutor.TaskManagerRunner"}

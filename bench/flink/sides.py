@@ -31,6 +31,9 @@ SETTINGS = {
     "pipeline.object-reuse": "true",
     "pipeline.generic-types": "false",
     "rest.bind-port": "0",
+    # on a busy machine it must be slow and not fail
+    "pekko.ask.timeout": "300 s",
+    "heartbeat.timeout": "300000",
     "execution.buffer-timeout.interval": "100 ms",
     "taskmanager.memory.network.min": "256m",
     "taskmanager.memory.network.max": "256m",
