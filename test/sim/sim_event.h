@@ -67,7 +67,7 @@ struct sim_shape {
     bool has_reduce, has_rebalance, has_broadcast, has_one_sink;
     bool reads_text; /* files are lines, read by the engine's own source; else frames */
     bool is_live; /* records come while the job runs: which of them are late is nobody's to say */
-    bool writes_text; /* files are lines, written by the engine's own sink; else rows */
+    bool writes_text;     /* files are lines, written by the engine's own sink; else rows */
     bool has_two_regions; /* the graph is there twice, for odd and for even keys */
 };
 
