@@ -14,7 +14,8 @@ const uint32_t verb_count = sizeof(verb_table) / sizeof(verb_table[0]);
 /* clang-format off */
 const struct verb_option verb_common[] = {
     { { "jobmanager", WEIR_OPTION_TEXT, "HOST:PORT[,...]", NULL,
-        "The job manager to ask; also as a URL, and several, of which one that is there says who leads. Else rest.address and rest.port, if the configuration has one of them; else the "
+        "The job manager to ask; also as a URL, and several, of which one that is there says who leads. "
+        "Else rest.address and rest.port, if the configuration has one of them; else the "
         "cluster that was started here; else localhost:8081.", 0, 0 }, "m",
         VERB_ONCE },
     { { "conf", WEIR_OPTION_TEXT, "FILE", NULL,
