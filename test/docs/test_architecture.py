@@ -57,7 +57,8 @@ class Documents(unittest.TestCase):
         for name in DOCUMENTS:
             named = set(re.findall(rf"`((?:{prefixes})\.[\w.-]+)`", document(name)))
             named |= {key for key in re.findall(rf"`((?:{prefixes})\.[\w.-]+): \w+`", document(name))}
-            self.assertEqual(sorted(named - keys), [], name)
+            files = {key for key in named if key.endswith((".c", ".h"))}
+            self.assertEqual(sorted(named - keys - files), [], name)
 
     def test_every_benchmark_they_name_exists(self):
         for name in DOCUMENTS:
