@@ -1,5 +1,4 @@
-"""docs/ARCHITECTURE.md and docs/STATE.md name functions, files and settings; what they name must exist, or they
-teach wrong things."""
+"""The documents name functions, files, settings and tests; what they name must exist, or they teach wrong things."""
 import glob
 import os
 import re
@@ -7,7 +6,7 @@ import sys
 import unittest
 
 ROOT = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..")
-DOCUMENTS = ("ARCHITECTURE.md", "OPERATIONS.md", "STATE.md")
+DOCUMENTS = ("ARCHITECTURE.md", "BUGS-FOUND.md", "OPERATIONS.md", "STATE.md", "TESTING.md")
 sys.path.insert(0, os.path.join(ROOT, "tools"))
 import tidy  # noqa: E402
 
@@ -32,6 +31,22 @@ class Documents(unittest.TestCase):
             named = set(re.findall(r"`([\w./-]+/[\w.-]+\.(?:c|h|py|sh|mk))`", document(name)))
             missing = [path for path in named if not glob.glob(os.path.join(ROOT, path))]
             self.assertEqual(sorted(missing), [], name)
+
+    def test_every_test_that_is_to_show_a_promise_exists(self):
+        listed = document("TESTING.md")
+        shown = 0
+        for command in re.findall(r"python3 -m unittest ([\w. ]+)`", listed):
+            for name in command.split():
+                module, _, case = name.partition(".")
+                with open(os.path.join(ROOT, "test", "e2e", f"{module}.py"), encoding="utf-8") as file:
+                    self.assertIn(f"class {case}", file.read(), name)
+                shown += 1
+        for name in re.findall(r"build/asan/sim/(\w+)`", listed):
+            self.assertTrue(os.path.exists(os.path.join(ROOT, "test", "sim", f"{name}.c")), name)
+        with open(os.path.join(ROOT, "Makefile"), encoding="utf-8") as file:
+            targets = set(re.findall(r"^([a-z-]+):", file.read(), re.MULTILINE))
+        self.assertEqual(set(re.findall(r"`make ([a-z-]+)", listed)) - targets, set())
+        self.assertGreater(shown, 10)
 
     def test_every_setting_of_rocksdb_is_listed_with_its_value(self):
         with open(os.path.join(ROOT, "state", "rocksdb_options.c"), encoding="utf-8") as file:
