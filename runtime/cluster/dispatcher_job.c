@@ -458,10 +458,31 @@ static void change_version(struct entry *entry)
     entry->phase = ENTRY_TO_OPEN;
 }
 
+/* A leader that was frozen while it claimed an attempt may finish that behind its successor, and then learn that it
+ * leads no more: nobody would run the job. Who leads claims it back, once: somebody else who really uses the
+ * directory stays in charge. */
+static bool claims_back(struct entry *entry, enum execution_state state, weir_error *error)
+{
+    if (state != EXECUTION_FAILED || error == NULL || weir_error_code(error) != WEIR_E_FENCED ||
+        entry->has_claimed_back || entry->stop != NULL || entry->rescale != NULL ||
+        entry->is_cancel_wanted)
+        return false;
+    log_error("dispatcher", "job %s: %s; this job manager leads, so it claims the job back, once",
+        entry->job.id, weir_error_message(error));
+    weir_error_free(error);
+    let_go(entry, storage_close);
+    entry->has_claimed_back = true;
+    entry->phase = ENTRY_TO_OPEN;
+    entry_set_state(entry, JOB_RESTARTING);
+    return true;
+}
+
 static void on_over(struct entry *entry)
 {
     enum execution_state state = entry->job.stats->state;
     weir_error *error = jobmanager_take_error(entry->jobmanager);
+    if (claims_back(entry, state, error))
+        return;
     if (entry->has_left && entry->next_version != NULL && !entry->is_cancel_wanted &&
         state == EXECUTION_CANCELED) {
         change_version(entry);

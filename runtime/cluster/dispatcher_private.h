@@ -56,6 +56,7 @@ struct entry {
     bool is_cancel_wanted;
     bool
         has_started; /* the store knows: from its own checkpoints, if it has any, not from its savepoint */
+    bool has_claimed_back;            /* from an attempt that came late */
     struct operation *stop, *rescale; /* under way; NULL: none */
     bool is_asking; /* rescale: for its checkpoint, which could not be taken yet */
     bool has_left;  /* rescale: the old version was torn down */

@@ -5,6 +5,7 @@
  * this program itself is the job's executable. */
 #include "base/log.h"
 #include "base/os_child.h"
+#include "checkpoint/attempt.h"
 #include "net/sha256.h"
 #include "runtime/cluster/dispatcher.h"
 #include "runtime/cluster/job_store.h"
@@ -597,6 +598,25 @@ static void a_new_leader_takes_over_what_the_old_one_has_left(void **state)
     assert_int_equal(dispatcher_find(dispatcher, id)->state, JOB_FINISHED);
 }
 
+/* As an old leader does that was frozen in the middle of its claim. */
+static void an_attempt_that_is_claimed_behind_the_leaders_back_is_taken_back_once(void **state)
+{
+    char out[OS_PATH_MAX];
+    uint64_t attempt;
+    snprintf(out, sizeof(out), "%s", output("out"));
+    const char *arguments[] = { "--parallelism", "2", "--output", out, ENDLESS, NULL };
+    const struct job *job = submit(arguments);
+    wait_checkpoints(job, 2);
+    check(attempt_claim(temp_dir_path(dir, "checkpoints/%s/ticks", job->id), &attempt));
+    wait_failures(job, 1);
+    wait_checkpoints(job, job->history.completed_count + 2);
+    assert_true(job->stats->attempt > attempt);
+    check(attempt_claim(temp_dir_path(dir, "checkpoints/%s/ticks", job->id), &attempt));
+    wait_state(job, JOB_FAILED);
+    assert_int_equal(weir_error_code(job->error), WEIR_E_FENCED);
+    check_output(out, 0);
+}
+
 static void workers_that_no_leader_comes_for_end_by_themselves(void **state)
 {
     char out[OS_PATH_MAX], id[DISPATCHER_ID_SIZE];
@@ -805,6 +825,7 @@ int main(int argc, char **argv)
         WITH_CLUSTER(a_running_job_is_rescaled_up_and_down),
         WITH_CLUSTER(a_lost_task_manager_is_replaced_by_another_one),
         WITH_CLUSTER(a_new_leader_takes_over_what_the_old_one_has_left),
+        WITH_CLUSTER(an_attempt_that_is_claimed_behind_the_leaders_back_is_taken_back_once),
         WITH_CLUSTER(workers_that_no_leader_comes_for_end_by_themselves),
         WITH_CLUSTER(a_start_from_a_savepoint_is_finished_by_the_next_leader),
         WITH_CLUSTER(what_the_store_cannot_take_now_it_takes_later),
