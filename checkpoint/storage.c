@@ -456,6 +456,12 @@ weir_error *storage_restore_again(const struct storage *storage, struct workers 
         error = search.broken;
         search.broken = NULL;
     }
+    if (error == NULL && *found)
+        error = published_sync(storage->dir, metadata->checkpoint);
+    if (error != NULL && *found) {
+        checkpoint_metadata_release(metadata);
+        *found = false;
+    }
     search_end(&search);
     return error;
 }

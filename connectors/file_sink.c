@@ -47,6 +47,8 @@
 #define RECORD_SIZE_MAX ((size_t)16 << 20)
 #define SEGMENTS_MAX    10000u
 #define ITEM_VERSION    1
+#define SEQUENCE_BITS \
+    20u /* segments between two checkpoints; with a checkpoint's number 18 digits */
 
 /* A finished file. Thread: task. */
 struct segment {
@@ -362,6 +364,8 @@ static weir_error *open_sink(weir_ctx *ctx, const void *options, void *instance)
     uint64_t restored = 0;
     WEIR_TRY(weir_check_attempt(ctx)); /* before the first deletion, too */
     WEIR_TRY(restore_segments(ctx, sink, &restored));
+    /* A region that starts again does so in the same attempt: a name that the checkpoint has must not come again. */
+    sink->sequence = restored << SEQUENCE_BITS;
     return look_around(sink, ctx, restored);
 }
 

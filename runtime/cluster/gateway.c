@@ -517,6 +517,8 @@ static void tear_down_part(struct gateway *gateway, const bool *subtasks)
         if (is_part)
             dismiss(gateway, &gateway->workers[w]);
     }
+    gateway->state = GATEWAY_DEPLOYED; /* nothing starts until the next deployment */
+    gateway->deployed.restore = NULL;
 }
 
 static void tear_down(void *arg, const bool *subtasks)

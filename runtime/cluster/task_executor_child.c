@@ -185,7 +185,9 @@ static weir_error *launch(struct task_executor *executor, struct child *child)
     child->log_path = executor->options.logs == NULL
                           ? mem_printf("%s/%s", executor->options.work_dir, child->log_name)
                           : log_dir_file(executor->options.logs, child->log_name);
-    child->dir = mem_printf("%s/%s", executor->options.work_dir, name);
+    /* The one before it of this name may still be being removed. */
+    child->dir =
+        mem_printf("%s/%s.%" PRIu64, executor->options.work_dir, name, ++executor->launches);
     WEIR_TRY(os_make_dirs(child->dir));
     weir_buffer *input = weir_buffer_new(1 << 20);
     if (!child->is_planner)

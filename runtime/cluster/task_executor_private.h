@@ -44,6 +44,7 @@ struct task_executor {
     char *blobs_url, *blob_dir;
     struct child *children;
     uint32_t child_count;
+    uint64_t launches;
     struct errands *errands;
 };
 

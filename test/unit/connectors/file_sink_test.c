@@ -297,7 +297,7 @@ static void a_restart_publishes_what_the_checkpoint_has_and_deletes_the_rest(voi
     temp_dir_free(dir);
 }
 
-/* Its region restarts, in the same attempt: its own leavings go, and its names are free again. */
+/* Its region restarts, in the same attempt: its own leavings go. */
 static void a_subtask_that_starts_again_alone_leaves_the_others_theirs(void **state)
 {
     char *dir = temp_dir_new();
@@ -334,6 +334,30 @@ static void a_subtask_that_starts_again_alone_leaves_the_others_theirs(void **st
     assert_string_equal(names_in(dir), "part-0000000004-000.ndjson part-0000000004-001.ndjson "
                                        "part-0000000005-000.ndjson part-0000000005-001.ndjson ");
     mem_free(value);
+    fleet_close(&fleet);
+    temp_dir_free(dir);
+}
+
+/* Twice from the same checkpoint, in the same attempt: what it has begun in between must not pass for what the
+ * checkpoint has, and be published, or refused for its size. */
+static void what_a_subtask_has_begun_before_it_starts_again_is_nothing_of_its_checkpoint(
+    void **state)
+{
+    char *dir = temp_dir_new();
+    struct weir_file_sink_options options = { .path = dir, .format = weir_raw() };
+    struct fleet fleet, again, last;
+    assert_ok(fleet_open(&fleet, &options, 1, 1, NULL));
+    assert_ok(fleet_write(&fleet, 0, NULL, "first"));
+    assert_ok(fleet_snapshot(&fleet, 1));
+    fleet_publish(&fleet, 1);
+    assert_ok(os_remove(temp_dir_path(dir, "part-0000000001-000.ndjson"))); /* by its reader */
+    assert_ok(fleet_open(&again, &options, 1, 1, &fleet));
+    assert_ok(fleet_write(&again, 0, NULL, "other"));
+    assert_ok(fleet_snapshot(&again, 2)); /* never completes */
+    assert_ok(fleet_open(&last, &options, 1, 1, &fleet));
+    assert_string_equal(names_in(dir), "");
+    fleet_close(&last);
+    fleet_close(&again);
     fleet_close(&fleet);
     temp_dir_free(dir);
 }
@@ -659,6 +683,8 @@ int main(void)
         cmocka_unit_test(a_late_completion_publishes_only_what_it_covers),
         cmocka_unit_test(a_restart_publishes_what_the_checkpoint_has_and_deletes_the_rest),
         cmocka_unit_test(a_subtask_that_starts_again_alone_leaves_the_others_theirs),
+        cmocka_unit_test(
+            what_a_subtask_has_begun_before_it_starts_again_is_nothing_of_its_checkpoint),
         cmocka_unit_test(what_was_published_before_the_crash_is_published_no_more),
         cmocka_unit_test(output_beyond_the_checkpoint_stops_the_job),
         cmocka_unit_test(nothing_published_is_ever_replaced),

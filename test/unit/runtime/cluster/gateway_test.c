@@ -670,6 +670,65 @@ static void both_may_be_replaced_one_behind_the_other(void **state)
     }
 }
 
+static void take_number(void *arg, uint64_t checkpoint, const char *path, const weir_error *error)
+{
+    if (error != NULL)
+        fail_msg("%s", weir_error_message(error));
+    *(uint64_t *)arg = checkpoint;
+}
+
+static void complete_one(struct rig *rig)
+{
+    uint64_t number = 0;
+    struct jobmanager_request request = { .done = take_number, .arg = &number };
+    weir_buffer *bytes = weir_buffer_new(1 << 20);
+    struct checkpoint_metadata metadata;
+    expect_ok(jobmanager_ask(rig->jobmanager, &request, clock_ms));
+    turn(rig);
+    checkpoint_metadata_init(&metadata);
+    metadata.job = WEIR_STR("trial");
+    metadata.checkpoint = metadata.attempt = 1;
+    metadata.max_parallelism = rig->plan->max_parallelism;
+    checkpoint_encode(&metadata, bytes);
+    checkpoint_metadata_release(&metadata);
+    for (uint32_t i = 0; i < 4; i++) {
+        struct message_event ack = { .attempt = 1, .subtask = i, .checkpoint = 1 };
+        ack.bytes = weir_buffer_view(bytes);
+        say(rig, i / 2, MESSAGE_ACKED, ack);
+    }
+    turn(rig);
+    weir_buffer_free(bytes);
+    assert_int_equal(number, 1);
+}
+
+/* Nothing starts until there is something to restore it from, and it is deployed once. */
+static void a_worker_that_ends_before_it_is_there_is_started_again_with_the_next_deployment(
+    void **state)
+{
+    struct rig rig;
+    to_two_regions(&rig);
+    complete_one(&rig);
+    end_worker(&rig, 0, 0, "it was killed by SIGKILL");
+    close_worker(&rig, 0);
+    turn(&rig);
+    later(&rig, DELAY_MS);
+    assert_int_equal(starts(&rig, 0), 2);
+    end_worker(&rig, 0, 0, "it was killed by SIGKILL again");
+    turn(&rig);
+    assert_int_equal(starts(&rig, 0), 2);
+    later(&rig, DELAY_MS);
+    assert_int_equal(starts(&rig, 0), 3);
+    release(&rig.to_workers[0]);
+    rig.to_workers[0] = (struct connection){ .is_closed = false };
+    expect_ok(hello(&rig, 0));
+    assert_int_equal(gateway_state(rig.gateway), GATEWAY_DEPLOYED);
+    for (uint32_t i = 0; i < 2; i++)
+        say(&rig, 0, MESSAGE_RUNNING, (struct message_event){ .attempt = 1, .subtask = i });
+    assert_true(jobmanager_stats(rig.jobmanager)->running_since_ms > 0);
+    assert_int_equal(jobmanager_stats(rig.jobmanager)->attempt, 1);
+    rig_close(&rig);
+}
+
 /* -- what workers say ------------------------------------------------------------------------------- */
 
 static void a_worker_speaks_for_its_own_subtasks_only(void **state)
@@ -910,6 +969,8 @@ int main(void)
         cmocka_unit_test(a_worker_whose_end_is_not_told_lets_all_restart),
         cmocka_unit_test(a_task_manager_that_is_lost_while_a_region_restarts_lets_all_restart),
         cmocka_unit_test(regions_that_share_a_worker_restart_with_it),
+        cmocka_unit_test(
+            a_worker_that_ends_before_it_is_there_is_started_again_with_the_next_deployment),
         cmocka_unit_test(both_may_be_replaced_one_behind_the_other),
         cmocka_unit_test(a_worker_speaks_for_its_own_subtasks_only),
         cmocka_unit_test(what_is_not_for_a_worker_to_say_or_is_damaged_fails_the_attempt),

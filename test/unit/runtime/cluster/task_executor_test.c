@@ -260,10 +260,35 @@ static void who_does_not_end_in_time_is_killed(void **state)
     rig_close(&rig);
 }
 
+static void one_that_takes_the_place_of_another_has_a_directory_of_its_own(void **state)
+{
+    struct rig rig;
+    struct os_stat stat;
+    rig_open(&rig);
+    say_registered(&rig, 5, NULL, 0);
+    start(&rig, 5, FIRST, 1);
+    kill_attempts(&rig, FIRST, 1, 0);
+    uint32_t told = rig.leader.sent[MESSAGE_WORKER_ENDED];
+    for (uint32_t i = 0; i < 6000 && rig.leader.sent[MESSAGE_WORKER_ENDED] == told; i++) {
+        os_pause_ms(5);
+        task_executor_step(rig.executor,
+            clock_ms + 10); /* what is to be removed waits for the workers */
+    }
+    assert_int_equal(rig.leader.sent[MESSAGE_WORKER_ENDED], told + 1);
+    start(&rig, 5, FIRST, 1);
+    workers_step(rig.workers);
+    char *dir = mem_printf("%s/" FIRST "-1-0.2", rig.dir);
+    expect_ok(os_stat(dir, &stat));
+    assert_true(stat.exists);
+    mem_free(dir);
+    rig_close(&rig);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_leader_that_was_replaced_is_not_obeyed),
+        cmocka_unit_test(one_that_takes_the_place_of_another_has_a_directory_of_its_own),
         cmocka_unit_test(nobody_is_obeyed_before_the_registration),
         cmocka_unit_test(a_job_manager_that_says_nothing_is_left),
         cmocka_unit_test(workers_of_jobs_that_a_new_leader_does_not_know_end),
