@@ -377,8 +377,10 @@ void trial_change(const struct trial *trial)
 void trial_reset(const struct trial *trial)
 {
     trial_change(trial);
-    for (uint32_t i = 0; i < PIPELINES_MAX; i++)
-        seen[i] = opened[i] = 0;
+    for (uint32_t i = 0; i < PIPELINES_MAX; i++) {
+        seen[i] = 0;
+        opened[i] = 0;
+    }
     failed = 0;
     free(published);
     free(epochs);

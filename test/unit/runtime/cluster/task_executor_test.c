@@ -269,10 +269,12 @@ static void one_that_takes_the_place_of_another_has_a_directory_of_its_own(void 
     start(&rig, 5, FIRST, 1);
     kill_attempts(&rig, FIRST, 1, 0);
     uint32_t told = rig.leader.sent[MESSAGE_WORKER_ENDED];
-    for (uint32_t i = 0; i < 6000 && rig.leader.sent[MESSAGE_WORKER_ENDED] == told; i++) {
-        os_pause_ms(5);
+    int64_t until = os_linux.monotonic_ns() / 1000000 + BOUND_MS;
+    while (rig.leader.sent[MESSAGE_WORKER_ENDED] == told &&
+           os_linux.monotonic_ns() / 1000000 < until) {
+        waker_wait(own_waker, 10);
         task_executor_step(rig.executor,
-            clock_ms + 10); /* what is to be removed waits for the workers */
+            clock_ms); /* what is to be removed waits for the workers */
     }
     assert_int_equal(rig.leader.sent[MESSAGE_WORKER_ENDED], told + 1);
     start(&rig, 5, FIRST, 1);
