@@ -390,7 +390,9 @@ static void take_head(struct client *client)
     client->has_head = true;
     client->is_keep_alive = head->is_keep_alive;
     if (!is_allowed(client->server, head)) {
-        refuse(client, 401, "a token is needed: send it as 'Authorization: Bearer TOKEN'");
+        refuse(client, 401,
+            "the token is missing or not the right one: send that of the cluster as "
+            "'Authorization: Bearer TOKEN'");
         return;
     }
     if (head->expects_continue)

@@ -58,9 +58,11 @@ class Cluster(ProgramTest):
     def test_the_cluster_of_the_readme_runs_as_it_is_written(self):
         lines = [words for words in commands((ROOT / "README.md").read_text()) if is_of_cluster(words)]
         self.assertEqual([words[1] for words in lines], ["cluster", "run", "list", "cluster"])
-        (self.directory / "build").symlink_to(ROOT / "build")
-        events = self.directory / "in"
-        events.mkdir()
+        events = self.directory / "build" / "demo" / "in"  # tools/demo.sh says so
+        events.mkdir(parents=True)
+        (self.directory / "build" / "bin").symlink_to(ROOT / "build" / "bin")
+        self.assertIn("work=build/demo\n", (ROOT / "tools" / "demo.sh").read_text())
+        self.assertIn('--out "$work/in"', (ROOT / "tools" / "demo.sh").read_text())
         subprocess.run([sys.executable, ROOT / "tools" / "generate_events.py", "--seed", "1", "--users", "20",
                         "--count", "500", "--files", "2", "--out", events], check=True, timeout=120, capture_output=True)
         environment = {**os.environ, "WEIR_HOME": str(self.directory / "home"), "PWD": str(self.directory)}

@@ -28,8 +28,8 @@ int main(void)
     static const struct sim_suite suite = { .program = "sim_cluster_test",
         .run = sim_cluster_run,
         .has_events = true,
-        .seeds = 200,
-        .seeds_long = 7000,
+        .seeds = 260,
+        .seeds_long = 8000,
         .coverage = coverage,
         .coverage_count = sizeof(coverage) / sizeof(coverage[0]) };
     return sim_seeds_main(&suite);

@@ -214,7 +214,7 @@ static void nobody_is_let_in_without_the_token(void **state)
     for (size_t i = 0; i < COUNT_OF(refused); i++) {
         int fd = dial_raw(&rig);
         expect_reply(&rig, fd, refused[i], "HTTP/1.1 401 Unauthorized\r\n",
-            "{\"errors\":[\"a token");
+            "{\"errors\":[\"the token");
         close(fd);
     }
     assert_int_equal(rig.handled_count, 0);

@@ -668,7 +668,7 @@ static void a_start_that_is_refused_leaves_the_one_that_runs_alone(void **state)
     options.checkpoints = dir;
     succeed(local_open(&options, &local));
     step_to_first_checkpoint(local, dir);
-    expect_refused(dir, true, "a fresh start was asked for");
+    expect_refused(dir, true, "needs a directory without checkpoints");
     const struct backend_class *backend = options.backend;
     weir_job *other;
     struct local_options changed = quick(trial_plan(&other));
