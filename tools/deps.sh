@@ -32,11 +32,12 @@ test  | libclang-rt-14-dev     | -            | runtime of the fuzzers and sanit
 test  | llvm-14                | -            | readable stacks of the fuzzers
 test  | clang-format-14        | clang-format-14 | format check
 test  | clang-tidy-14          | clang-tidy-14 | static analysis
-test  | spin strace                   | spin         | checks the models of the protocol
+test  | spin                   | spin         | checks the models of the protocol
 test  | default-jre-headless   | java         | runs the Kafka broker of the end-to-end tests
 test  | zookeeper              | -            | server for the tests of the election
 test  | libzookeeper-java      | -            | the same
 test  | default-jdk-headless   | javac        | compiles the twin of the events that benchmarks are made of
+test  | strace                 | strace       | makes calls of a process fail, or take long
 test  | valgrind               | valgrind     | counts instructions of the hot paths
 test  | maven                  | mvn          | fetches that broker
 '
