@@ -15,7 +15,8 @@
 #include <inttypes.h>
 #include <stdio.h>
 
-#define OWN_ARGUMENTS 7 /* of the engine, at most */
+#define OWN_ARGUMENTS 7     /* of the engine, at most */
+#define START_WAIT_MS 10000 /* detached: for a job to run, at most */
 
 /* -- what is sent ------------------------------------------------------------------------------------- */
 
@@ -131,14 +132,15 @@ static weir_error *start(const struct verb_call *call, struct client *client, ch
     return error;
 }
 
-/* -- until it ends --------------------------------------------------------------------------------------- */
+/* -- until it ends, or runs ------------------------------------------------------------------------------ */
 
 /* What is known of it. Thread: one. */
 struct watched {
     const char *id;
     char state[32];
     int64_t duration_ms;
-    bool is_detached;
+    int64_t start_deadline_ns; /* detached: until then its start is waited for; 0: its end is */
+    bool is_interrupted;
 };
 
 static weir_error *take_state(struct client *client, const struct document *answer,
@@ -152,6 +154,8 @@ static weir_error *take_state(struct client *client, const struct document *answ
         return NULL;
     snprintf(job->state, sizeof(job->state), "%s", state);
     client_start_wait(client);
+    if (job->start_deadline_ns != 0) /* detached: the id stays what is said last */
+        return NULL;
     return client_say(client, "Job %s switched to %s.\n", job->id, state);
 }
 
@@ -168,18 +172,27 @@ static weir_error *look(struct client *client, struct watched *job)
     return error;
 }
 
+/* Most of what is wrong with a job is found before it runs, so whoever detaches waits for that. */
+static bool is_awaited(const struct watched *job)
+{
+    if (job_state_has_ended(job->state))
+        return false;
+    return job->start_deadline_ns == 0 ||
+           (strcmp(job->state, "RUNNING") != 0 && os_monotonic_ns() < job->start_deadline_ns);
+}
+
 /* Job managers may change meanwhile: only one that is silent for the whole time-out ends the wait. */
 static weir_error *watch(struct client *client, struct watched *job)
 {
-    while (!job->is_detached) {
+    while (!job->is_interrupted) {
         weir_error *error = look(client, job);
-        if (error == NULL && job_state_has_ended(job->state))
+        if (error == NULL && !is_awaited(job))
             return NULL;
         if (error != NULL && (!weir_error_is_retriable(error) || client_is_late(client)))
             return weir_error_wrap(error, "job %s is no longer watched, and may go on", job->id);
         weir_error_free(error);
         client_pause(client);
-        job->is_detached = os_signals_seen() > 0;
+        job->is_interrupted = os_signals_seen() > 0;
     }
     return NULL;
 }
@@ -226,19 +239,36 @@ static weir_error *tell_end(struct client *client, const struct watched *job)
         job->id, job->duration_ms);
 }
 
-static weir_error *attend(struct client *client, const char *id, struct verb_outcome *outcome)
+static weir_error *tell_left(struct client *client, const struct watched *job)
+{
+    if (job->is_interrupted)
+        WEIR_TRY(client_say(client, "Detached. Job %s goes on; 'weir cancel %s' ends it.\n",
+            job->id, job->id));
+    else if (strcmp(job->state, "RUNNING") != 0)
+        WEIR_TRY(client_say(client,
+            "Job %s is still %s, for example because slots are missing ('weir cluster status' "
+            "counts them); 'weir list' shows what becomes of it.\n",
+            job->id, job->state));
+    return client_answer(client, document_of(job));
+}
+
+static weir_error *attend(struct client *client, const char *id, bool is_detached,
+    struct verb_outcome *outcome)
 {
     struct watched job = { .id = id };
+    int64_t wait_ms = client->timeout_ms < START_WAIT_MS ? client->timeout_ms : START_WAIT_MS;
+    if (is_detached)
+        job.start_deadline_ns = os_monotonic_ns() + wait_ms * 1000000;
     os_signals_watch(client->waker);
     weir_error *error = watch(client, &job);
     os_signals_unwatch();
     os_signals_restore();
     WEIR_TRY(error);
-    if (!job.is_detached)
+    if (job_state_has_ended(job.state))
         return tell_end(client, &job);
-    outcome->status = os_signals_exit();
-    WEIR_TRY(client_say(client, "Detached. Job %s goes on; 'weir cancel %s' ends it.\n", id, id));
-    return client_answer(client, document_of(&job));
+    if (job.is_interrupted)
+        outcome->status = os_signals_exit();
+    return tell_left(client, &job);
 }
 
 static weir_error *run_client(const struct verb_call *call, struct client *client)
@@ -246,11 +276,7 @@ static weir_error *run_client(const struct verb_call *call, struct client *clien
     char id[JOB_ID_SIZE];
     WEIR_TRY(start(call, client, id));
     WEIR_TRY(client_say(client, "Job has been submitted with JobID %s\n", id));
-    if (!config_flag(call->config, "detached"))
-        return attend(client, id, call->outcome);
-    struct document *answer = document_new();
-    document_put_text(answer, "jobid", id);
-    return client_answer(client, answer);
+    return attend(client, id, config_flag(call->config, "detached"), call->outcome);
 }
 
 static weir_error *run(const struct verb_call *call)
@@ -264,7 +290,7 @@ static weir_error *run(const struct verb_call *call)
 
 /* clang-format off */
 static const struct verb_option options[] = {
-    { { "detached", WEIR_OPTION_FLAG, NULL, NULL, "Do not wait for the end of the job.", 0, 0 }, "d", VERB_ONCE },
+    { { "detached", WEIR_OPTION_FLAG, NULL, NULL, "Wait until the job runs, not for its end.", 0, 0 }, "d", VERB_ONCE },
     { { "parallelism", WEIR_OPTION_NUMBER, "N", NULL,
         "Subtasks of each operator that does not say its own.", 1, MAX_PARALLELISM_LIMIT }, "p", VERB_ONCE },
     { { "from-savepoint", WEIR_OPTION_TEXT, "PATH", NULL,
@@ -278,13 +304,17 @@ static const struct verb_option options[] = {
 const struct verb verb_run_job = { .name = "run",
     .usage = "[OPTIONS] JOB [ARGUMENTS OF THE JOB]",
     .brief = "runs a job on the cluster",
-    .help = "Runs a job on the cluster. JOB is the path of its executable, which is uploaded if "
-            "the job\n"
-            "manager does not have it; what stands behind it are its own arguments and options. "
-            "Waits for\n"
-            "the end of the job and shows its states, unless detached; exit status 0 if it has "
-            "finished.\n"
-            "Ctrl-C does not end the job: the command detaches, and says how to end it.",
+    .help =
+        "Runs a job on the cluster. JOB is the path of its executable, which is uploaded if "
+        "the job\n"
+        "manager does not have it; what stands behind it are its own arguments and options. "
+        "Waits for\n"
+        "the end of the job and shows its states, unless detached; exit status 0 if it has "
+        "finished.\n"
+        "Detached, it waits until the job runs or has failed, up to 10 s or --timeout, and says "
+        "so if it\n"
+        "does neither. Ctrl-C does not end the job: the command detaches, and says how to end "
+        "it.",
     .takes = "options, the executable of a job, and its arguments",
     .argument_min = 1,
     .argument_max = 1,

@@ -49,13 +49,16 @@ static void expect_run(const char *options, const char *rest, const struct reply
 
 static void an_executable_is_sent_once(void **state)
 {
-    struct reply replies[4] = { { NULL, 0, NULL } };
+    struct reply replies[5] = { { NULL, 0, NULL } };
     lead(replies, false, "");
+    replies[3] = (struct reply)JOB_IS("RUNNING");
     expect_run("-d", "", replies, 0, SUBMITTED, "");
     drop_lead();
     memset(replies, 0, sizeof(replies));
     lead(replies, true, "");
-    expect_run("--detached --json", "", replies, 0, "{\"jobid\":\"" JOB "\"}\n", "");
+    replies[2] = (struct reply)JOB_IS("RUNNING");
+    expect_run("--detached --json", "", replies, 0,
+        "{\"jobid\":\"" JOB "\",\"state\":\"RUNNING\",\"duration\":12}\n", "");
     drop_lead();
 }
 
@@ -65,6 +68,7 @@ static void what_is_said_of_the_job_goes_in_front_of_its_own_arguments(void **st
     lead(replies, true,
         "\"--job-name\",\"n\",\"--parallelism\",\"4\",\"--from-savepoint\",\"/s/1\","
         "\"--allow-non-restored-state\",\"-d\",\"--\",\"--help\",\"x=\\\"y\\\"\"");
+    replies[2] = (struct reply)JOB_IS("RUNNING");
     expect_run("-d -c n -p 4 -s file:///s/1 -n", " -d -- --help x=\"y\"", replies, 0, SUBMITTED,
         "");
     drop_lead();
@@ -100,6 +104,37 @@ static void a_job_that_fails_or_is_cancelled_is_a_failure_with_its_reason(void *
     replies[2] = (struct reply)JOB_IS("CANCELED");
     replies[3] = (struct reply){ NULL, 0, NULL };
     expect_run("", "", replies, 1, SUBMITTED SWITCHED("CANCELED"), "was cancelled");
+    drop_lead();
+}
+
+static void whoever_detaches_waits_until_the_job_runs_or_has_failed(void **state)
+{
+    struct reply replies[16] = { { NULL, 0, NULL } };
+    lead(replies, true, "");
+    replies[2] = (struct reply)JOB_IS("CREATED");
+    replies[3] = (struct reply)JOB_IS("RUNNING");
+    expect_run("-d", "", replies, 0, SUBMITTED, "");
+    replies[3] = (struct reply)JOB_IS("FAILED");
+    replies[4] = (struct reply){ "GET /v1/jobs/" JOB "/exceptions?maxExceptions=1", 200,
+        "{\"root-exception\":\"there is no option '--nope'\"}" };
+    expect_run("-d", "", replies, 1, SUBMITTED, "has failed: there is no option '--nope'");
+    drop_lead();
+}
+
+static void a_job_that_is_not_running_in_time_is_left_with_a_word(void **state)
+{
+    struct reply replies[64] = { { NULL, 0, NULL } };
+    lead(replies, true, "");
+    for (size_t i = 2; i < COUNT_OF(replies) - 1; i++)
+        replies[i] = (struct reply)JOB_IS("CREATED");
+    struct rig *rig = rig_open(replies, NULL);
+    char *line = mem_printf("-d --timeout 1s %s", file);
+    assert_int_equal(rig_ask(rig, "run", line), 0);
+    mem_free(line);
+    assert_string_equal(rig->error, "");
+    assert_non_null(
+        strstr(rig->out, SUBMITTED "Job " JOB " is still CREATED, for example because slots"));
+    rig_close(rig);
     drop_lead();
 }
 
@@ -185,6 +220,8 @@ int main(void)
         cmocka_unit_test(what_is_said_of_the_job_goes_in_front_of_its_own_arguments),
         cmocka_unit_test(states_are_shown_until_the_job_has_finished),
         cmocka_unit_test(a_job_that_fails_or_is_cancelled_is_a_failure_with_its_reason),
+        cmocka_unit_test(whoever_detaches_waits_until_the_job_runs_or_has_failed),
+        cmocka_unit_test(a_job_that_is_not_running_in_time_is_left_with_a_word),
         cmocka_unit_test(what_goes_wrong_on_the_way_says_what_became_of_the_job),
         cmocka_unit_test(an_interrupt_leaves_the_job_running),
         cmocka_unit_test(what_is_no_executable_is_not_sent),
