@@ -4,12 +4,14 @@
 #include "base/os.h"
 #include "cli/client.h"
 #include "cli/local_cluster.h"
+#include "cli/operation.h"
 #include "net/net.h"
 
 #include <inttypes.h>
 #include <stdio.h>
 
 #define TASK_MANAGERS_MAX (LOCAL_PROCESSES_MAX - 1)
+#define COUNT_WAIT_MS     2000 /* before it is stopped */
 
 static weir_error *directory_of(const struct config *config, char **dir)
 {
@@ -256,6 +258,59 @@ const struct verb verb_cluster_start = { .name = "cluster start",
 
 /* -- stop --------------------------------------------------------------------------------------------------- */
 
+/* Where `start` has put it: other options than now may have been given. */
+static void take_address(struct client *client, const char *dir)
+{
+    char *url = local_address(dir);
+    if (url != NULL)
+        client_set_url(client, url);
+    mem_free(url);
+}
+
+/* Of jobs that have not ended; -1: the job manager does not say so at once, and is stopped all the same. */
+static int64_t count_jobs(struct client *client)
+{
+    struct document *answer;
+    int64_t count = 0, timeout_ms = client->timeout_ms;
+    client->timeout_ms = timeout_ms < COUNT_WAIT_MS ? timeout_ms : COUNT_WAIT_MS;
+    client_renew(client);
+    weir_error *error = client_call(client, HTTP_GET, "/v1/jobs/overview", NULL, &answer);
+    client->timeout_ms = timeout_ms;
+    if (error != NULL) {
+        weir_error_free(error);
+        return -1;
+    }
+    const struct document *jobs = document_get(answer, "jobs");
+    for (uint32_t i = 0; i < document_count(jobs); i++) {
+        const char *state = document_text(document_at(jobs, i), "state");
+        count += state != NULL && !job_state_has_ended(state);
+    }
+    document_free(answer);
+    return count;
+}
+
+static weir_error *tell_stopped(const struct client *client, const char *dir, uint32_t alive,
+    uint32_t killed, int64_t jobs)
+{
+    if (alive == 0)
+        WEIR_TRY(client_say(client, "No cluster runs in %s.\n", dir));
+    else
+        WEIR_TRY(client_say(client, "Stopped %u processes.\n", alive));
+    if (killed > 0)
+        WEIR_TRY(client_say(client, "Killed, for they did not end in time: %u.\n", killed));
+    if (jobs > 0)
+        WEIR_TRY(client_say(client,
+            "Ended with it, for they had not ended: %" PRId64
+            " job%s. Without high availability the next job manager does not know of them.\n",
+            jobs, jobs == 1 ? "" : "s"));
+    struct document *answer = document_new();
+    document_put_int(answer, "stopped", alive);
+    document_put_int(answer, "killed", killed);
+    if (jobs >= 0)
+        document_put_int(answer, "jobs", jobs);
+    return client_answer(client, answer);
+}
+
 static weir_error *stop(const struct verb_call *call, struct client *client,
     struct local_cluster *cluster, const char *dir)
 {
@@ -263,17 +318,10 @@ static weir_error *stop(const struct verb_call *call, struct client *client,
     uint32_t killed;
     WEIR_TRY(local_read(dir, cluster));
     uint32_t alive = local_alive(cluster);
+    take_address(client, dir);
+    int64_t jobs = alive == 0 ? 0 : count_jobs(client);
     WEIR_TRY(local_stop(cluster, client->timeout_ms, &killed));
-    if (alive == 0)
-        WEIR_TRY(client_say(client, "No cluster runs in %s.\n", dir));
-    else
-        WEIR_TRY(client_say(client, "Stopped %u processes.\n", alive));
-    if (killed > 0)
-        WEIR_TRY(client_say(client, "Killed, for they did not end in time: %u.\n", killed));
-    struct document *answer = document_new();
-    document_put_int(answer, "stopped", alive);
-    document_put_int(answer, "killed", killed);
-    return client_answer(client, answer);
+    return tell_stopped(client, dir, alive, killed, jobs);
 }
 
 static weir_error *run_stop(const struct verb_call *call)
@@ -284,10 +332,15 @@ static weir_error *run_stop(const struct verb_call *call)
 const struct verb verb_cluster_stop = { .name = "cluster stop",
     .usage = "[--dir DIR]",
     .brief = "ends the cluster on this machine",
-    .help = "Ends the processes that 'weir cluster start' has started. Those that have not ended "
-            "after\n"
-            "--timeout are killed. Jobs that run are not stopped first: they resume from their "
-            "checkpoints.",
+    .help =
+        "Ends the processes that 'weir cluster start' has started. Those that have not ended "
+        "after\n"
+        "--timeout are killed. Jobs are not stopped first. With high availability they go on from "
+        "their\n"
+        "last checkpoints when the cluster is started again; without it the job manager has "
+        "forgotten\n"
+        "them, so end those that are to go on with 'weir stop' before, and start them from the "
+        "savepoint.",
     .takes = "options only",
     VERB_OPTIONS(dir_options),
     .run = run_stop };
@@ -302,15 +355,6 @@ static void print_processes(const struct local_cluster *cluster, weir_buffer *ou
         buffer_printf(out, "%-20s %10d  %s\n", it->name, it->daemon.pid,
             os_daemon_is_alive(&it->daemon) ? "runs" : "has ended");
     }
-}
-
-/* Where `start` has put it: other options than now may have been given. */
-static void take_address(struct client *client, const char *dir)
-{
-    char *url = local_address(dir);
-    if (url != NULL)
-        client_set_url(client, url);
-    mem_free(url);
 }
 
 static weir_error *tell_status(const struct client *client, const struct local_cluster *cluster,

@@ -26,7 +26,8 @@ static const char jobmanager[] =
     "    def do_GET(self):\n"
     "        n = len(glob.glob(sys.argv[0] + '.*'))\n"
     "        body = "
-    "b'{\"taskmanagers\":%d,\"slots-total\":%d,\"slots-available\":1,\"jobs-running\":0}' % (n, "
+    "b'{\"taskmanagers\":%d,\"slots-total\":%d,\"slots-available\":1,\"jobs-running\":0,\"jobs\":[{"
+    "\"state\":\"RUNNING\"},{\"state\":\"FAILED\"}]}' % (n, "
     "n)\n"
     "        self.send_response(200)\n"
     "        self.send_header('Content-Length', str(len(body)))\n"
@@ -110,7 +111,9 @@ static void a_cluster_is_started_shown_and_ended(void **state)
     expect_text(log, "-D taskmanager.numberOfTaskSlots=3 -D taskmanager.memory.process.size=64MB");
     mem_free(log);
     assert_int_equal(ask("stop", rest, rpc, ""), 0);
-    assert_string_equal(rig->out, "Stopped 3 processes.\n");
+    assert_string_equal(rig->out,
+        "Stopped 3 processes.\nEnded with it, for they had not ended: 1 job. Without high "
+        "availability the next job manager does not know of them.\n");
     expect_nobody_lives();
     assert_int_equal(ask("stop", rest, rpc, ""), 0);
     expect_text(rig->out, "No cluster runs in");
@@ -167,7 +170,7 @@ static void one_that_has_ended_is_shown(void **state)
     assert_int_equal(ask("status", rest, rpc, ""), 1);
     expect_text(rig->out, "has ended");
     assert_int_equal(ask("stop", rest, rpc, " --json"), 0);
-    assert_string_equal(rig->out, "{\"stopped\":1,\"killed\":0}\n");
+    assert_string_equal(rig->out, "{\"stopped\":1,\"killed\":0,\"jobs\":1}\n");
 }
 
 static void a_pid_file_that_a_crash_has_cut_names_nobody(void **state)
