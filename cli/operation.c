@@ -8,6 +8,8 @@
 #include <stdio.h>
 #include <unistd.h>
 
+#define ID_FRONT_MIN 4u /* digits: fewer name a job by accident */
+
 /* -- polling ----------------------------------------------------------------------------------------- */
 
 void operation_release(struct operation *operation)
@@ -132,7 +134,8 @@ static bool fits(const struct document *job, const char *word, bool by_name)
     if (text == NULL)
         return false;
     return by_name ? strcmp(text, word) == 0
-                   : is_hex(word) && strncmp(text, word, strlen(word)) == 0;
+                   : is_hex(word) && strlen(word) >= ID_FRONT_MIN &&
+                         strncmp(text, word, strlen(word)) == 0;
 }
 
 /* How many fit; the id of the last one. */
@@ -164,7 +167,9 @@ static weir_error *choose(const struct document *jobs, const char *word, char id
                 count, word);
     }
     return weir_errorf(WEIR_E_CONNECTOR,
-        "there is no job '%s', neither by its id nor by its name; 'weir list -a' shows all", word);
+        "there is no job '%s', neither by its name nor by its id (%u digits of it, or more); 'weir "
+        "list -a' shows all",
+        word, ID_FRONT_MIN);
 }
 
 weir_error *job_find(struct client *client, const char *word, char id[JOB_ID_SIZE])

@@ -32,7 +32,7 @@ weir_error *operation_run(struct client *client, struct operation *operation, co
 const struct document *operation_result(const struct operation *operation);
 
 bool job_is_id(const char *word);
-/* By id, by the front of one, or by name; of several with a name the one that has not ended. */
+/* By id, by 4 or more digits of its front, or by name; of several with a name the one that has not ended. */
 weir_error *job_find(struct client *client, const char *word, char id[JOB_ID_SIZE]) WEIR_MUST_USE;
 bool job_state_has_ended(const char *state);
 /* A path for others, who are elsewhere in the file system: absolute, "file:" taken away. mem_free it. NULL of NULL

@@ -49,7 +49,7 @@ static void help_all(weir_buffer *out)
         buffer_printf(out, "  weir %-16s%s\n", verb_table[i]->name, verb_table[i]->brief);
     buffer_printf(out,
         "  weir help [VERB] | version | man | completion bash\n\n"
-        "A JOB is named by its id, by the first digits of it, or by its name.\n%s",
+        "A JOB is named by its id, by its first 4 digits or more, or by its name.\n%s",
         statuses);
 }
 
@@ -132,7 +132,7 @@ void verb_manual(weir_buffer *out)
         "them.\n"
         "Options may stand anywhere (of run: in front of the job), their names take one dash or "
         "two.\n"
-        "A JOB is named by its id, by the first digits of it, or by its name.\n.SH VERBS\n");
+        "A JOB is named by its id, by its first 4 digits or more, or by its name.\n.SH VERBS\n");
     for (uint32_t i = 0; i < verb_count; i++)
         roff_verb(verb_table[i], out);
     buffer_printf(out, ".SH OPTIONS\nOf all verbs that talk to a cluster:\n");

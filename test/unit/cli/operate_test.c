@@ -80,6 +80,8 @@ static void a_job_is_found_by_the_front_of_its_id_or_by_its_name(void **state)
         expect_talk("cancel", words[i], early, 0,
             "Cancelling job " JOB ".\nCancelled job " JOB ".\n", "");
     expect_talk("cancel", "0123", only_list, 1, "", "2 jobs are '0123'");
+    expect_talk("cancel", "aa0", only_list, 1, "", "there is no job 'aa0'");
+    expect_talk("cancel", "a", only_list, 1, "", "by its id (4 digits of it, or more)");
     expect_talk("cancel", "twin", only_list, 1, "", "2 jobs are 'twin'");
     expect_talk("cancel", "nobody", only_list, 1, "", "there is no job 'nobody'");
 }
