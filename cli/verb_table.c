@@ -129,6 +129,8 @@ static weir_error *run(int argc, char **argv, struct verb_outcome *outcome)
     if (verb != NULL)
         return wants_help ? verb_run(verb, 1, help_only, outcome)
                           : verb_run(verb, argc - words, argv + words, outcome);
+    if (wants_help && argv[1][0] != '-')
+        return unknown(argc - 1, argv + 1);
     if (is_about(argc, argv, &error))
         return error;
     return unknown(argc, argv);

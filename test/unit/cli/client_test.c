@@ -119,7 +119,8 @@ static void a_wrong_configuration_is_named_before_anything_is_asked(void **state
 {
     static const struct reply none[] = { { NULL, 0, NULL } };
     expect_talk("list", "-D rest.prot=1", none, 2, "", "rest.port");
-    expect_talk("list", "--conf /nowhere/weir.yaml", none, 1, "", "/nowhere/weir.yaml");
+    expect_talk("list", "--conf /nowhere/weir.yaml", none, 2, "",
+        "there is no configuration '/nowhere/weir.yaml'");
 }
 
 static int no_configuration(void **state)
