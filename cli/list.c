@@ -1,5 +1,6 @@
 /* list.c -- weir list: the jobs of a cluster, in the lines that scripts look for in Flink's. */
 #include "base/buffer.h"
+#include "base/json.h"
 #include "base/memory.h"
 #include "cli/client.h"
 #include "cli/operation.h"
@@ -7,7 +8,7 @@
 #include <stdlib.h>
 #include <time.h>
 
-enum { SCHEDULED = 1, RUNNING = 2, ENDED = 4 };
+enum { SCHEDULED = 1, RUNNING = 2, ENDED = 4, ALL = 7 };
 
 static unsigned kind_of(const struct document *job)
 {
@@ -71,13 +72,37 @@ static weir_error *print_jobs(const struct document *jobs, unsigned kinds)
     return buffer_to_stdout(out);
 }
 
+/* As the job manager says them. */
+static weir_error *print_json(const struct document *jobs, unsigned kinds)
+{
+    weir_buffer *out = weir_buffer_new(CLI_OUTPUT_MAX);
+    struct json json = json_to(out);
+    json_put_object(&json, NULL);
+    json_put_array(&json, "jobs");
+    for (uint32_t i = 0; i < document_count(jobs); i++) {
+        const struct document *job = document_at(jobs, i);
+        if ((kind_of(job) & kinds) == 0)
+            continue;
+        char *text = document_print(job);
+        json_put_name(&json, NULL);
+        weir_buffer_add_str(out, weir_str_of(text));
+        mem_free(text);
+    }
+    json_put_end(&json);
+    json_put_end(&json);
+    weir_buffer_add_byte(out, '\n');
+    return buffer_to_stdout(out);
+}
+
 static unsigned kinds_of(const struct config *config)
 {
     unsigned kinds = (config_flag(config, "running") ? RUNNING : 0u) |
                      (config_flag(config, "scheduled") ? SCHEDULED : 0u);
     if (config_flag(config, "all"))
-        return RUNNING | SCHEDULED | ENDED;
-    return kinds == 0 ? RUNNING | SCHEDULED : kinds;
+        return ALL;
+    if (kinds != 0)
+        return kinds;
+    return config_flag(config, "json") ? ALL : RUNNING | SCHEDULED;
 }
 
 static weir_error *list(struct client *client, unsigned kinds)
@@ -85,13 +110,13 @@ static weir_error *list(struct client *client, unsigned kinds)
     struct document *answer;
     WEIR_TRY(client_say(client, "Waiting for response...\n"));
     WEIR_TRY(client_call(client, HTTP_GET, "/v1/jobs/overview", NULL, &answer));
-    if (client->is_json)
-        return client_answer(client, answer);
-    weir_error *error =
-        document_get(answer, "jobs") == NULL
-            ? weir_errorf(WEIR_E_CORRUPT, "%s: the answer has no jobs; check what listens there",
-                  client->url)
-            : print_jobs(document_get(answer, "jobs"), kinds);
+    const struct document *jobs = document_get(answer, "jobs");
+    weir_error *error;
+    if (jobs == NULL)
+        error = weir_errorf(WEIR_E_CORRUPT, "%s: the answer has no jobs; check what listens there",
+            client->url);
+    else
+        error = client->is_json ? print_json(jobs, kinds) : print_jobs(jobs, kinds);
     document_free(answer);
     return error;
 }
@@ -118,7 +143,7 @@ const struct verb verb_list = { .name = "list",
     .brief = "lists jobs",
     .help = "Lists the jobs of the cluster: those that run and those that are scheduled, if "
             "nothing is\n"
-            "said. With --json all of them, as the job manager says it.",
+            "said; with --json all of them then, as the job manager says it.",
     .takes = "options only",
     VERB_OPTIONS(options),
     .run = run };

@@ -3,6 +3,7 @@
  * All of them are found in the lists of logs that processes have: a list says how long a file is, so one that was
  * cut, or begun anew, is seen, and read from its begin. */
 #include "base/buffer.h"
+#include "base/json.h"
 #include "base/memory.h"
 #include "base/os_process.h"
 #include "cli/client.h"
@@ -33,6 +34,7 @@ struct looking {
     struct shown *list;
     uint32_t count;
     const struct shown *last; /* printed */
+    weir_buffer *text;        /* of one log, for JSON; NULL: it is printed as it comes */
 };
 
 /* -- which there are ------------------------------------------------------------------------------------ */
@@ -80,6 +82,50 @@ struct printing {
     weir_buffer *out;
 };
 
+/* An object that is begun. */
+static struct json json_of(weir_buffer *out, const char *process, const char *name)
+{
+    struct json json = json_to(out);
+    json_put_object(&json, NULL);
+    json_put_text(&json, "process", process);
+    if (name != NULL)
+        json_put_text(&json, "name", name);
+    return json;
+}
+
+static void end_line(struct json *json)
+{
+    json_put_end(json);
+    weir_buffer_add_byte(json->out, '\n');
+}
+
+static void print_refusal(const struct printing *it, const char *process, const weir_error *error)
+{
+    if (!it->client->is_json) {
+        buffer_printf(it->out, "%s: %s\n", process, weir_error_message(error));
+        return;
+    }
+    struct json json = json_of(it->out, process, NULL);
+    json_put_text(&json, "error", weir_error_message(error));
+    end_line(&json);
+}
+
+static void print_entry(const struct printing *it, const char *process, const struct document *log)
+{
+    const char *name = document_text(log, "name");
+    int64_t size = document_int(log, "size", 0);
+    if (name == NULL)
+        name = "?";
+    if (!it->client->is_json) {
+        buffer_printf(it->out, "%s %s %lld\n", process, name, (long long)size);
+        return;
+    }
+    struct json json = json_of(it->out, process, name);
+    json_put_int(&json, "size", size);
+    json_put_int(&json, "mtime", document_int(log, "mtime", 0));
+    end_line(&json);
+}
+
 /* One that cannot say it now is no reason to hide the others. */
 static weir_error *print_list(void *arg, const char *process)
 {
@@ -87,17 +133,14 @@ static weir_error *print_list(void *arg, const char *process)
     struct document *answer = NULL;
     weir_error *error = list_logs(it->client, process, &answer);
     if (error != NULL && it->client->status >= 400) {
-        buffer_printf(it->out, "%s: %s\n", process, weir_error_message(error));
+        print_refusal(it, process, error);
         weir_error_free(error);
         return NULL;
     }
     WEIR_TRY(error);
     const struct document *logs = document_get(answer, "logs");
-    for (uint32_t i = 0; i < document_count(logs); i++) {
-        const char *name = document_text(document_at(logs, i), "name");
-        buffer_printf(it->out, "%s %s %lld\n", process, name == NULL ? "?" : name,
-            (long long)document_int(document_at(logs, i), "size", 0));
-    }
+    for (uint32_t i = 0; i < document_count(logs); i++)
+        print_entry(it, process, document_at(logs, i));
     document_free(answer);
     return NULL;
 }
@@ -195,6 +238,17 @@ static weir_error *print_title(struct looking *looking, const struct shown *it)
     return NULL;
 }
 
+static weir_error *print_bytes(struct looking *looking, const struct shown *it, const char *text,
+    size_t size)
+{
+    if (looking->text != NULL) {
+        weir_buffer_add(looking->text, text, size);
+        return NULL;
+    }
+    WEIR_TRY(print_title(looking, it));
+    return os_stdout_write(text, size);
+}
+
 /* What is new in it. */
 static weir_error *print_text(struct looking *looking, struct shown *it)
 {
@@ -205,14 +259,30 @@ static weir_error *print_text(struct looking *looking, struct shown *it)
         weir_error *error = client_text(looking->client, path, &text, &size);
         mem_free(path);
         WEIR_TRY(error);
-        error = size == 0 ? NULL : print_title(looking, it);
-        if (error == NULL && size > 0)
-            error = os_stdout_write(text, size);
+        error = size == 0 ? NULL : print_bytes(looking, it, text, size);
         it->at += size;
         mem_free(text);
         WEIR_TRY(error);
     }
     return NULL;
+}
+
+/* The log, with its text. */
+static weir_error *print_json(struct looking *looking, struct shown *it)
+{
+    weir_buffer_reset(looking->text);
+    WEIR_TRY(print_text(looking, it));
+    if (weir_buffer_overflowed(looking->text))
+        return weir_errorf(WEIR_E_LIMIT, "the log '%s' is larger than %zu MB; leave out --json",
+            it->name, CLI_OUTPUT_MAX >> 20);
+    weir_str text = { .data = buffer_text(looking->text), .size = buffer_size(looking->text) };
+    weir_buffer *out = weir_buffer_new(CLI_OUTPUT_MAX);
+    struct json json = json_of(out, it->process, it->name);
+    json_put_int(&json, "size", it->size);
+    json_put_int(&json, "mtime", it->modified_ms);
+    json_put_str(&json, "text", text);
+    end_line(&json);
+    return buffer_to_stdout(out);
 }
 
 static int by_age(const void *left, const void *right)
@@ -230,7 +300,8 @@ static weir_error *print_all(struct looking *looking)
     qsort(sorted, looking->count, sizeof(*sorted), by_age);
     weir_error *error = NULL;
     for (uint32_t i = 0; i < looking->count && error == NULL; i++)
-        error = print_text(looking, sorted[i]);
+        error =
+            looking->text != NULL ? print_json(looking, sorted[i]) : print_text(looking, sorted[i]);
     mem_free(sorted);
     return error;
 }
@@ -282,20 +353,6 @@ static weir_error *follow(struct looking *looking)
 
 /* -- the verb ---------------------------------------------------------------------------------------------- */
 
-static weir_error *print_json(const struct looking *looking)
-{
-    for (uint32_t i = 0; i < looking->count; i++) {
-        const struct shown *it = &looking->list[i];
-        struct document *line = document_new();
-        document_put_text(line, "process", it->process);
-        document_put_text(line, "name", it->name);
-        document_put_int(line, "size", it->size);
-        document_put_int(line, "mtime", it->modified_ms);
-        WEIR_TRY(client_answer(looking->client, line));
-    }
-    return NULL;
-}
-
 static weir_error *nothing_found(const struct looking *looking)
 {
     if (looking->name != NULL)
@@ -314,7 +371,7 @@ static weir_error *show(struct looking *looking, bool is_followed)
     WEIR_TRY(look(looking));
     if (looking->count == 0)
         return nothing_found(looking);
-    return looking->client->is_json ? print_json(looking) : print_all(looking);
+    return print_all(looking);
 }
 
 static weir_error *is_it(void *arg, const char *process)
@@ -333,6 +390,9 @@ static weir_error *read_target(const struct verb_call *call, struct looking *loo
         WEIR_TRY(for_task_managers(looking->client, is_it, &left));
     if (left != NULL && strcmp(word, JOB_MANAGER) != 0 && call->argument_count == 1)
         return job_find(looking->client, word, looking->job);
+    if (looking->worker >= 0)
+        return weir_errorf(WEIR_E_USAGE,
+            "--worker is of a job, and '%.200s' is a process; leave it out", word);
     looking->process = word;
     looking->name = call->argument_count > 1         ? call->arguments[1]
                     : strcmp(word, JOB_MANAGER) == 0 ? JOB_MANAGER ".log"
@@ -345,17 +405,25 @@ static weir_error *run(const struct verb_call *call, struct client *client)
     struct looking looking = { .client = client,
         .worker =
             config_given(call->config, "worker") ? config_number(call->config, "worker") : -1 };
+    bool is_followed = config_flag(call->config, "follow");
+    if (call->argument_count == 0 && (is_followed || looking.worker >= 0))
+        return weir_errorf(WEIR_E_USAGE, "--%s needs to know of what: weir logs JOB",
+            is_followed ? "follow" : "worker");
+    if (is_followed && client->is_json)
+        return weir_errorf(WEIR_E_USAGE, "what is followed is text; leave out --json or --follow");
     if (call->argument_count == 0)
         return print_lists(client);
     WEIR_TRY(read_target(call, &looking));
     looking.list = mem_alloc_array(SHOWN_MAX, sizeof(*looking.list));
-    weir_error *error = show(&looking, config_flag(call->config, "follow"));
+    looking.text = client->is_json ? weir_buffer_new(CLI_OUTPUT_MAX) : NULL;
+    weir_error *error = show(&looking, is_followed);
     for (uint32_t i = 0; i < looking.count; i++) {
         mem_free(looking.list[i].process);
         mem_free(looking.list[i].name);
         mem_free(looking.list[i].path);
     }
     mem_free(looking.list);
+    weir_buffer_free(looking.text);
     return error;
 }
 
@@ -387,8 +455,8 @@ const struct verb verb_logs = { .name = "logs",
         "still there. Or the log of the job manager or of a task manager, or the file NAME among "
         "its logs.\n"
         "Without an argument: which processes there are, and what logs they have, with their "
-        "sizes; with\n"
-        "--json and a job, its logs, an object a line.",
+        "sizes. With\n"
+        "--json an object a line for each log.",
     .takes = "a job, or a process and the name of a log, or nothing",
     .argument_max = 2,
     VERB_OPTIONS(options),

@@ -73,6 +73,10 @@ static const char *first_of(const char *word)
 
 static weir_error *unknown(int argc, char **argv)
 {
+    if (argv[0][0] == '-')
+        return weir_errorf(WEIR_E_USAGE,
+            "'%.200s' is no verb; options stand behind one: weir VERB %.200s; see weir help",
+            argv[0], argv[0]);
     struct config *names = config_new_bare();
     struct weir_option rows[sizeof(verb_table) / sizeof(verb_table[0])];
     char *two = mem_printf("%s%s%s", argv[0], argc > 1 ? " " : "", argc > 1 ? argv[1] : "");

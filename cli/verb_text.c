@@ -130,7 +130,8 @@ void verb_manual(weir_buffer *out)
     buffer_printf(out,
         "\nThe grammar of verbs and options is that of the command of Apache Flink where it has "
         "them.\n"
-        "Options may stand anywhere (of run: in front of the job), their names take one dash or "
+        "Options may stand anywhere behind the verb (of run: in front of the job), their names "
+        "take one dash or "
         "two.\n"
         "A JOB is named by its id, by its first 4 digits or more, or by its name.\n.SH VERBS\n");
     for (uint32_t i = 0; i < verb_count; i++)

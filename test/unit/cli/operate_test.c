@@ -55,6 +55,14 @@ static void a_list_has_the_lines_of_flinks(void **state)
     expect_talk("list", "-a", jobs, 0, WAITING RUNNING SCHEDULED ENDED, "");
     expect_talk("list", "-a", none, 0, WAITING "No running jobs.\nNo scheduled jobs.\n", "");
     expect_talk("list", "--json", none, 0, "{\"jobs\":[]}\n", "");
+    char *all = mem_printf("%s\n", jobs_text);
+    expect_talk("list", "--json", jobs, 0, all, "");
+    expect_talk("list", "--json -a", jobs, 0, all, "");
+    mem_free(all);
+    expect_talk("list", "-s --json", jobs, 0,
+        "{\"jobs\":[{\"jid\":\"aa000000000000000000000000000000\",\"name\":\"new\",\"state\":"
+        "\"CREATED\",\"start-time\":0}]}\n",
+        "");
 }
 
 static void a_cancelled_job_is_not_waited_for(void **state)
@@ -285,10 +293,22 @@ static void the_logs_of_a_process_are_listed_and_printed(void **state)
         { "GET /v1/taskmanagers/tm/1/logs/x.log?offset=0", 200, "one\n" }, END };
     static const struct reply none[] = { TASK_MANAGERS,
         { "GET /v1/taskmanagers/tm/1/logs", 200, "{\"logs\":[]}" }, END };
+    static const struct reply unasked[] = { END };
     expect_talk("logs", "", list, 0,
         "jobmanager: the job manager says (404): none\ntm/1 x.log 12\n", "");
+    expect_talk("logs", "--json", list, 0,
+        "{\"process\":\"jobmanager\",\"error\":\"the job manager says (404): none\"}\n"
+        "{\"process\":\"tm/1\",\"name\":\"x.log\",\"size\":12,\"mtime\":1}\n",
+        "");
     expect_talk("logs", "jobmanager", own, 0, "one\ntwo", "");
+    expect_talk("logs", "jobmanager --json", own, 0,
+        "{\"process\":\"jobmanager\",\"name\":\"jobmanager.log\",\"size\":7,\"mtime\":2,"
+        "\"text\":\"one\\u000atwo\"}\n",
+        "");
     expect_talk("logs", "tm/1 x.log", named, 0, "one\n", "");
+    expect_talk("logs", "jobmanager --worker 2", unasked, 2, "", "--worker is of a job");
+    expect_talk("logs", "--worker 2", unasked, 2, "", "--worker needs to know of what");
+    expect_talk("logs", "jobmanager -f --json", unasked, 2, "", "leave out --json or --follow");
     expect_talk("logs", "tm/1 ../x.log", none, 1, "", "tm/1 has no log '../x.log'");
 }
 
@@ -317,6 +337,10 @@ static void the_logs_of_a_job_are_those_of_its_workers_the_newest_last(void **st
         "-2-0.log <==\nnew\n",
         "");
     expect_talk("logs", JOB " --worker 1", one, 0, "==> tm 2 " JOB "-2-1.log <==\nmid\n", "");
+    expect_talk("logs", JOB " --worker 1 --json", one, 0,
+        "{\"process\":\"tm 2\",\"name\":\"" JOB "-2-1.log\",\"size\":4,\"mtime\":20,"
+        "\"text\":\"mid\\u000a\"}\n",
+        "");
     expect_talk("logs", JOB, none, 1, "", "has a log of job " JOB);
 }
 

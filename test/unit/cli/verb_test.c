@@ -27,6 +27,7 @@ static void what_is_no_verb_names_the_nearest(void **state)
     expect_call("cluster explode", 2, "", "did you mean 'weir cluster start'?");
     expect_call("checkpiont x", 2, "", "did you mean 'weir checkpoint'?");
     expect_call("quux", 2, "", "there is no verb 'quux'; see weir help");
+    expect_call("--json list", 2, "", "'--json' is no verb; options stand behind one");
     expect_call("help nope", 2, "", "there is no verb 'nope'; see weir help");
     expect_call("help lst", 2, "", "did you mean 'weir list'?");
     expect_call("completion fish", 2, "", "completion is for bash");
