@@ -147,6 +147,7 @@ void client_close(struct client *client)
         mem_free(client->urls[i]);
     mem_free(client->url);
     mem_free(client->token);
+    mem_free(client->failure);
     conf_release(&client->conf);
 }
 
@@ -314,6 +315,23 @@ static weir_error *read_answer(struct client *client, const char *path, struct h
     return error;
 }
 
+/* The last attempt of a wait has next to no time: that it took too long says nothing, what has failed first does. */
+static weir_error *first_failure(struct client *client, weir_error *error)
+{
+    bool is_late = error != NULL && weir_error_code(error) == WEIR_E_TIMEOUT;
+    if (is_late && client->failure != NULL) {
+        weir_error_free(error);
+        return weir_error_retriable(weir_errorf(WEIR_E_CONNECTOR, "%s", client->failure));
+    }
+    if (error == NULL) {
+        mem_free(client->failure);
+        client->failure = NULL;
+    } else if (!is_late && client->failure == NULL && weir_error_is_retriable(error)) {
+        client->failure = mem_strdup(weir_error_message(error));
+    }
+    return error;
+}
+
 weir_error *client_call(struct client *client, enum http_method method, const char *path,
     const struct document *body, struct document **answer)
 {
@@ -324,7 +342,7 @@ weir_error *client_call(struct client *client, enum http_method method, const ch
         .body = weir_str_of(text == NULL ? "" : text) };
     weir_error *error = request(client, &call, path, &http);
     mem_free(text);
-    return error != NULL ? error : read_answer(client, path, &http, answer);
+    return first_failure(client, error != NULL ? error : read_answer(client, path, &http, answer));
 }
 
 weir_error *client_text(struct client *client, const char *path, char **text, size_t *size)

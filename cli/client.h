@@ -31,7 +31,9 @@ struct client {
     struct waker *waker; /* what a pause sleeps on */
     int64_t timeout_ms, deadline_ns;
     int64_t pause_ms; /* the next one */
-    int status;       /* of the last answer; 0: there was none */
+    char *
+        failure; /* what the first call that may pass later has failed with since one did not; NULL: none */
+    int status; /* of the last answer; 0: there was none */
     bool is_json;
 };
 

@@ -52,6 +52,15 @@ static void who_never_answers_is_waited_for_so_long_and_no_longer(void **state)
         "it took too long");
 }
 
+static void a_wait_that_is_over_tells_what_has_failed_first_and_not_that_it_was_too_late(
+    void **state)
+{
+    static const struct reply gone[] = { { "GET /v1/jobs/" JOB "/status", 503,
+                                             "{\"errors\":[\"nobody leads\"]}" },
+        { "GET /v1/jobs/" JOB "/status", 0, NULL }, { NULL, 0, NULL } };
+    expect_talk("logs", "--timeout 1s -f " JOB, gone, 1, "", "says (503): nobody leads");
+}
+
 static void the_token_of_the_configuration_is_shown(void **state)
 {
     static const struct reply jobs[] = { { LIST, 200, "{\"jobs\":[]}" }, { NULL, 0, NULL } };
@@ -183,6 +192,8 @@ int main(void)
         cmocka_unit_test(a_cluster_that_was_started_here_is_found_unless_something_else_is_said),
         cmocka_unit_test(a_standby_leads_to_the_leader_and_of_several_one_that_is_there_is_asked),
         cmocka_unit_test(who_never_answers_is_waited_for_so_long_and_no_longer),
+        cmocka_unit_test(
+            a_wait_that_is_over_tells_what_has_failed_first_and_not_that_it_was_too_late),
         cmocka_unit_test(the_token_of_the_configuration_is_shown),
         cmocka_unit_test(the_certificates_of_the_configuration_are_shown),
         cmocka_unit_test(the_address_is_an_option_a_definition_or_the_configuration),
