@@ -358,6 +358,13 @@ static bool is_from_outside(const struct child *child, const struct os_child_end
                                      end->signal == SIGINT || end->signal == SIGHUP);
 }
 
+static char *describe_no_plan(int status)
+{
+    return mem_printf(
+        "the executable has ended with status %d without a plan; is it a program with weir_main?",
+        status);
+}
+
 /* What people read of its end; mem_free it. */
 static char *describe(const struct child *child, const struct os_child_end *end, const char *tail)
 {
@@ -368,7 +375,7 @@ static char *describe(const struct child *child, const struct os_child_end *end,
             end->has_core ? " (core dumped)" : "",
             tail[0] == '\0' ? "" : "; its last words: ", last_line(tail));
     if (child->is_planner && end->status != 0)
-        return mem_strdup(tail[0] == '\0' ? "it ended without a word" : last_line(tail));
+        return tail[0] == '\0' ? describe_no_plan(end->status) : mem_strdup(last_line(tail));
     return mem_printf("it ended with status %d%s%s", end->status,
         tail[0] == '\0' ? "" : "; its last words: ", last_line(tail));
 }
@@ -389,7 +396,10 @@ static void planner_ended(struct task_executor *executor, struct child *child,
         tell_failed(executor, child, error);
         return;
     }
-    tell_planned(executor, child, (weir_str){ .data = spec, .size = size }, 0, "");
+    char *no_plan = size == 0 ? describe_no_plan(0) : NULL;
+    tell_planned(executor, child, (weir_str){ .data = spec, .size = size },
+        size == 0 ? (int32_t)WEIR_E_PLAN : 0, size == 0 ? no_plan : "");
+    mem_free(no_plan);
     mem_free(spec);
 }
 

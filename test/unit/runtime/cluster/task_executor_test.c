@@ -49,20 +49,19 @@ static void step(struct rig *rig)
     workers_step(rig->workers);
 }
 
-static void put_script(const char *dir)
+static void put_script(const char *dir, const char *script)
 {
-    static const char script[] = "#!/bin/sh\nexec tail -f /dev/null\n";
     struct os_file *file;
     char *path = mem_printf("%s/blobs/" DIGEST, dir);
     expect_ok(os_open(path, OS_CREATE, &file));
-    expect_ok(os_write(file, script, sizeof(script) - 1));
+    expect_ok(os_write(file, script, strlen(script)));
     os_close(file);
     assert_int_equal(chmod(path, 0700), 0);
     mem_free(path);
 }
 
 /* Connected; nobody has said anything yet. */
-static void rig_open(struct rig *rig)
+static void rig_open_with(struct rig *rig, const char *script)
 {
     *rig = (struct rig){ .dir = temp_dir_new(), .workers = workers_new(0, 64) };
     own_leader = &rig->leader;
@@ -80,10 +79,15 @@ static void rig_open(struct rig *rig)
         .work_dir = rig->dir,
         .fetch = no_fetch };
     expect_ok(task_executor_new(&options, &rig->executor));
-    put_script(rig->dir);
+    put_script(rig->dir, script);
     step(rig);
     rig->leader.handler->opened(rig->leader.arg, &rig->leader);
     assert_int_equal(rig->leader.sent[MESSAGE_REGISTER], 1);
+}
+
+static void rig_open(struct rig *rig)
+{
+    rig_open_with(rig, "#!/bin/sh\nexec tail -f /dev/null\n");
 }
 
 static void rig_close(struct rig *rig)
@@ -286,6 +290,36 @@ static void one_that_takes_the_place_of_another_has_a_directory_of_its_own(void 
     rig_close(&rig);
 }
 
+static void an_executable_that_makes_no_plan_is_told_so(void **state)
+{
+    static const char *const scripts[][2] = { { "#!/bin/sh\nexit 0\n", "status 0 without a plan" },
+        { "#!/bin/sh\nexit 3\n", "status 3 without a plan" } };
+    for (size_t i = 0; i < COUNT_OF(scripts); i++) {
+        struct rig rig;
+        struct arena arena;
+        struct message_planned planned;
+        rig_open_with(&rig, scripts[i][0]);
+        say_registered(&rig, 5, NULL, 0);
+        arena_init(&arena, 4096, 1 << 20);
+        struct message_plan message = { .epoch = 5,
+            .request = WEIR_STR(FIRST),
+            .digest = WEIR_STR(DIGEST),
+            .program = WEIR_STR("job"),
+            .arguments = message_put_strings(NULL, 0, &arena) };
+        speak(&rig.leader, MESSAGE_PLAN, &message);
+        arena_release(&arena);
+        wait_children(&rig, 0);
+        read_last(&rig.leader, MESSAGE_PLANNED, &planned);
+        assert_int_equal(planned.spec.size, 0);
+        assert_int_not_equal(planned.code, 0);
+        char *text = mem_printf("%.*s", (int)planned.text.size, planned.text.data);
+        assert_non_null(strstr(text, scripts[i][1]));
+        assert_non_null(strstr(text, "weir_main"));
+        mem_free(text);
+        rig_close(&rig);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -296,6 +330,7 @@ int main(void)
         cmocka_unit_test(workers_of_jobs_that_a_new_leader_does_not_know_end),
         cmocka_unit_test(an_attempt_ends_with_all_older_ones_and_no_newer_one),
         cmocka_unit_test(who_does_not_end_in_time_is_killed),
+        cmocka_unit_test(an_executable_that_makes_no_plan_is_told_so),
     };
     return cmocka_run_group_tests(tests, fake_net_put, fake_net_restore);
 }
