@@ -65,7 +65,8 @@ void entry_set_state(struct entry *entry, enum job_state state)
     struct job *job = &entry->job;
     if (job->state == state && job->entered_ms[state] > 0)
         return;
-    log_info("dispatcher", "job %s (%s) is %s%s%s", job->id, job->name, job_state_name(state),
+    log_line(state == JOB_FAILED ? LOG_ERROR : LOG_INFO, "dispatcher", "job %s (%s) is %s%s%s",
+        job->id, job->name, job_state_name(state),
         state == JOB_FAILED && job->error != NULL ? ": " : "",
         state == JOB_FAILED && job->error != NULL ? weir_error_message(job->error) : "");
     job->state = state;
@@ -385,9 +386,52 @@ static void on_opened(void *arg, bool is_over)
         jobmanager_cancel(entry->jobmanager);
 }
 
+static bool is_same_dir(const char *a, const char *b)
+{
+    size_t a_size = strlen(a), b_size = strlen(b);
+    while (a_size > 1 && a[a_size - 1] == '/')
+        a_size--;
+    while (b_size > 1 && b[b_size - 1] == '/')
+        b_size--;
+    return a_size == b_size && memcmp(a, b, a_size) == 0;
+}
+
+/* Another job that is not over keeps its checkpoints where this one would; NULL: none. */
+static const struct entry *find_rival(const struct entry *entry)
+{
+    const struct dispatcher *dispatcher = entry->dispatcher;
+    const struct job_spec *spec = &entry->version->spec;
+    for (uint32_t i = 0; i < dispatcher->entry_count && spec->checkpoints != NULL; i++) {
+        const struct entry *it = dispatcher->entries[i];
+        bool is_open = it->phase == ENTRY_OPENING || it->phase == ENTRY_RUNNING ||
+                       (it->phase == ENTRY_TO_OPEN && it->has_started);
+        if (it != entry && is_open && it->version->spec.checkpoints != NULL &&
+            is_same_dir(it->version->spec.checkpoints, spec->checkpoints) &&
+            strcmp(it->job.plan->job, spec->plan->job) == 0)
+            return it;
+    }
+    return NULL;
+}
+
+/* Its first attempt would fence that of the other job, which has done nothing wrong. */
+static void refuse_open(struct entry *entry, const struct entry *rival)
+{
+    finish(entry, JOB_FAILED,
+        weir_errorf(WEIR_E_STATE,
+            "job %s, which is not over, has the same name '%s' and the same checkpoint directory "
+            "'%s', and goes on; give this one another --job-name or --checkpoints, or stop the "
+            "other one first ('weir stop %s')",
+            rival->job.id, rival->job.plan->job, rival->version->spec.checkpoints, rival->job.id));
+}
+
 static void open_entry(struct entry *entry)
 {
     struct dispatcher *dispatcher = entry->dispatcher;
+    const struct entry *rival = entry->has_started ? NULL : find_rival(entry);
+    if (rival != NULL) {
+        refuse_open(entry, rival);
+        return;
+    }
     entry->phase = ENTRY_OPENING;
     if (!errands_submit(dispatcher->errands, dispatcher, run_open, on_opened, entry))
         entry->phase = ENTRY_TO_OPEN; /* too much is waiting: a little later */

@@ -760,6 +760,31 @@ static void a_job_that_cannot_be_planned_fails_with_its_own_words(void **state)
     assert_non_null(strstr(weir_error_message(job->error), "--colour"));
 }
 
+static void a_job_submitted_twice_is_refused_and_the_first_goes_on(void **state)
+{
+    char out[OS_PATH_MAX], own[OS_PATH_MAX], slash[OS_PATH_MAX + 1];
+    snprintf(out, sizeof(out), "%s", output("out"));
+    snprintf(own, sizeof(own), "%s", temp_dir_path(dir, "own"));
+    snprintf(slash, sizeof(slash), "%s/", own);
+    const char *first[] = { "--output", out, "--checkpoints", own, ENDLESS, NULL };
+    const char *again[] = { "--output", out, "--checkpoints", slash, ENDLESS, NULL };
+    const char *other[] = { "--output", output("other"), "--checkpoints", own, "--job-name",
+        "other", ENDLESS, NULL };
+    const struct job *job = submit(first);
+    wait_checkpoints(job, 1);
+    const struct job *second = submit(again);
+    wait_state(second, JOB_FAILED);
+    assert_int_equal(weir_error_code(second->error), WEIR_E_STATE);
+    assert_non_null(strstr(weir_error_message(second->error), job->id));
+    assert_non_null(strstr(weir_error_message(second->error), "another --job-name or --check"));
+    wait_state(submit(other), JOB_RUNNING);
+    wait_checkpoints(job, job->history.completed_count + 2);
+    assert_int_equal(job->history.failure_count, 0);
+    stop(job);
+    wait_state(submit(again), JOB_RUNNING); /* it is over now */
+    check_output(out, 0);
+}
+
 struct heard {
     bool is_there;
     char text[1 << 16];
@@ -832,6 +857,7 @@ int main(int argc, char **argv)
         WITH_CLUSTER(a_job_is_cancelled_and_its_slots_are_free_again),
         WITH_CLUSTER(jobs_that_wait_for_slots_get_those_of_others_in_the_order_they_came),
         WITH_CLUSTER(a_job_that_cannot_be_planned_fails_with_its_own_words),
+        WITH_CLUSTER(a_job_submitted_twice_is_refused_and_the_first_goes_on),
         WITH_CLUSTER(a_worker_that_loses_the_job_manager_before_it_has_tasks_is_replaced),
         WITH_CLUSTER(the_last_words_of_a_worker_can_be_read_when_it_is_gone),
     };
