@@ -17,7 +17,6 @@
 
 #define WORKER_THREADS   4
 #define JOBS_MAX         16384
-#define SLOT_TIMEOUT_MS  300000
 #define START_TIMEOUT_MS 60000
 
 /* Thread: control. */
@@ -126,7 +125,7 @@ static struct leader *make_leader(struct jobmanager_daemon *it)
             .logs = it->daemon.logs,
             .heartbeat_ms = conf->heartbeat.interval_ms,
             .heartbeat_timeout_ms = conf->heartbeat.timeout_ms,
-            .slot_timeout_ms = SLOT_TIMEOUT_MS,
+            .slot_timeout_ms = conf->slot_timeout_ms,
             .start_timeout_ms = START_TIMEOUT_MS,
             .retained_jobs = conf->jobmanager.terminal_jobs_max },
         .rpc = { .host = conf->jobmanager.bind_host,

@@ -57,16 +57,21 @@ static const struct weir_option rows[] = {
         "How often the job manager and its task managers tell each other that they are alive.", 10, MS_MAX },
     { "heartbeat.timeout", WEIR_OPTION_DURATION, "TIME", "5s",
         "Silence after which the other is taken for dead. At least twice the interval.", 20, MS_MAX },
+    { "slot.request.timeout", WEIR_OPTION_DURATION, "TIME", "300s",
+        "How long a job waits for slots that are not free until its attempt fails, and its --restart decides.",
+        1, MS_MAX },
     { "execution.checkpointing.dir", WEIR_OPTION_TEXT, "DIR", NULL,
-        "Where checkpoints of jobs are kept that do not say it themselves. Every machine must see it.", 0, 0 },
+        "Where checkpoints of jobs are kept that do not say it themselves. Every machine must see it. Without it, with "
+        "high availability, in checkpoints below high-availability.storageDir; else in a temporary directory.", 0, 0 },
     { "execution.checkpointing.savepoint-dir", WEIR_OPTION_TEXT, "DIR", NULL,
         "Where savepoints are written when a request does not say it.", 0, 0 },
     { "high-availability.type", WEIR_OPTION_TEXT, "none|file|zookeeper", "none",
         "How several job managers agree on a leader: by files on a shared directory, or by ZooKeeper. With none "
         "there is one job manager, and jobs are forgotten when it ends.", 0, 0 },
     { "high-availability.storageDir", WEIR_OPTION_TEXT, "DIR", NULL,
-        "A directory that all job managers see, where submitted jobs and their executables are kept; with type "
-        "file also the election.", 0, 0 },
+        "A directory that all job managers see, where submitted jobs and their executables are kept, and "
+        "checkpoints without execution.checkpointing.dir, so task managers must see it then; with type file also the "
+        "election.", 0, 0 },
     { "high-availability.cluster-id", WEIR_OPTION_TEXT, "NAME", "default",
         "Which cluster this is, among those that share a directory or a ZooKeeper. Letters, digits, '.', '_' "
         "and '-'.", 0, 0 },
@@ -189,6 +194,22 @@ static weir_error *override_with(struct config *config, const char *text)
     return error == NULL ? NULL : weir_error_wrap(error, "'-D %.200s'", text);
 }
 
+/* A temporary directory of one job manager is not there for the next one. */
+static weir_error *choose_checkpoints(struct config *config)
+{
+    static const char key[] = "execution.checkpointing.dir";
+    const char *storage = config_text(config, "high-availability.storageDir");
+    uint32_t ha;
+    WEIR_TRY(config_choice(config, "high-availability.type", &ha));
+    if (ha == CONF_HA_NONE || storage == NULL || storage[0] == '\0' ||
+        config_text(config, key) != NULL)
+        return NULL;
+    char *path = mem_printf("%s/checkpoints", storage);
+    weir_error *error = config_set(config, key, path);
+    mem_free(path);
+    return error;
+}
+
 static weir_error *fill(struct conf *conf)
 {
     const struct config *config = conf->config;
@@ -218,6 +239,7 @@ static weir_error *fill(struct conf *conf)
     conf->tmp_dirs = TEXT("io.tmp.dirs");
     conf->heartbeat.interval_ms = NUMBER("heartbeat.interval");
     conf->heartbeat.timeout_ms = NUMBER("heartbeat.timeout");
+    conf->slot_timeout_ms = NUMBER("slot.request.timeout");
     conf->checkpoints = TEXT("execution.checkpointing.dir");
     conf->savepoints = TEXT("execution.checkpointing.savepoint-dir");
     conf->ha.type = (enum conf_ha)ha;
@@ -253,6 +275,8 @@ weir_error *conf_load(const char *path, const char *const *overrides, uint32_t c
         error = read_file(conf->config, path);
     for (uint32_t i = 0; i < count && error == NULL; i++)
         error = override_with(conf->config, overrides[i]);
+    if (error == NULL)
+        error = choose_checkpoints(conf->config);
     if (error == NULL)
         error = fill(conf);
     if (error != NULL)
@@ -376,6 +400,12 @@ weir_error *conf_check(const struct conf *conf)
     WEIR_TRY(check_texts(conf));
     WEIR_TRY(check_security(conf));
     WEIR_TRY(check_ha(conf));
+    if (conf->checkpoints != NULL && conf->checkpoints[0] != '/')
+        return weir_errorf(WEIR_E_USAGE,
+            "checkpoints would be in '%s', which is relative, but the processes of a cluster have "
+            "no common working directory; give 'execution.checkpointing.dir', or with high "
+            "availability 'high-availability.storageDir', from the root ('/...') on",
+            conf->checkpoints);
     if (conf->heartbeat.timeout_ms < 2 * conf->heartbeat.interval_ms)
         return weir_errorf(WEIR_E_USAGE,
             "option 'heartbeat.timeout' is %" PRId64 " ms; it must be at least twice "

@@ -56,6 +56,7 @@ struct conf {
     struct {
         int64_t interval_ms, timeout_ms;
     } heartbeat;
+    int64_t slot_timeout_ms;
     const char *checkpoints, *savepoints;
     struct {
         enum conf_ha type;

@@ -606,12 +606,27 @@ struct task_gateway gateway_tasks(struct gateway *gateway)
 
 /* -- time ------------------------------------------------------------------------------------------- */
 
+static void report_wait(const struct gateway *gateway)
+{
+    log_warn("job",
+        "%s waits for slots: it needs %u, but only %u of %u are free; start another task manager, "
+        "stop another job, or lower the parallelism; this attempt fails after %g s "
+        "(slot.request.timeout)",
+        gateway->options.job, gateway->slot_count, resources_slots_free(gateway->options.resources),
+        resources_slots_total(gateway->options.resources),
+        (double)gateway->options.slot_timeout_ms / 1000);
+}
+
 static void look_at_slots(struct gateway *gateway, int64_t now_ms)
 {
-    if (gateway->since_ms == 0)
+    bool is_first = gateway->since_ms == 0;
+    if (is_first)
         gateway->since_ms = now_ms;
-    if (take_slots(gateway, now_ms) || gateway->has_failed ||
-        now_ms - gateway->since_ms < gateway->options.slot_timeout_ms)
+    if (take_slots(gateway, now_ms) || gateway->has_failed)
+        return;
+    if (is_first)
+        report_wait(gateway);
+    if (now_ms - gateway->since_ms < gateway->options.slot_timeout_ms)
         return;
     fail(gateway, 0,
         weir_error_retriable(weir_errorf(WEIR_E_LIMIT,

@@ -68,7 +68,7 @@ class Documents(unittest.TestCase):
         with open(os.path.join(ROOT, "conf", "weir.yaml"), encoding="utf-8") as file:
             keys = set(re.findall(r"^#([a-z][\w.-]+):", file.read(), re.MULTILINE))
         self.assertGreater(len(keys), 30)
-        prefixes = "jobmanager|taskmanager|rest|execution|high-availability|security|heartbeat|log|web|io"
+        prefixes = "jobmanager|taskmanager|rest|execution|high-availability|security|heartbeat|slot|log|web|io"
         for name in DOCUMENTS:
             named = set(re.findall(rf"`((?:{prefixes})\.[\w.-]+)`", document(name)))
             named |= {key for key in re.findall(rf"`((?:{prefixes})\.[\w.-]+): \w+`", document(name))}

@@ -752,6 +752,37 @@ static void jobs_that_wait_for_slots_get_those_of_others_in_the_order_they_came(
     }
 }
 
+static uint32_t count_in_file(const char *path, const char *words)
+{
+    char *text;
+    size_t size;
+    uint32_t count = 0;
+    check(os_read_file(path, 1 << 20, &text, &size));
+    for (const char *at = strstr(text, words); at != NULL; at = strstr(at + 1, words))
+        count++;
+    mem_free(text);
+    return count;
+}
+
+static void a_job_that_waits_for_slots_says_so_once(void **state)
+{
+    const char *path = temp_dir_path(dir, "log");
+    const char *many[] = { "--parallelism", "5", "--output", output("many"), ENDLESS, NULL };
+    const char *one[] = { "--count", "10", "--output", output("one"), NULL };
+    check(log_set_file(path, 1 << 20));
+    log_set_level(LOG_WARN);
+    const struct job *job = submit(many);
+    char *told = mem_printf("%s waits for slots: it needs 5, but only 4 of 4 are free", job->id);
+    int64_t until = now_ms() + BOUND_MS;
+    while (count_in_file(path, told) == 0 && now_ms() < until)
+        turn();
+    wait_state(submit(one), JOB_FINISHED); /* slots come and go: it looks again */
+    assert_int_equal(count_in_file(path, told), 1);
+    assert_int_equal(count_in_file(path, "waits for slots"), 1);
+    mem_free(told);
+    check(log_set_file(NULL, 0));
+}
+
 static void a_job_that_cannot_be_planned_fails_with_its_own_words(void **state)
 {
     const char *arguments[] = { "--colour", "blue", NULL };
@@ -856,6 +887,7 @@ int main(int argc, char **argv)
         WITH_CLUSTER(what_the_store_cannot_take_now_it_takes_later),
         WITH_CLUSTER(a_job_is_cancelled_and_its_slots_are_free_again),
         WITH_CLUSTER(jobs_that_wait_for_slots_get_those_of_others_in_the_order_they_came),
+        WITH_CLUSTER(a_job_that_waits_for_slots_says_so_once),
         WITH_CLUSTER(a_job_that_cannot_be_planned_fails_with_its_own_words),
         WITH_CLUSTER(a_job_submitted_twice_is_refused_and_the_first_goes_on),
         WITH_CLUSTER(a_worker_that_loses_the_job_manager_before_it_has_tasks_is_replaced),

@@ -40,6 +40,7 @@ static void without_a_file_all_are_defaults_that_fit(void **state)
     assert_int_equal(conf.rest.port, 8081);
     assert_int_equal(conf.heartbeat.interval_ms, 1000);
     assert_int_equal(conf.heartbeat.timeout_ms, 5000);
+    assert_int_equal(conf.slot_timeout_ms, 300000);
     assert_int_equal(conf.ha.type, CONF_HA_NONE);
     assert_int_equal(conf.blob.size_max, 256 << 20);
     assert_null(conf.checkpoints);
@@ -213,6 +214,8 @@ static void what_belongs_together_is_checked(void **state)
         { "high-availability.type: file\n", "needs 'high-availability.storageDir'" },
         { "high-availability: {type: zookeeper, storageDir: /d}\n",
             "needs 'high-availability.zookeeper.quorum'" },
+        { "execution.checkpointing.dir: d\n", "would be in 'd', which is relative" },
+        { "high-availability: {type: file, storageDir: d}\n", "in 'd/checkpoints', which is rel" },
         { "high-availability.cluster-id: a/../b\n", "cluster-id' is 'a/../b'" },
         { "high-availability.cluster-id: ..\n", "cluster-id' is '..'" },
         { "high-availability: {type: zookeeper, storageDir: /d, zookeeper: {quorum: q, path.root: "
@@ -230,6 +233,29 @@ static void what_belongs_together_is_checked(void **state)
     expect_ok(check("high-availability: {type: zookeeper, storageDir: /d, zookeeper: {quorum: q, "
                     "path.root: /a/b}}\n"));
     expect_ok(check("heartbeat: {interval: 2s, timeout: 4s}\n"));
+}
+
+static void with_high_availability_checkpoints_are_where_every_leader_sees_them(void **state)
+{
+    static const struct {
+        const char *yaml, *checkpoints;
+    } cases[] = {
+        { "high-availability: {type: file, storageDir: /d}\n", "/d/checkpoints" },
+        { "high-availability: {type: zookeeper, storageDir: /d}\n", "/d/checkpoints" },
+        { "high-availability: {type: file, storageDir: /d}\nexecution.checkpointing.dir: /c\n",
+            "/c" },
+        { "high-availability: {type: none, storageDir: /d}\n", NULL },
+        { "high-availability.type: file\n", NULL },
+    };
+    for (size_t i = 0; i < COUNT_OF(cases); i++) {
+        struct conf conf;
+        expect_ok(load(cases[i].yaml, NULL, &conf));
+        if (cases[i].checkpoints == NULL)
+            assert_null(conf.checkpoints);
+        else
+            assert_string_equal(conf.checkpoints, cases[i].checkpoints);
+        conf_release(&conf);
+    }
 }
 
 static char *in_tree(void)
@@ -285,6 +311,7 @@ int main(void)
         cmocka_unit_test(only_addresses_of_this_machine_are_loopback),
         cmocka_unit_test(an_open_port_needs_tls_and_proof),
         cmocka_unit_test(what_belongs_together_is_checked),
+        cmocka_unit_test(with_high_availability_checkpoints_are_where_every_leader_sees_them),
         cmocka_unit_test(the_file_in_the_tree_is_made_from_the_table),
         cmocka_unit_test(a_default_of_the_file_may_be_commented_in),
     };
