@@ -316,6 +316,7 @@ static void make_jobmanager(struct entry *entry, bool has_begun)
     const struct dispatcher_options *dispatcher = &entry->dispatcher->options;
     const struct job_spec *spec = &entry->version->spec;
     struct jobmanager_options options = { .plan = spec->plan,
+        .id = entry->job.id,
         .backend = spec->backend,
         .storage = entry->storage,
         .workers = dispatcher->workers,

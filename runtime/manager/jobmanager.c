@@ -26,6 +26,9 @@ struct jobmanager *jobmanager_new(const struct jobmanager_options *options)
     ASSERT(options->plan->subtask_count > 0);
     struct jobmanager *jobmanager = mem_alloc(sizeof(*jobmanager));
     jobmanager->options = *options;
+    jobmanager->label = options->id == NULL
+                            ? mem_printf("'%s'", options->plan->job)
+                            : mem_printf("'%s' (%s)", options->plan->job, options->id);
     struct execution_options execution = { .subtask_count = options->plan->subtask_count,
         .restart = options->restart,
         .stop_timeout_ms = options->stop_timeout_ms,
@@ -70,6 +73,7 @@ void jobmanager_free(struct jobmanager *jobmanager)
     expectations_release(&jobmanager->expected);
     mem_free(jobmanager->asked.directory);
     mem_free(jobmanager->regions);
+    mem_free(jobmanager->label);
     mem_free(jobmanager);
 }
 
@@ -180,7 +184,7 @@ static void report_restart(const struct jobmanager *jobmanager)
     if (execution_is_partial(execution))
         snprintf(part, sizeof(part), " %u of %u tasks", execution->restarting_count,
             execution->options.subtask_count);
-    log_warn("job", "%s; restarting%s in %.1f s (restart %u)",
+    log_warn("job", "%s: %s; restarting%s in %.1f s (restart %u)", jobmanager->label,
         weir_error_message(jobmanager->error), part, (double)execution->restart_delay_ms / 1000,
         execution->restart_count);
 }
@@ -215,7 +219,7 @@ static void keep_failure(struct jobmanager *jobmanager, weir_error *error, uint3
     bool counts)
 {
     if (!counts) {
-        log_debug("job", "failed too, in the wake of the first failure: %s",
+        log_debug("job", "%s: failed too, in the wake of the first failure: %s", jobmanager->label,
             weir_error_message(error));
         weir_error_free(error);
         return;

@@ -90,6 +90,7 @@ struct task_gateway {
 /* Thread: immutable after init. */
 struct jobmanager_options {
     const struct plan *plan;
+    const char *id;          /* of the job, for the log; copied. NULL: its name says enough */
     const char *backend;     /* name, of keyed state */
     struct storage *storage; /* outlives it */
     struct workers *workers; /* outlives it */

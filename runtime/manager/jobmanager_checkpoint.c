@@ -57,7 +57,8 @@ static void run_check(void *arg)
 static void check_attempt(struct jobmanager *jobmanager)
 {
     if (!workers_submit(jobmanager->options.workers, jobmanager, run_check, jobmanager))
-        log_debug("checkpoint", "too much blocking work is waiting to check the attempt");
+        log_debug("checkpoint", "%s: too much blocking work is waiting to check the attempt",
+            jobmanager->label);
 }
 
 static uint64_t size_of(const struct operator_snapshot *operators, uint32_t count)
@@ -92,8 +93,8 @@ static void store(struct jobmanager *jobmanager, int64_t now_ms)
         jobmanager_save(jobmanager, &job->metadata, false);
     checkpoint_metadata_release(&job->metadata);
     mem_free(job);
-    log_warn("checkpoint", "%" PRIu64 " cannot be stored: too much blocking work is waiting",
-        checkpoint);
+    log_warn("checkpoint", "%s: %" PRIu64 " cannot be stored: too much blocking work is waiting",
+        jobmanager->label, checkpoint);
     jobmanager_carry_out(jobmanager,
         coordinator_stored(&jobmanager->coordinator, checkpoint, false, now_ms), now_ms);
 }
@@ -135,9 +136,10 @@ static void report_completed(const struct jobmanager *jobmanager, uint64_t check
     const struct pending *pending = &jobmanager->pending;
     const struct plan_vertex *vertex = jobmanager_vertex(jobmanager, pending->slowest);
     log_info("checkpoint",
-        "%" PRIu64 " completed in %" PRId64 " ms, %.1f MB; slowest was '%s' (%u/%u) with %" PRId64
+        "%s: %" PRIu64 " completed in %" PRId64
+        " ms, %.1f MB; slowest was '%s' (%u/%u) with %" PRId64
         " ms: aligned in %.1f, frozen in %.1f, written in %.1f",
-        checkpoint, jobmanager->stats.last_duration_ms,
+        jobmanager->label, checkpoint, jobmanager->stats.last_duration_ms,
         (double)jobmanager->stats.last_size / (1 << 20), vertex->name,
         pending->slowest - vertex->first_subtask + 1, vertex->parallelism, pending->slowest_ms,
         (double)pending->alignment_us / 1000, (double)pending->sync_us / 1000,
@@ -190,11 +192,12 @@ static void abort_checkpoint(struct jobmanager *jobmanager, uint64_t checkpoint,
     jobmanager_forget_pending(jobmanager);
     jobmanager_request_lost(jobmanager, checkpoint, why);
     if (!execution_has_tasks(&jobmanager->execution)) {
-        log_info("checkpoint", "%" PRIu64 " was given up: %s", checkpoint, why);
+        log_info("checkpoint", "%s: %" PRIu64 " was given up: %s", jobmanager->label, checkpoint,
+            why);
         return;
     }
-    log_warn("checkpoint", "%" PRIu64 " failed: %s; the job goes on, a new one will be taken",
-        checkpoint, why);
+    log_warn("checkpoint", "%s: %" PRIu64 " failed: %s; the job goes on, a new one will be taken",
+        jobmanager->label, checkpoint, why);
     FAULT_STEP_VOID(ABORT_SEND, tasks->abort(tasks->arg, checkpoint));
     execution_aborted(&jobmanager->execution, checkpoint, now_ms);
     check_attempt(jobmanager);
@@ -242,8 +245,8 @@ void jobmanager_acked(struct jobmanager *jobmanager, const struct event *event, 
     struct coordinator_action action =
         coordinator_acked(&jobmanager->coordinator, event->checkpoint, event->subtask, now_ms);
     if (action.kind == COORDINATOR_NONE && action.why != NULL) {
-        log_debug("checkpoint", "an ack of %" PRIu64 " by subtask %u is ignored: it is %s",
-            event->checkpoint, event->subtask, action.why);
+        log_debug("checkpoint", "%s: an ack of %" PRIu64 " by subtask %u is ignored: it is %s",
+            jobmanager->label, event->checkpoint, event->subtask, action.why);
         return;
     }
     ASSERT(pending->is_active && pending->metadata.checkpoint == event->checkpoint);
@@ -277,9 +280,10 @@ void jobmanager_declined(struct jobmanager *jobmanager, struct event *event, int
         fail_fenced(jobmanager, event, now_ms);
         return;
     }
-    log_warn("checkpoint", "%" PRIu64 " is not possible for task '%s' (%u/%u): %s",
-        event->checkpoint, vertex->name, event->subtask - vertex->first_subtask + 1,
-        vertex->parallelism, weir_error_message(event->error));
+    log_warn("checkpoint", "%s: %" PRIu64 " is not possible for task '%s' (%u/%u): %s",
+        jobmanager->label, event->checkpoint, vertex->name,
+        event->subtask - vertex->first_subtask + 1, vertex->parallelism,
+        weir_error_message(event->error));
     jobmanager_carry_out(jobmanager,
         coordinator_declined(&jobmanager->coordinator, event->checkpoint, event->subtask, now_ms),
         now_ms);
@@ -288,8 +292,8 @@ void jobmanager_declined(struct jobmanager *jobmanager, struct event *event, int
 void jobmanager_stored(struct jobmanager *jobmanager, struct event *event, int64_t now_ms)
 {
     if (event->error != NULL)
-        log_warn("checkpoint", "%" PRIu64 " could not be published: %s", event->checkpoint,
-            weir_error_message(event->error));
+        log_warn("checkpoint", "%s: %" PRIu64 " could not be published: %s", jobmanager->label,
+            event->checkpoint, weir_error_message(event->error));
     jobmanager_carry_out(jobmanager,
         coordinator_stored(&jobmanager->coordinator, event->checkpoint, event->error == NULL,
             now_ms),

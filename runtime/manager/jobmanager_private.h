@@ -71,6 +71,7 @@ struct pending {
 
 struct jobmanager {
     struct jobmanager_options options;
+    char *label; /* each line of the log has it: which job of the process it is */
     struct execution execution;
     struct coordinator coordinator;
     bool has_coordinator;

@@ -37,7 +37,8 @@ static void tell(struct savepoint_job *job, char *path, weir_error *error)
                                          .error = error });
     weir_error *left = os_remove_tree(job->pin_dir);
     if (left != NULL)
-        log_warn("savepoint", "cannot tidy up: %s", weir_error_message(left));
+        log_warn("savepoint", "%s: cannot tidy up: %s", job->jobmanager->label,
+            weir_error_message(left));
     weir_error_free(left);
     mem_free(job->pin_dir);
     mem_free(job->directory);
@@ -151,26 +152,31 @@ weir_error *jobmanager_stop_with(struct jobmanager *jobmanager,
 /* Nobody in particular asks: the log hears of it. */
 static void log_answer(void *arg, uint64_t checkpoint, const char *path, const weir_error *error)
 {
-    (void)arg;
+    const struct jobmanager *jobmanager = arg;
     (void)checkpoint;
     if (error == NULL)
-        log_info("savepoint", "savepoint written to %s", path);
+        log_info("savepoint", "%s: savepoint written to %s", jobmanager->label, path);
     else
-        log_error("savepoint", "no savepoint was taken: %s", weir_error_message(error));
+        log_error("savepoint", "%s: no savepoint was taken: %s", jobmanager->label,
+            weir_error_message(error));
 }
 
 void jobmanager_savepoint(struct jobmanager *jobmanager, int64_t now_ms)
 {
     struct jobmanager_request request = { .directory = jobmanager->options.savepoints,
-        .done = log_answer };
+        .done = log_answer,
+        .arg = jobmanager };
     if (request.directory == NULL) {
-        log_warn("savepoint", "a savepoint was asked for, but nobody has said where to: start the "
-                              "job with --savepoints DIR");
+        log_warn("savepoint",
+            "%s: a savepoint was asked for, but nobody has said where to: start the "
+            "job with --savepoints DIR",
+            jobmanager->label);
         return;
     }
     weir_error *error = jobmanager_ask(jobmanager, &request, now_ms);
     if (error != NULL)
-        log_warn("savepoint", "a savepoint was asked for, but %s", weir_error_message(error));
+        log_warn("savepoint", "%s: a savepoint was asked for, but %s", jobmanager->label,
+            weir_error_message(error));
     weir_error_free(error);
 }
 
@@ -183,7 +189,8 @@ void jobmanager_last_savepoint(struct jobmanager *jobmanager, int64_t now_ms)
     if (!asked->is_at_end)
         set_request(jobmanager,
             &(struct jobmanager_request){ .directory = jobmanager->options.savepoints,
-                .done = log_answer });
+                .done = log_answer,
+                .arg = jobmanager });
     asked->is_at_end = false;
     asked->is_of_stop = true;
     asked->last_behind = jobmanager->last_number;

@@ -167,26 +167,29 @@ void jobmanager_restore(struct jobmanager *jobmanager, int64_t now_ms)
 
 /* -- control's part ------------------------------------------------------------------------------- */
 
+/* Nothing runs yet: its tasks are deployed next, when there are slots for them. */
 static void report(const struct jobmanager *jobmanager, const struct restored *restored)
 {
-    const char *what = execution_is_partial(&jobmanager->execution) ? "a part is restarted"
-                       : jobmanager->is_first_restore               ? "resumed"
-                                                                    : "restarted";
+    const char *what = execution_is_partial(&jobmanager->execution) ? "a part starts again"
+                       : jobmanager->is_first_restore               ? "starts"
+                                                                    : "starts again";
     if (!restored->found) {
         if (!jobmanager->is_first_restore)
-            log_info("job", "restarted from the beginning: no checkpoint was complete");
+            log_info("job", "%s: %s from the beginning: no checkpoint was complete",
+                jobmanager->label, what);
         else if (!storage_is_temporary(jobmanager->options.storage))
-            log_info("job", "started from the beginning: no checkpoint is in '%s' yet",
-                storage_dir(jobmanager->options.storage));
+            log_info("job", "%s: %s from the beginning: no checkpoint is in '%s' yet",
+                jobmanager->label, what, storage_dir(jobmanager->options.storage));
         return;
     }
     const struct checkpoint_metadata *metadata = &restored->metadata;
     if (restored->is_imported)
-        log_info("job", "restored from '%s', as checkpoint %" PRIu64,
+        log_info("job", "%s: %s from '%s', as checkpoint %" PRIu64, jobmanager->label, what,
             jobmanager->options.from_savepoint, metadata->checkpoint);
     else
-        log_info("job", "%s from checkpoint %" PRIu64 " of attempt %" PRIu64 " (taken %.0f s ago)",
-            what, metadata->checkpoint, metadata->attempt,
+        log_info("job",
+            "%s: %s from checkpoint %" PRIu64 " of attempt %" PRIu64 " (taken %.0f s ago)",
+            jobmanager->label, what, metadata->checkpoint, metadata->attempt,
             (double)(os_wall_ms() - metadata->started_ms) / 1000);
 }
 

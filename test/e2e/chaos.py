@@ -49,7 +49,7 @@ class Chaos:
         return process, log
 
     def _completed(self, log):
-        return len(re.findall(rb"checkpoint: \d+ completed", log.read_bytes()))
+        return len(re.findall(rb"checkpoint: .*: \d+ completed in", log.read_bytes()))
 
     def _fail(self, what, process, log):
         tail = log.read_text(errors="replace").splitlines()[-25:]

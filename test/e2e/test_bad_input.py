@@ -328,7 +328,7 @@ class CheckpointDirectory(ProgramTest):
         self.assert_well(self.steady("--fresh"))
         self.assert_refused(self.steady("--fresh"), EXIT["state"], "fresh", str(self.checkpoints / "steady"),
                             "move that directory away")
-        self.assertIn("resumed from checkpoint", self.assert_well(self.steady()))
+        self.assertIn("starts from checkpoint", self.assert_well(self.steady()))
         program.check_steady(self.output, 3000)
 
     def test_another_fanout_limit_is_refused_and_the_old_one_goes_on(self):
@@ -392,13 +392,13 @@ class DamagedCheckpoint(ProgramTest):
             for part in re.findall(r"'(/[^']*part-[^']*)' is output", result.err):
                 os.unlink(part)
         for words in ("BROKEN, trying the one before", name, f"FELL BACK behind 1 broken ones: checkpoint="
-                      f"{self.previous}", f"resumed from checkpoint {self.previous}"):
+                      f"{self.previous}", f"starts from checkpoint {self.previous}"):
             self.assertIn(words, said)
         program.check_steady(place / "out", self.COUNT)
 
     def test_the_whole_one_is_resumed_exactly(self):
         place, _ = self.copy()
-        self.assertIn(f"resumed from checkpoint {self.newest} ", self.assert_well(self.resume(place)))
+        self.assertIn(f"starts from checkpoint {self.newest} ", self.assert_well(self.resume(place)))
         program.check_steady(place / "out", self.COUNT)
 
     def test_each_file_that_only_the_newest_has_makes_the_job_fall_back_loudly(self):
@@ -428,7 +428,7 @@ class DamagedCheckpoint(ProgramTest):
                 self.assert_refused(result, EXIT["corrupt"], "are broken", name,
                                     "restore the directory from a copy")
                 program.flip_byte(job / name)
-                self.assertIn(f"resumed from checkpoint {self.newest} ", self.assert_well(self.resume(place)))
+                self.assertIn(f"starts from checkpoint {self.newest} ", self.assert_well(self.resume(place)))
                 program.check_steady(place / "out", self.COUNT)
 
     def test_when_all_are_broken_nothing_is_thrown_away(self):
@@ -443,7 +443,7 @@ class DamagedCheckpoint(ProgramTest):
         self.assertEqual(program.run("steady", *self.argv(place), "--fresh").status, EXIT["state"])
         for name, data in zip(names, before):
             program.replace(name, data)
-        self.assertIn(f"resumed from checkpoint {self.newest} ", self.assert_well(self.resume(place)))
+        self.assertIn(f"starts from checkpoint {self.newest} ", self.assert_well(self.resume(place)))
         program.check_steady(place / "out", self.COUNT)
 
     def test_a_damaged_file_of_an_attempt_is_told_and_costs_nothing(self):
@@ -452,7 +452,7 @@ class DamagedCheckpoint(ProgramTest):
             program.flip_byte(attempt)
         said = self.assert_well(self.resume(place))
         self.assertIn("attempt-1", said)
-        self.assertIn(f"resumed from checkpoint {self.newest} ", said)
+        self.assertIn(f"starts from checkpoint {self.newest} ", said)
         program.check_steady(place / "out", self.COUNT)
 
 

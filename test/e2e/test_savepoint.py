@@ -77,18 +77,18 @@ class Life(Savepoints):
             program.check_steady(self.output, None)
         self.checkpoints = self.directory / "checkpoints-last"
         said = self.assert_well(self.steady("--from-savepoint", path, rate=0).end())
-        self.assertIn("restored from '", said)
+        self.assertIn("starts from '", said)
         program.check_steady(self.output, self.COUNT)
 
     def test_killed_behind_the_restore_it_resumes_from_its_own_checkpoint(self):
         path = self.stopped()
         own = self.directory / "own"
         running = self.steady("--from-savepoint", path, checkpoints=own)
-        running.wait_for("restored from '")
+        running.wait_for("starts from '")
         running.end(signal.SIGKILL)
         refused = self.steady("--from-savepoint", path, checkpoints=own).end()
         self.assert_refused(refused, EXIT["state"], "cannot start from", "has checkpoint")
-        self.assertIn("resumed from checkpoint", self.assert_well(self.steady(checkpoints=own, rate=0).end()))
+        self.assertIn("starts from checkpoint", self.assert_well(self.steady(checkpoints=own, rate=0).end()))
         program.check_steady(self.output, self.COUNT)
 
     def test_one_is_made_out_of_an_old_checkpoint_with_no_job_near(self):

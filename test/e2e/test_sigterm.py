@@ -45,7 +45,7 @@ class Stop(ProgramTest):
             self.assertGreater(now, records)
             self.assertLess(now, self.COUNT)
             records = now
-        self.assertIn("resumed from checkpoint", self.assert_finishes())
+        self.assertIn("starts from checkpoint", self.assert_finishes())
 
     def test_all_output_up_to_the_stop_is_published_also_without_a_checkpoint_before(self):
         running = self.steady("--rate", "4000", "--tell", interval="0")

@@ -947,44 +947,9 @@ static void workers_that_are_let_go_are_told_nothing(void **state)
     rig_close(&rig);
 }
 
-static uint32_t count_of(const char *text, const char *words)
-{
-    uint32_t count = 0;
-    for (text = strstr(text, words); text != NULL; text = strstr(text + 1, words))
-        count++;
-    return count;
-}
-
-static void a_wait_for_slots_is_told_once(void **state)
-{
-    struct rig rig;
-    char path[OS_PATH_MAX], *text;
-    size_t size;
-    char *log = temp_dir_new();
-    snprintf(path, sizeof(path), "%s/log", log);
-    expect_ok(log_set_file(path, 1 << 20));
-    log_set_level(LOG_WARN);
-    rig_open(&rig);
-    add_manager(&rig, 0, 1);
-    later(&rig, SLOT_MS / 2);
-    log_set_level(LOG_ERROR);
-    expect_ok(log_set_file(NULL, 0));
-    expect_ok(os_read_file(path, 1 << 20, &text, &size));
-    assert_int_equal(count_of(text, "waits for slots"), 1);
-    assert_int_equal(count_of(text,
-                         "0123456789abcdef0123456789abcdef waits for slots: it needs 2, but only "
-                         "0 of 0 are free"),
-        1);
-    assert_int_equal(count_of(text, "slot.request.timeout"), 1);
-    mem_free(text);
-    temp_dir_free(log);
-    rig_close(&rig);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(a_wait_for_slots_is_told_once),
         cmocka_unit_test(slots_may_come_late),
         cmocka_unit_test(without_slots_in_time_the_attempt_fails_and_says_how_many),
         cmocka_unit_test(all_workers_are_deployed_when_the_last_one_is_here),

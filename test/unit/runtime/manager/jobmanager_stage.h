@@ -212,6 +212,7 @@ static inline void stage_open_with(struct stage *stage, const char *root, const 
     succeed(storage_open(root, "trial", 2, &stage->storage));
     stage->workers = workers_new(0, 64);
     struct jobmanager_options options = { .plan = stage->plan,
+        .id = "one-of-many",
         .backend = "hashmap",
         .storage = stage->storage,
         .workers = stage->workers,

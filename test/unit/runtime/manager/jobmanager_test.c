@@ -51,6 +51,43 @@ static void a_declined_checkpoint_is_given_up_and_tried_again(void **state)
     stage_close(&stage);
 }
 
+/* Of several jobs in one process. */
+static void each_line_of_the_log_says_which_job_it_is_of(void **state)
+{
+    struct stage stage;
+    char *dir = temp_dir_new(), *text;
+    size_t size;
+    uint32_t count = 0;
+    const char *path = temp_dir_path(dir, "log");
+    succeed(log_set_file(path, 1 << 20));
+    log_set_level(LOG_DEBUG);
+    stage_open(&stage, temp_dir_path(dir, "checkpoints"));
+    all_running(&stage);
+    assert_true(at(&stage, 1000));
+    stage.host.declined(stage.host.arg, 1, 1, weir_errorf(WEIR_E_DISK_FULL, "full"));
+    ack(&stage, 1, 0); /* too late */
+    assert_true(settle(&stage));
+    assert_true(at(&stage, 2000));
+    all_ack(&stage, 2);
+    task_fails(&stage, WEIR_E_INTERNAL);
+    assert_true(at(&stage, 2100));
+    assert_int_equal(stage.deploys, 2);
+    stage_close(&stage);
+    log_set_level(LOG_ERROR);
+    succeed(log_set_file(NULL, 0));
+    succeed(os_read_file(path, 1 << 20, &text, &size));
+    for (char *line = text, *end; (end = strchr(line, '\n')) != NULL; line = end + 1) {
+        *end = '\0';
+        bool is_ours = strstr(line, " job: ") != NULL || strstr(line, " checkpoint: ") != NULL;
+        if (is_ours && strstr(line, ": 'trial' (one-of-many): ") == NULL)
+            fail_msg("of which job? %s", line);
+        count += is_ours;
+    }
+    assert_true(count >= 6); /* starts, not possible, failed, completed, restarting, starts again */
+    mem_free(text);
+    temp_dir_free(dir);
+}
+
 static void a_checkpoint_that_takes_too_long_never_fails_the_job(void **state)
 {
     struct stage stage;
@@ -513,6 +550,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TWICE(a_checkpoint_is_complete_when_its_metadata_is_stored),
         TWICE(a_declined_checkpoint_is_given_up_and_tried_again),
+        TWICE(each_line_of_the_log_says_which_job_it_is_of),
         TWICE(a_checkpoint_that_takes_too_long_never_fails_the_job),
         TWICE(a_failed_task_restarts_all_from_the_newest_checkpoint),
         TWICE(a_task_that_ran_restarts_the_job_and_one_that_did_not_open_ends_it),

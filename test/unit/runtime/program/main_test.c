@@ -176,9 +176,9 @@ static void a_second_run_says_that_it_resumes(void **state)
     char line[512];
     snprintf(line, sizeof(line), "--checkpoints %s/again", dir);
     assert_int_equal(run_program(&trial_program, line, &printed), 0);
-    assert_non_null(strstr(printed, "started from the beginning"));
+    assert_non_null(strstr(printed, "starts from the beginning"));
     assert_int_equal(run_program(&trial_program, line, &printed), 0);
-    assert_non_null(strstr(printed, "resumed from checkpoint 1 of attempt 1 (taken "));
+    assert_non_null(strstr(printed, "starts from checkpoint 1 of attempt 1 (taken "));
     trial_check(true);
     snprintf(line, sizeof(line), "--checkpoints %s/again --fresh", dir);
     assert_int_equal(run_program(&trial_program, line, &printed), 14);
