@@ -327,7 +327,7 @@ class CheckpointDirectory(ProgramTest):
     def test_fresh_is_refused_while_there_is_a_checkpoint(self):
         self.assert_well(self.steady("--fresh"))
         self.assert_refused(self.steady("--fresh"), EXIT["state"], "fresh", str(self.checkpoints / "steady"),
-                            "move that directory away")
+                            "another --checkpoints")
         self.assertIn("starts from checkpoint", self.assert_well(self.steady()))
         program.check_steady(self.output, 3000)
 
