@@ -165,24 +165,6 @@ static const struct weir_format_class format_class = { .name = "sim-kafka",
 
 /* -- connectors ----------------------------------------------------------------------------------- */
 
-static const struct weir_sink_class *sound_sink;
-static struct weir_sink_class mutant_sink;
-
-static weir_error *open_sink(weir_ctx *ctx, const void *options, void *instance)
-{
-    if (sim_mutant == SIM_FORGET_PENDING)
-        sim_mutant_forget_items(ctx);
-    return sound_sink->open(ctx, options, instance);
-}
-
-static weir_error *snapshot_sink(weir_ctx *ctx, void *instance, uint64_t checkpoint)
-{
-    WEIR_TRY(sound_sink->snapshot(ctx, instance, checkpoint));
-    if (sim_mutant == SIM_PUBLISH_BEFORE_COMPLETE)
-        return sound_sink->checkpoint_complete(ctx, instance, checkpoint);
-    return NULL;
-}
-
 static struct weir_source source(const struct sim_shape *of, bool is_bounded)
 {
     return weir_kafka_source(.brokers = BROKERS, .topic = SIM_INPUT_TOPIC,
@@ -192,17 +174,9 @@ static struct weir_source source(const struct sim_shape *of, bool is_bounded)
 
 static struct weir_sink sink(const struct sim_shape *of, const char *name)
 {
-    struct weir_sink it = weir_kafka_sink(.brokers = BROKERS, .topic = name,
+    return sim_mutant_sink(weir_kafka_sink(.brokers = BROKERS, .topic = name,
         .chunk_size = 1 + (uint32_t)(hash_mix(of->seed) % CHUNK_SIZE_MAX),
-        .format = { .format_class = &format_class, .type = &sim_outcome_type });
-    if (sim_mutant != SIM_FORGET_PENDING && sim_mutant != SIM_PUBLISH_BEFORE_COMPLETE)
-        return it;
-    sound_sink = it.sink_class;
-    mutant_sink = *sound_sink;
-    mutant_sink.open = open_sink;
-    mutant_sink.snapshot = snapshot_sink;
-    it.sink_class = &mutant_sink;
-    return it;
+        .format = { .format_class = &format_class, .type = &sim_outcome_type }));
 }
 
 /* -- the cluster -------------------------------------------------------------------------------- */

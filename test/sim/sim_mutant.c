@@ -46,3 +46,35 @@ void sim_mutant_forget_items(struct weir_ctx *ctx)
 {
     ctx->item_count = 0;
 }
+
+/* -- around a sink of the engine ---------------------------------------------------------------- */
+
+static const struct weir_sink_class *sound_sink;
+static struct weir_sink_class mutant_sink;
+
+static weir_error *open_sink(weir_ctx *ctx, const void *options, void *instance)
+{
+    if (sim_mutant == SIM_FORGET_PENDING)
+        sim_mutant_forget_items(ctx);
+    return sound_sink->open(ctx, options, instance);
+}
+
+static weir_error *snapshot_sink(weir_ctx *ctx, void *instance, uint64_t checkpoint)
+{
+    WEIR_TRY(sound_sink->snapshot(ctx, instance, checkpoint));
+    if (sim_mutant == SIM_PUBLISH_BEFORE_COMPLETE)
+        return sound_sink->checkpoint_complete(ctx, instance, checkpoint);
+    return NULL;
+}
+
+struct weir_sink sim_mutant_sink(struct weir_sink sink)
+{
+    if (sim_mutant != SIM_FORGET_PENDING && sim_mutant != SIM_PUBLISH_BEFORE_COMPLETE)
+        return sink;
+    sound_sink = sink.sink_class;
+    mutant_sink = *sound_sink;
+    mutant_sink.open = open_sink;
+    mutant_sink.snapshot = snapshot_sink;
+    sink.sink_class = &mutant_sink;
+    return sink;
+}

@@ -24,6 +24,8 @@
 #ifndef WEIR_TEST_SIM_MUTANT_H
 #define WEIR_TEST_SIM_MUTANT_H
 
+#include <weir/connector.h>
+
 enum sim_mutant {
     SIM_SOUND,
     SIM_LOST_SYNC,
@@ -52,5 +54,7 @@ enum sim_mutant sim_mutant_find(const char *name); /* SIM_MUTANTS: no such mutan
 
 struct weir_ctx;
 void sim_mutant_forget_items(struct weir_ctx *ctx); /* as if the checkpoint had none for it */
+/* The sink as it is, or with what is planted around it. One class of sinks a process. */
+struct weir_sink sim_mutant_sink(struct weir_sink sink);
 
 #endif

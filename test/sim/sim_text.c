@@ -52,28 +52,11 @@ static const struct weir_format_class format_class = { .name = "sim",
 
 static const struct weir_source_class *sound_source;
 static struct weir_source_class forgetful_source;
-static const struct weir_sink_class *sound_sink;
-static struct weir_sink_class mutant_sink;
 
 static weir_error *open_source(weir_ctx *ctx, const void *options, void *instance)
 {
     sim_mutant_forget_items(ctx);
     return sound_source->open(ctx, options, instance);
-}
-
-static weir_error *open_sink(weir_ctx *ctx, const void *options, void *instance)
-{
-    if (sim_mutant == SIM_FORGET_PENDING)
-        sim_mutant_forget_items(ctx);
-    return sound_sink->open(ctx, options, instance);
-}
-
-static weir_error *snapshot_sink(weir_ctx *ctx, void *instance, uint64_t checkpoint)
-{
-    WEIR_TRY(sound_sink->snapshot(ctx, instance, checkpoint));
-    if (sim_mutant == SIM_PUBLISH_BEFORE_COMPLETE)
-        return sound_sink->checkpoint_complete(ctx, instance, checkpoint);
-    return NULL;
 }
 
 /* -- the connectors ------------------------------------------------------------------------------- */
@@ -94,14 +77,6 @@ struct weir_source sim_text_source(const struct sim_files_options *options)
 
 struct weir_sink sim_text_sink(const struct sim_sink_options *options)
 {
-    struct weir_sink sink = weir_file_sink(.path = options->directory, .prefix = options->prefix,
-        .suffix = "hex", .format = { .format_class = &format_class, .type = &sim_outcome_type });
-    if (sim_mutant != SIM_FORGET_PENDING && sim_mutant != SIM_PUBLISH_BEFORE_COMPLETE)
-        return sink;
-    sound_sink = sink.sink_class;
-    mutant_sink = *sound_sink;
-    mutant_sink.open = open_sink;
-    mutant_sink.snapshot = snapshot_sink;
-    sink.sink_class = &mutant_sink;
-    return sink;
+    return sim_mutant_sink(weir_file_sink(.path = options->directory, .prefix = options->prefix,
+        .suffix = "hex", .format = { .format_class = &format_class, .type = &sim_outcome_type }));
 }
