@@ -632,6 +632,8 @@ static uint64_t size(struct backend *backend)
 static void close(struct backend *backend)
 {
     struct cache *cache = cache_of(backend);
+    atomic_store(&cache->is_closing, true);
+    cache->verbs->stop_writing(cache->store);
     cache_filter_release(cache);
     cache_flights_release(cache);
     if (cache->pool != NULL)

@@ -77,7 +77,6 @@ void cache_filter_init(struct cache *cache, bool is_restored)
 
 void cache_filter_release(struct cache *cache)
 {
-    atomic_store(&cache->is_closing, true);
     if (cache->workers != NULL)
         workers_drain(cache->workers, &cache->filter);
     give_up(cache);

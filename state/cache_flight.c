@@ -57,17 +57,19 @@
 #define SETTLE_SIZE (UINT64_C(16) << 20)
 #endif
 #define BASE_AGE_MAX 8u
-/* See cache_trickle: ms, rows, rows a batch, rows. */
+/* See cache_trickle: ms, ms, rows, rows a batch, rows. */
 #ifdef WEIR_DEBUG
-#define TRICKLE_MS   0
-#define TRICKLE_MIN  4u
-#define TRICKLE_STEP 2u
-#define TRICKLE_LATE 64u
+#define TRICKLE_MS     0
+#define TRICKLE_MS_MAX 1000
+#define TRICKLE_MIN    4u
+#define TRICKLE_STEP   2u
+#define TRICKLE_LATE   64u
 #else
-#define TRICKLE_MS   250
-#define TRICKLE_MIN  4096u
-#define TRICKLE_STEP 64u
-#define TRICKLE_LATE (UINT32_C(512) << 10) /* a quarter of a second to freeze */
+#define TRICKLE_MS     250
+#define TRICKLE_MS_MAX 1000
+#define TRICKLE_MIN    4096u
+#define TRICKLE_STEP   64u
+#define TRICKLE_LATE   (UINT32_C(512) << 10) /* a quarter of a second to freeze */
 #endif
 /* What trickles is queued in pieces of this size, so that a buffer can be used again: touching new memory costs
  * more than copying into it. */
@@ -434,12 +436,17 @@ static void settle(void *arg)
 {
     struct cache *cache = arg;
     atomic_store(&cache->is_settling, false);
+    if (atomic_load(&cache->is_closing))
+        return;
     pthread_mutex_lock(&cache->store_lock);
     bool is_taken = false; /* the next one tries again */
     weir_error *error = FAULT_STEP(STORE_SETTLE, write_up_to(cache, UINT64_MAX));
     if (error == NULL && is_worth_settling(cache))
         error = take_base(cache, true, &is_taken);
-    note_outcome(cache, error);
+    if (error != NULL && atomic_load(&cache->is_closing))
+        weir_error_free(error);
+    else
+        note_outcome(cache, error);
     pthread_mutex_unlock(&cache->store_lock);
 }
 
@@ -486,6 +493,8 @@ static void log_ahead(void *arg)
 {
     struct cache *cache = arg;
     atomic_store(&cache->is_logging, false);
+    if (atomic_load(&cache->is_closing))
+        return;
     pthread_mutex_lock(&cache->log_lock);
     weir_error *error = log_up_to(cache, UINT64_MAX);
     if (error == NULL)
@@ -522,12 +531,23 @@ static bool is_too_early(struct cache *cache, int64_t now_ms)
            now_ms - cache->barrier_ms < cache->interval_ms / 2;
 }
 
+/* How long a turn rests: less and less towards the barrier. Rows that are changed all the time are frozen with each
+ * turn, in vain with each but the last. */
+static int64_t rest_ms(const struct cache *cache, int64_t now_ms)
+{
+    if (cache->interval_ms == 0)
+        return TRICKLE_MS_MAX;
+    int64_t half = (cache->barrier_ms + cache->interval_ms - now_ms) / 2;
+    half = half < TRICKLE_MS_MAX ? half : TRICKLE_MS_MAX;
+    return half > TRICKLE_MS ? half : TRICKLE_MS;
+}
+
 /* True: the old rows are all frozen, and the young ones are old now. */
 static bool turn(struct cache *cache, int64_t now_ms)
 {
     if (is_too_early(cache, now_ms))
         return false;
-    if (now_ms >= cache->turned_ms && now_ms - cache->turned_ms < TRICKLE_MS)
+    if (now_ms >= cache->turned_ms && now_ms - cache->turned_ms < rest_ms(cache, now_ms))
         return false;
     if (cache->dirty[cache->young].count < TRICKLE_MIN ||
         atomic_load_explicit(&cache->queued_size, memory_order_relaxed) > cache->budget / 8)

@@ -258,6 +258,8 @@ static void prefetch_row(const struct place *place)
 static weir_error *write_places(struct bulk *bulk, const struct place *places, uint64_t count)
 {
     for (uint64_t i = 0, next; i < count; i = next) {
+        if (atomic_load_explicit(&bulk->rocks->is_writing_stopped, memory_order_relaxed))
+            return weir_errorf(WEIR_E_CANCELLED, "'%s' is being closed", bulk->rocks->database);
         if (i + PREFETCH_AHEAD < count)
             prefetch_row(&places[i + PREFETCH_AHEAD]);
         next = i + 1;
@@ -305,4 +307,10 @@ weir_error *rocks_write_changes(struct backend *backend, const struct changes *c
     mem_free(bulk.key);
     mem_free(bulk.versions);
     return error;
+}
+
+void rocks_stop_writing(struct backend *backend)
+{
+    struct rocks *rocks = (struct rocks *)(void *)backend;
+    atomic_store_explicit(&rocks->is_writing_stopped, true, memory_order_relaxed);
 }

@@ -70,6 +70,7 @@ struct rocks {
     struct rocks_expiry expiry;
     struct rocks_stored stored;
     _Atomic uint32_t snapshot_count; /* made and not freed yet */
+    atomic_bool is_writing_stopped;
 };
 
 /* Takes RocksDB's message; NULL when that is NULL. "cannot <what>: ..." */
@@ -121,6 +122,7 @@ void rocks_sorter_release(struct rocks_sorter *sorter);
  * task reads. */
 weir_error *rocks_write_changes(struct backend *backend, const struct changes *const *lists,
     uint32_t list_count) WEIR_MUST_USE;
+void rocks_stop_writing(struct backend *backend);
 
 /* -- many values at once, rocksdb_values.c --------------------------------------------------------- */
 

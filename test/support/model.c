@@ -452,7 +452,8 @@ static void step(struct run *run)
     struct place place;
     choose(run, &place);
     if (draw(run, 13) % 8 == 0)
-        run->verbs->expire(place.backend, &(struct backend_expiry){ 0 });
+        run->verbs->expire(place.backend,
+            &(struct backend_expiry){ .now_ms = (int64_t)run->step * 100 });
     if (run->verbs->prefetch != NULL && draw(run, 11) % 8 == 0)
         prefetch_rows(run, &place);
     uint64_t what = draw(run, 0) % 20000;

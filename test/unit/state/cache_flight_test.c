@@ -40,15 +40,42 @@ static void nothing_is_frozen_in_the_first_half_of_the_time_to_a_barrier(void **
     struct shelf shelf;
     shelf_init(&shelf);
     struct backend *backend = shelf_open(&shelf, &backend_cache, shelf_all_groups(), NULL, 0);
-    assert_true(left_by_a_batch(backend, 10, 500) < 10); /* when the next one comes is not known */
+    assert_true(left_by_a_batch(backend, 10, 1000) < 10); /* when the next one comes is not known */
     barrier(&shelf, backend, 1000);
-    assert_true(left_by_a_batch(backend, 10, 1001) < 10);
+    assert_true(left_by_a_batch(backend, 10, 2000) < 10);
     barrier(&shelf, backend, 11000);
     assert_int_equal(left_by_a_batch(backend, 10, 15999), 10);
     assert_true(left_by_a_batch(backend, 10, 16000) < 10);
-    barrier(&shelf, backend, 12000); /* out of turn: the next one may come as soon */
-    assert_int_equal(left_by_a_batch(backend, 10, 12499), 10);
-    assert_true(left_by_a_batch(backend, 10, 12500) < 10);
+    barrier(&shelf, backend, 17000); /* out of turn: the next one may come as soon */
+    assert_int_equal(left_by_a_batch(backend, 10, 19999), 10);
+    assert_true(left_by_a_batch(backend, 10, 20000) < 10);
+    shelf_close(backend);
+    shelf_release(&shelf);
+}
+
+/* Ten rows are changed; true: the batches that follow freeze them. */
+static bool is_frozen_from(struct backend *backend, int64_t now_ms)
+{
+    uint32_t before = left_by_a_batch(backend, 10, now_ms), left;
+    while ((left = left_by_a_batch(backend, 0, now_ms)) < before)
+        before = left;
+    return left == 0;
+}
+
+/* What is changed all the time is frozen with each turn, and each but the last is in vain. */
+static void turns_rest_for_half_of_the_time_to_the_barrier_or_a_second(void **state)
+{
+    (void)state;
+    struct shelf shelf;
+    shelf_init(&shelf);
+    struct backend *backend = shelf_open(&shelf, &backend_cache, shelf_all_groups(), NULL, 0);
+    barrier(&shelf, backend, 1000);
+    barrier(&shelf, backend, 11000);
+    assert_true(is_frozen_from(backend, 18000));
+    assert_false(is_frozen_from(backend, 18999));
+    assert_true(is_frozen_from(backend, 19500));
+    assert_false(is_frozen_from(backend, 19999));
+    assert_true(is_frozen_from(backend, 20000)); /* 500 after 19500, 1000 before 21000 */
     shelf_close(backend);
     shelf_release(&shelf);
 }
@@ -72,6 +99,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(nothing_is_frozen_in_the_first_half_of_the_time_to_a_barrier),
+        cmocka_unit_test(turns_rest_for_half_of_the_time_to_the_barrier_or_a_second),
         cmocka_unit_test(so_many_dirty_rows_are_frozen_at_any_time),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

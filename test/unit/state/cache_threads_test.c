@@ -5,6 +5,7 @@
 
 #include "base/os.h"
 #include "base/worker.h"
+#include "state/cache.h"
 #include "test/support/shelf.h"
 
 #include <setjmp.h>
@@ -95,10 +96,49 @@ static void a_checkpoint_does_not_wait_for_a_base_that_is_stored(void **state)
     shelf_release(&shelf);
 }
 
+/* -- closing ------------------------------------------------------------------------------------ */
+
+static uint32_t write_count;
+
+static weir_error *counting_write(struct backend *store, const struct changes *const *lists,
+    uint32_t list_count)
+{
+    write_count++;
+    return backend_rocksdb.write_changes(store, lists, list_count);
+}
+
+/* A job that is over, or is to start again, does not wait for a second's worth of writing. */
+static void what_waits_for_the_store_is_not_written_when_it_is_closed(void **state)
+{
+    (void)state;
+    struct shelf shelf;
+    struct shelf_part part;
+    struct backend_class verbs = backend_rocksdb;
+    verbs.write_changes = counting_write;
+    shelf_init(&shelf);
+    shelf.workers = workers_new(0, 64);
+    struct backend *backend = shelf_open(&shelf, &backend_cache, shelf_all_groups(), NULL, 0);
+    ((struct cache *)(void *)backend)->verbs = &verbs;
+    put_values(backend, "a value that is long enough for a log that is worth settling");
+    shelf_snapshot(&shelf, backend, shelf_all_groups(), &part);
+    struct row_key row = shelf_row(0, "key-7");
+    shelf_put(backend, &row, WEIR_STR(""), WEIR_STR("the second one"));
+    assert_true(atomic_load(&((struct cache *)(void *)backend)->is_settling)); /* it is asked for */
+    shelf_close(backend);
+    assert_int_equal(write_count, 0);
+    backend = shelf_open(&shelf, &backend_cache, shelf_all_groups(), &part, 1);
+    shelf_expect(backend, &row, "", "a value that is long enough for a log that is worth settling");
+    shelf_close(backend);
+    shelf_part_release(&part);
+    workers_free(shelf.workers);
+    shelf_release(&shelf);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_checkpoint_does_not_wait_for_a_base_that_is_stored),
+        cmocka_unit_test(what_waits_for_the_store_is_not_written_when_it_is_closed),
         cmocka_unit_test(the_task_goes_on_while_a_worker_writes),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -565,9 +565,32 @@ static void the_cache_may_be_resized_at_any_time(void **state)
     shelf_release(&shelf);
 }
 
+static void a_write_under_way_ends_when_writing_is_stopped(void **state)
+{
+    (void)state;
+    struct shelf shelf;
+    shelf_init(&shelf);
+    struct backend *backend = shelf_open(&shelf, &backend_rocksdb, shelf_all_groups(), NULL, 0);
+    struct changes changes = { 0 };
+    const struct changes *list = &changes;
+    struct row_key row = shelf_row(0, "key");
+    changes_begin(&changes, &row, false);
+    changes_add(&changes, WEIR_STR(""), WEIR_STR("value"));
+    changes_end(&changes);
+    backend_rocksdb.stop_writing(backend);
+    weir_error *error = backend_rocksdb.write_changes(backend, &list, 1);
+    assert_int_equal(weir_error_code(error), WEIR_E_CANCELLED);
+    weir_error_free(error);
+    assert_null(shelf_get(backend, &row, str("")).data);
+    changes_release(&changes);
+    shelf_close(backend);
+    shelf_release(&shelf);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_write_under_way_ends_when_writing_is_stopped),
         cmocka_unit_test(keys_keep_rows_together_and_in_order),
         cmocka_unit_test(the_successor_is_behind_everything_with_the_prefix),
         cmocka_unit_test(a_snapshot_stores_only_new_files),
