@@ -29,6 +29,10 @@ int64_t os_monotonic_ns(void); /* never goes back */
 int64_t os_monotonic_ms(void); /* the same clock */
 int64_t os_wall_ms(void);      /* since the epoch */
 uint64_t os_random(void);
+static inline int64_t os_earlier(int64_t a, int64_t b) /* of two deadlines; INT64_MAX: none */
+{
+    return a < b ? a : b;
+}
 /* Waits that long before something outside is asked again. Not for what another thread can tell: a waker. */
 void os_pause_ms(int64_t ms);
 

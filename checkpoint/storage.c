@@ -482,10 +482,9 @@ static weir_error *refuse_if_any(const struct storage *storage, const struct sea
             checkpoint_metadata_release(&metadata);
         weir_error_free(error);
         return weir_errorf(WEIR_E_STATE,
-            "a start afresh, or from a savepoint, needs a directory without checkpoints, but job "
-            "'%s'"
-            " has checkpoint %" PRIu64 " in '%s': give it another --checkpoints, or start without"
-            " --fresh and --from-savepoint to go on from there",
+            "a start afresh, or from a savepoint, needs a directory without checkpoints, but job"
+            " '%s' has checkpoint %" PRIu64 " in '%s': give it another --checkpoints, or start"
+            " without --fresh and --from-savepoint to go on from there",
             storage->job, entry->number, storage->dir);
     }
     return NULL;

@@ -34,7 +34,8 @@ WEIR_API weir_stream *weir_source(weir_job *job, const char *name, struct weir_s
 /* Event time of a source: the i64 member that holds it (milliseconds since the epoch), and how far
  * records may be out of order. The watermark is per split of the source: largest timestamp seen −
  * `out_of_orderness_ms`, never above the wall clock, the smallest over the splits that are not
- * idle. Without this verb a source has no watermarks. */
+ * idle. A record of the watermark's own millisecond may still follow: Flink's is one less. Without
+ * this verb a source has no watermarks. */
 #define weir_event_time(stream_, type_, member_, out_of_orderness_ms_) \
     weir_event_time_at((stream_), &type_##_type, \
         offsetof(struct type_, member_) + \

@@ -9,6 +9,7 @@
 #include "base/assert.h"
 #include "base/fault.h"
 #include "base/log.h"
+#include "base/os.h"
 #include "checkpoint/storage.h"
 #include "runtime/cluster/address.h"
 #include "runtime/cluster/dispatcher_private.h"
@@ -636,17 +637,12 @@ void entry_step(struct entry *entry, int64_t now_ms)
     }
 }
 
-static int64_t earlier(int64_t a, int64_t b)
-{
-    return a < b ? a : b;
-}
-
 static int64_t running_deadline_ms(const struct entry *entry)
 {
     int64_t plan = entry->plan_request[0] == '\0' ? INT64_MAX : entry->deadline_ms + 1;
     int64_t again = entry->is_asking ? entry->dispatcher->now_ms + ASK_AGAIN_MS : INT64_MAX;
-    return earlier(earlier(plan, again),
-        earlier(gateway_deadline_ms(entry->gateway), jobmanager_deadline_ms(entry->jobmanager)));
+    return os_earlier(os_earlier(plan, again),
+        os_earlier(gateway_deadline_ms(entry->gateway), jobmanager_deadline_ms(entry->jobmanager)));
 }
 
 int64_t entry_deadline_ms(const struct entry *entry)
@@ -663,7 +659,7 @@ int64_t entry_deadline_ms(const struct entry *entry)
     case ENTRY_TO_OPEN:
         return is_again ? entry->again_ms : now_ms;
     case ENTRY_RUNNING:
-        return earlier(store, running_deadline_ms(entry));
+        return os_earlier(store, running_deadline_ms(entry));
     case ENTRY_OPENING:
     case ENTRY_OVER:
         break;

@@ -154,11 +154,6 @@ weir_error *leader_step(struct leader *leader, int64_t now_ms)
     return NULL;
 }
 
-static int64_t earlier(int64_t a, int64_t b)
-{
-    return a < b ? a : b;
-}
-
 int64_t leader_deadline_ms(const struct leader *leader)
 {
     const struct election *election = leader->options.election;
@@ -166,12 +161,12 @@ int64_t leader_deadline_ms(const struct leader *leader)
     if (election != NULL) {
         deadline = election_deadline_ms(election);
         if (leader->epoch != 0)
-            deadline = earlier(deadline, leader->next_check_ms);
+            deadline = os_earlier(deadline, leader->next_check_ms);
         else if (election_view(election)->is_leader)
-            deadline = earlier(deadline, leader->next_try_ms);
+            deadline = os_earlier(deadline, leader->next_try_ms);
     }
     return leader->epoch == 0 ? deadline
-                              : earlier(deadline, dispatcher_deadline_ms(leader->dispatcher));
+                              : os_earlier(deadline, dispatcher_deadline_ms(leader->dispatcher));
 }
 
 /* -- life ------------------------------------------------------------------------------------------- */

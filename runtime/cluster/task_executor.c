@@ -370,22 +370,17 @@ void task_executor_step(struct task_executor *executor, int64_t now_ms)
     look_at_connection(executor, now_ms);
 }
 
-static int64_t earlier(int64_t a, int64_t b)
-{
-    return a < b ? a : b;
-}
-
 int64_t task_executor_deadline_ms(const struct task_executor *executor)
 {
     const struct election *election = executor->options.election;
     int64_t deadline = children_deadline_ms(executor);
     if (election != NULL)
-        deadline = earlier(deadline, election_deadline_ms(election));
+        deadline = os_earlier(deadline, election_deadline_ms(election));
     if (executor->connection == NULL && executor->address != NULL)
-        deadline = earlier(deadline, executor->next_try_ms);
+        deadline = os_earlier(deadline, executor->next_try_ms);
     else if (executor->is_registered)
-        deadline = earlier(deadline,
-            earlier(executor->next_beat_ms,
+        deadline = os_earlier(deadline,
+            os_earlier(executor->next_beat_ms,
                 connection_heard_ms(executor->connection) + executor->timeout_ms + 1));
     return deadline;
 }

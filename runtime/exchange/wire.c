@@ -450,29 +450,24 @@ static void watch_connecting(struct wire *wire)
     }
 }
 
-static int64_t earlier(int64_t a, int64_t b)
-{
-    return a < b ? a : b;
-}
-
 /* How long it may sleep, at most `limit_ms` (negative: no limit). */
 static int64_t sleep_ms(const struct wire *wire, int64_t limit_ms)
 {
     int64_t at = wire->connect_deadline_ms;
     for (uint32_t i = 0; i < wire->stranger_count; i++)
-        at = earlier(at, wire->strangers[i]->deadline_ms);
+        at = os_earlier(at, wire->strangers[i]->deadline_ms);
     for (uint32_t i = 0; at != INT64_MAX && i < wire->self.worker_count; i++) {
         const struct peer *peer = &wire->peers[i];
         if (i > wire->self.worker && wire_peer_has_channels(peer->channels))
-            at = earlier(at, peer->connection == NULL       ? peer->retry_at_ms
-                             : peer->connection->is_greeted ? INT64_MAX
-                                                            : peer->connection->deadline_ms);
+            at = os_earlier(at, peer->connection == NULL       ? peer->retry_at_ms
+                                : peer->connection->is_greeted ? INT64_MAX
+                                                               : peer->connection->deadline_ms);
     }
     if (at == INT64_MAX)
         return limit_ms;
     int64_t left = at - os_monotonic_ms();
     left = left < 0 ? 0 : left;
-    return limit_ms < 0 ? left : earlier(left, limit_ms);
+    return limit_ms < 0 ? left : os_earlier(left, limit_ms);
 }
 
 /* Sleeps, and keeps what the poller tells. */

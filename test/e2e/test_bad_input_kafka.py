@@ -63,13 +63,7 @@ class OnABroker(ProgramTest):
 
     @classmethod
     def setUpClass(cls):
-        try:
-            broker.require_tools()
-        except broker.ToolsMissing as missing:
-            if os.environ.get("CI") == "true":
-                raise
-            print(f"SKIPPED: {missing}", file=sys.stderr)
-            raise unittest.SkipTest(str(missing))
+        broker.or_skip(broker.require_tools)
 
     def setUp(self):
         """Topics of each test's own."""

@@ -26,13 +26,7 @@ KAFKA = None  # its topics
 
 def setUpModule():
     global SHARED, KAFKA
-    try:
-        broker.require_tools()
-    except broker.ToolsMissing as missing:
-        if os.environ.get("CI") == "true":
-            raise
-        print(f"SKIPPED: {missing}", file=sys.stderr, flush=True)
-        raise unittest.SkipTest(str(missing))
+    broker.or_skip(broker.require_tools)
     SHARED = broker.Broker("test-broker").start()
     KAFKA = kafka_tools.Kafka(SHARED.bootstrap)
 

@@ -319,13 +319,7 @@ class OnZooKeeper(JobManagers):
 
     @classmethod
     def setUpClass(cls):
-        try:
-            zookeeper.require_tools()
-        except broker.ToolsMissing as missing:
-            if os.environ.get("CI") == "true":
-                raise
-            print(f"SKIPPED: {missing}", file=sys.stderr, flush=True)
-            raise unittest.SkipTest(str(missing))
+        broker.or_skip(zookeeper.require_tools)
 
     def file_ha(self):
         self.server = zookeeper.ZooKeeper(self.directory / "zookeeper").start()

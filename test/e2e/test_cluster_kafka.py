@@ -42,13 +42,7 @@ def run(*argv):
 class UserprofileOnACluster(program.ProgramTest):
     @classmethod
     def setUpClass(cls):
-        try:
-            broker.require_tools()
-        except broker.ToolsMissing as missing:
-            if os.environ.get("CI") == "true":
-                raise
-            print(f"SKIPPED: {missing}", file=sys.stderr, flush=True)
-            raise unittest.SkipTest(str(missing))
+        broker.or_skip(broker.require_tools)
 
     def setUp(self):
         super().setUp()

@@ -8,7 +8,6 @@ first line of an epoch there is none of an older one; one is allowed for a freez
 import os
 import signal
 import subprocess
-import sys
 import threading
 import unittest
 
@@ -167,13 +166,7 @@ class OnZooKeeper(Election, program.ProgramTest):
 
     @classmethod
     def setUpClass(cls):
-        try:
-            zookeeper.require_tools()
-        except broker.ToolsMissing as missing:
-            if os.environ.get("CI") == "true":
-                raise
-            print(f"SKIPPED: {missing}", file=sys.stderr, flush=True)
-            raise unittest.SkipTest(str(missing))
+        broker.or_skip(zookeeper.require_tools)
 
     def setUp(self):
         super().setUp()

@@ -251,13 +251,7 @@ class FaultMatrix(unittest.TestCase):
         self.run_cells([cell for name in ("cluster", "operated") for cell in self.cells_of(name, self.settings[name])])
 
     def test_a_job_between_topics_comes_through_each_fault(self):
-        try:
-            broker.require_tools()
-        except broker.ToolsMissing as missing:
-            if os.environ.get("CI") == "true":
-                raise
-            print(f"SKIPPED: {missing}", file=sys.stderr, flush=True)
-            self.skipTest(str(missing))
+        broker.or_skip(broker.require_tools)
         with broker.Broker("test-faults") as one:
             kafka = kafka_tools.Kafka(one.bootstrap)
             kafka.create_topic("in", partitions=2)

@@ -2,7 +2,6 @@
 """A cluster of Weir, operated with the unmodified command line client of Apache Flink, of two versions."""
 import os
 import re
-import sys
 import unittest
 
 import broker
@@ -18,13 +17,7 @@ class _Client:
 
     @classmethod
     def setUpClass(cls):
-        try:
-            flink_client.fetch(cls.VERSION)
-        except broker.ToolsMissing as missing:
-            if os.environ.get("CI") == "true":
-                raise
-            print(f"SKIPPED: {missing}", file=sys.stderr, flush=True)
-            raise unittest.SkipTest(str(missing))
+        broker.or_skip(flink_client.fetch, cls.VERSION)
 
     def setUp(self):
         super().setUp()

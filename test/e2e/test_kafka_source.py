@@ -11,7 +11,6 @@ import os
 import pathlib
 import shutil
 import signal
-import sys
 import time
 import unittest
 
@@ -28,13 +27,7 @@ KAFKA = None
 
 def setUpModule():
     global SHARED, KAFKA
-    try:
-        broker.require_tools()
-    except broker.ToolsMissing as missing:
-        if os.environ.get("CI") == "true":
-            raise
-        print(f"SKIPPED: {missing}", file=sys.stderr, flush=True)
-        raise unittest.SkipTest(str(missing))
+    broker.or_skip(broker.require_tools)
     publisher.build("kafka_copy")
     SHARED = broker.Broker("test-source").start()
     KAFKA = kafka_tools.Kafka(SHARED.bootstrap)

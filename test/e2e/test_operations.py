@@ -148,12 +148,7 @@ class Standby(OperationsTest):
         self.check(self.ha())
 
     def test_by_zookeeper(self):
-        try:
-            zookeeper.require_tools()
-        except broker.ToolsMissing as missing:
-            if os.environ.get("CI") == "true":
-                raise
-            self.skipTest(str(missing))
+        broker.or_skip(zookeeper.require_tools)
         server = zookeeper.ZooKeeper(self.directory / "zookeeper").start()
         self.addCleanup(server.close)
         self.check({"high-availability.type": "zookeeper", "high-availability.storageDir": self.directory / "ha",

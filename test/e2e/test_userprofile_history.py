@@ -37,13 +37,7 @@ def tool(*argv):
 
 class HistoryThenLive(unittest.TestCase):
     def setUp(self):
-        try:
-            broker.require_tools()
-        except broker.ToolsMissing as missing:
-            if os.environ.get("CI") == "true":
-                raise
-            print(f"SKIPPED: {missing}", file=sys.stderr)
-            self.skipTest(str(missing))
+        broker.or_skip(broker.require_tools)
 
     def make_input(self, directory):
         for left_over in ("checkpoints", "history"):

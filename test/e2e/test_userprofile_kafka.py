@@ -97,13 +97,7 @@ class Slices:
 class UserprofileKafka(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
-        try:
-            broker.require_tools()
-        except broker.ToolsMissing as missing:
-            if os.environ.get("CI") == "true":
-                raise
-            print(f"SKIPPED: {missing}", file=sys.stderr)
-            raise unittest.SkipTest(str(missing))
+        broker.or_skip(broker.require_tools)
         if not (FAULT_BIN / "userprofile").exists():
             raise AssertionError("build/faults/bin/userprofile is missing: make faults")
 

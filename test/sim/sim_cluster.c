@@ -628,25 +628,20 @@ static bool step_everybody(void)
     return has_worked;
 }
 
-static int64_t earlier(int64_t a, int64_t b)
-{
-    return a < b ? a : b;
-}
-
 static int64_t next_of_machines(const struct run *run)
 {
     int64_t at_ns = run->disk_well_ns == 0 ? INT64_MAX : run->disk_well_ns;
     for (uint32_t i = 0; i < machine_count(run); i++) {
-        at_ns = earlier(at_ns, run->up_ns[i] == 0 ? INT64_MAX : run->up_ns[i]);
+        at_ns = os_earlier(at_ns, run->up_ns[i] == 0 ? INT64_MAX : run->up_ns[i]);
         for (uint32_t j = 0; j < machine_count(run); j++)
-            at_ns =
-                earlier(at_ns, run->cut_until_ns[i][j] == 0 ? INT64_MAX : run->cut_until_ns[i][j]);
+            at_ns = os_earlier(at_ns,
+                run->cut_until_ns[i][j] == 0 ? INT64_MAX : run->cut_until_ns[i][j]);
     }
     for (uint32_t i = 0; i < 2; i++)
-        at_ns =
-            earlier(at_ns, run->job_managers[i].is_wanted ? run->job_managers[i].at_ns : INT64_MAX);
+        at_ns = os_earlier(at_ns,
+            run->job_managers[i].is_wanted ? run->job_managers[i].at_ns : INT64_MAX);
     for (uint32_t i = 0; i < 3; i++)
-        at_ns = earlier(at_ns,
+        at_ns = os_earlier(at_ns,
             run->task_managers[i].is_wanted ? run->task_managers[i].at_ns : INT64_MAX);
     return at_ns;
 }
@@ -655,16 +650,17 @@ static int64_t next_of_machines(const struct run *run)
 static void skip_time(const struct run *run)
 {
     int64_t now_ns = os_monotonic_ns();
-    int64_t at_ns = earlier(earlier(event_ns(run), sim_net_deadline_ns()), next_of_machines(run));
+    int64_t at_ns =
+        os_earlier(os_earlier(event_ns(run), sim_net_deadline_ns()), next_of_machines(run));
     for (uint32_t i = 0; i < sim_processes_end(); i++) {
         const struct sim_process *it = sim_process_at(i);
         if (it == NULL || it->is_killed || it->is_running)
             continue;
         int64_t deadline_ms = sim_process_runs(it) ? sim_process_deadline_ms(it) : INT64_MAX;
         if (deadline_ms < INT64_MAX / 1000000)
-            at_ns = earlier(at_ns, deadline_ms * 1000000);
+            at_ns = os_earlier(at_ns, deadline_ms * 1000000);
         if (it->paused_until_ns > now_ns)
-            at_ns = earlier(at_ns, it->paused_until_ns);
+            at_ns = os_earlier(at_ns, it->paused_until_ns);
     }
     int64_t left_ns = at_ns == INT64_MAX ? 1000000 : at_ns - now_ns;
     left_ns = left_ns < 100000 ? 100000 : left_ns;

@@ -478,21 +478,16 @@ bool sim_process_step_all(struct sim_process *process)
     return has_worked;
 }
 
-static int64_t earlier(int64_t a, int64_t b)
-{
-    return a < b ? a : b;
-}
-
 static int64_t worker_deadline(const struct sim_process *it)
 {
     int64_t now_ms = os_monotonic_ms(), deadline = worker_deadline_ms(it->worker);
     const struct wire *wire = worker_wire(it->worker);
     if (wire != NULL && !wire_is_connected(wire))
-        deadline = earlier(deadline, now_ms + WIRE_LOOK_MS);
+        deadline = os_earlier(deadline, now_ms + WIRE_LOOK_MS);
     for (uint32_t i = 0; i < slot_count(it); i++) {
         int64_t at = executor_deadline_ms(taskmanager_slot(worker_tasks(it->worker), i));
         if (at != INT64_MAX)
-            deadline = earlier(deadline, now_ms + (at - os_wall_ms()));
+            deadline = os_earlier(deadline, now_ms + (at - os_wall_ms()));
     }
     return deadline;
 }
@@ -503,7 +498,7 @@ int64_t sim_process_deadline_ms(const struct sim_process *process)
         return worker_deadline(process);
     int64_t own = process->kind == SIM_TASK_MANAGER ? task_executor_deadline_ms(process->executor)
                                                     : leader_deadline_ms(process->leader);
-    return earlier(own, sim_connection_deadline_ms(process->net));
+    return os_earlier(own, sim_connection_deadline_ms(process->net));
 }
 
 /* -- a client ------------------------------------------------------------------------------------- */
