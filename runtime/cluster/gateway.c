@@ -15,6 +15,11 @@
 #define KILL_MS \
     3000 /* for a worker to end by itself, and for its end to be told when a part could restart */
 
+/* What a task can have to tell between two steps, each of which the job manager takes all of: that it runs and has ended,
+ * and one ack, decline and failure. More is not heard, or a worker that has gone mad would fill the job manager's inbox,
+ * which is everybody's end: it has room for 16 (jobmanager.c). */
+#define EVENTS_PER_TASK 6
+
 /* Thread: control. */
 struct gateway {
     struct gateway_options options;
@@ -115,8 +120,11 @@ static void place(struct gateway *gateway)
         uint32_t first = 0;
         for (uint32_t g = 0; g < vertex->slot_group; g++)
             first += plan->slot_group_sizes[g];
-        for (uint32_t i = 0; i < vertex->parallelism; i++)
-            gateway->placement[vertex->first_subtask + i] = gateway->slot_workers[first + i];
+        for (uint32_t i = 0; i < vertex->parallelism; i++) {
+            uint32_t worker = gateway->slot_workers[first + i];
+            gateway->placement[vertex->first_subtask + i] = worker;
+            gateway->workers[worker].task_count++;
+        }
     }
 }
 
@@ -330,6 +338,10 @@ static void on_frame(void *arg, struct connection *connection, uint32_t kind, we
             gateway->placement[message.subtask] != worker))
         error = weir_errorf(WEIR_E_CORRUPT, "worker %u speaks for subtask %u, which is not its own",
             worker, message.subtask);
+    struct gateway_worker *it = &gateway->workers[worker];
+    if (error == NULL && is_of_task(kind) && ++it->told > EVENTS_PER_TASK * (it->task_count + 1))
+        error = weir_errorf(WEIR_E_CORRUPT, "worker %u of %u tasks tells of them without end",
+            worker, it->task_count);
     if (error != NULL)
         fail(gateway, worker, error);
     else if (message.attempt == gateway->deployed.attempt)
@@ -681,9 +693,11 @@ void gateway_step(struct gateway *gateway, int64_t now_ms)
         look_at_slots(gateway, now_ms);
     if (gateway->state == GATEWAY_STARTING)
         look_at_start(gateway, now_ms);
-    for (uint32_t i = 0; i < gateway->worker_count; i++)
+    for (uint32_t i = 0; i < gateway->worker_count; i++) {
+        gateway->workers[i].told = 0;
         if (!gateway->workers[i].has_failed)
             look_at_worker(gateway, i, now_ms);
+    }
 }
 
 int64_t gateway_deadline_ms(const struct gateway *gateway)

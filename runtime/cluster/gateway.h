@@ -58,6 +58,8 @@ struct gateway_worker {
     bool is_lost;     /* it is not known whether it has ended */
     bool has_failed;  /* told; the rest is the job manager's */
     uint16_t data_port;
+    uint32_t task_count;
+    uint32_t told;      /* events of its tasks since the last gateway_step */
     uint64_t published; /* checkpoints that its sinks have published */
     int64_t lost_ms;    /* its connection closed then; 0: it did not */
     bool has_ended;     /* its task manager says so */

@@ -282,6 +282,8 @@ MUTANTS = [
     mutant("a worker speaks for the subtask of another one", "runtime/cluster/gateway.c",
            "            gateway->placement[message.subtask] != worker))\n",
            "            gateway->placement[message.subtask] == UINT32_MAX))\n", GATEWAY),
+    mutant("a worker that tells of its tasks without end fills the inbox", "runtime/cluster/gateway.c",
+           "++it->told > EVENTS_PER_TASK * (it->task_count + 1))\n", "++it->told == 0)\n", GATEWAY),
     mutant("slots are not given back when an attempt ends", "runtime/cluster/gateway.c",
            "        message_send(from->connection, MESSAGE_KILL, &message);\n"
            "        resources_give_back(gateway->options.resources, &worker->grant);\n",
