@@ -149,6 +149,9 @@ static weir_error *take_state(struct client *client, const struct document *answ
     const char *state = document_text(answer, "state");
     if (state == NULL)
         return weir_errorf(WEIR_E_CORRUPT, "the answer about job %s has no state", job->id);
+    if (strlen(state) >= sizeof(job->state))
+        return weir_errorf(WEIR_E_CORRUPT,
+            "the answer about job %s has a state that is none: %.60s", job->id, state);
     job->duration_ms = document_int(answer, "duration", -1);
     if (strcmp(state, job->state) == 0)
         return NULL;

@@ -152,6 +152,9 @@ static void what_goes_wrong_on_the_way_says_what_became_of_the_job(void **state)
     expect_run("", "", replies, 1, SUBMITTED, "is no longer watched, and may go on");
     replies[2] = (struct reply){ "GET /v1/jobs/" JOB, 200, "{}" };
     expect_run("", "", replies, 1, SUBMITTED, "has no state");
+    replies[2].text = "{\"state\":\"thirty-one bytes cut this word\\u00e9\"}";
+    expect_run("", "", replies, 1, SUBMITTED, "has a state that is none: thirty-one bytes");
+    expect_run("-d --json", "", replies, 1, "", "has a state that is none: thirty-one bytes");
     replies[2] = (struct reply){ "GET /v1/jobs/" JOB, 0, NULL };
     expect_run("--timeout 1s", "", replies, 1, SUBMITTED, "may go on");
     drop_lead();
