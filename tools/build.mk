@@ -84,8 +84,10 @@ UNIT_SRC := $(call find,test/unit,*_test.c)
 FUZZ_SRC := $(wildcard test/fuzz/*_fuzz.c)
 E2E_SRC := $(wildcard test/e2e/tools/*.c)
 SIM_SRC := $(wildcard test/sim/*_test.c)
-# They define functions of librdkafka, so they are in the programs that want that, and in no archive.
+# They define functions of librdkafka, so they are in the programs that want that, and in no archive. The client alone
+# is for the tests of a connector, which have no engine.
 SIM_KAFKA_SRC := $(filter-out $(SIM_SRC),$(wildcard test/sim/sim_kafka*.c))
+SIM_KAFKA_CLIENT_SRC := $(filter-out %/sim_kafka.c %/sim_kafka_input.c,$(SIM_KAFKA_SRC))
 SUPPORT_SRC := $(wildcard test/support/*.c) \
 	$(filter-out $(SIM_SRC) $(SIM_KAFKA_SRC),$(wildcard test/sim/*.c))
 ALL_SRC := $(LIB_SRC) $(wildcard jobs/*/*.c) $(EXAMPLE_SRC) $(BENCH_SRC) $(CLI_SRC) $(DAEMON_SRC) $(UNIT_SRC) $(FUZZ_SRC) \
@@ -160,12 +162,14 @@ $1: $2 $3 $(LIBWEIR)
 endef
 one = $(call objs,$1)
 # What a job's or the command's own unit test may link: all its objects but the one with main(). A benchmark or
-# fuzzer of a job is one that includes something of it.
+# fuzzer of a job, or of the command, is one that includes something of it.
 jobs_in = $(foreach j,$(JOBS_NAMES),$(if $(shell grep -l '"\(test/unit/\)\?jobs/$j/' $1),$(wildcard jobs/$j/*.c)))
 under_test = $(call objs,$(filter-out %/main.c,$(if $(filter test/unit/jobs/%,$1),\
 	$(wildcard jobs/$(word 4,$(subst /, ,$1))/*.c),$(if $(filter test/unit/cli/%,$1),$(CLI_SRC),\
-	$(if $(filter bench/% test/fuzz/%,$1),$(call jobs_in,$1),\
-	$(if $(filter test/sim/sim_kafka%,$1),$(SIM_KAFKA_SRC)))))))
+	$(if $(filter bench/% test/fuzz/%,$1),$(call jobs_in,$1) $(if $(shell grep -l '"cli/' $1),$(CLI_SRC)),\
+	$(if $(filter test/sim/sim_kafka%,$1),$(SIM_KAFKA_SRC),\
+	$(if $(filter test/unit/connectors/%,$1),\
+	$(if $(shell grep -l '"test/unit/connectors/kafka_sink_kit.h"' $1),$(SIM_KAFKA_CLIENT_SRC)))))))))
 
 $(foreach j,$(JOBS_NAMES),$(eval $(call program,$(BIN)/$j,$(call objs,$(wildcard jobs/$j/*.c)))))
 $(foreach s,$(EXAMPLE_SRC),$(eval $(call program,$(s:examples/%.c=$(BIN)/%),$(call one,$s))))

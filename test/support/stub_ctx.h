@@ -17,6 +17,7 @@
 #define STUB_ITEMS_MAX 256
 #define STUB_CALLS_MAX 16
 #define STUB_SYNCS_MAX 64
+#define STUB_FILES_MAX 256
 
 struct weir_ctx {
     uint32_t subtask, parallelism;
@@ -38,9 +39,13 @@ struct weir_ctx {
     uint64_t rejected_size;
     char *rejected_why; /* reason: message */
     /* the job around it; strings are borrowed */
-    const char *uid, *staging_dir;
+    const char *job, *uid, *staging_dir;
     uint64_t instance, attempt;
     bool is_fenced;
+    void *own; /* what weir_instance gives */
+    /* files of checkpoints: what snapshot lists, and where open looks for them, by name */
+    uint32_t file_count;
+    const char *files[STUB_FILES_MAX], *files_dir;
     /* asynchronous calls that wait for stub_ctx_run, and what weir_sync_add was given */
     uint32_t call_count, sync_count;
     struct stub_call {

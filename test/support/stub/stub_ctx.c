@@ -3,6 +3,9 @@
 #include "test/support/stub_ctx.h"
 
 #include "base/assert.h"
+#include "base/os.h"
+
+#include <stdio.h>
 
 #define MEMORY_MAX ((size_t)256 << 20)
 
@@ -12,6 +15,7 @@ weir_ctx *stub_ctx_new(uint32_t subtask, uint32_t parallelism)
     ctx->subtask = subtask;
     ctx->parallelism = parallelism;
     ctx->batch_max = 256;
+    ctx->job = "job";
     ctx->uid = "stub";
     ctx->attempt = 1;
     arena_init(&ctx->scratch, 4096, MEMORY_MAX);
@@ -158,6 +162,32 @@ void weir_source_reject(weir_ctx *ctx, const struct weir_message *message, uint6
     mem_free(ctx->rejected_why);
     ctx->rejected_why = mem_printf("%s: %s", weir_error_reason(error), weir_error_message(error));
     weir_error_free(error);
+}
+
+void *weir_instance(weir_ctx *ctx)
+{
+    return ctx->own;
+}
+
+const char *weir_job_name_of(const weir_ctx *ctx)
+{
+    return ctx->job;
+}
+
+void weir_file_add(weir_ctx *ctx, const char *path)
+{
+    ASSERT(ctx->file_count < STUB_FILES_MAX);
+    ctx->files[ctx->file_count++] = arena_strdup(&ctx->memory, path);
+}
+
+const char *weir_file_find(const weir_ctx *ctx, weir_str file_name)
+{
+    static char path[OS_PATH_MAX];
+    struct os_stat stat;
+    snprintf(path, sizeof(path), "%s/%.*s", ctx->files_dir, (int)file_name.size, file_name.data);
+    weir_error *error = os_stat(path, &stat);
+    ASSERT(error == NULL);
+    return stat.exists ? path : NULL;
 }
 
 const char *weir_uid_of(const weir_ctx *ctx)
