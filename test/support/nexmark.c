@@ -20,7 +20,7 @@
 #define POOL_LEFT_OUT 1024 /* more than any slice */
 #define HOT_CHANNELS  4
 #define COLD_CHANNELS 10000
-#define CHANNEL_SIZE  16
+#define CHANNEL_SIZE  20
 #define URL_SIZE      96
 #define FIRST_NAMES   11
 #define LAST_NAMES    9
