@@ -240,10 +240,11 @@ chosen = $(if $(T),$(foreach p,$1,$(if $(findstring $(T),$p),$p)),$1)
 # Under TSan: what is named after threads, and everything of the folders whose work crosses them.
 THREADED := $(filter %_threads_test,$(UNIT_BIN)) $(foreach d,exchange task manager cluster program,\
 	$(filter $(OUT)/unit/runtime/$d/%,$(UNIT_BIN)))
-FUZZ_SECONDS ?= 30
+FUZZ_SECONDS ?= 24
 fuzz_limit := $(shell expr $(FUZZ_SECONDS) + 120)
 fuzz_names := $(patsubst $(OUT)/fuzz/%_fuzz,%,$(call chosen,$(FUZZ_BIN)))
-fuzz_command = $(OUT)/fuzz/$1_fuzz -max_total_time=$(FUZZ_SECONDS) -timeout=25 -rss_limit_mb=2048 \
+# What the code itself prints is not kept: an artifact that is given to its fuzzer alone says it again.
+fuzz_command = $(OUT)/fuzz/$1_fuzz -max_total_time=$(FUZZ_SECONDS) -timeout=25 -rss_limit_mb=2048 -close_fd_mask=3 \
 	-verbosity=1 -print_final_stats=1 -artifact_prefix=$(V)/artifacts/$1- $(V)/corpus/$1
 
 run-unit: $(call chosen,$(UNIT_BIN))

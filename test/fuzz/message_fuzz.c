@@ -11,6 +11,8 @@
 #include "net/sha256.h"
 #include "runtime/cluster/dispatcher.h"
 #include "runtime/cluster/worker_metrics.h"
+#include "test/fuzz/quiet_net.h"
+#include "test/support/temp_dir.h"
 #include "types/msgpack.h"
 
 #include <stdlib.h>
@@ -20,72 +22,6 @@
 #define SUBTASKS_MAX 16u
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-/* -- a network that takes everything and says nothing ------------------------------------------------ */
-
-struct connection {
-    const struct connection_handler *handler;
-    void *arg;
-    bool is_closed;
-};
-
-static struct waker *waker;
-
-static void set_handler(struct connection *it, const struct connection_handler *handler, void *arg)
-{
-    it->handler = handler;
-    it->arg = arg;
-}
-
-static void set_frame_max(struct connection *it, uint32_t frame_max)
-{
-    (void)it, (void)frame_max;
-}
-
-static void keep(struct connection *it)
-{
-    (void)it;
-}
-
-static void send_nothing(struct connection *it, uint32_t kind, weir_str payload)
-{
-    (void)kind, (void)payload;
-    ASSERT(!it->is_closed);
-}
-
-static void close_it(struct connection *it)
-{
-    ASSERT(!it->is_closed);
-    it->is_closed = true;
-}
-
-static int64_t heard_ms(const struct connection *it)
-{
-    (void)it;
-    return os_monotonic_ns() / 1000000;
-}
-
-static const char *peer(const struct connection *it)
-{
-    (void)it;
-    return "somebody";
-}
-
-static struct waker *own_waker(struct net *net)
-{
-    (void)net;
-    return waker;
-}
-
-static const struct net_class quiet = { .waker = own_waker,
-    .set_handler = set_handler,
-    .set_frame_max = set_frame_max,
-    .keep = keep,
-    .send = send_nothing,
-    .close = close_it,
-    .close_flushed = close_it,
-    .heard_ms = heard_ms,
-    .peer = peer };
 
 /* -- every kind ---------------------------------------------------------------------------------------- */
 
@@ -146,8 +82,8 @@ static void say(struct dispatcher *dispatcher, struct connection *it, uint32_t k
         *it = (struct connection){ .handler = NULL };
         ASSERT(dispatcher_accepted(dispatcher, it));
     }
-    it->handler->frame(it->arg, it, kind, payload);
-    dispatcher_step(dispatcher, os_monotonic_ns() / 1000000);
+    quiet_hear(it, kind, payload);
+    dispatcher_step(dispatcher, quiet_ms);
 }
 
 static void enlist(struct dispatcher *dispatcher, struct connection *it)
@@ -191,8 +127,7 @@ static char *dir;
 
 static void remove_dir(void)
 {
-    weir_error_free(os_remove_tree(dir));
-    mem_free(dir);
+    temp_dir_free(dir);
 }
 
 /* None is in it: nobody can submit a job, but the dispatcher looks after it. */
@@ -201,13 +136,13 @@ static void open_blobs(struct blob_store **blobs)
     static const struct blob_digest algorithm = { .begin = sha256_begin,
         .add = sha256_add,
         .end = sha256_end };
-    dir = mem_printf("/tmp/weir-message-fuzz-%016llx", (unsigned long long)os_random());
+    dir = temp_dir_new();
     struct blob_store_options options = { .dir = dir,
         .epoch = 1,
         .digest = &algorithm,
         .size_max = 1,
         .total_max = 1 };
-    weir_error *error = blob_store_open(&options, os_monotonic_ns() / 1000000, blobs);
+    weir_error *error = blob_store_open(&options, quiet_ms, blobs);
     ASSERT(error == NULL);
     atexit(remove_dir);
 }
@@ -216,12 +151,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     static struct workers *workers;
     static struct blob_store *blobs;
+    quiet_begin();
     if (workers == NULL) {
         open_blobs(&blobs);
-        log_set_level(LOG_ERROR);
         workers = workers_new(0, 64);
-        waker = waker_new();
-        net_current = &quiet;
     }
     struct dispatcher_options options = { .workers = workers,
         .epoch = 1,
