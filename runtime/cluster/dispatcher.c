@@ -286,7 +286,7 @@ static void forget_old(struct dispatcher *dispatcher)
         return;
     for (uint32_t i = 0; i < dispatcher->entry_count; i++) {
         struct entry *entry = dispatcher->entries[i];
-        if (entry->phase == ENTRY_OVER && !entry->is_state_unstored &&
+        if (entry->phase == ENTRY_OVER && !entry->is_end_unstored &&
             !atomic_load(&entry->is_touched) &&
             dispatcher->over_count > dispatcher->options.retained_jobs) {
             entry_free(entry);
@@ -303,7 +303,8 @@ static bool is_used(void *arg, const char *digest)
     const struct dispatcher *dispatcher = arg;
     for (uint32_t i = 0; i < dispatcher->entry_count; i++) {
         const struct entry *entry = dispatcher->entries[i];
-        if (entry->phase != ENTRY_OVER && strcmp(entry->job.digest, digest) == 0)
+        bool is_over = entry->phase == ENTRY_OVER && !entry->is_end_unstored;
+        if (!is_over && strcmp(entry->job.digest, digest) == 0)
             return true;
     }
     return false;

@@ -47,18 +47,17 @@ static bool store_start(struct entry *entry)
     return entry->has_started;
 }
 
-static void store_end(struct entry *entry)
+static bool store_end(struct entry *entry)
 {
     const struct job *job = &entry->job;
     struct job_store *store = entry->dispatcher->options.store;
-    enum job_status status = job->state == JOB_FINISHED   ? RECORD_FINISHED
-                             : job->state == JOB_CANCELED ? RECORD_CANCELLED
-                                                          : RECORD_FAILED;
-    if (store == NULL)
-        return;
-    entry->is_state_unstored = !is_stored(entry, "is over",
-        job_store_update(store, job->id, status,
-            job->error == NULL ? "" : weir_error_message(job->error), job->end_ms));
+    enum job_status status = entry->end_state == JOB_FINISHED   ? RECORD_FINISHED
+                             : entry->end_state == JOB_CANCELED ? RECORD_CANCELLED
+                                                                : RECORD_FAILED;
+    return store == NULL ||
+           is_stored(entry, "is over",
+               job_store_update(store, job->id, status,
+                   job->error == NULL ? "" : weir_error_message(job->error), job->end_ms));
 }
 
 void entry_set_state(struct entry *entry, enum job_state state)
@@ -72,10 +71,20 @@ void entry_set_state(struct entry *entry, enum job_state state)
         state == JOB_FAILED && job->error != NULL ? weir_error_message(job->error) : "");
     job->state = state;
     job->entered_ms[state] = os_wall_ms();
-    if (!job_state_is_terminal(state))
+}
+
+/* Once the next leader would know it, too: it would start the job again beside the one that somebody has started from
+ * the savepoint of a stop, say. */
+static void tell_end(struct entry *entry)
+{
+    bool is_known;
+    FAULT_STEP_VOID(JOB_OVER_STORE, is_known = store_end(entry));
+    entry->is_end_unstored = !is_known;
+    if (!is_known)
         return;
-    job->end_ms = job->entered_ms[state];
-    FAULT_STEP_VOID(JOB_OVER_STORE, store_end(entry));
+    entry->is_version_unstored = false; /* nobody goes on with it */
+    entry_set_state(entry, entry->end_state);
+    operations_job_over(entry);
 }
 
 /* No job manager has it any more, and none will. Takes the error. */
@@ -83,10 +92,11 @@ static void finish(struct entry *entry, enum job_state state, weir_error *error)
 {
     weir_error_free(entry->job.error);
     entry->job.error = error;
+    entry->job.end_ms = os_wall_ms();
+    entry->end_state = state;
     entry->phase = ENTRY_OVER;
     entry->dispatcher->over_count++;
-    entry_set_state(entry, state);
-    operations_job_over(entry);
+    tell_end(entry);
 }
 
 /* -- versions ------------------------------------------------------------------------------------- */
@@ -607,8 +617,8 @@ static void store_again(struct entry *entry)
 {
     if (entry->is_version_unstored)
         store_version(entry);
-    if (entry->is_state_unstored)
-        store_end(entry);
+    if (entry->is_end_unstored)
+        tell_end(entry);
 }
 
 void entry_step(struct entry *entry, int64_t now_ms)
@@ -650,7 +660,7 @@ int64_t entry_deadline_ms(const struct entry *entry)
     int64_t now_ms = entry->dispatcher->now_ms;
     bool is_again = entry->again_ms > now_ms;
     int64_t store =
-        entry->is_state_unstored || entry->is_version_unstored ? entry->again_ms : INT64_MAX;
+        entry->is_end_unstored || entry->is_version_unstored ? entry->again_ms : INT64_MAX;
     switch (entry->phase) {
     case ENTRY_TO_PLAN: /* in time, or when a task manager comes */
         return is_again ? entry->again_ms : INT64_MAX;

@@ -48,7 +48,8 @@ struct entry {
     struct task_manager *planner;
     int64_t deadline_ms; /* of the plan request */
     int64_t again_ms;    /* TO_PLAN, TO_OPEN, what could not be stored: not before */
-    bool is_state_unstored, is_version_unstored; /* the store could not take it */
+    bool is_end_unstored, is_version_unstored; /* the store could not take it */
+    enum job_state end_state;                  /* OVER: told when it is stored */
     struct storage *storage;
     weir_error *open_error;
     struct jobmanager *jobmanager;
