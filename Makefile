@@ -67,6 +67,7 @@ unit-tsan: ## unit tests of what crosses threads, under TSan
 	@$(engine) VARIANT=tsan run-unit-tsan
 
 sim: ## the simulated cluster, from seeds
+	@$(engine) VARIANT=faults sim-seeds
 	@$(engine) VARIANT=asan run-sim
 
 cover: ## branch coverage of the core by unit tests, simulator and the Kafka sink's; T=state lists only what is missing there

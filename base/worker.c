@@ -259,6 +259,14 @@ bool workers_step(struct workers *workers)
     return has_job;
 }
 
+bool workers_is_running(struct workers *workers)
+{
+    lock(workers);
+    bool is_running = workers->running_count > 0;
+    unlock(workers);
+    return is_running;
+}
+
 void workers_share(struct workers *workers, uint64_t count, void (*run)(void *arg, uint64_t index),
     void *arg)
 {

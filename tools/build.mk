@@ -106,7 +106,7 @@ E2E_BIN := $(patsubst test/e2e/tools/%.c,$(OUT)/e2e/%,$(E2E_SRC))
 FUZZ_BIN := $(patsubst test/%.c,$(OUT)/%,$(FUZZ_SRC))
 SHARED := $(if $(filter release,$(VARIANT)),$(if $(LIB_SRC),$(OUT)/$(SONAME) $(OUT)/libweir.so) $(OUT)/weir.pc)
 
-.PHONY: all programs install run-unit run-unit-tsan run-sim run-fuzz FORCE
+.PHONY: all programs install run-unit run-unit-tsan run-sim sim-seeds run-fuzz FORCE
 # What users need, with the packages that they need; the rest needs those of the tests, too.
 all: $(LIBWEIR) $(SHARED) $(JOB_BIN) $(EXAMPLE_BIN) $(CLI_BIN) $(DAEMON_BIN)
 
@@ -251,8 +251,13 @@ run-unit: $(call chosen,$(UNIT_BIN))
 	@$(run) unit --timeout 240 $^
 run-unit-tsan: $(sort $(call chosen,$(THREADED)))
 	@$(run) unit-tsan --timeout 300 $^
-run-sim: $(call chosen,$(SIM_BIN))
-	@$(run) sim --timeout $(if $(WEIR_TEST_LONG),7200,1200) $^
+# A seed without sanitizers costs a tenth of one with them: most run there, in the variant with fault points.
+SEEDS_BIN := $(filter %/sim_test %/sim_cluster_test %/sim_kafka_test %mutant_test,$(SIM_BIN))
+SIM_RUN := $(if $(filter asan,$(VARIANT)),\
+	$(filter-out %mutant_test,$(SIM_BIN)) $(SEEDS_BIN:$(OUT)/%=build/faults/%),$(SIM_BIN))
+sim-seeds: $(call chosen,$(SEEDS_BIN))
+run-sim: $(call chosen,$(filter $(OUT)/%,$(SIM_RUN)))
+	@$(run) sim --timeout $(if $(WEIR_TEST_LONG),7200,1200) $(call chosen,$(SIM_RUN))
 run-fuzz: $(call chosen,$(FUZZ_BIN))
 	@mkdir -p $(V)/artifacts $(addprefix $(V)/corpus/,$(fuzz_names))
 	@$(foreach n,$(fuzz_names),$(if $(wildcard test/fuzz/corpus/$n),cp -rT test/fuzz/corpus/$n $(V)/corpus/$n;)) true

@@ -28,7 +28,7 @@ import run_tests  # noqa: E402
 import table  # noqa: E402
 
 LANES = os.path.join("build", "mutants")
-VARIANTS = {"unit": "asan", "sim": "asan", "unit-tsan": "tsan"}
+VARIANTS = {"unit": "asan", "sim": "faults", "unit-tsan": "tsan"}
 LIMIT_SECONDS = 600  # of a test as it is
 HANG_SECONDS = 60    # of a mutant at least, and
 HANG_FACTOR = 4      # as many times what the test takes as it is

@@ -5,11 +5,13 @@
 #include "base/hash.h"
 #include "base/memory.h"
 #include "base/os.h"
+#include "runtime/cluster/messages.h"
+#include "test/sim/sim_client.h"
+#include "test/sim/sim_connection.h"
 #include "test/sim/sim_files.h"
 #include "test/sim/sim_mutant.h"
 #include "test/sim/sim_oracle.h"
 #include "test/sim/sim_os.h"
-#include "test/sim/sim_trouble.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -22,9 +24,11 @@
 #define WATCH_STEPS      64u
 #define CHECK_STEPS      4096u
 #define FREEZE_STEPS_MAX 60000u
-#define SUBMIT_PAUSE_MS  200
-#define STOPPED_MAX      64u
-#define ARGUMENTS_MAX    40u
+#define BESIDE_STEPS_MAX 8u
+#define LATE_NS          INT64_C(50000000) /* at most, of what was sent to somebody who stood still */
+#define LEFT_MS          INT64_C(120000)   /* for workers to go when their job is over */
+#define KINDS_MAX        32u
+#define NOBODY           UINT32_MAX
 #define IDLE_MS_MAX      INT64_C(3600000)
 
 /* A job manager or task manager that is to begin, again. */
@@ -40,8 +44,12 @@ struct run {
     struct sim_oracle *oracle;
     struct sim_result *result;
     struct random random;
-    bool is_verbose, is_healed, is_finished, is_frozen, is_faulty;
-    const struct sim_trouble_event *freeze; /* the last of its kind */
+    bool is_verbose, is_healed, is_frozen, is_beside;
+    struct sim_client *client;
+    uint64_t armed, due;             /* sets of events: they wait for their moment; it has come */
+    uint32_t left[SIM_EVENTS_MAX];   /* how often it has to come until then */
+    uint32_t actors[SIM_EVENTS_MAX]; /* whose moment it was */
+    uint64_t sent[KINDS_MAX];        /* messages, by kind */
     int64_t start_ns;
     uint32_t next_event;
     struct revival job_managers[2], task_managers[3];
@@ -49,11 +57,6 @@ struct run {
     int64_t cut_until_ns[SIM_MACHINES_MAX][SIM_MACHINES_MAX];
     int64_t up_ns[SIM_MACHINES_MAX]; /* 0: it is up */
     uint64_t found, steps, idle_steps, last_epoch;
-    int64_t next_submit_ns;
-    char stopped[STOPPED_MAX][DISPATCHER_ID_SIZE]; /* jobs that somebody has asked to end early */
-    uint32_t stopped_count;
-    char failed[STOPPED_MAX][DISPATCHER_ID_SIZE]; /* that were counted */
-    uint32_t failed_count;
 };
 
 static void wrong(struct run *run, const char *format, ...) __attribute__((format(printf, 2, 3)));
@@ -88,6 +91,11 @@ static void say(const struct run *run, const char *format, ...)
     va_end(arguments);
 }
 
+static bool is_finished(const struct run *run)
+{
+    return sim_client_is_finished(run->client);
+}
+
 static int64_t later_ns(int64_t ms)
 {
     return os_monotonic_ns() + ms * 1000000;
@@ -99,13 +107,15 @@ static void check_output(struct run *run, bool may_have_lost)
 {
     uint32_t process = sim_os_process();
     sim_os_run_as(SIM_OBSERVER);
-    const char *text = sim_oracle_check(run->oracle, SIM_OUTPUT_DIR, run->is_finished);
+    const char *text =
+        sim_oracle_check(run->oracle, SIM_OUTPUT_DIR, sim_client_is_finished(run->client));
     uint64_t found = sim_oracle_found(run->oracle);
     if (text != NULL)
         wrong(run, "%s", text);
     else if (found < run->found && !may_have_lost)
         wrong(run, "%" PRIu64 " rows are published, it were %" PRIu64 " before", found, run->found);
     run->found = found;
+    sim_client_check_savepoints(run->client);
     sim_os_run_as(process);
 }
 
@@ -230,62 +240,7 @@ static struct sim_process *find_leader(void)
     return best;
 }
 
-static bool is_listed(char list[][DISPATCHER_ID_SIZE], uint32_t count, const char *id)
-{
-    for (uint32_t i = 0; i < count; i++) {
-        if (strcmp(list[i], id) == 0)
-            return true;
-    }
-    return false;
-}
-
-static void put_on(char list[][DISPATCHER_ID_SIZE], uint32_t *count, const char *id)
-{
-    if (!is_listed(list, *count, id) && *count < STOPPED_MAX)
-        memcpy(list[(*count)++], id, DISPATCHER_ID_SIZE);
-}
-
-static void submit(struct run *run, struct sim_process *leader)
-{
-    const struct sim_trouble *trouble = &run->trouble;
-    char numbers[8][32], id[DISPATCHER_ID_SIZE];
-    const uint64_t values[8] = { trouble->parallelism, trouble->shape.max_parallelism,
-        (uint64_t)trouble->interval_ms, (uint64_t)trouble->min_pause_ms,
-        (uint64_t)trouble->buffer_timeout_ms, trouble->batch_size, 0, 0 };
-    for (uint32_t i = 0; i < 8; i++)
-        snprintf(numbers[i], sizeof(numbers[i]), i >= 2 && i <= 4 ? "%" PRIu64 "ms" : "%" PRIu64,
-            values[i]);
-    const char *arguments[ARGUMENTS_MAX] = { "--job-name", "sim", "--checkpoints",
-        SIM_CHECKPOINTS_DIR, "--state-backend", "hashmap", "--restart-delay", "10ms",
-        "--restart-delay-max", "1s", "--parallelism", numbers[0], "--max-parallelism", numbers[1],
-        "--checkpoint-interval", numbers[2], "--min-pause", numbers[3], "--buffer-timeout",
-        numbers[4], "--batch-size", numbers[5],
-        trouble->is_chaining_disabled ? "--no-chaining" : NULL };
-    uint32_t count = 22 + trouble->is_chaining_disabled;
-    sim_os_run_as(leader->number);
-    leader->is_running = true;
-    weir_error *error = sim_process_submit(leader, arguments, count, id);
-    leader->is_running = false;
-    say(run, "submitted: %s", error == NULL ? id : weir_error_message(error));
-    run->result->counts.submissions++;
-    weir_error_free(error);
-}
-
-static void on_failed(struct run *run, const struct job *job)
-{
-    if (is_listed(run->failed, run->failed_count, job->id))
-        return;
-    put_on(run->failed, &run->failed_count, job->id);
-    run->result->counts.failures++;
-    say(run, "job %s failed: %s", job->id,
-        job->error == NULL ? "" : weir_error_message(job->error));
-    bool is_fenced = job->error != NULL && weir_error_code(job->error) == WEIR_E_FENCED;
-    run->result->counts.fenced += is_fenced;
-    if (!run->is_faulty || run->failed_count == STOPPED_MAX)
-        wrong(run, "the job failed: %s", job->error == NULL ? "" : weir_error_message(job->error));
-}
-
-/* Is there something to run, has it come to its end? */
+/* Is there something to run, is there an answer, has it come to its end? */
 static void watch(struct run *run)
 {
     struct sim_process *leader = find_leader();
@@ -296,73 +251,14 @@ static void watch(struct run *run)
         run->result->counts.leaders++;
         say(run, "job manager %u leads, epoch %" PRIu64, leader->index, run->last_epoch);
     }
-    const struct dispatcher *dispatcher = leader_dispatcher(leader->leader);
-    bool has_job = false;
-    for (uint32_t i = 0; i < dispatcher_job_count(dispatcher); i++) {
-        const struct job *job = dispatcher_job(dispatcher, i);
-        has_job = has_job || !job_state_is_terminal(job->state);
-        if (job->state == JOB_FAILED)
-            on_failed(run, job);
-        if (job->state == JOB_FINISHED && !is_listed(run->stopped, run->stopped_count, job->id) &&
-            !run->is_finished) {
-            say(run, "job %s is finished", job->id);
-            run->is_finished = true;
-            run->result->counts.finished++;
-        }
-    }
-    if (has_job || run->is_finished || os_monotonic_ns() < run->next_submit_ns)
-        return;
-    run->next_submit_ns = later_ns(SUBMIT_PAUSE_MS);
-    submit(run, leader);
+    sim_client_look(run->client, leader);
+    if (sim_client_wrong(run->client) != NULL)
+        wrong(run, "%s", sim_client_wrong(run->client));
 }
 
-/* -- what people do ------------------------------------------------------------------------------- */
-
-static const struct job *find_job(struct dispatcher *dispatcher)
+static void say_for_client(void *arg, const char *text)
 {
-    for (uint32_t i = 0; i < dispatcher_job_count(dispatcher); i++) {
-        const struct job *job = dispatcher_job(dispatcher, i);
-        if (!job_state_is_terminal(job->state))
-            return job;
-    }
-    return NULL;
-}
-
-static weir_error *ask(struct run *run, const struct sim_trouble_event *event,
-    struct dispatcher *dispatcher, const struct job *job)
-{
-    char operation[DISPATCHER_ID_SIZE] = "";
-    struct sim_counts *counts = &run->result->counts;
-    counts->savepoints += event->kind == SIM_SAVEPOINT;
-    counts->stops += event->kind == SIM_STOP;
-    counts->rescales += event->kind == SIM_RESCALE;
-    if (event->kind == SIM_STOP || event->kind == SIM_CANCEL)
-        put_on(run->stopped, &run->stopped_count, job->id);
-    if (event->kind == SIM_CHECKPOINT)
-        return dispatcher_checkpoint(dispatcher, job->id, operation);
-    if (event->kind == SIM_SAVEPOINT)
-        return dispatcher_savepoint(dispatcher, job->id, NULL, false, operation);
-    if (event->kind == SIM_STOP)
-        return dispatcher_stop(dispatcher, job->id, NULL, false, operation);
-    if (event->kind == SIM_CANCEL)
-        return dispatcher_cancel(dispatcher, job->id);
-    return dispatcher_rescale(dispatcher, job->id, 1 + event->a % 4, operation);
-}
-
-static void operate(struct run *run, const struct sim_trouble_event *event)
-{
-    struct sim_process *leader = find_leader();
-    struct dispatcher *dispatcher = leader == NULL ? NULL : leader_dispatcher(leader->leader);
-    const struct job *job = dispatcher == NULL ? NULL : find_job(dispatcher);
-    if (job == NULL)
-        return;
-    sim_os_run_as(leader->number);
-    leader->is_running = true;
-    weir_error *error = ask(run, event, dispatcher, job);
-    leader->is_running = false;
-    if (error != NULL)
-        say(run, "refused: %s", weir_error_message(error));
-    weir_error_free(error);
+    say(arg, "%s", text);
 }
 
 /* -- what happens --------------------------------------------------------------------------------- */
@@ -375,43 +271,6 @@ static void cut_both_ways(struct run *run, uint32_t a, uint32_t b, int64_t lasts
     sim_net_cut(b, a);
     run->cut_until_ns[a][b] = run->cut_until_ns[b][a] = later_ns(lasts_ms);
     run->result->counts.cuts++;
-}
-
-/* Is it one of those that the event is about? */
-static bool is_to_freeze(const struct sim_trouble_event *event)
-{
-    const struct sim_process *it = sim_process_at(sim_os_process());
-    if (event->b % 3 == 0 || it == NULL)
-        return true;
-    return it->kind == (event->b % 3 == 1 ? SIM_JOB_MANAGER : SIM_WORKER);
-}
-
-/* The process that makes this call is stopped in it; all others go on for a while. */
-static void freeze(void *arg)
-{
-    struct run *run = arg;
-    const struct sim_trouble_event *event = run->freeze;
-    const struct sim_process *it = sim_process_at(sim_os_process());
-    if (run->is_frozen || it == NULL)
-        return;
-    if (!is_to_freeze(event)) {
-        sim_os_freeze_at(1, freeze, run);
-        return;
-    }
-    run->is_frozen = true;
-    run->result->counts.freezes++;
-    int64_t until_ns = later_ns(event->lasts_ms);
-    uint64_t limit = run->steps + FREEZE_STEPS_MAX;
-    say(run, "%s is frozen in a call", sim_process_name(it));
-    if (it->kind == SIM_JOB_MANAGER && event->is_one_way && run->trouble.job_manager_count == 2)
-        cut_both_ways(run, 1 - it->index,
-            machine_of(run, SIM_TASK_MANAGER, event->a % run->trouble.task_manager_count),
-            event->lasts_ms * 2);
-    while (run->steps < limit && os_monotonic_ns() < until_ns && !run->is_healed &&
-           !is_wrong(run) && !run->is_finished)
-        step(run);
-    run->is_frozen = false;
-    say(run, "it goes on");
 }
 
 /* The a-th of those that are there; of one kind, or SIM_PROCESS_KINDS: of any. */
@@ -427,19 +286,156 @@ static struct sim_process *choose(uint32_t a, enum sim_process_kind kind)
     return count == 0 ? NULL : list[a % count];
 }
 
-static void pause_one(struct run *run, const struct sim_trouble_event *event)
+/* One of the task managers that the job has something on. */
+static uint32_t choose_busy(uint32_t a)
 {
-    struct sim_process *it = choose(event->a, SIM_PROCESS_KINDS);
-    if (it == NULL)
+    const struct sim_process *worker = choose(a, SIM_WORKER);
+    return worker == NULL ? NOBODY : worker->index;
+}
+
+/* Its successor does not reach a task manager: what runs there is not ended. */
+static void hide_workers(struct run *run, const struct sim_process *leader,
+    const struct sim_trouble_event *event)
+{
+    uint32_t hidden = choose_busy(event->a);
+    if (leader->kind == SIM_JOB_MANAGER && event->is_one_way &&
+        run->trouble.job_manager_count == 2 && hidden != NOBODY)
+        cut_both_ways(run, 1 - leader->index, machine_of(run, SIM_TASK_MANAGER, hidden),
+            event->lasts_ms * 2);
+}
+
+static bool goes_on(const struct run *run, const struct sim_trouble_event *event, int64_t until_ns,
+    uint64_t sent_before)
+{
+    return os_monotonic_ns() >= until_ns || run->is_healed || is_wrong(run) || is_finished(run) ||
+           (event->until_message != 0 && run->sent[event->until_message] > sent_before);
+}
+
+static void step_beside(struct run *run, struct sim_process *it)
+{
+    run->is_beside = true;
+    for (uint32_t i = random_below(&run->random, BESIDE_STEPS_MAX); i > 0 && !it->is_killed; i--)
+        sim_process_step_beside(it, &run->random);
+    run->is_beside = false;
+}
+
+/* The process that makes this call is stopped in it; all others go on for a while. Then its threads go on in any order,
+ * and this one is not always the first. */
+static void freeze(struct run *run, const struct sim_trouble_event *event)
+{
+    struct sim_process *it = sim_process_at(sim_os_process());
+    int64_t until_ns = later_ns(event->lasts_ms);
+    uint64_t limit = run->steps + FREEZE_STEPS_MAX, epoch = run->last_epoch;
+    uint64_t sent_before = run->sent[event->until_message];
+    run->is_frozen = true;
+    run->result->counts.freezes++;
+    say(run, "%s is frozen in a call", sim_process_name(it));
+    hide_workers(run, it, event);
+    while (run->steps < limit && !goes_on(run, event, until_ns, sent_before))
+        step(run);
+    run->is_frozen = false;
+    run->result->counts.overtaken += it->kind == SIM_JOB_MANAGER && run->last_epoch > epoch;
+    say(run, "%s goes on", sim_process_name(it));
+    sim_net_hold_back(it->number, (int64_t)(random_next(&run->random) % LATE_NS));
+    step_beside(run, it);
+}
+
+/* -- moments -------------------------------------------------------------------------------------- */
+
+static bool is_somebody(const struct sim_moment *moment, const struct sim_process *it)
+{
+    if (moment->by != SIM_PROCESS_KINDS && moment->by != it->kind)
+        return false;
+    return !moment->is_leaders || it->kind != SIM_JOB_MANAGER ||
+           (it->leader != NULL && leader_dispatcher(it->leader) != NULL);
+}
+
+/* `path` NULL: of a file that is open. */
+static bool is_call(const struct sim_moment *moment, const char *path)
+{
+    return moment->kind == SIM_AT_DISK_CALL &&
+           (moment->path == NULL || (path != NULL && strstr(path, moment->path) != NULL));
+}
+
+/* Whoever it is dies or is frozen right here; everything else happens at the end of this step. */
+static void strike(struct run *run, uint32_t index)
+{
+    const struct sim_trouble_event *event = &run->trouble.events[index];
+    uint32_t process = sim_os_process();
+    run->armed &= ~(UINT64_C(1) << index);
+    run->result->counts.moments++;
+    say(run, "the moment of event %u: %s, by %s", index, sim_event_kind_name(event->kind),
+        sim_process_name(sim_process_at(process)));
+    if (event->kind == SIM_KILL_AT_CALL) {
+        run->result->counts.kills_in_a_call++;
+        sim_os_kill(process);
+    } else if (event->kind == SIM_FREEZE_AT_CALL) {
+        freeze(run, event);
+        sim_os_run_as(process);
+    } else {
+        run->due |= UINT64_C(1) << index;
+        run->actors[index] = process;
+    }
+}
+
+/* A call of the disk, or a message (its kind; 0: it is a call). */
+static void look_at_moments(struct run *run, uint32_t message, const char *path)
+{
+    const struct sim_process *it = sim_process_at(sim_os_process());
+    if (run->armed == 0 || it == NULL || sim_os_is_dead(it->number))
+        return;
+    for (uint32_t i = 0; i < run->trouble.event_count && !sim_os_is_dead(it->number); i++) {
+        const struct sim_trouble_event *event = &run->trouble.events[i];
+        const struct sim_moment *moment = &event->moment;
+        bool is_it = message != 0 ? moment->kind == SIM_AT_MESSAGE && moment->message == message
+                                  : is_call(moment, path);
+        bool can_be = event->kind != SIM_FREEZE_AT_CALL || !(run->is_frozen || run->is_beside);
+        if ((run->armed >> i & 1) != 0 && is_it && can_be && is_somebody(moment, it) &&
+            --run->left[i] == 0)
+            strike(run, i);
+    }
+}
+
+static void on_disk_call(void *arg, const char *path)
+{
+    struct run *run = arg;
+    uint32_t process = sim_os_process(), one_in = run->trouble.beside_one_in;
+    struct sim_process *it = sim_process_at(process);
+    look_at_moments(run, 0, path);
+    if (it == NULL || run->is_healed || run->is_beside || one_in == 0 || sim_os_is_dead(process) ||
+        !random_one_in(&run->random, one_in))
+        return;
+    sim_os_run_as(process);
+    step_beside(run, it);
+}
+
+static void on_send(void *arg, uint32_t kind)
+{
+    struct run *run = arg;
+    ASSERT(kind > 0 && kind < KINDS_MAX);
+    run->sent[kind]++;
+    look_at_moments(run, kind, NULL);
+}
+
+/* -- events --------------------------------------------------------------------------------------- */
+
+/* The actor: whose moment it was; NULL: it is not about one. */
+static void pause_one(struct run *run, const struct sim_trouble_event *event,
+    struct sim_process *actor)
+{
+    struct sim_process *it = actor != NULL ? actor : choose(event->a, SIM_PROCESS_KINDS);
+    if (it == NULL || it->is_killed)
         return;
     say(run, "pause %s", sim_process_name(it));
     it->paused_until_ns = later_ns(event->lasts_ms);
     run->result->counts.pauses++;
 }
 
-static void cut(struct run *run, const struct sim_trouble_event *event)
+static void cut(struct run *run, const struct sim_trouble_event *event,
+    const struct sim_process *actor)
 {
-    uint32_t count = machine_count(run), from = event->a % count, to = event->b % count;
+    uint32_t count = machine_count(run), to = event->b % count;
+    uint32_t from = actor != NULL ? actor->machine : event->a % count;
     if (from == to)
         to = (to + 1) % count;
     if (from == to)
@@ -478,12 +474,25 @@ static void trouble_disk(struct run *run, uint32_t one_in, int error, int64_t la
     run->disk_well_ns = later_ns(lasts_ms);
 }
 
-static void happen(struct run *run, const struct sim_trouble_event *event)
+static void arm(struct run *run, const struct sim_trouble_event *event)
+{
+    uint32_t index = (uint32_t)(event - run->trouble.events);
+    run->armed |= UINT64_C(1) << index;
+    run->left[index] = event->moment.nth;
+}
+
+static void ask(struct run *run, const struct sim_trouble_event *event)
+{
+    struct sim_process *leader = find_leader();
+    if (leader != NULL)
+        sim_client_ask(run->client, leader, event);
+}
+
+static void happen(struct run *run, const struct sim_trouble_event *event,
+    struct sim_process *actor)
 {
     static const int errors[] = { EIO, ENOSPC, EIO, EMFILE };
     struct sim_counts *counts = &run->result->counts;
-    say(run, "event %u: %s", run->next_event, sim_event_kind_name(event->kind));
-    run->is_faulty = run->is_faulty || event->kind < SIM_CHECKPOINT;
     switch (event->kind) {
     case SIM_KILL_JOB_MANAGER:
         kill_one(run, choose(event->a, SIM_JOB_MANAGER), event->lasts_ms);
@@ -494,25 +503,21 @@ static void happen(struct run *run, const struct sim_trouble_event *event)
     case SIM_KILL_WORKER:
         kill_one(run, choose(event->a, SIM_WORKER), 0);
         return;
-    case SIM_KILL_AT_CALL:
-        sim_os_kill_at(event->n);
-        counts->kills_in_a_call++;
-        return;
+    case SIM_KILL_AT_CALL: /* at their moment */
     case SIM_FREEZE_AT_CALL:
-        run->freeze = event;
-        sim_os_freeze_at(event->n, freeze, run);
         return;
     case SIM_PAUSE:
-        pause_one(run, event);
+        pause_one(run, event, actor);
         return;
     case SIM_CUT:
-        cut(run, event);
+        cut(run, event, actor);
         return;
     case SIM_RESET:
-        counts->resets += sim_net_reset(event->a);
+        counts->resets += sim_net_reset(event->a, event->b % 4 > 0);
         return;
     case SIM_MACHINE_DOWN:
-        machine_down(run, event->a % machine_count(run), event->lasts_ms);
+        machine_down(run, actor != NULL ? actor->machine : event->a % machine_count(run),
+            event->lasts_ms);
         return;
     case SIM_POWER_LOSS:
         power_loss(run);
@@ -539,10 +544,32 @@ static void happen(struct run *run, const struct sim_trouble_event *event)
     case SIM_STOP:
     case SIM_CANCEL:
     case SIM_RESCALE:
-        operate(run, event);
+        ask(run, event);
         return;
     case SIM_EVENT_KINDS:
         break;
+    }
+}
+
+static void begin_event(struct run *run, const struct sim_trouble_event *event)
+{
+    say(run, "event %u: %s", run->next_event, sim_event_kind_name(event->kind));
+    if (event->kind < SIM_CHECKPOINT)
+        sim_client_note_fault(run->client);
+    if (event->moment.kind != SIM_AT_ITS_TIME)
+        arm(run, event);
+    else
+        happen(run, event, NULL);
+}
+
+/* Those whose moment was in this step. */
+static void look_at_due(struct run *run)
+{
+    for (uint32_t i = 0; run->due != 0 && i < run->trouble.event_count; i++) {
+        if ((run->due >> i & 1) == 0)
+            continue;
+        run->due &= ~(UINT64_C(1) << i);
+        happen(run, &run->trouble.events[i], sim_process_at(run->actors[i]));
     }
 }
 
@@ -561,8 +588,8 @@ static void heal(struct run *run)
 {
     say(run, "heal");
     run->is_healed = true;
-    sim_os_kill_at(0);
-    sim_os_freeze_at(0, NULL, NULL);
+    run->armed = run->due = 0;
+    sim_client_note_heal(run->client);
     sim_os_fail_at(0, 0);
     sim_os_short_write_at(0);
     sim_processes_options()->setup.fail_at = 0;
@@ -592,7 +619,7 @@ static void look_at_events(struct run *run)
         }
         uint32_t index = run->next_event;
         if ((sim_events >> index & 1) != 0)
-            happen(run, &run->trouble.events[index]);
+            begin_event(run, &run->trouble.events[index]);
         run->next_event++;
     }
 }
@@ -677,11 +704,13 @@ static void step(struct run *run)
     look_at_machines(run);
     struct sim_process *it = draw_process(run, &units);
     run->idle_steps = it != NULL && sim_process_step(it, &run->random) ? 0 : run->idle_steps + 1;
+    look_at_due(run);
     sim_processes_reap();
     if (run->idle_steps > 2 * units) {
         run->idle_steps = 0;
         if (!step_everybody())
             skip_time(run);
+        look_at_due(run);
         sim_processes_reap();
     }
     if (run->steps % WATCH_STEPS == 0)
@@ -699,6 +728,10 @@ static void begin(struct run *run, uint64_t seed)
     sim_trouble_draw(trouble, seed);
     run->random = (struct random){ .state = hash_mix(~seed) };
     run->oracle = sim_oracle_new(&trouble->shape);
+    run->client = sim_client_new(&(struct sim_client_options){ .trouble = trouble,
+        .counts = &run->result->counts,
+        .say = say_for_client,
+        .arg = run });
     if (run->is_verbose)
         sim_trouble_print(trouble, sim_events);
     sim_os_start(seed);
@@ -716,12 +749,29 @@ static void begin(struct run *run, uint64_t seed)
         sim_net_add_machine(hosts[i]);
     for (uint32_t i = 0; i < trouble->task_manager_count; i++)
         sim_net_add_machine(hosts[2 + i]);
+    sim_os_on_disk_call(on_disk_call, run);
+    sim_connection_on_send(on_send, run);
     run->start_ns = os_monotonic_ns();
+}
+
+/* When the job is over nobody has any use for its workers: whoever leads ends them, wherever they are. */
+static void wait_for_workers(struct run *run)
+{
+    if (!run->is_healed)
+        heal(run);
+    int64_t until_ns = later_ns(LEFT_MS + run->trouble.processes.orphan_ms);
+    while (!is_wrong(run) && choose(0, SIM_WORKER) != NULL && os_monotonic_ns() < until_ns)
+        step(run);
+    const struct sim_process *left = choose(0, SIM_WORKER);
+    if (left != NULL)
+        wrong(run, "the job is over, and %s is still there", sim_process_name(left));
 }
 
 static void end(struct run *run)
 {
     struct sim_result *result = run->result;
+    sim_os_on_disk_call(NULL, NULL);
+    sim_connection_on_send(NULL, NULL);
     sim_processes_stop();
     sim_os_power_loss();
     check_output(run, false);
@@ -744,16 +794,19 @@ void sim_cluster_run(uint64_t seed, bool is_verbose, struct sim_result *result)
     run->result = result;
     run->is_verbose = is_verbose;
     begin(run, seed);
-    while (!is_wrong(run) && !run->is_healed && !run->is_finished)
+    while (!is_wrong(run) && !run->is_healed && !is_finished(run))
         step(run);
     uint64_t limit = run->steps + HEALED_STEPS_MAX + run->trouble.shape.count * STEPS_PER_RECORD;
-    while (!is_wrong(run) && !run->is_finished && run->steps < limit)
+    while (!is_wrong(run) && !is_finished(run) && run->steps < limit)
         step(run);
-    if (!is_wrong(run) && !run->is_finished)
+    if (!is_wrong(run) && !is_finished(run))
         wrong(run, "the end was not reached within %" PRIu64 " steps after the last fault",
             HEALED_STEPS_MAX + run->trouble.shape.count * STEPS_PER_RECORD);
     if (!is_wrong(run))
+        wait_for_workers(run);
+    if (!is_wrong(run))
         end(run);
+    sim_client_free(run->client);
     sim_oracle_free(run->oracle);
     mem_free(run);
 }

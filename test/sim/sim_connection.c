@@ -7,6 +7,7 @@
 #include "base/os_socket.h"
 #include "net/frame.h"
 #include "test/sim/sim_net.h"
+#include "test/sim/sim_os.h"
 
 #include <string.h>
 #include <sys/queue.h>
@@ -48,6 +49,15 @@ struct net {
     uint64_t turn;
     bool is_waiting;
 };
+
+static void (*send_hook)(void *arg, uint32_t kind);
+static void *send_arg;
+
+void sim_connection_on_send(void (*hook)(void *arg, uint32_t kind), void *arg)
+{
+    send_hook = hook;
+    send_arg = arg;
+}
 
 static int64_t now_ms(void)
 {
@@ -256,6 +266,10 @@ static void send_frame(struct connection *it, uint32_t kind, weir_str payload)
     ASSERT(payload.size <= NET_FRAME_MAX && it->state != GONE && !it->is_leaving);
     if (it->state == FAILED)
         return;
+    uint32_t process = sim_os_process();
+    if (send_hook != NULL)
+        send_hook(send_arg, kind);
+    sim_os_run_as(process);
     if (it->size - it->sent + FRAME_HEAD_SIZE + payload.size > it->queued_max) {
         fail(it, weir_error_retriable(
                      weir_errorf(WEIR_E_LIMIT, "%s does not read what it is sent", it->peer)));
@@ -349,14 +363,16 @@ static void free_net(struct net *net)
     mem_free(net);
 }
 
-/* The next one that has not had this turn: a call may close any, and make new ones. */
+/* One that has not had this turn, by chance: nothing is in order between two connections. A call may close any, and
+ * make new ones. */
 static struct connection *next_of(struct net *net)
 {
-    struct connection *it;
+    struct connection *it, *chosen = NULL;
+    uint32_t count = 0;
     LIST_FOREACH(it, &net->connections, link)
-    if (it->turn != net->turn)
-        return it;
-    return NULL;
+    if (it->turn != net->turn && sim_net_below(++count) == 0)
+        chosen = it;
+    return chosen;
 }
 
 static void step_all(struct net *net)

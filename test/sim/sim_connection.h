@@ -11,6 +11,8 @@
 #include "net/net.h"
 
 extern const struct net_class sim_connection_class; /* for net_current */
+/* Right before a frame of this kind is put on its way, as who sends it: others may run in it. NULL: not. */
+void sim_connection_on_send(void (*hook)(void *arg, uint32_t kind), void *arg);
 /* Monotonic: of what happens without anything coming in; INT64_MAX: nothing. */
 int64_t sim_connection_deadline_ms(const struct net *net);
 

@@ -328,8 +328,7 @@ static const char *const count_names[] = { "requests", "requests that were lost"
     "transactions that were ended by another producer or a time-out",
     "transactional ids that were forgotten", NULL };
 
-const struct sim_outside sim_kafka = { .program = "sim_kafka_test",
-    .count_names = count_names,
+const struct sim_outside sim_kafka = { .count_names = count_names,
     .draw = draw,
     .print = print,
     .start = start,

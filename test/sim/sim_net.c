@@ -640,26 +640,61 @@ void sim_net_set_down(uint32_t machine, bool is_down)
         release_all();
 }
 
-bool sim_net_reset(uint64_t number)
+static bool is_established(const struct os_socket *socket)
+{
+    return socket != NULL && socket->state == OPEN && socket->peer != NULL;
+}
+
+static uint32_t find_established(struct os_socket *found[SOCKETS_MAX], bool is_busy)
 {
     uint32_t count = 0;
-    struct os_socket *open[SOCKETS_MAX];
     for (uint32_t i = 0; i < network.socket_end; i++) {
         struct os_socket *it = network.sockets[i];
-        if (it != NULL && it->state == OPEN && it->peer != NULL)
-            open[count++] = it;
+        if (is_established(it) && (!is_busy || it->size > 0))
+            found[count++] = it;
     }
+    return count;
+}
+
+static void lose_chunks(struct os_socket *socket)
+{
+    while (!TAILQ_EMPTY(&socket->chunks))
+        drop_chunk(socket);
+    break_it(socket, ECONNRESET);
+}
+
+bool sim_net_reset(uint64_t number, bool is_busy)
+{
+    struct os_socket *open[SOCKETS_MAX];
+    uint32_t count = find_established(open, is_busy);
+    if (count == 0)
+        count = find_established(open, false);
     if (count == 0)
         return false;
     struct os_socket *it = open[number % count], *peer = it->peer;
     it->peer = peer->peer = NULL;
-    while (!TAILQ_EMPTY(&it->chunks))
-        drop_chunk(it);
-    while (!TAILQ_EMPTY(&peer->chunks))
-        drop_chunk(peer);
-    break_it(it, ECONNRESET);
-    break_it(peer, ECONNRESET);
+    lose_chunks(it);
+    lose_chunks(peer);
     return true;
+}
+
+void sim_net_hold_back(uint32_t process, int64_t max_ns)
+{
+    struct chunk *chunk;
+    for (uint32_t i = 0; i < network.socket_end; i++) {
+        struct os_socket *it = network.sockets[i];
+        if (it == NULL || it->process != process || max_ns <= 0)
+            continue;
+        int64_t from_ns =
+            os_monotonic_ns() + (int64_t)(random_next(&network.random) % (uint64_t)max_ns);
+        TAILQ_FOREACH(chunk, &it->chunks, link)
+        chunk->at_ns = later(chunk->at_ns, from_ns);
+    }
+}
+
+uint32_t sim_net_below(uint32_t count)
+{
+    return random_below(&network.random, count);
 }
 
 /* -- the network ---------------------------------------------------------------------------------- */

@@ -189,10 +189,42 @@ static void a_reset_loses_what_was_under_way(void **state)
     struct pair pair;
     open_pair(&pair);
     put(&pair, 0, "lost", 4);
-    assert_true(sim_net_reset(0));
+    assert_true(sim_net_reset(0, false));
     expect_broken(&pair, 0, "reset");
     expect_broken(&pair, 1, "reset");
-    assert_false(sim_net_reset(0));
+    assert_false(sim_net_reset(0, false));
+    close_pair(&pair);
+}
+
+static void a_reset_of_a_busy_connection_spares_the_idle_ones(void **state)
+{
+    struct pair idle, busy;
+    open_pair(&idle);
+    sim_os_run_as(2);
+    os_socket_close(idle.listener); /* its port is used again */
+    open_pair(&busy);
+    idle.listener = NULL;
+    put(&busy, 0, "lost", 4);
+    assert_true(sim_net_reset(0, true));
+    expect_broken(&busy, 0, "reset");
+    expect_text(&idle, 0, "");
+    assert_true(sim_net_reset(0, true)); /* if there is no busy one, any */
+    expect_broken(&idle, 0, "reset");
+    close_pair(&idle);
+    close_pair(&busy);
+}
+
+static void what_is_held_back_comes_later_and_in_order(void **state)
+{
+    struct pair pair;
+    open_pair(&pair);
+    put(&pair, 0, "late", 4);
+    wait_ms(LATER_MS);
+    sim_net_hold_back(2, (int64_t)SECOND_MS * 1000000);
+    put(&pair, 0, "r", 1);
+    expect_text(&pair, 1, "");
+    wait_ms(SECOND_MS + LATER_MS);
+    expect_text(&pair, 1, "later");
     close_pair(&pair);
 }
 
@@ -253,6 +285,9 @@ int main(void)
         cmocka_unit_test_setup_teardown(
             nobody_hears_of_a_machine_that_goes_down_until_it_is_up_again, start, stop),
         cmocka_unit_test_setup_teardown(a_reset_loses_what_was_under_way, start, stop),
+        cmocka_unit_test_setup_teardown(a_reset_of_a_busy_connection_spares_the_idle_ones, start,
+            stop),
+        cmocka_unit_test_setup_teardown(what_is_held_back_comes_later_and_in_order, start, stop),
         cmocka_unit_test_setup_teardown(where_nobody_listens_a_connection_is_refused, start, stop),
         cmocka_unit_test_setup_teardown(a_dead_process_sends_nothing, start, stop),
         cmocka_unit_test_setup_teardown(a_poller_tells_what_is_ready_and_of_writing_only_who_asks,

@@ -33,6 +33,8 @@ static struct machine {
     void *freeze_arg;
     void (*call_hook)(void *arg);
     void *call_arg;
+    void (*disk_hook)(void *arg, const char *path);
+    void *disk_arg;
     int failing_error, random_error;
     uint32_t fail_one_in;
     bool is_lying;
@@ -81,6 +83,18 @@ static void freeze(void)
     sim_os_mix(UINT64_C(0xf2ee2e) + process);
 }
 
+/* False: the process has been killed meanwhile. */
+static bool let_others_run(const char *path)
+{
+    uint32_t process = machine.process;
+    if (is_due(&machine.freeze_call))
+        freeze();
+    if (machine.disk_hook != NULL)
+        machine.disk_hook(machine.disk_arg, path);
+    machine.process = process;
+    return !machine.is_dead[process];
+}
+
 /* Counts a call; 0: go on, else it fails with this. */
 static int begin(char letter, const char *path)
 {
@@ -89,8 +103,8 @@ static int begin(char letter, const char *path)
     if (machine.is_dead[machine.process])
         return EIO;
     machine.stats.calls++;
-    if (is_due(&machine.freeze_call))
-        freeze();
+    if (!let_others_run(path))
+        return EIO;
     sim_os_mix((uint64_t)letter * SIM_PROCESSES_MAX + machine.process);
     if (path != NULL)
         mix_text(path);
@@ -441,6 +455,12 @@ void sim_os_on_call(void (*hook)(void *arg), void *arg)
 {
     machine.call_hook = hook;
     machine.call_arg = arg;
+}
+
+void sim_os_on_disk_call(void (*hook)(void *arg, const char *path), void *arg)
+{
+    machine.disk_hook = hook;
+    machine.disk_arg = arg;
 }
 
 void sim_os_lie_about_sync(bool is_lying)

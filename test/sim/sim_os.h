@@ -54,6 +54,9 @@ void sim_os_fail_one_in(uint32_t calls, int error); /* 0: never */
 /* Stops whoever makes the call right before it, as SIGSTOP would, and calls `hook`, in which others may
  * run; when it returns, the call is made. NULL: not. */
 void sim_os_freeze_at(uint64_t nth, void (*hook)(void *arg), void *arg);
+/* Right before each call of the disk, as whoever makes it, with its path (NULL: of a file that is open): others may run
+ * in it, and the process may be killed in it; then the call is not made. NULL: not. */
+void sim_os_on_disk_call(void (*hook)(void *arg, const char *path), void *arg);
 void sim_os_lie_about_sync(bool is_lying); /* syncs do nothing, and say that they did */
 
 /* A call of something else than the disk, which also may be the one at which the process dies, freezes or

@@ -587,6 +587,28 @@ static void a_call_of_something_else_can_be_the_last_one(void **state)
     sim_os_reap(sim_os_process());
 }
 
+static void kill_at_name(void *arg, const char *path)
+{
+    (void)arg;
+    if (path != NULL && strstr(path, "fatal") != NULL)
+        sim_os_kill(sim_os_process());
+}
+
+static void a_process_may_be_killed_right_before_a_call(void **state)
+{
+    struct os_stat stat;
+    sim_os_on_disk_call(kill_at_name, NULL);
+    expect_ok(os_make_dirs(at("fine")));
+    expect_error(os_make_dirs(at("fatal")), WEIR_E_IO, "fatal");
+    assert_true(sim_os_is_dead(sim_os_process()));
+    sim_os_reap(sim_os_process());
+    sim_os_run_as(SIM_OBSERVER); /* for whom nothing happens */
+    expect_ok(os_stat(at("fatal"), &stat));
+    assert_false(stat.exists);
+    expect_ok(os_stat(at("fine"), &stat));
+    assert_true(stat.exists);
+}
+
 #define BOTH(test_) \
     { #test_ " (linux)", test_, start_linux, stop_linux, NULL }, \
     { \
@@ -625,6 +647,7 @@ int main(void)
         BOTH(a_pause_takes_its_time),
         SIM(what_a_dead_process_waits_for_takes_nobody_elses_time),
         SIM(a_call_of_something_else_can_be_the_last_one),
+        SIM(a_process_may_be_killed_right_before_a_call),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -12,7 +12,6 @@
 #include "test/sim/sim_scenario.h"
 
 struct sim_outside {
-    const char *program;            /* its name, for a line that replays a seed */
     const char *const *count_names; /* NULL-terminated: what must have come up, as stop counts it */
     /* Changes what the seed means: called behind everything else that is drawn. */
     void (*draw)(struct sim_scenario *scenario, struct random *random);

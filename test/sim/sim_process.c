@@ -23,6 +23,7 @@
 #define WIRE_LOOK_MS   10 /* while workers connect to each other */
 #define PLAN_NS        INT64_C(2000000)
 #define PROGRAM_TEXT   "the job's executable"
+#define NO_UNIT        UINT32_MAX /* it begins, or ends: it has no other threads yet, or no more */
 
 static struct processes {
     struct sim_processes_options options;
@@ -50,6 +51,7 @@ static struct sim_process *add(enum sim_process_kind kind, uint32_t index, uint3
         i++;
     ASSERT(i < SIM_OBSERVER);
     it->kind = kind;
+    it->unit = NO_UNIT;
     it->number = i;
     it->index = index;
     it->machine = machine;
@@ -441,6 +443,7 @@ static bool step_unit(struct sim_process *it, uint32_t unit)
     uint64_t before = activity();
     sim_os_run_as(it->number);
     it->is_running = true;
+    it->unit = unit;
     if (it->kind == SIM_WORKER) {
         has_worked = step_worker(it, unit, &goes_on);
     } else if (unit == 0) {
@@ -450,6 +453,7 @@ static bool step_unit(struct sim_process *it, uint32_t unit)
         has_worked = workers_step(it->workers);
     }
     it->is_running = false;
+    it->unit = NO_UNIT;
     if (sim_os_is_dead(it->number)) {
         sim_process_kill(it);
     } else if (!goes_on && it->kind == SIM_WORKER) {
@@ -463,6 +467,8 @@ static bool step_unit(struct sim_process *it, uint32_t unit)
 bool sim_process_step(struct sim_process *process, struct random *random)
 {
     uint32_t unit = random_below(random, sim_process_unit_count(process));
+    if (unit == 1 && !random_one_in(random, processes.options.worker_one_in))
+        unit = 0;
     sim_os_mix(process->number * 100 + unit);
     return step_unit(process, unit);
 }
@@ -476,6 +482,28 @@ bool sim_process_step_all(struct sim_process *process)
          i++)
         has_worked = step_unit(process, i) || has_worked;
     return has_worked;
+}
+
+/* Jobs of one lane wait for each other, and a thread that stops drains lanes: so nothing is stepped beside a job. */
+void sim_process_step_beside(struct sim_process *process, struct random *random)
+{
+    if (process->is_killed || process->unit == NO_UNIT)
+        return;
+    struct workers *workers =
+        process->kind == SIM_WORKER ? worker_workers(process->worker) : process->workers;
+    if (workers_is_running(workers))
+        return;
+    uint32_t unit = random_below(random, sim_process_unit_count(process)), current = process->unit;
+    sim_os_mix(process->number * 100 + unit);
+    sim_os_run_as(process->number);
+    process->unit = unit;
+    if (unit == 1 && current != 1)
+        workers_step(workers);
+    else if (unit == 2 && current != 2 && worker_wire(process->worker) != NULL)
+        wire_step(worker_wire(process->worker), 0);
+    else if (unit > 2 && current != unit)
+        executor_round(taskmanager_slot(worker_tasks(process->worker), unit - 3));
+    process->unit = current;
 }
 
 static int64_t worker_deadline(const struct sim_process *it)

@@ -31,7 +31,8 @@ enum sim_process_kind { SIM_JOB_MANAGER, SIM_TASK_MANAGER, SIM_WORKER, SIM_PROCE
 struct sim_processes_options {
     const struct sim_shape *shape;
     struct sim_setup setup;
-    uint32_t slot_count; /* of each task manager */
+    uint32_t slot_count;    /* of each task manager */
+    uint32_t worker_one_in; /* how rarely blocking work gets a turn: a slow disk; at least 1 */
     int64_t heartbeat_ms, timeout_ms, lease_ms, slot_timeout_ms, start_timeout_ms, orphan_ms;
 };
 
@@ -41,7 +42,7 @@ struct sim_process {
     uint32_t number, machine, index; /* index: of its kind; of a worker its task manager's */
     bool is_killed, is_running;      /* running: in the middle of a step */
     int64_t paused_until_ns;         /* 0: it runs */
-    uint32_t idle_steps;
+    uint32_t unit; /* that is being stepped; those of other threads may be, meanwhile */
     struct net *net;
     struct workers *workers;
     struct election *election;
@@ -69,6 +70,8 @@ bool sim_process_runs(
 /* One step of one thing that it does, chosen by chance. True: it did something. */
 bool sim_process_step(struct sim_process *process, struct random *random);
 bool sim_process_step_all(struct sim_process *process); /* everything once */
+/* In the middle of a call of the process: one of its other threads gets a turn, as far as that may be. */
+void sim_process_step_beside(struct sim_process *process, struct random *random);
 uint32_t sim_process_unit_count(const struct sim_process *process);
 int64_t sim_process_deadline_ms(const struct sim_process *process); /* monotonic */
 

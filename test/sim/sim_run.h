@@ -28,6 +28,7 @@ struct sim_counts {
     /* of a cluster */
     uint64_t leaders, workers, machines_down, pauses, cuts, resets, clock_jumps, task_failures,
         savepoints, submissions;
+    uint64_t moments, overtaken, answers, retries, savepoint_starts;
 };
 void sim_counts_add(struct sim_counts *total, const struct sim_counts *counts);
 

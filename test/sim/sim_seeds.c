@@ -15,6 +15,14 @@
 #define SEED_MAX    UINT64_C(1000000000000)
 #define MAX_EVENTS  64u
 
+/* Sanitizers, or counters of branches: one seed in so many. */
+#define SANITIZED_ONE_IN 10u
+#if defined(__SANITIZE_ADDRESS__) || !defined(__OPTIMIZE__)
+#define IS_SLOW true
+#else
+#define IS_SLOW false
+#endif
+
 /* -- the environment ------------------------------------------------------------------------------ */
 
 /* Thread: one. What was asked for. */
@@ -84,11 +92,15 @@ static bool read_log(void)
     return text == NULL;
 }
 
+static uint32_t share(uint32_t seeds)
+{
+    return IS_SLOW ? seeds / SANITIZED_ONE_IN : seeds;
+}
+
 static bool read_wish(const struct sim_suite *suite, struct wish *wish)
 {
-    *wish =
-        (struct wish){ .seeds = getenv("WEIR_TEST_LONG") != NULL ? suite->seeds_long : suite->seeds,
-            .first = 1 };
+    bool is_long = getenv("WEIR_TEST_LONG") != NULL;
+    *wish = (struct wish){ .seeds = share(is_long ? suite->seeds_long : suite->seeds), .first = 1 };
     uint64_t minimise = 0;
     sim_mutant = sim_mutant_find(getenv("SIM_MUTANT"));
     if (sim_mutant == SIM_MUTANTS) {
@@ -119,7 +131,7 @@ static void print_ok(uint64_t seed, const struct sim_counts *counts)
         counts->steps, counts->calls, counts->rows);
 }
 
-static void print_replay(const struct sim_suite *suite, uint64_t seed)
+static void print_replay(uint64_t seed)
 {
     printf("    replay: SIM_SEED=%" PRIu64, seed);
     if (sim_mutant != SIM_SOUND)
@@ -133,14 +145,14 @@ static void print_replay(const struct sim_suite *suite, uint64_t seed)
         printf("%s%u", comma, i);
         comma = ",";
     }
-    printf(" build/asan/sim/%s\n", suite->program);
+    printf(" %s\n", program_invocation_name);
     fflush(stdout);
 }
 
-static void print_red(const struct sim_suite *suite, uint64_t seed, const char *wrong)
+static void print_red(uint64_t seed, const char *wrong)
 {
     printf("not ok seed %" PRIu64 ": %s\n", seed, wrong);
-    print_replay(suite, seed);
+    print_replay(seed);
 }
 
 static int replay(const struct sim_suite *suite, uint64_t seed)
@@ -153,7 +165,7 @@ static int replay(const struct sim_suite *suite, uint64_t seed)
         printf("    trace %016" PRIx64 "\n", result.trace);
         return 0;
     }
-    print_red(suite, seed, result.wrong);
+    print_red(seed, result.wrong);
     return 1;
 }
 
@@ -253,7 +265,7 @@ static int run_all(const struct sim_suite *suite, const struct wish *wish)
         if (sim_child_run(&trial, &result) == SIM_GREEN) {
             print_ok(seed, &result.counts);
         } else {
-            print_red(suite, seed, result.wrong);
+            print_red(seed, result.wrong);
             red++;
         }
         sim_counts_add(&total, &result.counts);
@@ -292,8 +304,7 @@ int sim_seeds_of_process(uint32_t seeds)
         SIM_COVERAGE(finished, "jobs that came to the end"),
         SIM_COVERAGE(region_restarts, "restarts of one region"), /* not with something outside */
     };
-    struct sim_suite suite = { .program = sim_outside == NULL ? "sim_test" : sim_outside->program,
-        .run = sim_run,
+    struct sim_suite suite = { .run = sim_run,
         .seeds = seeds,
         .seeds_long = seeds * LONG_FACTOR,
         .coverage = coverage,

@@ -7,6 +7,9 @@
  *      SIM_FAULTS=3,7   only these of a seed's events happen; none: no one does (a suite that has events)
  *      SIM_MINIMISE=1   with SIM_SEED: leaves out what the failure does not need, and prints the rest
  *
+ * Sanitizers make a seed cost ten times as much, and what it looks for is what comes out: programs with sanitizers run
+ * a tenth of the seeds of those without.
+ *
  * Every tenth seed runs twice and must take the same way both times. At the end the faults are
  * counted: a run in which one kind of trouble never came up proves nothing about it, and fails.
  * What is no such value ends with a sentence and status 2.
@@ -31,7 +34,6 @@ struct sim_coverage {
 
 /* Thread: immutable after init. */
 struct sim_suite {
-    const char *program; /* build/asan/sim/<program> */
     sim_runner run;
     bool has_events; /* SIM_FAULTS means something */
     uint32_t seeds, seeds_long;

@@ -2,6 +2,7 @@
 #include "test/sim/sim_trouble.h"
 
 #include "base/hash.h"
+#include "runtime/cluster/messages.h"
 #include "test/sim/sim_scenario.h"
 
 #include <inttypes.h>
@@ -55,6 +56,7 @@ static void draw_cluster(struct sim_trouble *trouble, struct random *random)
     it->slot_timeout_ms = (int64_t)spread(random, 2000, 60000);
     it->start_timeout_ms = (int64_t)spread(random, 5000, 60000);
     it->orphan_ms = (int64_t)spread(random, 2000, 60000);
+    it->worker_one_in = maybe(random, 70) ? 1 : 1 + random_below(random, 20);
     trouble->net.delay_ns = (int64_t)spread(random, 20000, 5000000);
     trouble->net.jitter_ns = (int64_t)spread(random, 1000, 20000000);
     trouble->net.window = (size_t)spread(random, 500, 300000);
@@ -72,6 +74,12 @@ static void draw_job(struct sim_trouble *trouble, struct random *random)
     trouble->min_pause_ms = maybe(random, 50) ? 0 : (int64_t)spread(random, 1, 100);
     trouble->buffer_timeout_ms = (int64_t)spread(random, 0, 50);
     trouble->batch_size = (uint32_t)spread(random, 1, 256);
+}
+
+static int compare(const void *a, const void *b)
+{
+    const struct sim_trouble_event *left = a, *right = b;
+    return (left->at_ms > right->at_ms) - (left->at_ms < right->at_ms);
 }
 
 /* -- events --------------------------------------------------------------------------------------- */
@@ -106,38 +114,237 @@ static enum sim_event_kind draw_kind(struct random *random)
     return (enum sim_event_kind)kind;
 }
 
-static int compare(const void *a, const void *b)
+static struct sim_trouble_event event_of(struct random *random, enum sim_event_kind kind,
+    int64_t at_ms, int64_t lasts_max_ms)
 {
-    const struct sim_trouble_event *left = a, *right = b;
-    return (left->at_ms > right->at_ms) - (left->at_ms < right->at_ms);
+    struct sim_trouble_event it = { .kind = kind,
+        .at_ms = at_ms,
+        .lasts_ms = (int64_t)spread(random, 1, (uint64_t)lasts_max_ms),
+        .a = (uint32_t)random_next(random) & 0xffff,
+        .b = (uint32_t)random_next(random) & 0xffff,
+        .n = (uint32_t)spread(random, 1, 400),
+        .is_one_way = maybe(random, 50) };
+    static const enum sim_process_kind frozen[] = { SIM_PROCESS_KINDS, SIM_JOB_MANAGER,
+        SIM_WORKER };
+    if (kind == SIM_KILL_AT_CALL || kind == SIM_FREEZE_AT_CALL)
+        it.moment = (struct sim_moment){ .kind = SIM_AT_DISK_CALL,
+            .by = kind == SIM_KILL_AT_CALL ? SIM_PROCESS_KINDS : frozen[it.b % 3],
+            .nth = it.n };
+    return it;
+}
+
+static void add(struct sim_trouble *trouble, struct sim_trouble_event event)
+{
+    if (trouble->event_count < SIM_EVENTS_MAX)
+        trouble->events[trouble->event_count++] = event;
+}
+
+static int64_t draw_time(struct random *random, int64_t span_ms)
+{
+    return (int64_t)(random_next(random) % (uint64_t)span_ms);
+}
+
+static void add_any(struct sim_trouble *trouble, struct random *random, int64_t span_ms,
+    uint32_t count)
+{
+    for (uint32_t i = 0; i < count; i++)
+        add(trouble, event_of(random, draw_kind(random), draw_time(random, span_ms), span_ms));
+}
+
+/* -- moments -------------------------------------------------------------------------------------- */
+
+static const uint32_t checkpoint_messages[] = { MESSAGE_TRIGGER, MESSAGE_ACKED, MESSAGE_ACKED,
+    MESSAGE_COMPLETE, MESSAGE_PUBLISHED, MESSAGE_ABORT };
+static const uint32_t recovery_messages[] = { MESSAGE_REGISTER, MESSAGE_REGISTERED, MESSAGE_PLAN,
+    MESSAGE_PLANNED, MESSAGE_START, MESSAGE_KILL, MESSAGE_HELLO, MESSAGE_DEPLOY, MESSAGE_RUNNING };
+static const uint32_t people_messages[] = { MESSAGE_TRIGGER, MESSAGE_ACKED, MESSAGE_COMPLETE,
+    MESSAGE_STOP, MESSAGE_CANCEL, MESSAGE_PLAN, MESSAGE_PLANNED, MESSAGE_START, MESSAGE_DEPLOY,
+    MESSAGE_KILL, MESSAGE_WORKER_ENDED };
+static const char *const recovery_paths[] = { "/election", "/attempt-", "/chk-", "/jobs/",
+    "/staging-", "/work-" };
+static const char *const people_paths[] = { "/savepoints", "/savepoints", "/jobs/", "/chk-",
+    "/attempt-", "/blobs" };
+#define LENGTH(list_) ((uint32_t)(sizeof(list_) / sizeof((list_)[0])))
+
+static struct sim_moment at_message(struct random *random, const uint32_t *list, uint32_t count,
+    uint32_t nth_max)
+{
+    return (struct sim_moment){ .kind = SIM_AT_MESSAGE,
+        .by = SIM_PROCESS_KINDS,
+        .message = list[random_below(random, count)],
+        .nth = 1 + random_below(random, nth_max) };
+}
+
+static struct sim_moment at_path(struct random *random, const char *const *list, uint32_t count,
+    uint32_t nth_max)
+{
+    return (struct sim_moment){ .kind = SIM_AT_DISK_CALL,
+        .by = SIM_PROCESS_KINDS,
+        .path = list[random_below(random, count)],
+        .nth = 1 + random_below(random, nth_max) };
+}
+
+/* Dies, stands still, or cannot be reached. */
+static enum sim_event_kind draw_blow(struct random *random)
+{
+    static const enum sim_event_kind kinds[] = { SIM_KILL_AT_CALL, SIM_KILL_AT_CALL,
+        SIM_KILL_AT_CALL, SIM_FREEZE_AT_CALL, SIM_FREEZE_AT_CALL, SIM_CUT, SIM_MACHINE_DOWN,
+        SIM_RESET };
+    return kinds[random_below(random, LENGTH(kinds))];
+}
+
+/* -- aims ----------------------------------------------------------------------------------------- */
+
+static void aim_at_takeover(struct sim_trouble *trouble, struct random *random, int64_t span_ms)
+{
+    static const char *const paths[] = { "/election", "/election", "/election", "/attempt-",
+        "/chk-", "/jobs/" };
+    static const uint32_t until[] = { MESSAGE_START, MESSAGE_START, MESSAGE_DEPLOY, MESSAGE_RUNNING,
+        MESSAGE_COMPLETE, 0 };
+    uint32_t count = 3 + random_below(random, 4);
+    for (uint32_t i = 0; i < count; i++) {
+        int64_t at_ms = span_ms * (i + 1) / (count + 2) + draw_time(random, span_ms / 10 + 1);
+        struct sim_trouble_event it = event_of(random, SIM_FREEZE_AT_CALL, at_ms, 1);
+        it.moment = at_path(random, paths, LENGTH(paths), 8);
+        it.moment.by = SIM_JOB_MANAGER;
+        it.moment.is_leaders = maybe(random, 80);
+        it.until_message = until[random_below(random, LENGTH(until))];
+        it.lasts_ms = trouble->processes.lease_ms * 2 + (int64_t)spread(random, 100, 2000);
+        it.is_one_way = maybe(random, 80);
+        add(trouble, it);
+    }
+    add_any(trouble, random, span_ms, random_below(random, 6));
+}
+
+static void aim_at_recovery(struct sim_trouble *trouble, struct random *random, int64_t span_ms)
+{
+    static const enum sim_event_kind first[] = { SIM_KILL_WORKER, SIM_KILL_TASK_MANAGER,
+        SIM_KILL_JOB_MANAGER, SIM_MACHINE_DOWN, SIM_RESET, SIM_TASK_FAILURE };
+    uint32_t bursts = 2 + random_below(random, 3);
+    for (uint32_t i = 0; i < bursts; i++) {
+        int64_t at_ms = draw_time(random, span_ms);
+        add(trouble, event_of(random, first[random_below(random, LENGTH(first))], at_ms, 500));
+        for (uint32_t depth = 2 + random_below(random, 3); depth > 0; depth--) {
+            struct sim_trouble_event it = event_of(random, draw_blow(random), at_ms + 1, 1000);
+            it.moment = maybe(random, 60)
+                            ? at_message(random, recovery_messages, LENGTH(recovery_messages), 4)
+                            : at_path(random, recovery_paths, LENGTH(recovery_paths), 12);
+            add(trouble, it);
+        }
+    }
+    add_any(trouble, random, span_ms, random_below(random, 5));
+}
+
+static void aim_at_people(struct sim_trouble *trouble, struct random *random, int64_t span_ms)
+{
+    static const enum sim_event_kind asked[] = { SIM_SAVEPOINT, SIM_SAVEPOINT, SIM_STOP, SIM_STOP,
+        SIM_STOP, SIM_RESCALE, SIM_RESCALE, SIM_CANCEL, SIM_CHECKPOINT };
+    uint32_t count = 4 + random_below(random, 6);
+    for (uint32_t i = 0; i < count; i++) {
+        int64_t at_ms = draw_time(random, span_ms);
+        add(trouble, event_of(random, asked[random_below(random, LENGTH(asked))], at_ms, 1));
+        for (uint32_t blows = random_below(random, 3); blows > 0; blows--) {
+            struct sim_trouble_event it = event_of(random, draw_blow(random), at_ms, 1500);
+            it.moment = maybe(random, 50)
+                            ? at_message(random, people_messages, LENGTH(people_messages), 6)
+                            : at_path(random, people_paths, LENGTH(people_paths), 10);
+            if (maybe(random, 50))
+                it.moment.by = SIM_JOB_MANAGER;
+            add(trouble, it);
+        }
+    }
+}
+
+static void aim_at_phases(struct sim_trouble *trouble, struct random *random, int64_t span_ms)
+{
+    uint32_t count = 6 + random_below(random, 12);
+    for (uint32_t i = 0; i < count; i++) {
+        struct sim_trouble_event it =
+            event_of(random, draw_blow(random), draw_time(random, span_ms), 1500);
+        it.moment = at_message(random, checkpoint_messages, LENGTH(checkpoint_messages), 12);
+        add(trouble, it);
+    }
+    add_any(trouble, random, span_ms, random_below(random, 5));
+}
+
+static void aim_at_data(struct sim_trouble *trouble, struct random *random, int64_t span_ms)
+{
+    static const enum sim_event_kind kinds[] = { SIM_RESET, SIM_RESET, SIM_RESET, SIM_PAUSE,
+        SIM_PAUSE, SIM_CUT };
+    uint32_t count = 6 + random_below(random, 12);
+    for (uint32_t i = 0; i < count; i++) {
+        struct sim_trouble_event it = event_of(random, kinds[random_below(random, LENGTH(kinds))],
+            draw_time(random, span_ms), trouble->processes.timeout_ms * 2);
+        if (maybe(random, 50))
+            it.moment = at_message(random, checkpoint_messages, LENGTH(checkpoint_messages), 8);
+        add(trouble, it);
+    }
+    add_any(trouble, random, span_ms, random_below(random, 4));
+}
+
+static void aim_at_any(struct sim_trouble *trouble, struct random *random, int64_t span_ms)
+{
+    if (!maybe(random, 10))
+        add_any(trouble, random, span_ms, (uint32_t)spread(random, 2, 40));
+}
+
+/* What each of them needs: somebody to take over, something to lose, a way to be out of reach. */
+static void fit_cluster(struct sim_trouble *trouble, struct random *random)
+{
+    struct sim_processes_options *it = &trouble->processes;
+    uint32_t needed = slots_needed(&it->setup);
+    if (trouble->aim == SIM_AIM_TAKEOVER) {
+        trouble->job_manager_count = 2;
+        trouble->task_manager_count = 2 + random_below(random, 2);
+        it->slot_count = (needed + trouble->task_manager_count - 2) /
+                         (trouble->task_manager_count - 1); /* one can be missed */
+        it->lease_ms = (int64_t)spread(random, 400, 1000);
+        it->heartbeat_ms = (int64_t)spread(random, 200, 500);
+        it->timeout_ms = it->heartbeat_ms * 12;
+        it->worker_one_in = 1 + random_below(random, 40);
+        trouble->interval_ms = (int64_t)spread(random, 5, 200);
+    }
+    if (trouble->aim == SIM_AIM_DATA) {
+        trouble->task_manager_count = 2 + random_below(random, 2);
+        it->slot_count = (needed + trouble->task_manager_count - 1) / trouble->task_manager_count;
+    }
+    if (trouble->aim == SIM_AIM_PEOPLE)
+        trouble->starts_from_savepoints = maybe(random, 75);
 }
 
 static void draw_events(struct sim_trouble *trouble, struct random *random, int64_t span_ms)
 {
-    trouble->event_count = maybe(random, 5) ? 0 : (uint32_t)spread(random, 2, 40);
-    for (uint32_t i = 0; i < trouble->event_count; i++) {
-        struct sim_trouble_event *it = &trouble->events[i];
-        it->kind = draw_kind(random);
-        it->at_ms = (int64_t)(random_next(random) % (uint64_t)span_ms);
-        it->lasts_ms = (int64_t)spread(random, 1, (uint64_t)span_ms);
-        it->a = (uint32_t)random_next(random) & 0xffff;
-        it->b = (uint32_t)random_next(random) & 0xffff;
-        it->n = (uint32_t)spread(random, 1, 400);
-        it->is_one_way = maybe(random, 50);
-    }
+    static void (*const aims[SIM_AIMS])(struct sim_trouble * trouble, struct random * random,
+        int64_t span_ms) = { aim_at_any, aim_at_takeover, aim_at_recovery, aim_at_people,
+        aim_at_phases, aim_at_data };
+    aims[trouble->aim](trouble, random, span_ms);
     qsort(trouble->events, trouble->event_count, sizeof(trouble->events[0]), compare);
     trouble->heal_ms = span_ms;
+}
+
+/* Trouble has to come while there is still input: what is not slowed down is over soon, and files are. */
+static bool draw_slowness(struct sim_trouble *trouble, struct random *random)
+{
+    struct sim_shape *shape = &trouble->shape;
+    if (trouble->aim != SIM_AIM_ANY && shape->source == SIM_FILES) {
+        shape->source = SIM_UNION;
+        shape->generated_count = 1 + random_next(random) % shape->count;
+    }
+    return shape->source != SIM_FILES && (trouble->aim != SIM_AIM_ANY || maybe(random, 90));
 }
 
 void sim_trouble_draw(struct sim_trouble *trouble, uint64_t seed)
 {
     struct random random = { .state = hash_mix(seed ^ UINT64_C(0xc1057e7)) };
     *trouble = (struct sim_trouble){ .net = { .seed = seed } };
+    trouble->aim = maybe(&random, 25) ? SIM_AIM_ANY : (enum sim_aim)random_below(&random, SIM_AIMS);
+    trouble->beside_one_in = maybe(&random, 50) ? 0 : (uint32_t)spread(&random, 2, 50);
     sim_scenario_draw_shape(&trouble->shape, &random, seed, COUNT_MAX);
+    trouble->shape.has_two_regions = maybe(&random, 25);
     draw_job(trouble, &random);
     draw_cluster(trouble, &random);
-    /* Trouble has to come while there is still input: what is not slowed down is over soon. */
-    bool is_slow = trouble->shape.source != SIM_FILES && maybe(&random, 90);
+    fit_cluster(trouble, &random);
+    bool is_slow = draw_slowness(trouble, &random);
     int64_t span_ms =
         (int64_t)(is_slow ? 500 + random_below(&random, 6000) : 50 + random_below(&random, 500));
     if (is_slow)
@@ -150,14 +357,30 @@ void sim_trouble_draw(struct sim_trouble *trouble, uint64_t seed)
 
 static void print_event(const struct sim_trouble_event *it, uint32_t index)
 {
+    static const char *const who[SIM_PROCESS_KINDS + 1] = { "job manager", "task manager", "worker",
+        "anybody" };
+    const struct sim_moment *moment = &it->moment;
     printf("  event %2u at %6" PRId64 " ms: %s", index, it->at_ms, sim_event_kind_name(it->kind));
-    printf(" (%u, %u, n %u, for %" PRId64 " ms%s)\n", it->a, it->b, it->n, it->lasts_ms,
+    if (moment->kind == SIM_AT_DISK_CALL)
+        printf(", at call %u of '%s' by %s", moment->nth, moment->path == NULL ? "" : moment->path,
+            who[moment->by]);
+    if (moment->kind == SIM_AT_MESSAGE)
+        printf(", at message %u of kind %u by %s", moment->nth, moment->message, who[moment->by]);
+    printf(" (%u, %u, n %u, for %" PRId64 " ms%s", it->a, it->b, it->n, it->lasts_ms,
         it->is_one_way ? ", one way" : "");
+    if (it->until_message != 0)
+        printf(", until a message of kind %u", it->until_message);
+    printf(")\n");
 }
 
 void sim_trouble_print(const struct sim_trouble *trouble, uint64_t mask)
 {
+    static const char *const aims[SIM_AIMS] = { "any", "takeover", "recovery", "people", "phases",
+        "data" };
     const struct sim_processes_options *it = &trouble->processes;
+    printf("aim: %s, %s, other threads 1 in %u, blocking work 1 in %u\n", aims[trouble->aim],
+        trouble->shape.has_two_regions ? "two regions" : "one region", trouble->beside_one_in,
+        it->worker_one_in);
     printf("%u job managers, %u task managers of %u slots, parallelism %u, %" PRIu64
            " records, heartbeat %" PRId64 " of %" PRId64 " ms, lease %" PRId64
            " ms, checkpoint every %" PRId64 " ms, network %" PRId64 " + %" PRId64

@@ -10,6 +10,13 @@ static void note(void *arg)
     trace[strlen(trace)] = *(char *)arg;
 }
 
+static bool was_running;
+
+static void look(void *arg)
+{
+    was_running = workers_is_running(arg);
+}
+
 static char letters[128]; /* the letter c is at letters[c] */
 #define LETTER(letter_) (&letters[(letter_)])
 
@@ -80,6 +87,17 @@ static void a_job_may_submit_another_one(void **state)
     workers_free(workers);
 }
 
+static void a_job_that_runs_is_told_of(void **state)
+{
+    struct workers *workers = workers_of(8);
+    workers_submit(workers, NULL, look, workers);
+    assert_false(workers_is_running(workers));
+    workers_step(workers);
+    assert_true(was_running);
+    assert_false(workers_is_running(workers));
+    workers_free(workers);
+}
+
 static void note_index(void *arg, uint64_t index)
 {
     note(&((char *)arg)[index]);
@@ -103,6 +121,7 @@ int main(void)
         cmocka_unit_test(a_full_queue_refuses_jobs),
         cmocka_unit_test(draining_runs_only_its_lane),
         cmocka_unit_test(a_job_may_submit_another_one),
+        cmocka_unit_test(a_job_that_runs_is_told_of),
         cmocka_unit_test(without_threads_the_caller_does_shared_work_in_order),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
