@@ -56,6 +56,22 @@ static weir_error *resolve(const char *host, uint16_t port, struct addrinfo **fo
     return code == EAI_AGAIN ? weir_error_retriable(error) : error;
 }
 
+static weir_error *linux_look_up(const char *host, struct os_addresses *addresses)
+{
+    struct addrinfo *found;
+    addresses->count = 0;
+    WEIR_TRY(resolve(host, 0, &found));
+    for (const struct addrinfo *at = found; at != NULL && addresses->count < OS_ADDRESSES_MAX;
+         at = at->ai_next) {
+        char *address = addresses->list[addresses->count];
+        addresses->count += getnameinfo(at->ai_addr, at->ai_addrlen, address, OS_ADDRESS_SIZE, NULL,
+                                0, NI_NUMERICHOST) == 0;
+    }
+    freeaddrinfo(found);
+    return addresses->count > 0 ? NULL
+                                : weir_errorf(WEIR_E_CONNECTOR, "host '%s' has no address", host);
+}
+
 static weir_error *make(const struct addrinfo *at, int *fd)
 {
     int one = 1;
@@ -298,6 +314,7 @@ static uint32_t linux_poller_wait(struct os_poller *poller, struct os_poll_event
 /* -- the table -------------------------------------------------------------------------------- */
 
 const struct os_socket_class os_socket_linux = {
+    .look_up = linux_look_up,
     .listen = linux_listen,
     .accept = linux_accept,
     .connect = linux_connect,
@@ -317,6 +334,13 @@ const struct os_socket_class os_socket_linux = {
     .poller_wait = linux_poller_wait,
 };
 const struct os_socket_class *os_socket_current = &os_socket_linux;
+
+weir_error *os_socket_look_up(const char *host, struct os_addresses *addresses)
+{
+    WEIR_TRY(os_socket_current->look_up(host, addresses));
+    ASSERT(addresses->count >= 1 && addresses->count <= OS_ADDRESSES_MAX);
+    return NULL;
+}
 
 weir_error *os_socket_listen(const char *host, uint16_t port, struct os_socket **socket)
 {

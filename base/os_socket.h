@@ -22,6 +22,17 @@
 
 #define OS_SOCKET_IOVS_MAX 128u /* pieces of one call */
 
+#define OS_ADDRESSES_MAX 16u
+#define OS_ADDRESS_SIZE  96u /* with its zone, and a NUL */
+
+/* What a name means, as numeric addresses, in the order in which they are best tried; at least one. */
+struct os_addresses {
+    uint32_t count;
+    char list[OS_ADDRESSES_MAX][OS_ADDRESS_SIZE];
+};
+/* May take as long as the resolver does, which is seconds when it is away. */
+weir_error *os_socket_look_up(const char *host, struct os_addresses *addresses) WEIR_MUST_USE;
+
 struct os_socket; /* Thread: its owner */
 /* Port 0: any free one; one that is taken is WEIR_E_LIMIT. The host is a numeric address or a name; a name may take
  * as long as its look-up. */
@@ -29,7 +40,8 @@ weir_error *os_socket_listen(const char *host, uint16_t port, struct os_socket *
     WEIR_MUST_USE;
 /* *socket NULL: nobody waits. */
 weir_error *os_socket_accept(struct os_socket *listener, struct os_socket **socket) WEIR_MUST_USE;
-/* Begins to connect: once it is writable, os_socket_check says what came of it. */
+/* Begins to connect: once it is writable, os_socket_check says what came of it. To the first address of a name, which is
+ * looked up before. */
 weir_error *os_socket_connect(const char *host, uint16_t port, struct os_socket **socket)
     WEIR_MUST_USE;
 weir_error *os_socket_check(struct os_socket *socket) WEIR_MUST_USE;
@@ -69,6 +81,7 @@ uint32_t os_poller_wait(struct os_poller *poller, struct os_poll_event *events, 
 /* Thread: immutable after init: set os_socket_current before the first socket is made. What the simulator replaces: each
  * function is the one above of the same name. Sockets and pollers are the implementation's own. */
 struct os_socket_class {
+    weir_error *(*look_up)(const char *host, struct os_addresses *addresses);
     weir_error *(*listen)(const char *host, uint16_t port, struct os_socket **socket);
     weir_error *(*accept)(struct os_socket *listener, struct os_socket **socket);
     weir_error *(*connect)(const char *host, uint16_t port, struct os_socket **socket);

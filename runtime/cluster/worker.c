@@ -515,6 +515,7 @@ static weir_error *make_wire(struct worker *worker)
             .worker = start->worker,
             .worker_count = start->worker_count },
         .crypto = worker->tls.client == NULL ? NULL : &worker->tls.crypto,
+        .workers = worker->workers,
         .silence_ms = start->timeout_ms,
         .failed = wire_failed,
         .arg = worker,

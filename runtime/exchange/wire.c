@@ -8,6 +8,7 @@
 #include "base/log.h"
 #include "base/memory.h"
 #include "base/os.h"
+#include "runtime/exchange/wire_host.h"
 #include "runtime/exchange/wire_peer.h"
 
 #include <pthread.h>
@@ -26,12 +27,13 @@ struct connection {
     struct peer *peer; /* NULL: has not said who it is */
     bool is_greeted;
     bool is_polled_for_write;
-    int64_t deadline_ms; /* of its hello */
+    int64_t deadline_ms; /* of its address, then of its hello */
 };
 
 /* Another worker that we share a channel with. Thread: io. */
 struct peer {
     struct wire_peer *channels;
+    struct wire_host host;
     struct connection *connection; /* NULL: none */
     int64_t retry_at_ms, retry_ms;
     weir_error *last; /* why the last try failed */
@@ -52,6 +54,7 @@ struct wire {
     const struct wire_address *addresses;
     struct segment_pool *pool;
     int64_t connect_deadline_ms; /* INT64_MAX: all are connected */
+    int64_t timeout_ms;          /* until then */
     bool is_open, is_started, has_failed;
     bool is_listener_ready;
     atomic_bool is_stopping, is_connected;
@@ -251,19 +254,36 @@ static weir_error *make_link(struct connection *connection, struct os_socket *so
 
 /* -- connecting ------------------------------------------------------------------------------ */
 
+/* At once if it has another address. */
 static void retry_later(struct peer *peer, weir_error *error)
 {
     weir_error_free(peer->last);
     peer->last = error;
-    peer->retry_at_ms = os_monotonic_ms() + peer->retry_ms;
+    peer->retry_at_ms = os_monotonic_ms();
+    if (wire_host_has_more(&peer->host))
+        return;
+    peer->retry_at_ms += peer->retry_ms;
     peer->retry_ms = peer->retry_ms * 2 < RETRY_MAX_MS ? peer->retry_ms * 2 : RETRY_MAX_MS;
+}
+
+/* An address that nobody answers at must leave time for the others. */
+static int64_t try_ms(const struct wire *wire, const struct peer *peer)
+{
+    return wire->timeout_ms / (2 * (int64_t)peer->host.addresses.count) + 1;
 }
 
 static void begin_connect(struct wire *wire, struct peer *peer)
 {
     const struct wire_address *address = &wire->addresses[worker_of(wire, peer)];
     struct os_socket *socket;
-    weir_error *error = os_socket_connect(address->host, address->port, &socket);
+    weir_error *error;
+    const char *host = wire_host_next(&peer->host, &error);
+    if (host == NULL && error == NULL) {
+        peer->retry_at_ms = INT64_MAX; /* when it has answered */
+        return;
+    }
+    if (error == NULL)
+        error = os_socket_connect(host, address->port, &socket);
     if (error != NULL) {
         retry_later(peer, error);
         return;
@@ -273,7 +293,7 @@ static void begin_connect(struct wire *wire, struct peer *peer)
         .peer = peer,
         .connecting = socket,
         .is_polled_for_write = true,
-        .deadline_ms = INT64_MAX };
+        .deadline_ms = os_monotonic_ms() + try_ms(wire, peer) };
     peer->connection = connection;
     os_poller_add(wire->poller, os_socket_fd(socket), true, connection);
 }
@@ -403,16 +423,26 @@ static void lose(struct peer *peer, weir_error *error)
         retry_later(peer, error);
 }
 
+static weir_error *not_there(const struct connection *connection)
+{
+    return weir_error_retriable(weir_errorf(WEIR_E_TIMEOUT, "%s does not answer",
+        os_socket_address(connection->connecting)));
+}
+
 static void move_peer(struct wire *wire, struct peer *peer, bool *has_worked)
 {
     struct connection *connection = peer->connection;
     if (connection == NULL) {
-        if (worker_of(wire, peer) > wire->self.worker && os_monotonic_ms() >= peer->retry_at_ms)
+        if (worker_of(wire, peer) > wire->self.worker &&
+            (os_monotonic_ms() >= peer->retry_at_ms || wire_host_has_answered(&peer->host)))
             begin_connect(wire, peer);
         return;
     }
-    if (connection->link == NULL)
-        return; /* the poller has not said anything yet */
+    if (connection->link == NULL) { /* the poller has not said anything yet */
+        if (os_monotonic_ms() >= connection->deadline_ms)
+            lose(peer, not_there(connection));
+        return;
+    }
     weir_error *error = move(connection, has_worked);
     if (error == NULL && !connection->is_greeted && os_monotonic_ms() >= connection->deadline_ms)
         error = weir_errorf(WEIR_E_TIMEOUT, "%s does not say who it is", address_of(connection));
@@ -522,9 +552,11 @@ void wire_connect(struct wire *wire, const struct wire_address *addresses,
     wire->addresses = addresses;
     wire->pool = pool;
     wire->connect_deadline_ms = os_monotonic_ms() + timeout_ms;
+    wire->timeout_ms = timeout_ms;
     for (uint32_t i = 0; i < wire->self.worker_count; i++) {
         wire_peer_start(wire->peers[i].channels);
         wire->peers[i].retry_ms = RETRY_FIRST_MS;
+        wire_host_init(&wire->peers[i].host, addresses[i].host, wire->options.workers, wire->waker);
     }
 }
 
@@ -567,5 +599,6 @@ void wire_stop(struct wire *wire)
             close_connection(wire->peers[i].connection);
         weir_error_free(wire->peers[i].last);
         wire->peers[i].last = NULL;
+        wire_host_release(&wire->peers[i].host);
     }
 }

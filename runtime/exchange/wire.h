@@ -37,6 +37,8 @@ struct wire_options {
     uint16_t port;    /* 0: any; taken: WEIR_E_LIMIT */
     struct wire_frame_hello self;
     const struct wire_crypto *crypto; /* NULL: plain; outlives the wire */
+    struct workers
+        *workers; /* look names up; outlive the wire. NULL: io does it, and everything waits */
     int64_t silence_ms; /* of another worker's machine, until it is lost; 0: no limit */
     /* Takes the error. Posts it to somebody: wire_stop waits for its return. */
     void (*failed)(void *arg, weir_error *error);
@@ -44,7 +46,7 @@ struct wire_options {
 };
 
 struct wire_address {
-    const char *host;
+    const char *host; /* all addresses that it has are tried */
     uint16_t port;
 };
 

@@ -218,6 +218,22 @@ static void the_poller_tells_of_writing_only_who_asks(void **state)
     pair_release(&pair);
 }
 
+static void a_name_is_looked_up_as_numeric_addresses(void **state)
+{
+    struct os_addresses addresses;
+    expect_ok(os_socket_look_up("127.0.0.1", &addresses));
+    assert_int_equal(addresses.count, 1);
+    assert_string_equal(addresses.list[0], "127.0.0.1");
+    expect_ok(os_socket_look_up("::1", &addresses));
+    assert_string_equal(addresses.list[0], "::1");
+    expect_ok(os_socket_look_up("localhost", &addresses));
+    for (uint32_t i = 0; i < addresses.count; i++)
+        assert_true(
+            strcmp(addresses.list[i], "127.0.0.1") == 0 || strcmp(addresses.list[i], "::1") == 0);
+    expect_error(os_socket_look_up("no such host", &addresses), WEIR_E_CONNECTOR,
+        "address of host 'no such host'");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -229,6 +245,7 @@ int main(void)
         cmocka_unit_test(a_port_where_nobody_listens_refuses),
         cmocka_unit_test(what_a_configuration_gets_wrong_is_named),
         cmocka_unit_test(the_poller_tells_of_writing_only_who_asks),
+        cmocka_unit_test(a_name_is_looked_up_as_numeric_addresses),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

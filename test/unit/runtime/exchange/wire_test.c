@@ -5,9 +5,12 @@
 #include "base/log.h"
 #include "base/memory.h"
 #include "base/os.h"
+#include "base/worker.h"
 #include "test/support/expect.h"
 
+#include <netinet/in.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 #define CHANNELS_MAX 4u
 #define TURNS_MAX    2000000u
@@ -32,6 +35,7 @@ struct duo_options {
     const struct wire_crypto *crypto;
     int64_t timeout_ms; /* 0: a minute */
     uint16_t port;      /* of worker 1, which is not there; 0: it is */
+    struct workers *workers;
 };
 
 struct failure_arg {
@@ -59,6 +63,7 @@ static void make_wire(struct duo *duo, uint32_t worker, const struct duo_options
         .port = worker == 1 ? options->port : 0,
         .self = hello,
         .crypto = options->crypto,
+        .workers = options->workers,
         .failed = on_failure,
         .arg = &failure_args[worker] };
     wire.self.worker = worker;
@@ -607,6 +612,122 @@ static void crypto_that_refuses_is_said_at_the_deadline(void **state)
     duo_release(&duo);
 }
 
+/* -- where the other one is -------------------------------------------------------------------- */
+
+static struct os_socket_class own_sockets;
+static struct os own_os;
+static uint32_t look_ups;
+static int64_t late_ns; /* the clock has jumped so far */
+
+/* Nobody listens at the first one. */
+static weir_error *look_up_two(const char *host, struct os_addresses *addresses)
+{
+    look_ups++;
+    *addresses = (struct os_addresses){ 2, { "127.0.0.9", "127.0.0.1" } };
+    return NULL;
+}
+
+static weir_error *look_up_none(const char *host, struct os_addresses *addresses)
+{
+    return weir_errorf(WEIR_E_CONNECTOR, "nobody knows host '%s'", host);
+}
+
+static int64_t late_clock_ns(void)
+{
+    return os_linux.monotonic_ns() + late_ns;
+}
+
+static void put_look_up(weir_error *(*look_up)(const char *host, struct os_addresses *addresses))
+{
+    own_sockets = os_socket_linux;
+    own_sockets.look_up = look_up;
+    os_socket_current = &own_sockets;
+    look_ups = 0;
+}
+
+static int restore_os(void **state)
+{
+    os_socket_current = &os_socket_linux;
+    os_current = &os_linux;
+    return 0;
+}
+
+static void all_addresses_of_a_host_are_tried(void **state)
+{
+    struct duo duo;
+    put_look_up(look_up_two);
+    duo_init(&duo, &(struct duo_options){ .channel_count = 1 });
+    exchange(&duo, 0, 0, 100, 10);
+    assert_int_equal(look_ups, 1);
+    duo_release(&duo);
+}
+
+/* A listener whose queue is full answers nothing, as a machine does that is away. */
+static void an_address_that_does_not_answer_leaves_time_for_the_next_one(void **state)
+{
+    struct duo duo;
+    struct sockaddr_in at = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(0x7f000009) };
+    int fds[4];
+    put_look_up(look_up_two);
+    own_os = os_linux;
+    own_os.monotonic_ns = late_clock_ns;
+    os_current = &own_os;
+    late_ns = 0;
+    duo_init(&duo, &(struct duo_options){ .timeout_ms = 60000 });
+    at.sin_port = htons(duo.addresses[1].port);
+    for (size_t i = 0; i < COUNT_OF(fds); i++) {
+        fds[i] = socket(AF_INET, SOCK_STREAM | (i == 0 ? 0 : SOCK_NONBLOCK), 0);
+        assert_true(fds[i] >= 0);
+        if (i == 0)
+            assert_true(
+                bind(fds[0], (struct sockaddr *)&at, sizeof(at)) == 0 && listen(fds[0], 0) == 0);
+        else
+            (void)connect(fds[i], (struct sockaddr *)&at, sizeof(at));
+    }
+    for (uint32_t i = 0; i < 1000; i++)
+        turn(&duo);
+    assert_false(are_connected(&duo));
+    late_ns = INT64_C(16) * 1000000000;
+    TURN_UNTIL(&duo, are_connected(&duo));
+    assert_int_equal(look_ups, 1);
+    for (size_t i = 0; i < COUNT_OF(fds); i++)
+        close(fds[i]);
+    duo_release(&duo);
+}
+
+static void a_name_is_looked_up_aside_and_nothing_waits_for_it(void **state)
+{
+    struct duo duo;
+    struct workers *workers = workers_new(0, 8);
+    put_look_up(look_up_two);
+    duo_init(&duo, &(struct duo_options){ .workers = workers });
+    for (uint32_t i = 0; i < 100; i++)
+        turn(&duo);
+    assert_int_equal(look_ups, 0);
+    assert_true(workers_step(workers));
+    assert_int_equal(look_ups, 1);
+    TURN_UNTIL(&duo, are_connected(&duo));
+    assert_false(workers_step(workers));
+    duo_release(&duo);
+    duo_init(&duo, &(struct duo_options){ .workers = workers });
+    turn(&duo);
+    duo_release(&duo); /* while it is looked up */
+    workers_free(workers);
+}
+
+static void a_name_that_means_nothing_is_told_at_the_deadline(void **state)
+{
+    struct duo duo;
+    put_look_up(look_up_none);
+    duo_init(&duo, &(struct duo_options){ .timeout_ms = 50 });
+    TURN_UNTIL(&duo, duo.failures[0] != NULL);
+    expect_error(duo.failures[0], WEIR_E_TIMEOUT, "nobody knows host '127.0.0.1'");
+    duo.failures[0] = NULL;
+    weir_error_free(duo.failures[1]); /* it was waited for there, too */
+    duo.failures[1] = NULL;
+    duo_release(&duo);
+}
+
 static void a_port_that_is_taken_is_named(void **state)
 {
     struct duo duo;
@@ -641,6 +762,11 @@ int main(void)
         cmocka_unit_test(a_pool_that_is_used_up_ends_the_attempt),
         cmocka_unit_test(records_go_through_crypto_in_pieces_of_any_size),
         cmocka_unit_test(crypto_that_refuses_is_said_at_the_deadline),
+        cmocka_unit_test_teardown(all_addresses_of_a_host_are_tried, restore_os),
+        cmocka_unit_test_teardown(an_address_that_does_not_answer_leaves_time_for_the_next_one,
+            restore_os),
+        cmocka_unit_test_teardown(a_name_is_looked_up_aside_and_nothing_waits_for_it, restore_os),
+        cmocka_unit_test_teardown(a_name_that_means_nothing_is_told_at_the_deadline, restore_os),
         cmocka_unit_test(a_port_that_is_taken_is_named),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
