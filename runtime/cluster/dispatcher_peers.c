@@ -9,6 +9,7 @@
 #include "net/token.h"
 #include "runtime/cluster/address.h"
 #include "runtime/cluster/dispatcher_private.h"
+#include <weir/weir.h>
 
 #include <inttypes.h>
 
@@ -57,15 +58,13 @@ static void refuse(struct peer *peer, weir_error *error)
     forget_peer(peer);
 }
 
-static weir_error *check_protocol(uint32_t protocol)
+static weir_error *check_protocol(uint32_t protocol, const char *fix)
 {
     if (protocol == MESSAGE_PROTOCOL)
         return NULL;
     return weir_errorf(WEIR_E_STATE,
-        "it speaks version %u of the protocol, this job manager version %u: run one version of "
-        "Weir "
-        "on all machines of a cluster",
-        protocol, MESSAGE_PROTOCOL);
+        "it speaks version %u of the protocol, this job manager version %u (of weir %s): %s",
+        protocol, MESSAGE_PROTOCOL, WEIR_VERSION, fix);
 }
 
 /* -- task managers -------------------------------------------------------------------------------- */
@@ -73,7 +72,8 @@ static weir_error *check_protocol(uint32_t protocol)
 static weir_error *check_register(const struct dispatcher *dispatcher,
     const struct message_register *message)
 {
-    WEIR_TRY(check_protocol(message->protocol));
+    WEIR_TRY(
+        check_protocol(message->protocol, "run one version of Weir on all machines of a cluster"));
     if (dispatcher->options.token != NULL &&
         !token_equal(message->token, weir_str_of(dispatcher->options.token)))
         return weir_errorf(WEIR_E_USAGE, "its token is not that of this cluster: give all "
@@ -209,7 +209,7 @@ static weir_error *on_task_manager(struct peer *peer, uint32_t kind, weir_str pa
 static weir_error *on_hello(struct peer *peer, const struct message_hello *message)
 {
     char id[DISPATCHER_ID_SIZE];
-    WEIR_TRY(check_protocol(message->protocol));
+    WEIR_TRY(check_protocol(message->protocol, "build the job again with this libweir"));
     if (!address_is_id(message->job))
         return weir_errorf(WEIR_E_CORRUPT, "its HELLO message is damaged");
     memcpy(id, message->job.data, message->job.size);

@@ -15,6 +15,9 @@
 #include "base/os.h"
 #include "base/sealed.h"
 #include "state/backend.h"
+#include <weir/weir.h>
+
+#include <inttypes.h>
 
 #define ARGUMENTS_MAX     10000u
 #define ARGUMENT_SIZE_MAX ((size_t)1 << 20)
@@ -23,7 +26,13 @@
 
 _Static_assert(RESTART_NONE == 0 && RESTART_FIXED == 1 && RESTART_EXPONENTIAL == 2, "encoded");
 
-static const struct sealed_form form = { .magic = "WEIRJOB1", .noun = "a job", .version = 1 };
+static const struct sealed_form form = { .magic = "WEIRJOB1",
+    .noun = "a job",
+    .version = JOB_SPEC_VERSION };
+/* What others than ours mean by their bytes is not known, but what is wrong with them is. */
+static const struct sealed_form any = { .magic = "WEIRJOB1",
+    .noun = "a job",
+    .version = UINT32_MAX };
 
 /* -- encoding ----------------------------------------------------------------------------------- */
 
@@ -184,7 +193,13 @@ weir_error *job_spec_decode(weir_str bytes, struct arena *arena, struct job_spec
     *spec = (struct job_spec){ .plan = NULL };
     if (bytes.size > JOB_SPEC_SIZE_MAX)
         return damaged("no job has so many bytes");
-    WEIR_TRY(sealed_open(&form, bytes, "the job", &version, &body));
+    WEIR_TRY(sealed_open(&any, bytes, "the job", &version, &body));
+    if (version != JOB_SPEC_VERSION)
+        return weir_errorf(WEIR_E_STATE,
+            "the job speaks version %" PRIu32
+            " of the protocol, this cluster version %u (of weir %s): build the job "
+            "again with this libweir",
+            version, JOB_SPEC_VERSION, WEIR_VERSION);
     struct reader reader = reader_of(body);
     weir_str plan = reader_str(&reader);
     if (plan.data == NULL)

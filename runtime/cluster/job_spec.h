@@ -11,12 +11,18 @@
  * The bytes come over a network from others. What is decoded is within the limits that the options of a program
  * have (runtime/program/options.c), so it may go into jobmanager_options as it is.
  *
+ * Its version is that of the messages (messages.h): a worker that would be refused later is refused here, before
+ * anything has started, and the person who has submitted it reads what to do.
+ *
  * Thread: immutable after decoding. */
 #ifndef WEIR_CLUSTER_JOB_SPEC_H
 #define WEIR_CLUSTER_JOB_SPEC_H
 
+#include "runtime/cluster/messages.h"
 #include "runtime/graph/plan_codec.h"
 #include "runtime/manager/restart.h"
+
+#define JOB_SPEC_VERSION MESSAGE_PROTOCOL
 
 /* Limits of the options, too. */
 #define JOB_SPEC_MS_MAX       (INT64_C(365) * 24 * 3600 * 1000)

@@ -11,7 +11,8 @@
  *
  * A message is one frame (net/net.h): its kind, and a MessagePack map by field id (types/msgpack.h). So a
  * newer side may add fields; what an older one does not know it skips. What may not be skipped raises
- * MESSAGE_PROTOCOL, which both sides compare at REGISTER and HELLO: REFUSED, and why, is the answer then.
+ * MESSAGE_PROTOCOL, which both sides compare at REGISTER and HELLO: REFUSED, and why, is the answer then. A job says
+ * its own with its plan already (job_spec.h), so what changes the bytes of a plan or a job raises it, too.
  *
  * Fencing. `epoch` is the leader's (election.h): a task manager or worker that has heard of a higher one
  * obeys no lower one. `attempt` is the job's (checkpoint/attempt.h): a worker belongs to one and ends with it.

@@ -77,9 +77,10 @@ static void decode_job(weir_str bytes)
     arena_release(&arena);
 }
 
-static void decode_sealed(const char *magic, weir_str body, void (*decode)(weir_str bytes))
+static void decode_sealed(const char *magic, uint32_t version, weir_str body,
+    void (*decode)(weir_str bytes))
 {
-    const struct sealed_form form = { .magic = magic, .version = 1 };
+    const struct sealed_form form = { .magic = magic, .version = version };
     weir_buffer *inner = weir_buffer_new(JOB_SPEC_SIZE_MAX);
     weir_buffer *bytes = weir_buffer_new(JOB_SPEC_SIZE_MAX);
     weir_buffer_add_str(inner, body);
@@ -94,7 +95,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     weir_str bytes = { .data = (const char *)data, .size = size };
     decode_plan(bytes);
     decode_job(bytes);
-    decode_sealed("WEIRPLN1", bytes, decode_plan);
-    decode_sealed("WEIRJOB1", bytes, decode_job);
+    decode_sealed("WEIRPLN1", 1, bytes, decode_plan);
+    decode_sealed("WEIRJOB1", JOB_SPEC_VERSION, bytes, decode_job);
     return 0;
 }

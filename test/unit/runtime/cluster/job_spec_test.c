@@ -154,7 +154,7 @@ static weir_error *decode_body(weir_str body, uint32_t version)
     return error;
 }
 
-static void bytes_that_are_cut_or_too_many_or_newer_are_refused(void **state)
+static void bytes_that_are_cut_or_too_many_or_of_another_version_are_refused(void **state)
 {
     weir_job *job;
     trial_reset(&(struct trial){ .count = 1 });
@@ -164,12 +164,16 @@ static void bytes_that_are_cut_or_too_many_or_newer_are_refused(void **state)
     weir_str all = weir_buffer_view(bytes);
     weir_str body = { .data = all.data + SEALED_HEADER_SIZE,
         .size = all.size - SEALED_HEADER_SIZE - 1 };
-    expect_ok(decode_body(body, 1));
-    expect_error(decode_body(body, 2), WEIR_E_STATE, "the job has format version 2");
+    expect_ok(decode_body(body, JOB_SPEC_VERSION));
+    expect_error(decode_body(body, JOB_SPEC_VERSION + 1), WEIR_E_STATE,
+        "the job speaks version 3 of the protocol, this cluster version 2");
+    expect_error(decode_body(body, JOB_SPEC_VERSION - 1), WEIR_E_STATE,
+        "build the job again with this libweir");
     for (size_t size = 0; size < body.size; size++)
-        expect_error(decode_body((weir_str){ .data = body.data, .size = size }, 1), WEIR_E_CORRUPT,
-            "");
-    expect_error(decode_body((weir_str){ .data = body.data, .size = body.size + 1 }, 1),
+        expect_error(decode_body((weir_str){ .data = body.data, .size = size }, JOB_SPEC_VERSION),
+            WEIR_E_CORRUPT, "");
+    expect_error(decode_body((weir_str){ .data = body.data, .size = body.size + 1 },
+                     JOB_SPEC_VERSION),
         WEIR_E_CORRUPT, "its length is wrong");
     weir_buffer_free(bytes);
     job_free(job);
@@ -180,7 +184,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_job_comes_back_as_it_was),
         cmocka_unit_test(what_no_option_allows_is_refused),
-        cmocka_unit_test(bytes_that_are_cut_or_too_many_or_newer_are_refused),
+        cmocka_unit_test(bytes_that_are_cut_or_too_many_or_of_another_version_are_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
