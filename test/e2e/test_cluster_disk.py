@@ -8,21 +8,17 @@ How    No daemon may end. Of a full disk the message says which file, and what t
 
 import contextlib
 import os
-import pathlib
-import shutil
-import subprocess
 import sys
 import unittest
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-import broker  # noqa: E402
 import cluster  # noqa: E402
 import program  # noqa: E402
+import strace  # noqa: E402
 from cluster import NoLeader, Refused  # noqa: E402
 
 FULL = "free space on that disk"
 DISK_SIZE = 48 << 20  # an executable of a job with its symbols has a third of that
-STRACE_S = 10
 
 
 def skip(why):
@@ -128,24 +124,11 @@ class Disks(cluster.ClusterTest):
 
     @contextlib.contextmanager
     def syncs(self, pid, fate):
-        """`fate` as strace says it: error=EIO, delay_exit=<us>."""
-        if shutil.which("strace") is None:
-            skip("strace not found")
-        log = self.directory / f"strace-{pid}"
-        argv = ["strace", "-f", "-qq", "-o", log, "-e", "trace=fsync,fdatasync", "-e", f"inject=fsync,fdatasync:{fate}", "-p",
-                str(pid)]
-        tracer = broker.spawn(argv, stderr=subprocess.PIPE)
         try:
-            status = pathlib.Path(f"/proc/{pid}/status")
-            cluster.wait_until("it is traced", lambda: tracer.poll() is not None or "TracerPid:\t0\n" not in status.read_text(),
-                               STRACE_S)
-            if tracer.poll() is not None:
-                skip(f"strace is not permitted: {tracer.stderr.read().decode().strip()}")
-            yield log
-        finally:
-            tracer.terminate()
-            tracer.wait(STRACE_S)
-            tracer.stderr.close()
+            with strace.injected(pid, fate, self.directory / f"strace-{pid}") as log:
+                yield log
+        except strace.NotPermitted as refused:
+            skip(str(refused))
 
     def test_a_job_manager_whose_syncs_fail_completes_nothing_and_goes_on_then(self):
         one = self.cluster(ha=self.file_ha())
