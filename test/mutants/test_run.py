@@ -59,7 +59,7 @@ class Logs(unittest.TestCase):
         self.assertEqual(run.program("unit-tsan base/queue_threads_test"),
                          ("tsan", "build/tsan/unit/base/queue_threads_test"))
         self.assertEqual(run.program("unit state/model_test: rocksdb*")[1], "build/asan/unit/state/model_test")
-        self.assertEqual(run.program("sim sim_test"), ("asan", "build/asan/sim/sim_test"))
+        self.assertEqual(run.program("sim sim_test"), ("faults", "build/faults/sim/sim_test"))
 
 
 if __name__ == "__main__":
