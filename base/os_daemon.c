@@ -135,7 +135,8 @@ static bool wait_for_end(int descriptor, int64_t timeout_ms)
     }
 }
 
-weir_error *os_daemon_stop(const struct os_daemon *daemon, int64_t timeout_ms, bool *was_killed)
+weir_error *os_daemon_stop(const struct os_daemon *daemon, int signal, int64_t timeout_ms,
+    bool *was_killed)
 {
     weir_error *error = NULL;
     *was_killed = false;
@@ -149,7 +150,7 @@ weir_error *os_daemon_stop(const struct os_daemon *daemon, int64_t timeout_ms, b
             strerrordesc_np(errno));
     if (!os_daemon_is_alive(daemon))
         goto out;
-    if (pidfd_send_signal(descriptor, SIGTERM, NULL, 0) != 0 && errno != ESRCH) {
+    if (pidfd_send_signal(descriptor, signal, NULL, 0) != 0 && errno != ESRCH) {
         error = weir_errorf(WEIR_E_IO, "cannot end process %d: %s", daemon->pid,
             strerrordesc_np(errno));
         goto out;

@@ -27,9 +27,9 @@ struct os_daemon {
 weir_error *os_daemon_start(char *const argv[], const char *log_path, struct os_daemon *daemon)
     WEIR_MUST_USE;
 bool os_daemon_is_alive(const struct os_daemon *daemon); /* one that nobody has waited for is not */
-/* SIGTERM, and SIGKILL if it has not ended in time. Fine if it has gone. */
-weir_error *os_daemon_stop(const struct os_daemon *daemon, int64_t timeout_ms, bool *was_killed)
-    WEIR_MUST_USE;
+/* That signal, and SIGKILL if it has not ended in time. Fine if it has gone. */
+weir_error *os_daemon_stop(const struct os_daemon *daemon, int signal, int64_t timeout_ms,
+    bool *was_killed) WEIR_MUST_USE;
 /* The path of this program. mem_free it. */
 weir_error *os_program_path(char **path) WEIR_MUST_USE;
 

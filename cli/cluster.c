@@ -27,8 +27,9 @@ static weir_error *directory_of(const struct config *config, char **dir)
 struct starting {
     const struct verb_call *call;
     struct client *client;
-    struct local_cluster *cluster;
-    uint32_t taskmanager_count;
+    const struct local_cluster *known; /* what the directory tells; nothing if all of it is dead */
+    struct local_cluster *started;
+    uint32_t taskmanager_count; /* that there are to be */
 };
 
 static bool refuse_connection(void *arg, struct connection *it)
@@ -64,77 +65,137 @@ static weir_error *check_ports(const struct conf *conf)
     return check_port("jobmanager.rpc.port", conf->jobmanager.bind_host, conf->jobmanager.rpc_port);
 }
 
-/* Options of a daemon: what we were told, and up to three more. `argv` has room. */
-static void add_options(const struct starting *it, char **argv, uint32_t *count)
+/* Arguments of a daemon. Thread: one. */
+struct words {
+    char **list; /* the last one is NULL */
+    uint32_t count;
+};
+
+static void add_word(struct words *words, char *word)
 {
-    if (it->client->conf_path != NULL) {
-        argv[(*count)++] = mem_strdup("--conf");
-        argv[(*count)++] = mem_strdup(it->client->conf_path);
-    }
-    for (uint32_t i = 0; i < it->call->define_count; i++) {
-        argv[(*count)++] = mem_strdup("-D");
-        argv[(*count)++] = mem_strdup(it->call->defines[i]);
-    }
+    words->list = mem_realloc(words->list, (words->count + (size_t)2) * sizeof(*words->list));
+    words->list[words->count++] = word;
+    words->list[words->count] = NULL;
 }
 
-static void add_define(const struct config *config, const char *option, const char *key,
-    char **argv, uint32_t *count)
+static void add_define(struct words *words, const char *key, const char *value)
 {
-    if (!config_given(config, option))
-        return;
-    argv[(*count)++] = mem_strdup("-D");
-    argv[(*count)++] = mem_printf("%s=%s", key, config_text(config, option));
+    add_word(words, mem_strdup("-D"));
+    add_word(words, value == NULL ? mem_strdup(key) : mem_printf("%s=%s", key, value));
+}
+
+/* What it was started with before, or another one of its kind: this call says only what is to be different. False: none
+ * was. */
+static bool add_known(const struct starting *it, const char *name, struct words *words)
+{
+    size_t kind = strcspn(name, "-");
+    char *text = it->known->count == 0 ? NULL : local_arguments(it->known, name);
+    for (uint32_t i = 0; i < it->known->count && text == NULL; i++)
+        if (strncmp(it->known->processes[i].name, name, kind) == 0)
+            text = local_arguments(it->known, it->known->processes[i].name);
+    for (const char *at = text; at != NULL && *at != '\0'; at += strspn(at, "\n")) {
+        size_t size = strcspn(at, "\n");
+        add_word(words, mem_printf("%.*s", (int)size, at));
+        at += size;
+    }
+    bool is_known = text != NULL;
+    mem_free(text);
+    return is_known;
+}
+
+static bool has_word(const struct words *words, const char *word)
+{
+    uint32_t i = 0;
+    while (i < words->count && strcmp(words->list[i], word) != 0)
+        i++;
+    return i < words->count;
+}
+
+static weir_error *add_options(const struct starting *it, const char *name, struct words *words)
+{
+    const struct config *config = it->call->config;
+    char *conf;
+    WEIR_TRY(job_path(it->client->conf_path, &conf)); /* it may be started again from elsewhere */
+    if (conf != NULL && !has_word(words, conf)) {
+        add_word(words, mem_strdup("--conf"));
+        add_word(words, mem_strdup(conf));
+    }
+    mem_free(conf);
+    for (uint32_t i = 0; i < it->call->define_count; i++)
+        add_define(words, it->call->defines[i], NULL);
+    if (strcmp(name, "jobmanager") == 0)
+        return NULL;
+    if (config_given(config, "slots"))
+        add_define(words, "taskmanager.numberOfTaskSlots", config_text(config, "slots"));
+    if (config_given(config, "memory"))
+        add_define(words, "taskmanager.memory.process.size", config_text(config, "memory"));
+    return NULL;
 }
 
 static weir_error *start_one(const struct starting *it, const char *name, const char *program)
 {
-    uint32_t count = 0;
-    char **argv = mem_alloc_array(it->call->define_count * (size_t)2 + 10, sizeof(*argv));
-    argv[count++] = mem_strdup(program);
-    add_options(it, argv, &count);
-    if (it->client->conf.log.dir == NULL) {
-        argv[count++] = mem_strdup("-D");
-        argv[count++] = mem_printf("env.log.dir=%s/logs", it->cluster->dir);
-    }
-    if (strcmp(name, "jobmanager") != 0) {
-        add_define(it->call->config, "slots", "taskmanager.numberOfTaskSlots", argv, &count);
-        add_define(it->call->config, "memory", "taskmanager.memory.process.size", argv, &count);
-    }
-    weir_error *error = local_start(it->cluster, name, argv);
-    for (uint32_t i = 0; i < count; i++)
-        mem_free(argv[i]);
-    mem_free(argv);
+    struct words words = { .count = 0 };
+    char *logs = mem_printf("%s/logs", it->known->dir);
+    add_word(&words, mem_strdup(program));
+    if (!add_known(it, name, &words) && it->client->conf.log.dir == NULL)
+        add_define(&words, "env.log.dir", logs);
+    weir_error *error = add_options(it, name, &words);
+    if (error == NULL)
+        error = local_start(it->started, name, words.list);
+    for (uint32_t i = 0; i < words.count; i++)
+        mem_free(words.list[i]);
+    mem_free(words.list);
+    mem_free(logs);
     return error;
 }
 
-static weir_error *start_all(const struct starting *it)
+static void name_taskmanager(uint32_t number, char name[32])
+{
+    snprintf(name, 32, "taskmanager-%u", number);
+}
+
+/* Those that do not live. */
+static weir_error *start_missing(const struct starting *it)
 {
     char name[32];
-    WEIR_TRY(start_one(it, "jobmanager", "weir-jobmanager"));
-    for (uint32_t i = 0; i < it->taskmanager_count; i++) {
-        snprintf(name, sizeof(name), "taskmanager-%u", i + 1);
-        WEIR_TRY(start_one(it, name, "weir-taskmanager"));
+    if (!local_lives(it->known, "jobmanager"))
+        WEIR_TRY(start_one(it, "jobmanager", "weir-jobmanager"));
+    for (uint32_t i = 1; i <= it->taskmanager_count; i++) {
+        name_taskmanager(i, name);
+        if (!local_lives(it->known, name))
+            WEIR_TRY(start_one(it, name, "weir-taskmanager"));
     }
     return NULL;
+}
+
+static uint32_t count_taskmanagers(const struct local_cluster *cluster)
+{
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < cluster->count; i++)
+        count += strcmp(cluster->processes[i].name, "jobmanager") != 0 &&
+                 os_daemon_is_alive(&cluster->processes[i].daemon);
+    return count;
 }
 
 /* Until the job manager answers and knows its task managers. The answer is document_free'd. */
 static weir_error *wait_until_ready(const struct starting *it, struct document **overview)
 {
     struct client *client = it->client;
+    uint32_t wanted =
+        count_taskmanagers(it->known) + it->started->count - local_lives(it->started, "jobmanager");
     client_renew(client);
     client_start_wait(client);
     for (int64_t registered = -1;;) {
         weir_error *error = client_call(client, HTTP_GET, "/v1/overview", NULL, overview);
         if (error == NULL) {
             registered = document_int(*overview, "taskmanagers", 0);
-            if (registered >= (int64_t)it->taskmanager_count)
+            if (registered >= (int64_t)wanted)
                 return NULL;
             document_free(*overview);
         } else if (!weir_error_is_retriable(error)) {
             return error;
         }
-        weir_error *ended = local_check(it->cluster);
+        weir_error *ended = local_check(it->started);
         if (ended != NULL) {
             weir_error_free(error);
             return ended;
@@ -143,32 +204,59 @@ static weir_error *wait_until_ready(const struct starting *it, struct document *
             return weir_error_join(weir_errorf(WEIR_E_TIMEOUT,
                                        "%" PRId64 " of %u task managers have registered in %" PRId64
                                        " s; the logs in %s say more",
-                                       registered < 0 ? 0 : registered, it->taskmanager_count,
-                                       client->timeout_ms / 1000, it->cluster->dir),
+                                       registered < 0 ? 0 : registered, wanted,
+                                       client->timeout_ms / 1000, it->known->dir),
                 error);
         weir_error_free(error);
         client_pause(client);
     }
 }
 
+/* "taskmanager-2, taskmanager-3"; mem_free it. */
+static char *names_of(const struct local_cluster *cluster)
+{
+    char *names = mem_strdup("");
+    for (uint32_t i = 0; i < cluster->count; i++) {
+        char *more = mem_printf("%s%s%s", names, i == 0 ? "" : ", ", cluster->processes[i].name);
+        mem_free(names);
+        names = more;
+    }
+    return names;
+}
+
+static weir_error *say_started(const struct starting *it, int64_t taskmanagers, int64_t slots)
+{
+    const struct client *client = it->client;
+    bool is_all = it->known->count == 0;
+    char *names = is_all ? mem_strdup("a job manager") : names_of(it->started);
+    weir_error *error = client_say(client,
+        "Started %s%s %" PRId64 " task manager%s with %" PRId64 " slot%s: %s\n"
+        "Logs are in %s; 'weir cluster stop' ends it.\n",
+        names, is_all ? " and" : "; the cluster has", taskmanagers, taskmanagers == 1 ? "" : "s",
+        slots, slots == 1 ? "" : "s", client->url, it->known->dir);
+    mem_free(names);
+    return error;
+}
+
 static weir_error *tell_started(const struct starting *it, const struct document *overview)
 {
     const struct client *client = it->client;
-    int64_t slots = document_int(overview, "slots-total", 0);
-    char *path = mem_printf("%s/address", it->cluster->dir);
+    const struct local_cluster *started = it->started;
+    int64_t slots = document_int(overview, "slots-total", 0),
+            taskmanagers = document_int(overview, "taskmanagers", 0);
+    char *path = mem_printf("%s/address", it->known->dir), *names[LOCAL_PROCESSES_MAX];
     weir_error *error = os_write_file(path, client->url, strlen(client->url));
     mem_free(path);
     WEIR_TRY(error);
-    WEIR_TRY(client_say(client,
-        "Started a job manager and %u task manager%s with %" PRId64 " slots: %s\n"
-        "Logs are in %s; 'weir cluster stop' ends it.\n",
-        it->taskmanager_count, it->taskmanager_count == 1 ? "" : "s", slots, client->url,
-        it->cluster->dir));
+    WEIR_TRY(say_started(it, taskmanagers, slots));
     struct document *answer = document_new();
     document_put_text(answer, "address", client->url);
-    document_put_text(answer, "directory", it->cluster->dir);
-    document_put_int(answer, "taskmanagers", it->taskmanager_count);
+    document_put_text(answer, "directory", it->known->dir);
+    document_put_int(answer, "taskmanagers", taskmanagers);
     document_put_int(answer, "slots", slots);
+    for (uint32_t i = 0; i < started->count; i++)
+        names[i] = (char *)(uintptr_t)started->processes[i].name;
+    document_put_list(answer, "started", names, started->count);
     return client_answer(client, answer);
 }
 
@@ -176,33 +264,73 @@ static weir_error *bring_up(const struct starting *it)
 {
     struct document *overview;
     uint32_t killed;
-    weir_error *error = start_all(it);
+    weir_error *error = start_missing(it);
     if (error == NULL)
         error = wait_until_ready(it, &overview);
-    if (error != NULL) /* half a cluster is none */
-        return weir_error_join(error, local_stop(it->cluster, it->client->timeout_ms, &killed));
+    if (error != NULL) /* half a cluster is none, and what lived before lives on */
+        return weir_error_join(error, local_stop(it->started, it->client->timeout_ms, &killed));
     error = tell_started(it, overview);
     document_free(overview);
     return error;
 }
 
+/* As many as are asked for; of a cluster that lives, as many as it had. */
+static uint32_t choose_count(const struct config *config, const struct local_cluster *known)
+{
+    unsigned highest = 0, number;
+    for (uint32_t i = 0; i < known->count; i++)
+        if (sscanf(known->processes[i].name, "taskmanager-%u", &number) == 1 && number > highest)
+            highest = number;
+    if (config_given(config, "taskmanagers") || highest == 0)
+        highest = (unsigned)config_number(config, "taskmanagers");
+    return highest < TASK_MANAGERS_MAX ? highest : TASK_MANAGERS_MAX;
+}
+
+static bool is_complete(const struct starting *it)
+{
+    char name[32];
+    bool is_it = local_lives(it->known, "jobmanager");
+    for (uint32_t i = 1; i <= it->taskmanager_count && is_it; i++) {
+        name_taskmanager(i, name);
+        is_it = local_lives(it->known, name);
+    }
+    return is_it;
+}
+
+/* Where `start` has put it: other options than now may have been given. */
+static void take_address(struct client *client, const char *dir)
+{
+    char *url = local_address(dir);
+    if (url != NULL)
+        client_set_url(client, url);
+    mem_free(url);
+}
+
 static weir_error *start(const struct verb_call *call, struct client *client,
     struct local_cluster *cluster, const char *dir)
 {
-    struct starting it = { .call = call,
-        .client = client,
-        .cluster = cluster,
-        .taskmanager_count = (uint32_t)config_number(call->config, "taskmanagers") };
+    struct starting it = { .call = call, .client = client, .known = cluster };
     WEIR_TRY(local_read(dir, cluster));
-    if (local_alive(cluster) > 0)
+    if (local_alive(cluster) == 0)
+        *cluster = (struct local_cluster){ .dir = dir }; /* files of the dead are written over */
+    it.taskmanager_count = choose_count(call->config, cluster);
+    if (is_complete(&it))
         return weir_errorf(WEIR_E_CONNECTOR,
-            "a cluster runs in %s already; 'weir cluster stop' ends it, --dir is for a second one",
+            "a cluster runs in %s already; 'weir cluster stop' ends it, -n with a larger number "
+            "adds task managers, "
+            "--dir is for a second one",
             dir);
-    *cluster = (struct local_cluster){ .dir = dir }; /* files of the dead are written over */
-    WEIR_TRY(check_ports(&client->conf));
-    client_use_conf(client); /* not the address of one before */
+    if (cluster->count == 0)
+        WEIR_TRY(check_ports(&client->conf));
+    client_use_conf(client); /* not the address of one before, */
+    if (cluster->count > 0)
+        take_address(client, dir); /* but that of this one */
     WEIR_TRY(os_make_dirs(dir));
-    return bring_up(&it);
+    it.started = mem_alloc(sizeof(*it.started));
+    *it.started = (struct local_cluster){ .dir = dir };
+    weir_error *error = bring_up(&it);
+    mem_free(it.started);
+    return error;
 }
 
 typedef weir_error *with_fn(const struct verb_call *call, struct client *client,
@@ -249,23 +377,19 @@ static const struct verb_option dir_options[] = { OPTION_DIR };
 const struct verb verb_cluster_start = { .name = "cluster start",
     .usage = "[-n TASKMANAGERS] [--slots N] [--memory SIZE] [--dir DIR] [-D KEY=VALUE]...",
     .brief = "starts a cluster on this machine",
-    .help = "Starts weir-jobmanager and weir-taskmanager in the background, and waits until they "
-            "know each\n"
-            "other. The programs are looked for beside this one, then in PATH.",
+    .help =
+        "Starts weir-jobmanager and weir-taskmanager in the background, and waits until they "
+        "know each\n"
+        "other. Of a cluster that runs it starts what is missing: processes that have ended, as "
+        "they were\n"
+        "started before, and those that -n counts more. The programs are looked for beside this "
+        "one, then\n"
+        "in PATH.",
     .takes = "options only",
     VERB_OPTIONS(start_options),
     .run = run_start };
 
 /* -- stop --------------------------------------------------------------------------------------------------- */
-
-/* Where `start` has put it: other options than now may have been given. */
-static void take_address(struct client *client, const char *dir)
-{
-    char *url = local_address(dir);
-    if (url != NULL)
-        client_set_url(client, url);
-    mem_free(url);
-}
 
 /* Of jobs that have not ended; -1: the job manager does not say so at once, and is stopped all the same. */
 static int64_t count_jobs(struct client *client)
@@ -355,6 +479,21 @@ static void print_processes(const struct local_cluster *cluster, weir_buffer *ou
         buffer_printf(out, "%-20s %10d  %s\n", it->name, it->daemon.pid,
             os_daemon_is_alive(&it->daemon) ? "runs" : "has ended");
     }
+    for (uint32_t i = 0; i < cluster->count; i++)
+        if (!os_daemon_is_alive(&cluster->processes[i].daemon))
+            buffer_printf(out,
+                "%s has ended: %s/%s.log says why, 'weir cluster start' starts it again\n",
+                cluster->processes[i].name, cluster->dir, cluster->processes[i].name);
+}
+
+static void put_ended(struct document *answer, const struct local_cluster *cluster)
+{
+    char *names[LOCAL_PROCESSES_MAX];
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < cluster->count; i++)
+        if (!os_daemon_is_alive(&cluster->processes[i].daemon))
+            names[count++] = (char *)(uintptr_t)cluster->processes[i].name;
+    document_put_list(answer, "ended", names, count);
 }
 
 static weir_error *tell_status(const struct client *client, const struct local_cluster *cluster,
@@ -369,16 +508,19 @@ static weir_error *tell_status(const struct client *client, const struct local_c
         document_put_int(answer, "slots", document_int(overview, "slots-total", 0));
         document_put_int(answer, "slots-available", document_int(overview, "slots-available", 0));
         document_put_int(answer, "jobs-running", document_int(overview, "jobs-running", 0));
+        put_ended(answer, cluster);
         return client_answer(client, answer);
     }
+    int64_t taskmanagers = document_int(overview, "taskmanagers", 0),
+            jobs = document_int(overview, "jobs-running", 0);
     weir_buffer *out = weir_buffer_new(CLI_OUTPUT_MAX);
     print_processes(cluster, out);
     buffer_printf(out,
-        "%s: %" PRId64 " task managers, %" PRId64 " of %" PRId64 " slots free, %" PRId64
-        " jobs running\n",
-        client->url, document_int(overview, "taskmanagers", 0),
+        "%s: %" PRId64 " task manager%s, %" PRId64 " of %" PRId64 " slots free, %" PRId64
+        " job%s running\n",
+        client->url, taskmanagers, taskmanagers == 1 ? "" : "s",
         document_int(overview, "slots-available", 0), document_int(overview, "slots-total", 0),
-        document_int(overview, "jobs-running", 0));
+        jobs, jobs == 1 ? "" : "s");
     return buffer_to_stdout(out);
 }
 

@@ -1,9 +1,11 @@
 /* local_cluster.c -- see local_cluster.h. Prefixes: local_ */
 #include "cli/local_cluster.h"
 
+#include "base/buffer.h"
 #include "base/memory.h"
 #include "base/os.h"
 
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,6 +15,7 @@
 #define LOG_FILE_MAX ((size_t)64 << 20)
 #define LOG_END      2000
 #define URL_MAX      ((size_t)4096)
+#define ARGS_MAX     ((size_t)1 << 20)
 
 static char *file_of(const char *dir, const char *name, const char *ending)
 {
@@ -91,6 +94,23 @@ uint32_t local_alive(const struct local_cluster *cluster)
     return alive;
 }
 
+bool local_lives(const struct local_cluster *cluster, const char *name)
+{
+    for (uint32_t i = 0; i < cluster->count; i++)
+        if (strcmp(cluster->processes[i].name, name) == 0)
+            return os_daemon_is_alive(&cluster->processes[i].daemon);
+    return false;
+}
+
+char *local_arguments(const struct local_cluster *cluster, const char *name)
+{
+    char *path = file_of(cluster->dir, name, ".args"), *text = NULL;
+    size_t size;
+    weir_error_free(os_read_file(path, ARGS_MAX, &text, &size));
+    mem_free(path);
+    return text;
+}
+
 /* The last lines of its log: why it has ended. mem_free it. */
 static char *end_of_log(const struct local_cluster *cluster, const char *name)
 {
@@ -165,6 +185,19 @@ static weir_error *keep_pid(const struct local_cluster *cluster, const struct lo
     return error;
 }
 
+static weir_error *keep_arguments(const struct local_cluster *cluster, const char *name,
+    char *const *argv)
+{
+    char *path = file_of(cluster->dir, name, ".args");
+    weir_buffer *text = weir_buffer_new(ARGS_MAX);
+    for (uint32_t i = 1; argv[i] != NULL; i++)
+        buffer_printf(text, "%s\n", argv[i]);
+    weir_error *error = os_write_file(path, buffer_text(text), buffer_size(text));
+    weir_buffer_free(text);
+    mem_free(path);
+    return error;
+}
+
 weir_error *local_start(struct local_cluster *cluster, const char *name, char **argv)
 {
     struct local_process *it = &cluster->processes[cluster->count];
@@ -179,20 +212,36 @@ weir_error *local_start(struct local_cluster *cluster, const char *name, char **
     mem_free(program);
     WEIR_TRY(error);
     cluster->count++; /* from here on local_stop ends it, whatever happens */
-    return keep_pid(cluster, it);
+    WEIR_TRY(keep_pid(cluster, it));
+    return keep_arguments(cluster, name, argv);
 }
 
 static weir_error *stop_one(const struct local_cluster *cluster, const struct local_process *it,
     int64_t timeout_ms, uint32_t *killed)
 {
     bool was_killed;
-    weir_error *error = os_daemon_stop(&it->daemon, timeout_ms, &was_killed);
+    static const char *const endings[] = { ".args", ".pid" };
+    weir_error *error = os_daemon_stop(&it->daemon, SIGINT, timeout_ms, &was_killed);
     *killed += was_killed;
-    if (error != NULL)
-        return error;
-    char *path = file_of(cluster->dir, it->name, ".pid");
-    error = os_remove(path);
-    mem_free(path);
+    for (size_t i = 0; i < sizeof(endings) / sizeof(endings[0]) && error == NULL; i++) {
+        char *path = file_of(cluster->dir, it->name, endings[i]);
+        error = os_remove(path);
+        mem_free(path);
+    }
+    return error;
+}
+
+/* It is that of the job manager, and goes with it. */
+static weir_error *forget_address(const struct local_cluster *cluster)
+{
+    struct os_stat stat;
+    char *pid = file_of(cluster->dir, "jobmanager", ".pid"),
+         *address = file_of(cluster->dir, "address", "");
+    weir_error *error = os_stat(pid, &stat);
+    if (error == NULL && !stat.exists)
+        error = os_remove(address);
+    mem_free(pid);
+    mem_free(address);
     return error;
 }
 
@@ -207,8 +256,5 @@ weir_error *local_stop(struct local_cluster *cluster, int64_t timeout_ms, uint32
                 error = weir_error_join(error, stop_one(cluster, it, timeout_ms, killed));
         }
     }
-    char *address = file_of(cluster->dir, "address", "");
-    error = weir_error_join(error, os_remove(address));
-    mem_free(address);
-    return error;
+    return weir_error_join(error, forget_address(cluster));
 }

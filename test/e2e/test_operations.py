@@ -7,6 +7,7 @@ How    No broker is needed.
 """
 import http.client
 import os
+import signal
 import subprocess
 import sys
 import unittest
@@ -105,9 +106,22 @@ class Address(OperationsTest):
                   "-D", f"io.tmp.dirs={self.directory}", env=env)
         self.assertIn("No running jobs.", self.weir("list", env=env))
         self.assertIn(f"REST on localhost:{rest}", self.weir("logs", "jobmanager", env=env))
-        self.assertIn("1 task managers", self.weir("cluster", "status", env=env))
+        said = self.weir("cluster", "status", env=env)
+        self.assertIn("1 task manager, 1 of 1 slots free, 0 jobs running", said)
+        (pid,) = (line.split()[1] for line in said.splitlines() if line.startswith("taskmanager-1 "))
+        os.kill(int(pid), signal.SIGKILL)
+        self.assertIn("Started taskmanager-1; the cluster has 1 task manager with 1 slot:",
+                      cluster.wait_until("its end is seen", lambda: self.start_again(env)))
         self.weir("cluster", "stop", env=env)
         self.assertNotIn(str(rest), self.weir("list", "-D", f"rest.port={cluster.free_port()}", status=1, env=env))
+
+    def start_again(self, env):
+        """None: the one that was killed has not ended yet."""
+        done = subprocess.run([program.BIN / "weir", "cluster", "start"], text=True,
+                              env={**os.environ, "WEIR_CONF": os.devnull, **env}, capture_output=True,
+                              timeout=LIMIT_S, check=False)
+        self.assertTrue(done.returncode == 0 or "runs in" in done.stderr, done.stderr)
+        return done.stdout
 
 
 class Standby(OperationsTest):

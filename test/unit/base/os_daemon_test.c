@@ -46,14 +46,14 @@ static void a_daemon_is_ended_and_it_only(void **state)
     assert_true(os_daemon_is_alive(&daemon));
     other.birth[0] ^= 1; /* the same number, another process */
     assert_false(os_daemon_is_alive(&other));
-    expect_ok(os_daemon_stop(&other, 10000, &was_killed));
+    expect_ok(os_daemon_stop(&other, SIGTERM, 10000, &was_killed));
     assert_true(os_daemon_is_alive(&daemon));
-    expect_ok(os_daemon_stop(&daemon, 60000, &was_killed));
+    expect_ok(os_daemon_stop(&daemon, SIGTERM, 60000, &was_killed));
     assert_false(was_killed);
     assert_false(os_daemon_is_alive(&daemon));
-    expect_ok(os_daemon_stop(&daemon, 10000, &was_killed)); /* again: nobody is there */
+    expect_ok(os_daemon_stop(&daemon, SIGTERM, 10000, &was_killed)); /* again: nobody is there */
     assert_false(was_killed);
-    expect_ok(os_daemon_stop(&(struct os_daemon){ .pid = 0 }, 10000, &was_killed));
+    expect_ok(os_daemon_stop(&(struct os_daemon){ .pid = 0 }, SIGTERM, 10000, &was_killed));
 }
 
 static void one_that_does_not_listen_is_killed(void **state)
@@ -67,7 +67,7 @@ static void one_that_does_not_listen_is_killed(void **state)
     FILE *file = fopen(fifo, "r"); /* it has set its trap */
     assert_int_equal(fread(&byte, 1, 1, file), 1);
     fclose(file);
-    expect_ok(os_daemon_stop(&daemon, 50, &was_killed));
+    expect_ok(os_daemon_stop(&daemon, SIGTERM, 50, &was_killed));
     assert_true(was_killed);
     assert_false(os_daemon_is_alive(&daemon));
     mem_free(script);

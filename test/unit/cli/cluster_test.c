@@ -4,6 +4,7 @@
 
 #include "test/unit/cli/cli_rig.h"
 
+#include <signal.h>
 #include <sys/stat.h>
 
 static const struct reply none[] = { { NULL, 0, NULL } };
@@ -154,23 +155,79 @@ static void half_a_cluster_is_none(void **state)
     expect_nobody_lives();
 }
 
-static void one_that_has_ended_is_shown(void **state)
+static void end_process(const char *name)
+{
+    struct local_cluster *cluster = mem_alloc(sizeof(*cluster));
+    bool was_killed;
+    uint32_t i = 0;
+    expect_ok(local_read(home, cluster));
+    while (i < cluster->count && strcmp(cluster->processes[i].name, name) != 0)
+        i++;
+    assert_true(i < cluster->count);
+    expect_ok(os_daemon_stop(&cluster->processes[i].daemon, SIGTERM, 60000, &was_killed));
+    mem_free(cluster);
+}
+
+/* With nothing but the directory: what was said at the first start is remembered. */
+static int start_again(const char *more)
+{
+    char *line = mem_printf("cluster start --dir %s%s", home, more);
+    int status = rig_call(rig, line);
+    mem_free(line);
+    return status;
+}
+
+static void one_that_has_ended_is_shown_and_started_again_as_it_was(void **state)
 {
     unsigned rest = free_port(), rpc = free_port();
-    bool was_killed;
+    write_program("weir-jobmanager", jobmanager);
+    write_taskmanager();
+    assert_int_equal(ask("start", rest, rpc, " -n 2 --slots 3"), 0);
+    end_process("taskmanager-1");
+    assert_int_equal(ask("status", rest, rpc, ""), 1);
+    expect_text(rig->out, "taskmanager-1 has ended: ");
+    expect_text(rig->out, "/taskmanager-1.log says why, 'weir cluster start' starts it again\n");
+    assert_int_equal(ask("status", rest, rpc, " --json"), 1);
+    expect_text(rig->out, "\"alive\":2,");
+    expect_text(rig->out, "\"ended\":[\"taskmanager-1\"]}");
+    assert_int_equal(start_again(""), 0);
+    expect_text(rig->out,
+        "Started taskmanager-1; the cluster has 3 task managers"); /* it counts starts */
+    char *log, *words = mem_printf("-D rest.port=%u ", rest);
+    size_t size;
+    expect_ok(os_read_file(temp_dir_path(home, "taskmanager-1.log"), 4096, &log, &size));
+    const char *second = strchr(log, '\n');
+    assert_non_null(second);
+    expect_text(second, words);
+    expect_text(second, "-D taskmanager.numberOfTaskSlots=3\n");
+    mem_free(log);
+    mem_free(words);
+    assert_int_equal(ask("status", 1, rpc, ""), 0);
+    assert_int_equal(start_again(""), 1);
+    expect_text(rig->error, "a cluster runs in");
+    assert_int_equal(ask("stop", rest, rpc, " --json"), 0);
+    assert_string_equal(rig->out, "{\"stopped\":3,\"killed\":0,\"jobs\":1}\n");
+    expect_nobody_lives();
+}
+
+static void a_cluster_that_runs_gets_what_is_missing_and_nothing_of_it_is_ended(void **state)
+{
+    unsigned rest = free_port(), rpc = free_port();
     write_program("weir-jobmanager", jobmanager);
     write_taskmanager();
     assert_int_equal(ask("start", rest, rpc, ""), 0);
-    struct local_cluster *cluster = mem_alloc(sizeof(*cluster));
-    expect_ok(local_read(home, cluster));
-    assert_int_equal(cluster->count, 2);
-    assert_string_equal(cluster->processes[1].name, "taskmanager-1");
-    expect_ok(os_daemon_stop(&cluster->processes[1].daemon, 60000, &was_killed));
-    mem_free(cluster);
-    assert_int_equal(ask("status", rest, rpc, ""), 1);
-    expect_text(rig->out, "has ended");
+    assert_int_equal(start_again(" -n 3 --json"), 0);
+    expect_text(rig->out, "\"started\":[\"taskmanager-2\",\"taskmanager-3\"]");
+    write_program("weir-taskmanager", "#!/bin/sh\necho no room for me\nexit 1\n");
+    assert_int_equal(start_again(" -n 9"), 1);
+    expect_text(rig->error, "the taskmanager-4 has ended");
+    assert_int_equal(ask("status", 1, rpc, " --json"), 0);
+    expect_text(rig->out, "\"processes\":4,\"alive\":4,");
+    end_process("jobmanager");
+    assert_int_equal(start_again(""), 0);
+    expect_text(rig->out, "Started jobmanager; the cluster has 3 task managers");
     assert_int_equal(ask("stop", rest, rpc, " --json"), 0);
-    assert_string_equal(rig->out, "{\"stopped\":1,\"killed\":0,\"jobs\":1}\n");
+    expect_nobody_lives();
 }
 
 static void a_pid_file_that_a_crash_has_cut_names_nobody(void **state)
@@ -219,7 +276,8 @@ int main(void)
         TEST(a_cluster_is_started_shown_and_ended),
         TEST(a_port_that_somebody_has_is_named_before_anything_is_started),
         TEST(half_a_cluster_is_none),
-        TEST(one_that_has_ended_is_shown),
+        TEST(one_that_has_ended_is_shown_and_started_again_as_it_was),
+        TEST(a_cluster_that_runs_gets_what_is_missing_and_nothing_of_it_is_ended),
         TEST(a_pid_file_that_a_crash_has_cut_names_nobody),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
