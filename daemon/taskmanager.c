@@ -137,12 +137,33 @@ static void close_all(struct taskmanager_daemon *it)
     mem_free(it->address);
 }
 
-static void turn(struct taskmanager_daemon *it)
+/* `limit_ms`: when it is to be back at the latest; INT64_MAX: when something comes. */
+static void turn(struct taskmanager_daemon *it, int64_t limit_ms)
 {
     int64_t now = os_monotonic_ms();
     task_executor_step(it->executor, now);
     int64_t deadline = task_executor_deadline_ms(it->executor);
+    deadline = limit_ms < deadline ? limit_ms : deadline;
     net_wait(it->net, deadline == INT64_MAX ? -1 : deadline <= now ? 0 : deadline - now);
+}
+
+/* SIGTERM is a machine that goes down, or an upgrade: jobs leave in good order. SIGINT is a person, or `weir cluster
+ * stop`, who ends everything: nobody would take them. */
+static void drain(struct taskmanager_daemon *it)
+{
+    int64_t timeout_ms = it->daemon.conf.taskmanager.shutdown_timeout_ms;
+    int64_t end_ms = os_monotonic_ms() + timeout_ms;
+    if (strcmp(os_signals_name(), "SIGTERM") != 0 || timeout_ms == 0)
+        return;
+    log_info("taskmanager",
+        "SIGTERM: leaves when its jobs have; for %g s at most (taskmanager.shutdown-timeout), a "
+        "second signal ends "
+        "it at once",
+        (double)timeout_ms / 1000);
+    task_executor_leave(it->executor);
+    while (!task_executor_has_left(it->executor) && os_signals_seen() == 1 &&
+           os_monotonic_ms() < end_ms)
+        turn(it, end_ms);
 }
 
 int main(int argc, char **argv)
@@ -161,9 +182,11 @@ int main(int argc, char **argv)
         os_signals_watch(net_waker(it.net));
         os_notify("READY=1");
         while (os_signals_seen() == 0)
-            turn(&it);
+            turn(&it, INT64_MAX);
         os_notify("STOPPING=1");
-        log_info("taskmanager", "%s: ending; workers end with it", os_signals_name());
+        drain(&it);
+        log_info("taskmanager", "%s: ends, and with it %u workers", os_signals_name(),
+            task_executor_child_count(it.executor));
         os_signals_unwatch();
     }
     close_all(&it);

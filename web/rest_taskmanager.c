@@ -61,9 +61,9 @@ static void put_members(struct call *call, const struct task_manager *it)
     json_put_int(json, "jmxPort", -1);
     json_put_int(json, "timeSinceLastHeartbeat", heard_ms(call, it));
     json_put_uint(json, "slotsNumber", it->slot_count);
-    json_put_uint(json, "freeSlots", it->free_count);
+    json_put_uint(json, "freeSlots", resources_slots_free_of(it));
     put_resource(json, "totalResource", it, it->slot_count);
-    put_resource(json, "freeResource", it, it->free_count);
+    put_resource(json, "freeResource", it, resources_slots_free_of(it));
     put_memory(json, it);
     json_put_uint(json, "assignedTasks", it->slot_count - it->free_count);
     json_put_bool(json, "blocked", false);

@@ -51,6 +51,9 @@ static const struct weir_option rows[] = {
         "A worker that takes more than this much of its share of the memory is ended. 0: no limit.", 0, 10000 },
     { "taskmanager.worker.watchdog", WEIR_OPTION_DURATION, "TIME", "60s",
         "A worker that has not answered for this long is killed, and its job restarts. 0: never.", 0, MS_MAX },
+    { "taskmanager.shutdown-timeout", WEIR_OPTION_DURATION, "TIME", "20s",
+        "How long a task manager that gets SIGTERM waits until its jobs have taken a checkpoint and left; then its "
+        "workers end with it. Less than the TimeoutStopSec of its unit. 0: it does not wait.", 0, MS_MAX },
     { "io.tmp.dirs", WEIR_OPTION_TEXT, "DIR[,DIR]", "/tmp",
         "Directories for what need not survive: working state of RocksDB, copies of executables.", 0, 0 },
     { "heartbeat.interval", WEIR_OPTION_DURATION, "TIME", "1s",
@@ -236,6 +239,7 @@ static weir_error *fill(struct conf *conf)
     conf->taskmanager.data_port = (uint16_t)NUMBER("taskmanager.data.port");
     conf->taskmanager.memory_factor_percent = (uint32_t)NUMBER("taskmanager.worker.memory-factor");
     conf->taskmanager.watchdog_ms = NUMBER("taskmanager.worker.watchdog");
+    conf->taskmanager.shutdown_timeout_ms = NUMBER("taskmanager.shutdown-timeout");
     conf->tmp_dirs = TEXT("io.tmp.dirs");
     conf->heartbeat.interval_ms = NUMBER("heartbeat.interval");
     conf->heartbeat.timeout_ms = NUMBER("heartbeat.timeout");

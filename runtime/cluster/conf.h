@@ -51,6 +51,7 @@ struct conf {
         uint32_t
             memory_factor_percent; /* of its share that a worker may use before it is ended; 0: any */
         int64_t watchdog_ms;       /* 0: none */
+        int64_t shutdown_timeout_ms; /* 0: jobs are not waited for */
     } taskmanager;
     const char *tmp_dirs; /* comma-separated */
     struct {

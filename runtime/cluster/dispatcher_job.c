@@ -5,7 +5,8 @@
  *                             '---- rescaled -------'
  *
  * A rescale is a plan with another parallelism, a checkpoint, and then the job manager of the old plan goes and that
- * of the new one comes, in the same checkpoint directory, as after a failure. */
+ * of the new one comes, with the same checkpoints, as after a failure. A move away from a task manager that leaves
+ * (dispatcher_move.c) is the same with the same plan. */
 #include "base/assert.h"
 #include "base/fault.h"
 #include "base/log.h"
@@ -94,6 +95,8 @@ static void finish(struct entry *entry, enum job_state state, weir_error *error)
     entry->job.error = error;
     entry->job.end_ms = os_wall_ms();
     entry->end_state = state;
+    storage_close(entry->storage); /* between two versions */
+    entry->storage = NULL;
     entry->phase = ENTRY_OVER;
     entry->dispatcher->over_count++;
     tell_end(entry);
@@ -167,7 +170,7 @@ static struct task_manager *choose_planner(const struct resources *resources)
     struct task_manager *best = NULL;
     for (uint32_t i = 0; i < resources_count(resources); i++) {
         struct task_manager *it = resources_at(resources, i);
-        if (best == NULL || it->free_count > best->free_count)
+        if (!it->is_leaving && (best == NULL || it->free_count > best->free_count))
             best = it;
     }
     return best;
@@ -294,6 +297,11 @@ static void run_open(void *arg)
     struct entry *entry = arg;
     const struct job_spec *spec = &entry->version->spec;
     const struct dispatcher_options *options = &entry->dispatcher->options;
+    if (entry->storage !=
+        NULL) { /* of the version before: what is temporary would be lost with it */
+        entry->open_error = storage_next_attempt(entry->storage);
+        return;
+    }
     char *root = spec->checkpoints != NULL ? mem_strdup(spec->checkpoints)
                  : options->checkpoints != NULL
                      ? mem_printf("%s/%s", options->checkpoints, entry->job.id)
@@ -466,7 +474,7 @@ static enum job_state state_of(const struct entry *entry)
     case EXECUTION_RESTARTING:
         return JOB_RESTARTING;
     case EXECUTION_CANCELLING:
-        return entry->has_left ? JOB_RESTARTING : JOB_CANCELLING;
+        return entry->has_left && !entry->is_cancel_wanted ? JOB_RESTARTING : JOB_CANCELLING;
     case EXECUTION_FINISHED:
     case EXECUTION_FAILED:
     case EXECUTION_CANCELED:
@@ -475,6 +483,7 @@ static enum job_state state_of(const struct entry *entry)
     return entry->job.state; /* told when everything is put away */
 }
 
+/* `put_away` NULL: the storage stays open. */
 static void let_go(struct entry *entry, void (*put_away)(struct storage *storage))
 {
     entry->job.jobmanager = NULL;
@@ -482,9 +491,12 @@ static void let_go(struct entry *entry, void (*put_away)(struct storage *storage
     entry->job.gateway = NULL;
     jobmanager_free(entry->jobmanager);
     gateway_free(entry->gateway);
-    put_away(entry->storage);
     entry->jobmanager = NULL;
     entry->gateway = NULL;
+    entry->move = MOVE_NONE;
+    if (put_away == NULL)
+        return;
+    put_away(entry->storage);
     entry->storage = NULL;
 }
 
@@ -502,16 +514,29 @@ static void store_version(struct entry *entry)
     arena_release(&arena);
 }
 
-/* The old version is gone; the new one comes as after a failure. */
 static void change_version(struct entry *entry)
 {
-    let_go(entry, storage_close);
     set_version(entry, entry->next_version);
     entry->next_version = NULL;
     entry->job.arguments = entry->arguments = entry->next_arguments;
     entry->job.argument_count = entry->next_argument_count;
     store_version(entry);
+}
+
+/* The old tasks are gone, because they were to; the new ones come as after a failure. False: they were not to go. */
+static bool comes_back(struct entry *entry, enum execution_state state)
+{
+    bool is_moved = entry->move == MOVE_LEFT;
+    if (!entry->has_left || entry->is_cancel_wanted || state != EXECUTION_CANCELED ||
+        (!is_moved && entry->next_version == NULL))
+        return false;
+    let_go(entry, NULL);
+    if (is_moved)
+        entry->has_left = false;
+    else
+        change_version(entry);
     entry->phase = ENTRY_TO_OPEN;
+    return true;
 }
 
 /* A leader that was frozen while it claimed an attempt may finish that behind its successor, and then learn that it
@@ -537,13 +562,8 @@ static void on_over(struct entry *entry)
 {
     enum execution_state state = entry->job.stats->state;
     weir_error *error = jobmanager_take_error(entry->jobmanager);
-    if (claims_back(entry, state, error))
+    if (claims_back(entry, state, error) || comes_back(entry, state))
         return;
-    if (entry->has_left && entry->next_version != NULL && !entry->is_cancel_wanted &&
-        state == EXECUTION_CANCELED) {
-        change_version(entry);
-        return;
-    }
     error = weir_error_join(error, jobmanager_settle(entry->jobmanager));
     let_go(entry, storage_close);
     finish(entry,
@@ -585,6 +605,7 @@ static void step_running(struct entry *entry, int64_t now_ms)
     entry_set_state(entry, state_of(entry));
     if (entry->is_asking && entry->rescale != NULL)
         operations_rescale(entry);
+    entry_step_move(entry);
     if (entry->rescale != NULL && entry->has_left && entry->next_version == NULL &&
         entry->job.stats->running_since_ms > 0 && entry->job.state == JOB_RUNNING) {
         entry->rescale->downtime_ms = now_ms - entry->left_ms;
@@ -650,7 +671,8 @@ void entry_step(struct entry *entry, int64_t now_ms)
 static int64_t running_deadline_ms(const struct entry *entry)
 {
     int64_t plan = entry->plan_request[0] == '\0' ? INT64_MAX : entry->deadline_ms + 1;
-    int64_t again = entry->is_asking ? entry->dispatcher->now_ms + ASK_AGAIN_MS : INT64_MAX;
+    bool is_asking = entry->is_asking || entry->move == MOVE_TO_ASK;
+    int64_t again = is_asking ? entry->dispatcher->now_ms + ASK_AGAIN_MS : INT64_MAX;
     return os_earlier(os_earlier(plan, again),
         os_earlier(gateway_deadline_ms(entry->gateway), jobmanager_deadline_ms(entry->jobmanager)));
 }

@@ -364,6 +364,9 @@ static weir_error *check_rescale(const struct dispatcher *dispatcher, const stru
     if (entry->rescale != NULL || entry->stop != NULL)
         return weir_errorf(WEIR_E_STATE, "job %s is being rescaled or stopped already",
             entry->job.id);
+    if (entry->move != MOVE_NONE)
+        return weir_errorf(WEIR_E_STATE,
+            "job %s is being moved away from a task manager that leaves: ask again", entry->job.id);
     if (resources_count(dispatcher->resources) == 0)
         return weir_errorf(WEIR_E_STATE, "no task manager is there to make the new plan");
     uint32_t has = gateway_slots_wanted(entry->gateway);

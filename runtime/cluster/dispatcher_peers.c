@@ -178,6 +178,22 @@ static void on_worker_ended(const struct dispatcher *dispatcher,
     }
 }
 
+static void on_heartbeat(const struct peer *peer, const struct message_heartbeat *message)
+{
+    struct dispatcher *dispatcher = peer->dispatcher;
+    struct task_manager *it = peer->task_manager;
+    it->rss_size = message->rss_size;
+    if (message->is_leaving && !it->is_leaving) {
+        log_info("dispatcher",
+            "task manager '%s' (%s) leaves: jobs that it has slots of go on elsewhere", it->id,
+            it->host);
+        resources_leave(dispatcher->resources, it); /* all jobs look at what they have there */
+    }
+    message_send(peer->connection, MESSAGE_HEARTBEAT,
+        &(struct message_heartbeat){ .epoch = dispatcher->options.epoch,
+            .is_leaving = it->is_leaving });
+}
+
 static weir_error *on_task_manager(struct peer *peer, uint32_t kind, weir_str payload)
 {
     union {
@@ -191,9 +207,7 @@ static weir_error *on_task_manager(struct peer *peer, uint32_t kind, weir_str pa
         return weir_errorf(WEIR_E_CORRUPT, "a message of kind %u is not for a job manager", kind);
     WEIR_TRY(message_read((enum message_kind)kind, payload, &message));
     if (kind == MESSAGE_HEARTBEAT) {
-        peer->task_manager->rss_size = message.heartbeat.rss_size;
-        message_send(peer->connection, MESSAGE_HEARTBEAT,
-            &(struct message_heartbeat){ .epoch = peer->dispatcher->options.epoch });
+        on_heartbeat(peer, &message.heartbeat);
     } else if (kind == MESSAGE_PLANNED) {
         on_planned(peer->dispatcher, &message.planned);
     } else if (kind == MESSAGE_LOGGED) {

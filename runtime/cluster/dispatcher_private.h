@@ -1,6 +1,6 @@
 /* dispatcher_private.h -- the inside of the dispatcher, shared by dispatcher.c (the list of jobs, the step),
  * dispatcher_job.c (the life of one), dispatcher_peers.c (connections), dispatcher_operation.c (what takes a while),
- * dispatcher_log.c (logs).
+ * dispatcher_log.c (logs), dispatcher_move.c (away from a task manager that leaves).
  *
  * Thread: control, where nothing else is said. */
 #ifndef WEIR_CLUSTER_DISPATCHER_PRIVATE_H
@@ -21,6 +21,15 @@ enum entry_phase {
     ENTRY_OPENING, /* a worker opens its checkpoint directory */
     ENTRY_RUNNING, /* it has a job manager */
     ENTRY_OVER
+};
+
+/* A job goes away from a task manager that leaves (dispatcher_move.c). */
+enum entry_move {
+    MOVE_NONE,
+    MOVE_TO_ASK, /* its checkpoint could not be asked for yet */
+    MOVE_ASKED,
+    MOVE_DUE, /* that is complete, or has failed */
+    MOVE_LEFT /* its tasks were told to end */
 };
 
 /* One version of what a job is; a rescale makes the next one. */
@@ -60,7 +69,8 @@ struct entry {
     bool has_claimed_back;            /* from an attempt that came late */
     struct operation *stop, *rescale; /* under way; NULL: none */
     bool is_asking; /* rescale: for its checkpoint, which could not be taken yet */
-    bool has_left;  /* rescale: the old version was torn down */
+    bool has_left;  /* rescale, move: the tasks were torn down */
+    enum entry_move move;
     int64_t left_ms;
 };
 
@@ -125,6 +135,10 @@ void entry_change(struct entry *entry);
 void peers_step(struct dispatcher *dispatcher, int64_t now_ms);
 int64_t peers_deadline_ms(const struct dispatcher *dispatcher);
 void peers_free(struct dispatcher *dispatcher);
+
+/* -- dispatcher_move.c */
+/* Of a job that runs: does it have slots of somebody who leaves? Then it goes, behind a checkpoint. */
+void entry_step_move(struct entry *entry);
 
 /* -- dispatcher_operation.c */
 /* The job is over, or running anew: what its operations waited for has come, or never will. */

@@ -70,9 +70,12 @@ struct message_heartbeat {
     uint64_t epoch;
     uint64_t rss_size; /* bytes, of the process; of a task manager with its workers */
     weir_str address;  /* of a job manager: the leader's, if it is not this one */
+    bool
+        is_leaving; /* of a task manager: give it no more work, and take what it has away; the answer says it back */
 };
 WEIR_TYPE(message_heartbeat, WEIR_FIELD(1, message_heartbeat, epoch),
-    WEIR_FIELD(2, message_heartbeat, rss_size), WEIR_FIELD(3, message_heartbeat, address));
+    WEIR_FIELD(2, message_heartbeat, rss_size), WEIR_FIELD(3, message_heartbeat, address),
+    WEIR_FIELD(4, message_heartbeat, is_leaving));
 
 struct message_register {
     uint32_t protocol;

@@ -76,6 +76,12 @@ void resources_lost(struct resources *resources, struct task_manager *it)
     free_one(it);
 }
 
+void resources_leave(struct resources *resources, struct task_manager *it)
+{
+    it->is_leaving = true;
+    resources->changes++;
+}
+
 uint64_t resources_changes(const struct resources *resources)
 {
     return resources->changes;
@@ -92,11 +98,16 @@ struct task_manager *resources_at(const struct resources *resources, uint32_t in
     return resources->list[index];
 }
 
+uint32_t resources_slots_free_of(const struct task_manager *it)
+{
+    return it->is_leaving ? 0 : it->free_count;
+}
+
 uint32_t resources_slots_total(const struct resources *resources)
 {
     uint32_t total = 0;
     for (uint32_t i = 0; i < resources->count; i++)
-        total += resources->list[i]->slot_count;
+        total += resources->list[i]->is_leaving ? 0 : resources->list[i]->slot_count;
     return total;
 }
 
@@ -104,7 +115,7 @@ uint32_t resources_slots_free(const struct resources *resources)
 {
     uint32_t total = 0;
     for (uint32_t i = 0; i < resources->count; i++)
-        total += resources->list[i]->free_count;
+        total += resources_slots_free_of(resources->list[i]);
     return total;
 }
 
@@ -115,7 +126,7 @@ static struct task_manager *choose(const struct resources *resources, uint32_t w
     struct task_manager *best = NULL;
     for (uint32_t i = 0; i < resources->count; i++) {
         struct task_manager *it = resources->list[i];
-        if (it->free_count == 0)
+        if (resources_slots_free_of(it) == 0)
             continue;
         bool fits = it->free_count >= wanted,
              best_fits = best != NULL && best->free_count >= wanted;

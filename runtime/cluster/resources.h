@@ -26,6 +26,7 @@ struct task_manager {
     uint64_t memory_size; /* bytes, of all slots */
     uint64_t rss_size;    /* bytes, as last heard */
     int64_t since_ms;     /* wall clock */
+    bool is_leaving;      /* it ends soon: its slots are not offered */
 };
 
 struct resources;
@@ -36,12 +37,15 @@ void resources_free(struct resources *resources);
 struct task_manager *resources_add(struct resources *resources, const char *id, const char *host,
     uint32_t slot_count, uint64_t memory_size);
 struct task_manager *resources_find(const struct resources *resources, const char *id);
+/* It will end: from here on its slots count nowhere, and those that jobs have there are taken away by the dispatcher. */
+void resources_leave(struct resources *resources, struct task_manager *it);
 /* What jobs had there is gone with it; their gateways hear of it from the dispatcher. */
 void resources_lost(struct resources *resources, struct task_manager *it);
 /* Rises with everything that somebody who waits for slots, or for a task manager, should look again for. */
 uint64_t resources_changes(const struct resources *resources);
 uint32_t resources_count(const struct resources *resources);
 struct task_manager *resources_at(const struct resources *resources, uint32_t index);
+uint32_t resources_slots_free_of(const struct task_manager *it);
 uint32_t resources_slots_total(const struct resources *resources);
 uint32_t resources_slots_free(const struct resources *resources);
 

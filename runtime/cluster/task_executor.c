@@ -82,6 +82,8 @@ static weir_error *on_registered(struct task_executor *executor,
     const struct task_executor_options *options = &executor->options;
     executor->epoch = message->epoch;
     executor->is_registered = true;
+    executor->is_leave_known = false;
+    executor->next_beat_ms = executor->is_leaving ? 0 : executor->next_beat_ms;
     executor->retry_ms = RETRY_MS;
     executor->heartbeat_ms = message->heartbeat_ms;
     executor->timeout_ms = message->timeout_ms;
@@ -152,12 +154,18 @@ static weir_error *on_log(struct task_executor *executor, const struct message_l
     return NULL;
 }
 
+static void on_heartbeat(struct task_executor *executor, const struct message_heartbeat *message)
+{
+    executor->is_leave_known = executor->is_leave_known || message->is_leaving;
+}
+
 static weir_error *take(struct task_executor *executor, uint32_t kind, const void *message)
 {
     switch (kind) {
     case MESSAGE_REGISTERED:
         return on_registered(executor, message);
     case MESSAGE_HEARTBEAT:
+        on_heartbeat(executor, message);
         return NULL;
     case MESSAGE_PLAN:
         return on_plan(executor, message);
@@ -315,7 +323,8 @@ static void look_at_connection(struct task_executor *executor, int64_t now_ms)
     if (now_ms < executor->next_beat_ms)
         return;
     executor->next_beat_ms = now_ms + executor->heartbeat_ms;
-    struct message_heartbeat beat = { .epoch = executor->epoch };
+    struct message_heartbeat beat = { .epoch = executor->epoch,
+        .is_leaving = executor->is_leaving };
     for (struct child *child = executor->children; child != NULL; child = child->next)
         beat.rss_size += child->state == CHILD_RUNNING ? os_child_rss(child->process) : 0;
     message_send(executor->connection, MESSAGE_HEARTBEAT, &beat);
@@ -383,6 +392,20 @@ int64_t task_executor_deadline_ms(const struct task_executor *executor)
             os_earlier(executor->next_beat_ms,
                 connection_heard_ms(executor->connection) + executor->timeout_ms + 1));
     return deadline;
+}
+
+void task_executor_leave(struct task_executor *executor)
+{
+    executor->is_leaving = true;
+    executor->next_beat_ms = 0; /* told at once */
+}
+
+bool task_executor_has_left(const struct task_executor *executor)
+{
+    ASSERT(executor->is_leaving);
+    if (!executor->is_registered)
+        return executor->child_count == 0 || executor->options.election == NULL;
+    return executor->is_leave_known && executor->child_count == 0;
 }
 
 uint32_t task_executor_child_count(const struct task_executor *executor)

@@ -13,6 +13,9 @@
  * Whoever says an epoch below the highest one heard is no leader any more, and is not obeyed. Who leads, and where, the
  * election tells; without one it is the address that was given.
  *
+ * Who wants it to end in good order says task_executor_leave: it tells the job manager, which offers its slots no more,
+ * and takes its jobs away, each behind a checkpoint; task_executor_has_left says when nothing is left to wait for.
+ *
  * What a job may cost its host: memory (its share, in percent; more and the worker is killed, with a
  * sentence that says so), descriptors and processes by the host's own limits, its log its share of the directory of
  * logs (log_dir.h): a longer one is cut to its last quarter.
@@ -61,6 +64,10 @@ weir_error *task_executor_new(const struct task_executor_options *options,
 void task_executor_free(struct task_executor *executor);
 void task_executor_step(struct task_executor *executor, int64_t now_ms);
 int64_t task_executor_deadline_ms(const struct task_executor *executor);
+void task_executor_leave(struct task_executor *executor);
+/* The job manager knows, and no worker is left. Or there is nobody who would take them away: no job manager, and no
+ * election that the next one could come out of. */
+bool task_executor_has_left(const struct task_executor *executor);
 uint32_t task_executor_child_count(const struct task_executor *executor);
 bool task_executor_is_registered(const struct task_executor *executor);
 

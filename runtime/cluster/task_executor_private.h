@@ -41,6 +41,8 @@ struct task_executor {
     int64_t retry_ms, next_try_ms, next_look_ms, next_trim_ms, next_beat_ms;
     int64_t heartbeat_ms, timeout_ms;
     uint64_t epoch;
+    bool is_leaving,
+        is_leave_known; /* known: to this job manager, so nothing that it sends comes behind it */
     char *blobs_url, *blob_dir;
     struct child *children;
     uint32_t child_count;

@@ -216,7 +216,8 @@ static void make_blob(void)
     mem_free(bytes);
 }
 
-static uint32_t refusals; /* of connections to come */
+static uint32_t refusals;       /* of connections to come */
+static bool has_no_checkpoints; /* the job manager says no place for them */
 
 static bool accept_or_not(void *arg, struct connection *connection)
 {
@@ -242,7 +243,7 @@ static void start_leader(uint64_t epoch, uint16_t port)
         .token = "secret",
         .blobs_url = "",
         .blobs = blobs,
-        .checkpoints = checkpoints,
+        .checkpoints = has_no_checkpoints ? NULL : checkpoints,
         .savepoints = savepoints,
         .logs = logs[MANAGERS],
         .heartbeat_ms = 200,
@@ -574,6 +575,79 @@ static void a_lost_task_manager_is_replaced_by_another_one(void **state)
     check_output(out, 0);
 }
 
+/* Until some have come to the last task. */
+static void wait_records(const struct job *job)
+{
+    int64_t until = now_ms() + BOUND_MS;
+    wait_state(job, JOB_RUNNING);
+    while (gateway_metrics(job->gateway, job->plan->subtask_count - 1)->records_in == 0 &&
+           now_ms() < until)
+        turn();
+    assert_true(gateway_metrics(job->gateway, job->plan->subtask_count - 1)->records_in > 0);
+}
+
+static void leave(uint32_t index)
+{
+    int64_t until = now_ms() + BOUND_MS;
+    task_executor_leave(managers[index]);
+    while (!task_executor_has_left(managers[index]) && now_ms() < until)
+        turn();
+    assert_true(task_executor_has_left(managers[index]));
+    task_executor_free(managers[index]);
+    managers[index] = NULL;
+}
+
+/* It may not restart, so a loss would be its end. */
+static void a_job_moves_from_a_task_manager_that_leaves_to_another_one_or_waits_for_one(
+    void **state)
+{
+    char out[OS_PATH_MAX];
+    snprintf(out, sizeof(out), "%s", output("out"));
+    const char *arguments[] = { "--parallelism", "2", "--output", out, "--restart", "none",
+        "--count", "1000000000", "--rate", "4000", "--checkpoint-interval", "1h", NULL };
+    const struct job *job = submit(arguments);
+    wait_records(job);
+    uint32_t used = strcmp(gateway_worker(job->gateway, 0)->task_manager, "tm-0") == 0 ? 0 : 1;
+    uint64_t attempt = job->stats->attempt;
+    leave(used);
+    assert_int_equal(job->history.completed_count, 1);
+    wait_records(job);
+    assert_string_equal(gateway_worker(job->gateway, 0)->task_manager, used == 0 ? "tm-1" : "tm-0");
+    assert_true(job->stats->attempt > attempt);
+    assert_true(job->history.restored > 0);
+    leave(1 - used);
+    assert_int_equal(job->history.completed_count, 2);
+    wait_state(job, JOB_CREATED);
+    start_manager(used, 2);
+    wait_records(job);
+    assert_int_equal(job->history.failure_count, 0);
+    stop(job);
+    assert_true(check_output(out, 0) > 0);
+}
+
+static void a_job_whose_checkpoints_are_temporary_keeps_its_state_when_it_is_rescaled_or_moves(
+    void **state)
+{
+    char out[OS_PATH_MAX], id[DISPATCHER_ID_SIZE] = "";
+    snprintf(out, sizeof(out), "%s", output("out"));
+    const char *arguments[] = { "--parallelism", "2", "--output", out, ENDLESS, NULL };
+    uint16_t port = listener_port(listener);
+    stop_leader();
+    has_no_checkpoints = true;
+    start_leader(2, port);
+    has_no_checkpoints = false;
+    const struct job *job = submit(arguments);
+    wait_checkpoints(job, 2);
+    check(dispatcher_rescale(dispatcher, job->id, 1, id));
+    wait_operation(id);
+    assert_true(job->history.restored > 0);
+    uint64_t count = job->history.completed_count;
+    leave(strcmp(gateway_worker(job->gateway, 0)->task_manager, "tm-0") == 0 ? 0 : 1);
+    wait_checkpoints(job, count + 2);
+    stop(job);
+    assert_true(check_output(out, 0) > 0);
+}
+
 static void a_new_leader_takes_over_what_the_old_one_has_left(void **state)
 {
     char out[OS_PATH_MAX], id[DISPATCHER_ID_SIZE];
@@ -883,6 +957,9 @@ int main(int argc, char **argv)
         WITH_CLUSTER(a_job_stops_with_a_savepoint_and_another_one_goes_on_from_it),
         WITH_CLUSTER(a_running_job_is_rescaled_up_and_down),
         WITH_CLUSTER(a_lost_task_manager_is_replaced_by_another_one),
+        WITH_CLUSTER(a_job_moves_from_a_task_manager_that_leaves_to_another_one_or_waits_for_one),
+        WITH_CLUSTER(
+            a_job_whose_checkpoints_are_temporary_keeps_its_state_when_it_is_rescaled_or_moves),
         WITH_CLUSTER(a_new_leader_takes_over_what_the_old_one_has_left),
         WITH_CLUSTER(an_attempt_that_is_claimed_behind_the_leaders_back_is_taken_back_once),
         WITH_CLUSTER(workers_that_no_leader_comes_for_end_by_themselves),

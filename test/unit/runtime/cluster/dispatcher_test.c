@@ -152,6 +152,25 @@ static void a_task_manager_with_the_token_is_registered(void **state)
     rig_close(&rig);
 }
 
+static void a_task_manager_that_leaves_is_answered_and_gets_no_more_work(void **state)
+{
+    struct rig rig;
+    struct message_heartbeat beat = { .epoch = 5 }, answer;
+    rig_open(&rig);
+    connect_manager(&rig, 0);
+    speak(&rig.managers[0], MESSAGE_HEARTBEAT, &beat);
+    read_last(&rig.managers[0], MESSAGE_HEARTBEAT, &answer);
+    assert_false(answer.is_leaving);
+    beat.is_leaving = true;
+    speak(&rig.managers[0], MESSAGE_HEARTBEAT, &beat);
+    read_last(&rig.managers[0], MESSAGE_HEARTBEAT, &answer);
+    assert_true(answer.is_leaving);
+    assert_int_equal(resources_slots_total(dispatcher_resources(rig.dispatcher)), 0);
+    submit(&rig);
+    assert_int_equal(rig.managers[0].sent[MESSAGE_PLAN], 0);
+    rig_close(&rig);
+}
+
 static void who_is_not_believed_is_told_why_and_closed(void **state)
 {
     struct message_register wrong[7];
@@ -589,6 +608,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_task_manager_with_the_token_is_registered),
+        cmocka_unit_test(a_task_manager_that_leaves_is_answered_and_gets_no_more_work),
         cmocka_unit_test(who_is_not_believed_is_told_why_and_closed),
         cmocka_unit_test(before_it_has_said_who_it_is_nobody_says_anything_else),
         cmocka_unit_test(a_worker_of_a_job_that_does_not_run_is_refused),

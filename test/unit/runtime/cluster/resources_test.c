@@ -66,6 +66,28 @@ static void one_that_is_lost_takes_its_slots_along(void **state)
     resources_free(resources);
 }
 
+static void one_that_leaves_offers_nothing_and_what_it_gave_comes_back(void **state)
+{
+    struct resources *resources = resources_new();
+    struct grant given[RESOURCES_MAX], more[RESOURCES_MAX];
+    uint32_t count;
+    struct task_manager *leaving = resources_add(resources, "a", "host", 3, 1);
+    resources_add(resources, "b", "host", 2, 1);
+    assert_true(resources_take(resources, 3, given, &count));
+    assert_ptr_equal(given[0].from, leaving);
+    resources_leave(resources, leaving);
+    assert_int_equal(resources_slots_total(resources), 2);
+    assert_int_equal(resources_slots_free(resources), 2);
+    resources_give_back(resources, &given[0]);
+    assert_int_equal(resources_slots_free(resources), 2);
+    assert_int_equal(resources_slots_free_of(leaving), 0);
+    assert_false(resources_take(resources, 3, more, &count));
+    assert_true(resources_take(resources, 2, more, &count));
+    assert_string_equal(more[0].from->id, "b");
+    resources_lost(resources, leaving);
+    resources_free(resources);
+}
+
 static void there_is_a_limit(void **state)
 {
     struct resources *resources = resources_new();
@@ -85,6 +107,7 @@ int main(void)
         cmocka_unit_test(slots_are_given_all_or_nothing),
         cmocka_unit_test(as_few_task_managers_as_possible_give_them),
         cmocka_unit_test(one_that_is_lost_takes_its_slots_along),
+        cmocka_unit_test(one_that_leaves_offers_nothing_and_what_it_gave_comes_back),
         cmocka_unit_test(there_is_a_limit),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -290,6 +290,67 @@ static void one_that_takes_the_place_of_another_has_a_directory_of_its_own(void 
     rig_close(&rig);
 }
 
+/* -- leaving ----------------------------------------------------------------------------------------- */
+
+static void beat(struct rig *rig, bool is_leaving)
+{
+    speak(&rig->leader, MESSAGE_HEARTBEAT,
+        &(struct message_heartbeat){ .epoch = 5, .is_leaving = is_leaving });
+}
+
+static void expect_leaving_is_told(struct rig *rig, uint32_t beats)
+{
+    struct message_heartbeat told;
+    step(rig);
+    assert_int_equal(rig->leader.sent[MESSAGE_HEARTBEAT], beats);
+    read_last(&rig->leader, MESSAGE_HEARTBEAT, &told);
+    assert_true(told.is_leaving);
+}
+
+static void who_leaves_says_so_at_once_and_waits_for_the_answer_and_its_workers(void **state)
+{
+    struct rig rig;
+    rig_open(&rig);
+    say_registered(&rig, 5, NULL, 0);
+    start(&rig, 5, FIRST, 1);
+    step(&rig);
+    uint32_t beats = rig.leader.sent[MESSAGE_HEARTBEAT];
+    task_executor_leave(rig.executor);
+    expect_leaving_is_told(&rig, beats + 1);
+    beat(&rig, false); /* the answer to the beat before */
+    kill_attempts(&rig, FIRST, 1, 0);
+    wait_children(&rig, 0);
+    assert_false(task_executor_has_left(rig.executor));
+    start(&rig, 5, SECOND, 1); /* under way when it was told */
+    beat(&rig, true);
+    assert_false(task_executor_has_left(rig.executor));
+    kill_attempts(&rig, SECOND, 1, 0);
+    wait_children(&rig, 0);
+    assert_true(task_executor_has_left(rig.executor));
+    rig_close(&rig);
+}
+
+static void a_job_manager_that_comes_anew_is_told_anew(void **state)
+{
+    static const char *const known[] = { FIRST };
+    struct rig rig;
+    rig_open(&rig);
+    say_registered(&rig, 5, NULL, 0);
+    start(&rig, 5, FIRST, 1);
+    task_executor_leave(rig.executor);
+    step(&rig);
+    uint32_t beats = rig.leader.sent[MESSAGE_HEARTBEAT];
+    beat(&rig, true);
+    rig.leader.handler->closed(rig.leader.arg, &rig.leader, weir_errorf(WEIR_E_IO, "reset"));
+    assert_true(task_executor_has_left(rig.executor)); /* nobody would take its jobs away */
+    clock_ms += 10000;
+    step(&rig);
+    say_registered(&rig, 5, known, 1);
+    assert_false(task_executor_has_left(rig.executor));
+    expect_leaving_is_told(&rig, beats + 1);
+    rig_close(&rig);
+}
+
 static void an_executable_that_makes_no_plan_is_told_so(void **state)
 {
     static const char *const scripts[][2] = { { "#!/bin/sh\nexit 0\n", "status 0 without a plan" },
@@ -330,6 +391,8 @@ int main(void)
         cmocka_unit_test(workers_of_jobs_that_a_new_leader_does_not_know_end),
         cmocka_unit_test(an_attempt_ends_with_all_older_ones_and_no_newer_one),
         cmocka_unit_test(who_does_not_end_in_time_is_killed),
+        cmocka_unit_test(who_leaves_says_so_at_once_and_waits_for_the_answer_and_its_workers),
+        cmocka_unit_test(a_job_manager_that_comes_anew_is_told_anew),
         cmocka_unit_test(an_executable_that_makes_no_plan_is_told_so),
     };
     return cmocka_run_group_tests(tests, fake_net_put, fake_net_restore);
