@@ -81,13 +81,6 @@ void os_pause_ms(int64_t ms)
     os_current->pause_ms(ms);
 }
 
-char *os_temporary_path(const char *name)
-{
-    const char *directory = getenv("TMPDIR");
-    return mem_printf("%s/%s-%016" PRIx64,
-        directory == NULL || directory[0] == '\0' ? "/tmp" : directory, name, os_random());
-}
-
 /* -- one file ------------------------------------------------------------------------------- */
 
 weir_error *os_open(const char *path, enum os_open_mode mode, struct os_file **file)

@@ -71,8 +71,6 @@ weir_error *os_rename(const char *from, const char *to) WEIR_MUST_USE; /* replac
 weir_error *os_link(const char *from, const char *to) WEIR_MUST_USE;   /* hard link */
 weir_error *os_remove(const char *path) WEIR_MUST_USE;                 /* missing is no error */
 weir_error *os_remove_tree(const char *path) WEIR_MUST_USE;            /* rm -r; missing is fine */
-/* A directory of one's own under TMPDIR, to be made, removed and freed: <TMPDIR>/<name>-<16 random digits>. */
-char *os_temporary_path(const char *name);
 /* Names in a directory, sorted by bytes, without . and ..; free with os_names_free. At most
  * OS_NAMES_MAX names. */
 weir_error *os_list(const char *path, char ***names, uint32_t *count) WEIR_MUST_USE;

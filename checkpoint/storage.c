@@ -15,6 +15,7 @@
 #include "base/log.h"
 #include "base/memory.h"
 #include "base/os.h"
+#include "base/os_scratch.h"
 #include "checkpoint/attempt.h"
 #include "checkpoint/listing.h"
 #include "checkpoint/published.h"
@@ -33,7 +34,7 @@
 
 /* Thread: one at a time (the job manager's worker), but `number` any. */
 struct storage {
-    char *root; /* NULL unless temporary: removed at close */
+    struct os_scratch scratch; /* its root, if it is temporary: removed at close */
     char *job;
     char *dir;
     char *staging;
@@ -209,12 +210,14 @@ weir_error *storage_open(const char *root, const char *job, uint32_t retained,
     *storage = NULL;
     WEIR_TRY(check_job(job));
     struct storage *opened = mem_alloc(sizeof(*opened));
+    weir_error *error = NULL;
     if (root == NULL)
-        opened->root = os_temporary_path("weir");
+        error = os_scratch_open(NULL, "checkpoints", &opened->scratch);
     opened->job = mem_strdup(job);
     opened->retained = retained;
-    opened->dir = mem_printf("%s/%s", root == NULL ? opened->root : root, job);
-    weir_error *error = open_dirs(opened, root);
+    opened->dir = mem_printf("%s/%s", root == NULL ? opened->scratch.path : root, job);
+    if (error == NULL)
+        error = open_dirs(opened, root);
     if (error != NULL) {
         storage_close(opened);
         return weir_error_wrap(error, "cannot use the checkpoint directory");
@@ -223,9 +226,9 @@ weir_error *storage_open(const char *root, const char *job, uint32_t retained,
     return NULL;
 }
 
-static void remove_own(const char *path)
+/* Takes the error. */
+static void tell_untidy(weir_error *error)
 {
-    weir_error *error = path == NULL ? NULL : os_remove_tree(path);
     if (error != NULL)
         log_warn("checkpoint", "cannot tidy up: %s", weir_error_message(error));
     weir_error_free(error);
@@ -235,9 +238,9 @@ void storage_close(struct storage *storage)
 {
     if (storage == NULL)
         return;
-    remove_own(storage->staging);
-    remove_own(storage->work);
-    remove_own(storage->root);
+    tell_untidy(storage->staging == NULL ? NULL : os_remove_tree(storage->staging));
+    tell_untidy(storage->work == NULL ? NULL : os_remove_tree(storage->work));
+    tell_untidy(os_scratch_close(&storage->scratch));
     storage_leave(storage);
 }
 
@@ -249,7 +252,7 @@ void storage_leave(struct storage *storage)
     mem_free(storage->work);
     mem_free(storage->dir);
     mem_free(storage->job);
-    mem_free(storage->root);
+    os_scratch_leave(&storage->scratch);
     mem_free(storage);
 }
 
@@ -297,7 +300,7 @@ uint64_t storage_last_number(const struct storage *storage)
 
 bool storage_is_temporary(const struct storage *storage)
 {
-    return storage->root != NULL;
+    return storage->scratch.path != NULL;
 }
 
 weir_error *storage_check_attempt(const struct storage *storage)

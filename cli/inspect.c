@@ -6,18 +6,21 @@
 #include "base/os_process.h"
 #include "cli/verb.h"
 
-weir_error *inspection_open(const char *path, bool is_json, struct inspection *it)
+weir_error *inspection_open(const char *path, bool is_json, bool reads_entries,
+    struct inspection *it)
 {
     *it = (struct inspection){ .path = path, .is_json = is_json };
     WEIR_TRY(snapshot_dir_open(path, &it->snapshot));
-    it->work_dir = os_temporary_path("weir-inspect");
-    return NULL;
+    weir_error *error = reads_entries ? os_scratch_open(NULL, "inspect", &it->scratch) : NULL;
+    it->work_dir = it->scratch.path;
+    if (error != NULL)
+        snapshot_dir_close(&it->snapshot);
+    return error;
 }
 
 void inspection_close(struct inspection *it)
 {
-    weir_error_free(os_remove_tree(it->work_dir));
-    mem_free(it->work_dir);
+    weir_error_free(os_scratch_close(&it->scratch));
     snapshot_dir_close(&it->snapshot);
 }
 
@@ -70,7 +73,7 @@ static weir_error *diff(const struct inspection *it, const char *other, uint64_t
 {
     struct inspection second;
     bool is_same;
-    WEIR_TRY(inspection_open(other, it->is_json, &second));
+    WEIR_TRY(inspection_open(other, it->is_json, true, &second));
     weir_error *error = inspect_diff(it, &second, limit, &is_same);
     inspection_close(&second);
     if (error == NULL && !is_same)
@@ -121,7 +124,9 @@ static weir_error *run(const struct verb_call *call)
     WEIR_TRY(check(call));
     if (config_given(call->config, "job"))
         return ask_job(call->arguments[0], config_text(call->config, "job"), call->rest);
-    WEIR_TRY(inspection_open(call->arguments[0], config_flag(call->config, "json"), &it));
+    bool is_list = !config_flag(call->config, "entries") && !config_flag(call->config, "verify") &&
+                   !config_given(call->config, "diff");
+    WEIR_TRY(inspection_open(call->arguments[0], config_flag(call->config, "json"), !is_list, &it));
     weir_error *error = answer(call, &it);
     inspection_close(&it);
     return error;

@@ -8,16 +8,19 @@
 #ifndef WEIR_CLI_INSPECT_H
 #define WEIR_CLI_INSPECT_H
 
+#include "base/os_scratch.h"
 #include "checkpoint/savepoint.h"
 
 /* Thread: one. */
 struct inspection {
     struct snapshot_dir snapshot;
     const char *path;
-    char *work_dir;
+    struct os_scratch scratch;
+    const char *work_dir; /* for what entries are read with; NULL: they are not */
     bool is_json; /* answer in JSON: an object, or lines of them where the answer has lines */
 };
-weir_error *inspection_open(const char *path, bool is_json, struct inspection *it) WEIR_MUST_USE;
+weir_error *inspection_open(const char *path, bool is_json, bool reads_entries,
+    struct inspection *it) WEIR_MUST_USE;
 void inspection_close(struct inspection *it);
 
 /* Operators, states, key groups, sizes. */

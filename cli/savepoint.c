@@ -6,6 +6,7 @@
 #include "base/buffer.h"
 #include "base/memory.h"
 #include "base/os.h"
+#include "base/os_scratch.h"
 #include "checkpoint/savepoint.h"
 #include "cli/operation.h"
 
@@ -115,12 +116,11 @@ static weir_error *dispose(const struct verb_call *call, struct client *client)
 
 static weir_error *write_from(const struct snapshot_dir *from, const char *root, char **path)
 {
-    char *work = os_temporary_path("weir-savepoint");
-    struct scan_place place = { .dir = from->dir, .work_dir = work };
+    struct os_scratch work;
+    WEIR_TRY(os_scratch_open(NULL, "savepoint", &work));
+    struct scan_place place = { .dir = from->dir, .work_dir = work.path };
     weir_error *error = savepoint_write(&place, &from->metadata, root, path);
-    error = weir_error_join(error, os_remove_tree(work));
-    mem_free(work);
-    return error;
+    return weir_error_join(error, os_scratch_close(&work));
 }
 
 static weir_error *of_checkpoint(const struct verb_call *call)

@@ -7,6 +7,7 @@
 #include "base/memory.h"
 #include "base/os.h"
 #include "base/os_process.h"
+#include "base/worker.h"
 #include <weir/weir.h>
 
 #include <stdio.h>
@@ -16,6 +17,7 @@
 #define SECRET_FILE_MAX ((size_t)4096)
 #define OVERRIDES_MAX   256u
 #define FILES_WANTED    ((uint64_t)65536) /* open ones; RocksDB of a worker alone may have thousands */
+#define SWEEP_MAX       1000u             /* directories at a start */
 #define FILES_MIN       ((uint64_t)4096)
 
 /* -- arguments ------------------------------------------------------------------------------------ */
@@ -121,13 +123,17 @@ static weir_error *make_tls(struct daemon *daemon)
     return tls_client_new(&client, &daemon->client);
 }
 
-/* A name of its own, because several may run on one machine; what is in it is worth nothing afterwards. */
+static char *first_tmp_dir(const struct conf *conf)
+{
+    return mem_printf("%.*s", (int)strcspn(conf->tmp_dirs, ",:"), conf->tmp_dirs);
+}
+
 static weir_error *make_work_dir(struct daemon *daemon)
 {
-    size_t size = strcspn(daemon->conf.tmp_dirs, ",:");
-    daemon->work_dir = mem_printf("%.*s/%s-%016llx", (int)size, daemon->conf.tmp_dirs, daemon->name,
-        (unsigned long long)os_random());
-    return os_make_dirs(daemon->work_dir);
+    char *parent = first_tmp_dir(&daemon->conf);
+    weir_error *error = os_scratch_open(parent, strchr(daemon->name, '-') + 1, &daemon->work);
+    mem_free(parent);
+    return error;
 }
 
 /* The last default lies where others may write, too: it must be ours, or somebody else reads what jobs print. */
@@ -184,9 +190,33 @@ static weir_error *open_daemon(struct daemon *daemon, int argc, char **argv)
     return make_work_dir(daemon);
 }
 
+static void run_sweep(void *arg)
+{
+    char *dir = arg;
+    uint32_t removed;
+    weir_error *error = os_scratch_sweep(dir, SWEEP_MAX, &removed);
+    if (removed > 0)
+        log_info("daemon", "%u directories in '%s' removed, whose processes were killed", removed,
+            dir);
+    if (error != NULL)
+        log_warn("daemon", "cannot remove what a killed process has left: %s",
+            weir_error_message(error));
+    weir_error_free(error);
+    mem_free(dir);
+}
+
+void daemon_sweep(const struct daemon *daemon, struct workers *workers)
+{
+    char *own = first_tmp_dir(&daemon->conf), *jobs = mem_strdup(daemon->jobs_tmp);
+    if (strcmp(own, jobs) == 0 || !workers_submit(workers, NULL, run_sweep, jobs))
+        mem_free(jobs);
+    if (!workers_submit(workers, NULL, run_sweep, own))
+        mem_free(own);
+}
+
 bool daemon_open(struct daemon *daemon, const char *name, int argc, char **argv, int *status)
 {
-    *daemon = (struct daemon){ .name = name };
+    *daemon = (struct daemon){ .name = name, .jobs_tmp = mem_strdup(os_scratch_parent()) };
     *status = 0;
     for (int i = 1; i < argc; i++) {
         if (strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-h") == 0) {
@@ -204,14 +234,14 @@ bool daemon_open(struct daemon *daemon, const char *name, int argc, char **argv,
 
 void daemon_close(struct daemon *daemon)
 {
-    weir_error_free(daemon->work_dir == NULL ? NULL : os_remove_tree(daemon->work_dir));
+    weir_error_free(os_scratch_close(&daemon->work));
     weir_error_free(log_set_file(NULL, 0));
     log_dir_close(daemon->logs);
     tls_free(daemon->server);
     tls_free(daemon->client);
     mem_free(daemon->token);
     mem_free(daemon->zookeeper_auth);
-    mem_free(daemon->work_dir);
+    mem_free(daemon->jobs_tmp);
     conf_release(&daemon->conf);
 }
 

@@ -13,6 +13,7 @@
 #include "web/rest_http.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #define WORKER_THREADS   4
@@ -97,7 +98,7 @@ static void name_dirs(struct jobmanager_daemon *it)
 {
     const struct conf *conf = &it->daemon.conf;
     char *root = conf->ha.storage_dir == NULL
-                     ? mem_strdup(it->daemon.work_dir)
+                     ? mem_strdup(it->daemon.work.path)
                      : mem_printf("%s/%s", conf->ha.storage_dir, conf->ha.cluster_id);
     if (it->election != NULL)
         it->store_dir = mem_printf("%s/%s/jobs", conf->ha.storage_dir, conf->ha.cluster_id);
@@ -165,7 +166,11 @@ static void list_settings(struct jobmanager_daemon *it)
 static weir_error *open_all(struct jobmanager_daemon *it)
 {
     it->net = net_new();
+    /* Checkpoints of jobs that have no place for them go with this process, and before there are threads. */
+    if (setenv("TMPDIR", it->daemon.work.path, 1) != 0)
+        return weir_errorf(WEIR_E_MEMORY, "cannot set TMPDIR");
     it->workers = workers_new(WORKER_THREADS, JOBS_MAX);
+    daemon_sweep(&it->daemon, it->workers);
     list_settings(it);
     WEIR_TRY(daemon_election(&it->daemon, false, net_waker(it->net), &it->election));
     name_dirs(it);

@@ -95,6 +95,7 @@ static weir_error *open_all(struct taskmanager_daemon *it)
     bool is_ssl = conf->security.is_ssl;
     it->net = net_new();
     it->workers = workers_new(WORKER_THREADS, JOBS_MAX);
+    daemon_sweep(&it->daemon, it->workers);
     it->id = make_id(conf);
     it->address = mem_printf("%s:%u", conf->jobmanager.rpc_address, conf->jobmanager.rpc_port);
     WEIR_TRY(daemon_election(&it->daemon, true, net_waker(it->net), &it->election));
@@ -114,7 +115,7 @@ static weir_error *open_all(struct taskmanager_daemon *it)
         .ca_file = is_ssl ? conf->security.ca : NULL,
         .cert_file = is_ssl ? conf->security.cert : NULL,
         .key_file = is_ssl ? conf->security.key : NULL,
-        .work_dir = it->daemon.work_dir,
+        .work_dir = it->daemon.work.path,
         .logs = it->daemon.logs,
         .watchdog_ms = conf->taskmanager.watchdog_ms,
         .orphan_ms = ORPHAN_MS,

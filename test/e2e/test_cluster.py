@@ -452,6 +452,73 @@ class Commands(cluster.ClusterTest):
 # ---------------------------------------------------------------- what jobs do
 
 
+class Leaving(cluster.ClusterTest):
+    def placed(self, one, job):
+        """The task managers that have workers of it."""
+        names = set(one.workers(job=job).values())
+        return [daemon for daemon in one.task_managers if daemon.name in names]
+
+    def test_a_task_manager_that_gets_sigterm_ends_when_its_jobs_have_left(self):
+        one = self.cluster(task_managers=2, slots=2)
+        job = self.steady(one, 2)
+        job.wait_checkpoints()
+        (first,) = self.placed(one, job)
+        completed = job.completed()
+        self.assertEqual(first.stop(), 0, first.said())
+        self.assertIn("ends, and with it 0 workers", first.said())
+        job.wait("RUNNING")
+        (second,) = self.placed(one, job)
+        self.assertNotEqual(second, first)
+        self.assertGreater(job.completed(), completed)
+        self.assertEqual(second.stop(), 0, second.said())
+        job.wait("CREATED")  # it waits for slots
+        one.start_task_manager()
+        job.wait("RUNNING")
+        self.assertEqual(job.failure(), "")
+        self.assertEqual(job.restarts(), 0)
+        self.finish(one, job)
+
+    def test_a_job_that_cannot_leave_is_waited_for_until_the_time_out_or_a_second_sigterm(self):
+        one = self.cluster(task_managers=0, settings={"heartbeat.timeout": "60s"})
+        one.start_task_manager(taskmanager__shutdown_timeout="600s")
+        job = self.steady(one, 2)
+        job.wait_checkpoints()
+        for last in (False, True):
+            (daemon,) = self.placed(one, job)
+            for worker in one.workers(job=job):
+                os.kill(worker, signal.SIGSTOP)
+            daemon.signal(signal.SIGTERM)
+            one.wait_until("it waits", lambda: "leaves when its jobs have" in daemon.said())
+            one.start_task_manager(taskmanager__shutdown_timeout="500ms")
+            if not last:
+                self.assertFalse(daemon.has_ended())
+                daemon.signal(signal.SIGTERM)
+            self.assertEqual(daemon.process.wait(cluster.LIMIT_S), 0, daemon.said())
+            self.assertIn("ends, and with it 1 workers", daemon.said())
+            job.wait("RUNNING")
+            job.wait_checkpoints()
+        self.finish(one, job)
+
+    def test_what_killed_daemons_have_left_goes_at_the_next_start(self):
+        one = self.cluster(task_managers=2, slots=1)
+        job = one.submit("steady", "--count", cluster.COUNT, "--rate", 100, "--output", self.directory / "steady")
+        job.wait("RUNNING")
+
+        def owned():
+            return set((self.directory / "tmp").glob("weir.*"))
+        before = owned()
+        self.assertEqual(len(before), 3)
+        (led,) = [path for path in before if "jobmanager" in path.name]
+        self.assertTrue(list(led.glob("weir.checkpoints.*")))
+        one.task_managers[0].kill9()
+        one.start_task_manager()
+        one.wait_until("one is gone, one is new", lambda: len(owned()) == 3 and len(before & owned()) == 2)
+        self.assertIn(led, owned())
+        (leader,) = one.job_managers
+        self.assertEqual(leader.stop(), 0, leader.said())
+        self.assertNotIn(led, owned())
+
+
 class Rogues(cluster.ClusterTest):
     def rogue(self, one, crime, *options):
         return one.submit("rogue", "--crime", crime, "--output", self.directory / f"rogue-{crime}", "--restart", "fixed",

@@ -216,25 +216,6 @@ static void paths_have_limits(void **state)
     expect_error(os_stat("", &stat), WEIR_E_IO, "the path is empty");
 }
 
-static void temporary_paths_are_under_tmpdir_and_differ(void **state)
-{
-    const char *before = getenv("TMPDIR");
-    char *kept = before == NULL ? NULL : mem_strdup(before);
-    assert_int_equal(setenv("TMPDIR", root, 1), 0);
-    char *one = os_temporary_path("name"), *other = os_temporary_path("name");
-    assert_int_equal(strncmp(one, at("name-"), strlen(at("name-"))), 0);
-    assert_int_equal(strlen(one), strlen(at("name-")) + 16);
-    assert_string_not_equal(one, other);
-    mem_free(one);
-    assert_int_equal(setenv("TMPDIR", "", 1), 0);
-    one = os_temporary_path("name");
-    assert_int_equal(strncmp(one, "/tmp/name-", strlen("/tmp/name-")), 0);
-    mem_free(one);
-    mem_free(other);
-    assert_int_equal(kept == NULL ? unsetenv("TMPDIR") : setenv("TMPDIR", kept, 1), 0);
-    mem_free(kept);
-}
-
 static void clocks_go_forward_and_numbers_differ(void **state)
 {
     int64_t before_ns = os_monotonic_ns();
@@ -439,8 +420,6 @@ int main(void)
         WITH_ROOT(a_file_is_replaced_whole),
         cmocka_unit_test(paths_have_limits),
         cmocka_unit_test(clocks_go_forward_and_numbers_differ),
-        cmocka_unit_test_setup_teardown(temporary_paths_are_under_tmpdir_and_differ, make_root,
-            remove_root),
         BROKEN(short_writes_are_completed),
         BROKEN(a_full_disk_is_told_with_its_fix),
         BROKEN(a_failed_sync_replaces_nothing),
