@@ -287,9 +287,32 @@ void snapshot_dir_close(struct snapshot_dir *it)
     mem_free(it->dir);
 }
 
+/* What is no savepoint stays, whatever it is. */
+static weir_error *check_disposable(const char *path)
+{
+    struct os_stat stat;
+    WEIR_TRY(os_stat(path, &stat));
+    if (!stat.exists)
+        return weir_errorf(WEIR_E_USAGE,
+            "there is no savepoint '%s': give the path (savepoint-…) that was told when it was "
+            "taken, as the job "
+            "manager's machine has it; or it is deleted already",
+            path);
+    char *file = mem_printf("%s/" LISTING_METADATA, path);
+    weir_error *error = os_stat(file, &stat);
+    mem_free(file);
+    if (error != NULL || stat.exists)
+        return error;
+    return weir_errorf(WEIR_E_USAGE,
+        "'%s' is no savepoint, or what is left of one: it has no " LISTING_METADATA
+        ", so nothing is deleted; give the directory savepoint-… itself",
+        path);
+}
+
 weir_error *savepoint_dispose(const char *path)
 {
     struct snapshot_dir it;
+    WEIR_TRY(check_disposable(path));
     WEIR_TRY(snapshot_dir_open(path, &it));
     bool is_savepoint = it.is_savepoint;
     snapshot_dir_close(&it);

@@ -76,10 +76,18 @@ static weir_error *for_task_managers(struct client *client, with_process *call, 
     return error;
 }
 
+/* A line of the list. Thread: one. */
+struct listed {
+    char *process, *name;
+    int64_t size;
+};
+
 /* Thread: one. */
 struct printing {
     struct client *client;
-    weir_buffer *out;
+    weir_buffer *out; /* JSON; for people what is said behind the list */
+    struct listed *list;
+    uint32_t count;
 };
 
 /* An object that is begun. */
@@ -110,14 +118,17 @@ static void print_refusal(const struct printing *it, const char *process, const 
     end_line(&json);
 }
 
-static void print_entry(const struct printing *it, const char *process, const struct document *log)
+static void take_entry(struct printing *it, const char *process, const struct document *log)
 {
     const char *name = document_text(log, "name");
     int64_t size = document_int(log, "size", 0);
     if (name == NULL)
         name = "?";
     if (!it->client->is_json) {
-        buffer_printf(it->out, "%s %s %lld\n", process, name, (long long)size);
+        it->list = mem_realloc(it->list, (it->count + (size_t)1) * sizeof(*it->list));
+        it->list[it->count++] = (struct listed){ .process = mem_strdup(process),
+            .name = mem_strdup(name),
+            .size = size };
         return;
     }
     struct json json = json_of(it->out, process, name);
@@ -127,9 +138,9 @@ static void print_entry(const struct printing *it, const char *process, const st
 }
 
 /* One that cannot say it now is no reason to hide the others. */
-static weir_error *print_list(void *arg, const char *process)
+static weir_error *take_list(void *arg, const char *process)
 {
-    const struct printing *it = arg;
+    struct printing *it = arg;
     struct document *answer = NULL;
     weir_error *error = list_logs(it->client, process, &answer);
     if (error != NULL && it->client->status >= 400) {
@@ -140,36 +151,92 @@ static weir_error *print_list(void *arg, const char *process)
     WEIR_TRY(error);
     const struct document *logs = document_get(answer, "logs");
     for (uint32_t i = 0; i < document_count(logs); i++)
-        print_entry(it, process, document_at(logs, i));
+        take_entry(it, process, document_at(logs, i));
     document_free(answer);
     return NULL;
+}
+
+static int width_of(int width, const char *text)
+{
+    return (int)strlen(text) > width ? (int)strlen(text) : width;
+}
+
+/* JOB-ATTEMPT-WORKER.log; a job has no attempt 0, but the process that makes its plan is told to. */
+static bool read_worker_log(const char *name, char job[JOB_ID_SIZE], unsigned long long *attempt,
+    long long *worker)
+{
+    int end = 0;
+    return sscanf(name, "%32[0-9a-f]-%llu-%lld.log%n", job, attempt, worker, &end) == 3 &&
+           end > 0 && name[end] == '\0' && job_is_id(job);
+}
+
+static void print_entry(const struct listed *it, int process_width, int name_width,
+    weir_buffer *out)
+{
+    char job[JOB_ID_SIZE];
+    unsigned long long attempt;
+    long long worker;
+    buffer_printf(out, "%-*s  %-*s  %10lld", process_width, it->process, name_width, it->name,
+        (long long)it->size);
+    if (!read_worker_log(it->name, job, &attempt, &worker))
+        buffer_printf(out, "  the process itself\n");
+    else if (attempt == 0)
+        buffer_printf(out, "  a plan\n");
+    else
+        buffer_printf(out, "  worker %lld of attempt %llu\n", worker, attempt);
+}
+
+static void print_list(const struct printing *it, weir_buffer *out)
+{
+    static const char process[] = "PROCESS", name[] = "LOG";
+    int process_width = (int)strlen(process), name_width = (int)strlen(name);
+    for (uint32_t i = 0; i < it->count; i++) {
+        process_width = width_of(process_width, it->list[i].process);
+        name_width = width_of(name_width, it->list[i].name);
+    }
+    buffer_printf(out, "%-*s  %-*s  %10s  OF\n", process_width, process, name_width, name, "BYTES");
+    for (uint32_t i = 0; i < it->count; i++)
+        print_entry(&it->list[i], process_width, name_width, out);
+    weir_buffer_add_str(out, weir_buffer_view(it->out));
+}
+
+static void free_printing(struct printing *it)
+{
+    for (uint32_t i = 0; i < it->count; i++) {
+        mem_free(it->list[i].process);
+        mem_free(it->list[i].name);
+    }
+    mem_free(it->list);
+    weir_buffer_free(it->out);
 }
 
 static weir_error *print_lists(struct client *client)
 {
     struct printing it = { .client = client, .out = weir_buffer_new(CLI_OUTPUT_MAX) };
-    weir_error *error = print_list(&it, JOB_MANAGER);
+    weir_error *error = take_list(&it, JOB_MANAGER);
     if (error == NULL)
-        error = for_task_managers(client, print_list, &it);
-    if (error == NULL)
-        return buffer_to_stdout(it.out);
-    weir_buffer_free(it.out);
+        error = for_task_managers(client, take_list, &it);
+    if (error == NULL) {
+        weir_buffer *out = weir_buffer_new(CLI_OUTPUT_MAX);
+        if (client->is_json)
+            weir_buffer_add_str(out, weir_buffer_view(it.out));
+        else
+            print_list(&it, out);
+        error = buffer_to_stdout(out);
+    }
+    free_printing(&it);
     return error;
 }
 
 /* -- which are meant ------------------------------------------------------------------------------------- */
 
-/* JOB-ATTEMPT-WORKER.log */
 static bool is_of_job(const struct looking *looking, const char *name)
 {
+    char job[JOB_ID_SIZE];
     unsigned long long attempt;
     long long worker;
-    int end = 0;
-    size_t size = strlen(looking->job);
-    if (strncmp(name, looking->job, size) != 0)
-        return false;
-    return sscanf(name + size, "-%llu-%lld.log%n", &attempt, &worker, &end) == 2 &&
-           name[size + (size_t)end] == '\0' && (looking->worker < 0 || looking->worker == worker);
+    return read_worker_log(name, job, &attempt, &worker) && strcmp(job, looking->job) == 0 &&
+           (looking->worker < 0 || looking->worker == worker);
 }
 
 static struct shown *shown_of(struct looking *looking, const char *process, const char *name)
@@ -454,8 +521,9 @@ const struct verb verb_logs = { .name = "logs",
         "logs are\n"
         "still there. Or the log of the job manager or of a task manager, or the file NAME among "
         "its logs.\n"
-        "Without an argument: which processes there are, and what logs they have, with their "
-        "sizes. With\n"
+        "Without an argument: which processes there are, what logs they have, of how many bytes, "
+        "and of\n"
+        "what: the process itself, a worker (its job is the front of the name), or a plan. With\n"
         "--json an object a line for each log.",
     .takes = "a job, or a process and the name of a log, or nothing",
     .argument_max = 2,

@@ -62,6 +62,7 @@ static weir_error *open_server(struct jobmanager_daemon *it)
         .token = it->daemon.token,
         .body_dir = it->bodies_dir,
         .body_max = conf->blob.size_max,
+        .body_max_fix = "raise blob.size-max of the job manager, or send a smaller one",
         .handler = handle,
         .arg = it };
     WEIR_TRY(os_make_dirs(it->bodies_dir));

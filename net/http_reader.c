@@ -3,6 +3,8 @@
 
 #include "base/assert.h"
 
+#include <inttypes.h>
+#include <stdio.h>
 #include <strings.h>
 
 enum stage { IN_HEAD, BODY, CHUNK_SIZE, CHUNK, CHUNK_END, TRAILER, DONE, BROKEN };
@@ -22,6 +24,20 @@ static enum http_event bad(struct http_reader *reader, int status, const char *p
     reader->status = status;
     reader->problem = problem;
     return HTTP_BAD;
+}
+
+/* `size` 0: how large it will be is not known. */
+static enum http_event too_large(struct http_reader *reader, uint64_t size)
+{
+    if (size > 0)
+        snprintf(reader->told, sizeof(reader->told),
+            "the body has %" PRIu64 " bytes, but this server takes %" PRIu64 " at most", size,
+            reader->body_max);
+    else
+        snprintf(reader->told, sizeof(reader->told),
+            "the body has more than the %" PRIu64 " bytes that this server takes",
+            reader->body_max);
+    return bad(reader, 413, reader->told);
 }
 
 static weir_str take(weir_str *bytes, uint64_t size)
@@ -199,7 +215,7 @@ static enum http_event judge(struct http_reader *reader)
     if (length != NULL && !read_length(length, &head->content_length))
         return bad(reader, 400, "Content-Length is not a number");
     if (head->content_length > reader->body_max)
-        return bad(reader, 413, "the body is larger than this server takes");
+        return too_large(reader, head->content_length);
     if (connection != NULL && strcasestr(connection, "close") != NULL)
         head->is_keep_alive = false;
     else if (connection != NULL && strcasestr(connection, "keep-alive") != NULL)
@@ -265,7 +281,7 @@ static enum http_event read_chunk_size(struct http_reader *reader, weir_str *byt
             reader->size = 0;
             reader->stage = reader->left == 0 ? TRAILER : CHUNK;
             if (reader->left > reader->body_max - reader->body_size)
-                return bad(reader, 413, "the body is larger than this server takes");
+                return too_large(reader, 0);
             return HTTP_MORE;
         }
         if (c == '\r' && count > 0)

@@ -48,7 +48,8 @@ struct http_reader {
     uint64_t body_size; /* so far */
     int status;         /* of HTTP_BAD: what to answer */
     const char *problem;
-    size_t size; /* of text */
+    char told[128]; /* a problem with numbers in it */
+    size_t size;    /* of text */
     char text[HTTP_HEAD_MAX + 1];
 };
 

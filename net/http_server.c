@@ -450,6 +450,14 @@ static void take_end(struct client *client)
     client->server->options.handler(client->server->options.arg, client->request);
 }
 
+static void refuse_bad(struct client *client, int status, const char *problem)
+{
+    const char *fix = status == 413 ? client->server->options.body_max_fix : NULL;
+    char *text = mem_printf("%s%s%s", problem, fix == NULL ? "" : ": ", fix == NULL ? "" : fix);
+    refuse(client, status, text);
+    mem_free(text);
+}
+
 static void take_event(struct client *client, enum http_event event, weir_str piece)
 {
     struct http_reader *reader = &client->request->reader;
@@ -464,7 +472,7 @@ static void take_event(struct client *client, enum http_event event, weir_str pi
         take_end(client);
         break;
     case HTTP_BAD:
-        refuse(client, reader->status, reader->problem);
+        refuse_bad(client, reader->status, reader->problem);
         break;
     case HTTP_MORE:
         break;

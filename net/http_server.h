@@ -39,9 +39,11 @@ struct http_server_options {
     const char *host;
     uint16_t port; /* 0: any that is free */
     const struct tls *tls;
-    const char *token;        /* NULL: anybody may ask */
-    const char *body_dir;     /* exists; NULL: bodies stay in memory */
-    uint64_t body_max;        /* 0: HTTP_BODY_MAX */
+    const char *token;    /* NULL: anybody may ask */
+    const char *body_dir; /* exists; NULL: bodies stay in memory */
+    uint64_t body_max;    /* 0: HTTP_BODY_MAX */
+    const char *
+        body_max_fix; /* how to have larger ones, for who is refused; NULL: nothing is said. Borrowed */
     uint32_t connections_max; /* 0: HTTP_CONNECTIONS_MAX */
     int64_t timeout_ms;       /* 0: HTTP_TIMEOUT_MS */
     void (*handler)(void *arg, struct http_request *request);

@@ -57,8 +57,11 @@ class Logs(OperationsTest):
         self.assertEqual(self.weir("logs", "-f", "rogue", "-m", at), said)  # over: it ends by itself
         self.assertIn("has a log of job", self.weir("logs", job.id, "--worker", 7, "-m", at, status=1))
         self.assertIn(f"job {job.id} (rogue) is FAILED", self.weir("logs", "jobmanager", "-m", at))
-        names = [line.split() for line in self.weir("logs", "-m", at).splitlines()]
-        ran = next(process for process, name, _ in names if name.startswith(job.id) and process != "jobmanager")
+        title, *lines = self.weir("logs", "-m", at).splitlines()
+        self.assertEqual(title.split(), ["PROCESS", "LOG", "BYTES", "OF"])
+        names = [line.split(maxsplit=3) for line in lines]
+        self.assertEqual({what.split()[0] for *_, what in names}, {"the", "worker", "a"})
+        ran = next(process for process, name, *_ in names if name.startswith(job.id) and process != "jobmanager")
         self.assertIn(f"worker {job.id}", self.weir("logs", ran, "-m", at))
         self.assertIn("SIGSEGV", one.get(f"/v1/jobs/{job.id}/exceptions")["root-exception"])
 

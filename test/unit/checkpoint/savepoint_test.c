@@ -408,6 +408,14 @@ static void a_crash_while_writing_leaves_no_savepoint(void **state)
     kit_release(&kit);
 }
 
+static void what_is_not_there_cannot_be_deleted_and_the_advice_fits(void **state)
+{
+    expect_error(savepoint_dispose("/nowhere/savepoint-1"), WEIR_E_USAGE,
+        "there is no savepoint '/nowhere/savepoint-1': give the path (savepoint-…) that was told");
+    expect_error(savepoint_dispose("/proc"), WEIR_E_USAGE,
+        "so nothing is deleted; give the directory savepoint-…");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -424,6 +432,7 @@ int main(void)
         cmocka_unit_test(one_of_a_newer_version_is_refused_by_name),
         cmocka_unit_test(a_crash_while_writing_leaves_no_savepoint),
         cmocka_unit_test(whatever_fails_while_writing_leaves_nothing_behind),
+        cmocka_unit_test(what_is_not_there_cannot_be_deleted_and_the_advice_fits),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -283,6 +283,13 @@ static void the_logs_of_a_process_are_listed_and_printed(void **state)
         { "GET /v1/taskmanagers/tm/1/logs", 200, "{\"logs\":[" LOG("x.log", 12, 1) "]}" },
         { "GET /v1/taskmanagers/tm 2/logs", 200, "{\"logs\":[]}" }, END
     };
+    static const struct reply lists[] = { { "GET /v1/jobmanager/logs", 200,
+                                              "{\"logs\":[" LOG("jobmanager.log", 7, 2) "]}" },
+        TASK_MANAGERS,
+        { "GET /v1/taskmanagers/tm/1/logs", 200,
+            "{\"logs\":[" LOG("taskmanager.log", 1234567, 1) "," LOG(JOB "-0-0.log", 0,
+                1) "," LOG(JOB "-12-3.log", 5, 1) "]}" },
+        { "GET /v1/taskmanagers/tm 2/logs", 504, "{\"errors\":[\"slow\"]}" }, END };
     static const struct reply own[] = { { "GET /v1/jobmanager/logs", 200,
                                             "{\"logs\":[" LOG("jobmanager.log.1", 9,
                                                 1) "," LOG("jobmanager.log", 7, 2) "]}" },
@@ -295,7 +302,18 @@ static void the_logs_of_a_process_are_listed_and_printed(void **state)
         { "GET /v1/taskmanagers/tm/1/logs", 200, "{\"logs\":[]}" }, END };
     static const struct reply unasked[] = { END };
     expect_talk("logs", "", list, 0,
-        "jobmanager: the job manager says (404): none\ntm/1 x.log 12\n", "");
+        "PROCESS  LOG         BYTES  OF\n"
+        "tm/1     x.log          12  the process itself\n"
+        "jobmanager: the job manager says (404): none\n",
+        "");
+    expect_talk("logs", "", lists, 0,
+        "PROCESS     LOG                                             BYTES  OF\n"
+        "jobmanager  jobmanager.log                                      7  the process itself\n"
+        "tm/1        taskmanager.log                               1234567  the process itself\n"
+        "tm/1        " JOB "-0-0.log            0  a plan\n"
+        "tm/1        " JOB "-12-3.log           5  worker 3 of attempt 12\n"
+        "tm 2: the job manager says (504): slow\n",
+        "");
     expect_talk("logs", "--json", list, 0,
         "{\"process\":\"jobmanager\",\"error\":\"the job manager says (404): none\"}\n"
         "{\"process\":\"tm/1\",\"name\":\"x.log\",\"size\":12,\"mtime\":1}\n",

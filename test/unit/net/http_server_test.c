@@ -233,12 +233,15 @@ static void what_is_no_request_is_refused_with_the_reason(void **state)
         { "WRF\1\2\3\4\r\n\r\n", "HTTP/1.1 400 Bad Request\r\n", "METHOD TARGET HTTP/1.1\"]}" },
         { "BREW / HTTP/1.1\r\n\r\n", "HTTP/1.1 405 Method Not Allowed\r\n", "PATCH, DELETE\"]}" },
         { "PUT / HTTP/1.1\r\nContent-Length: 2000001\r\n\r\n", "HTTP/1.1 413 Content Too Large\r\n",
-            "larger than this server takes\"]}" },
+            "the body has 2000001 bytes, but this server takes 2000000 at most: ask the "
+            "owner\"]}" },
         { "PUT / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n1e8481\r\n",
-            "HTTP/1.1 413 Content Too Large\r\n", "larger than this server takes\"]}" },
+            "HTTP/1.1 413 Content Too Large\r\n",
+            "more than the 2000000 bytes that this server takes: ask the owner\"]}" },
     };
     struct rig rig;
-    open_rig(&rig, (struct http_server_options){ .body_max = 2000000 });
+    open_rig(&rig,
+        (struct http_server_options){ .body_max = 2000000, .body_max_fix = "ask the owner" });
     for (size_t i = 0; i < COUNT_OF(refused); i++) {
         int fd = dial_raw(&rig);
         expect_reply(&rig, fd, refused[i].request, refused[i].begin, refused[i].end);
