@@ -132,10 +132,11 @@ conf: ## write conf/weir.yaml from the table of options
 	@$(engine) VARIANT=release build/e2e/conf_print
 	@build/e2e/conf_print > conf/weir.yaml
 
-man: ## write docs/man/weir.1 from the table of verbs
+man: ## write docs/man from the tables of verbs and options
 	@$(engine) VARIANT=release build/bin/weir
 	@mkdir -p docs/man
-	@build/bin/weir man > docs/man/weir.1
+	@for page in weir.1 weir-jobmanager.8 weir-taskmanager.8 weir.yaml.5; do \
+		build/bin/weir man "$${page%.*}" > "docs/man/$$page" || exit 1; done
 
 format: ## rewrite the sources with clang-format
 	@bash tools/format.sh

@@ -84,9 +84,11 @@ const struct verb *verb_find(int argc, char **argv, int *words);
 weir_error *verb_run(const struct verb *verb, int argc, char **argv, struct verb_outcome *outcome)
     WEIR_MUST_USE;
 
-/* The texts made of the table (verb_text.c); NULL: all verbs. */
+/* The texts made of the table (verb_text.c); NULL: all verbs. The manual has some of it, too (manual.h). */
+extern const char verb_about[], verb_statuses[];
+/* "Also -m. " in front of what an option does. mem_free it. */
+char *verb_option_help(const struct verb_option *option);
 void verb_help(const struct verb *verb, weir_buffer *out);
-void verb_manual(weir_buffer *out);     /* roff: docs/man/weir.1 */
 void verb_completion(weir_buffer *out); /* for bash */
 
 /* The command; returns its exit status. */

@@ -3,7 +3,7 @@
 #include "base/log.h"
 #include "base/memory.h"
 #include "base/os.h"
-#include "cli/verb.h"
+#include "cli/manual.h"
 #include <weir/weir.h>
 
 const struct verb *const verb_table[] = { &verb_run_job, &verb_list, &verb_cancel, &verb_stop,
@@ -99,6 +99,20 @@ static weir_error *unknown(int argc, char **argv)
     return error;
 }
 
+static weir_error *manual(int argc, char **argv)
+{
+    const char *page = argc > 1 ? argv[1] : "weir";
+    weir_buffer *out = weir_buffer_new(CLI_OUTPUT_MAX);
+    if (argc <= 2 && manual_print(page, out))
+        return buffer_to_stdout(out);
+    weir_buffer_reset(out);
+    manual_pages(out);
+    weir_error *error = weir_errorf(WEIR_E_USAGE, "there is no page '%.200s'; the manual has: %s",
+        argv[argc - 1], buffer_text(out));
+    weir_buffer_free(out);
+    return error;
+}
+
 static weir_error *completion(int argc, char **argv)
 {
     if (argc != 2 || strcmp(argv[1], "bash") != 0)
@@ -115,7 +129,7 @@ static bool is_about(int argc, char **argv, weir_error **error)
     else if (strcmp(word, "help") == 0 || strcmp(word, "--help") == 0 || strcmp(word, "-h") == 0)
         *error = print(help);
     else if (strcmp(word, "man") == 0)
-        *error = print(verb_manual);
+        *error = manual(argc, argv);
     else if (strcmp(word, "completion") == 0)
         *error = completion(argc, argv);
     else

@@ -52,6 +52,9 @@ stage=$root/build/stage
 check "weir-jobmanager is installed" "$stage/bin/weir-jobmanager" --version
 check "weir-taskmanager is installed" "$stage/bin/weir-taskmanager" --version
 check "the configuration is installed" test -s "$stage/etc/weir/weir.yaml"
+for page in man1/weir.1 man5/weir.yaml.5 man8/weir-jobmanager.8 man8/weir-taskmanager.8; do
+    check "the page $page is installed" test -s "$stage/share/man/$page"
+done
 for unit in "$stage"/lib/systemd/system/*.service; do
     check "$(basename "$unit") has no placeholder" sh -c "! grep -q '@PREFIX@' '$unit'"
     if command -v systemd-analyze > /dev/null; then

@@ -216,8 +216,8 @@ install: $(LIBWEIR) $(SHARED) $(CLI_BIN) $(DAEMON_BIN)
 	@install -m 644 $(LIBWEIR) $(DEST)/lib/
 	@$(if $(LIB_SRC),install -m 755 $(OUT)/$(SONAME) $(DEST)/lib/ && ln -sf $(SONAME) $(DEST)/lib/libweir.so)
 	@$(if $(CLI_BIN),install -d $(DEST)/bin && install -m 755 $(CLI_BIN) $(DAEMON_BIN) $(DEST)/bin/)
-	@$(if $(CLI_BIN),install -d $(DEST)/share/man/man1 $(DEST)/share/bash-completion/completions && \
-		install -m 644 docs/man/weir.1 $(DEST)/share/man/man1/ && \
+	@$(if $(CLI_BIN),install -d $(addprefix $(DEST)/share/man/man,1 5 8) $(DEST)/share/bash-completion/completions && \
+		$(foreach section,1 5 8,install -m 644 docs/man/*.$(section) $(DEST)/share/man/man$(section)/ &&) \
 		$(CLI_BIN) completion bash > $(DEST)/share/bash-completion/completions/weir)
 	@install -m 644 LICENSE $(DEST)/share/doc/weir/
 	@install -d $(DEST)/etc/weir $(DEST)/lib/systemd/system

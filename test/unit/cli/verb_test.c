@@ -1,5 +1,5 @@
 /* verb_test.c -- the grammar, and the texts that are made of the table of verbs. */
-#include "cli/verb.h"
+#include "cli/manual.h"
 
 #include "test/unit/cli/cli_rig.h"
 
@@ -90,18 +90,25 @@ static void no_two_options_of_a_verb_have_one_name(void **state)
     }
 }
 
-static void the_manual_in_the_tree_is_made_from_the_table(void **state)
+static void the_manual_in_the_tree_is_made_from_the_tables(void **state)
 {
+    static const char *const pages[][2] = { { "weir", "1" }, { "weir-jobmanager", "8" },
+        { "weir-taskmanager", "8" }, { "weir.yaml", "5" } };
     const char *root = getenv("WEIR_ROOT");
-    weir_buffer *out = weir_buffer_new(CLI_OUTPUT_MAX);
-    char *bytes;
-    size_t size;
-    expect_ok(os_read_file(temp_dir_path(root == NULL ? "." : root, "docs/man/weir.1"), 1 << 20,
-        &bytes, &size));
-    verb_manual(out);
-    assert_string_equal(bytes, buffer_text(out)); /* else: make man */
-    mem_free(bytes);
-    weir_buffer_free(out);
+    for (size_t i = 0; i < COUNT_OF(pages); i++) {
+        weir_buffer *out = weir_buffer_new(CLI_OUTPUT_MAX);
+        char *bytes;
+        size_t size;
+        expect_ok(os_read_file(temp_dir_path(root == NULL ? "." : root, "docs/man/%s.%s",
+                                   pages[i][0], pages[i][1]),
+            1 << 20, &bytes, &size));
+        assert_true(manual_print(pages[i][0], out));
+        assert_string_equal(bytes, buffer_text(out)); /* else: make man */
+        mem_free(bytes);
+        weir_buffer_free(out);
+    }
+    expect_call("man weir-jobmanager", 0, ".TH WEIR\\-JOBMANAGER 8", "");
+    expect_call("man nothing", 2, "", "there is no page 'nothing'; the manual has: weir weir-job");
 }
 
 /* Asks bash itself: the words typed so far, and what it would offer. */
@@ -133,6 +140,13 @@ static void completion_offers_verbs_and_their_options(void **state)
     expect_completion("stop --d", 2, "--drain --detached --define");
     expect_completion("inspect --j", 2, "--json --job");
     expect_completion("nothing --j", 2, "");
+    expect_completion("list -m", 2, "-m");
+    expect_completion("run -", 2,
+        "--help --detached -d --parallelism -p --from-savepoint -s --allow-non-restored-state -n "
+        "--job-name -c --jobmanager -m --conf --define -D --timeout --json");
+    expect_completion("help clu", 2, "cluster");
+    expect_completion("man weir-", 2, "weir-jobmanager weir-taskmanager");
+    expect_completion("completion ''", 2, "bash");
 }
 
 static int no_configuration(void **state)
@@ -147,7 +161,7 @@ int main(void)
         cmocka_unit_test(what_is_no_option_names_the_nearest),
         cmocka_unit_test(every_verb_explains_itself),
         cmocka_unit_test(no_two_options_of_a_verb_have_one_name),
-        cmocka_unit_test(the_manual_in_the_tree_is_made_from_the_table),
+        cmocka_unit_test(the_manual_in_the_tree_is_made_from_the_tables),
         cmocka_unit_test(completion_offers_verbs_and_their_options),
     };
     return cmocka_run_group_tests(tests, no_configuration, NULL);
