@@ -8,7 +8,9 @@ SHELL := /bin/bash
 PREFIX ?= /usr/local
 DESTDIR ?=
 JOBS ?= $(shell nproc 2>/dev/null || echo 2)
-FUZZ_SECONDS ?= 24
+FUZZ_SECONDS ?= 30
+SOAK_MINUTES ?= 120
+SOAK_BROKERS ?= 1
 T ?=
 QUICK ?=
 UPDATE ?=
@@ -24,7 +26,7 @@ engine = +$(MAKE) --no-print-directory $(parallel) -f tools/build.mk
 run_tests = python3 tools/run_tests.py
 
 .PHONY: all release debug faults asan tsan demo deps test test-long unit unit-tsan sim cover mutants mutants-keyed \
-	fuzz oracle e2e outoftree conf man tools-test tidy analyze bench bench-state bench-flink bench-guard install format clean help FORCE
+	fuzz oracle e2e soak outoftree conf man tools-test tidy analyze bench bench-state bench-flink bench-guard install format clean help FORCE
 
 all: release ## build everything, optimised, into build/ and build/bin/
 
@@ -57,7 +59,7 @@ SUITES := tidy tools-test unit unit-tsan sim mutants-keyed oracle fuzz bench-gua
 test: deps ## every test below; the last line is "N passed, N failed, N skipped"
 	@$(run_tests) suites $(SUITES)
 
-test-long: deps ## the same with more seeds, longer fuzzing, all mutants and the long end-to-end tests
+test-long: deps ## the same with more seeds, longer fuzzing, all mutants and the long end-to-end tests; begins with its plan
 	@WEIR_TEST_LONG=1 FUZZ_SECONDS=600 $(run_tests) suites $(SUITES:mutants-keyed=mutants)
 
 unit: ## unit tests under ASan and UBSan; T=base/queue runs only the paths that contain it
@@ -93,6 +95,10 @@ e2e: ## real processes, real broker; may take long
 	@$(engine) VARIANT=release programs
 	@$(engine) VARIANT=faults programs
 	@$(run_tests) run e2e --timeout 1800 --jobs 1 --kills 200 --unittest test/e2e
+
+soak: ## two hours (SOAK_MINUTES) of faults at a low rate: fails if anything leaks, or a record is lost or doubled; SOAK_BROKERS=3
+	@$(engine) VARIANT=release programs
+	@python3 test/e2e/soak.py --minutes '$(SOAK_MINUTES)' --brokers '$(SOAK_BROKERS)'
 
 outoftree: ## install into build/stage and build the examples against it
 	@$(engine) VARIANT=release all

@@ -410,6 +410,7 @@ class Broker:
 
     def __init__(self, name, nodes=1, settings=None, heap_mb=256, keep_data=False,
                  start_timeout_s=START_TIMEOUT_S, _jvm_options=None):
+        """`name`: of a directory below build/e2e, or the path of one elsewhere."""
         self.name = name
         self.directory = BUILD / "e2e" / name
         self.keep_data = keep_data

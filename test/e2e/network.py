@@ -7,6 +7,7 @@ How    Rules of routing, by port, in front of the table of local addresses; both
 """
 
 import os
+import shlex
 import subprocess
 import sys
 import unittest
@@ -20,14 +21,28 @@ def is_inside():
     return INSIDE in os.environ
 
 
+def is_permitted():
+    return subprocess.run(["unshare", "--net", "sh", "-c", SET_UP], check=False, timeout=10,
+                          stderr=subprocess.DEVNULL).returncode == 0
+
+
+def argv_inside(argv):
+    return ["unshare", "--net", "sh", "-c", f"{SET_UP} && exec {shlex.join(argv)}"]
+
+
+def go_inside(argv):
+    """The process becomes that program, inside."""
+    os.environ[INSIDE] = "1"
+    os.execvp("unshare", argv_inside(argv))
+
+
 def inside(test, file):
     """Fails as the test does there; skips where that is not permitted."""
-    if subprocess.run(["unshare", "--net", "sh", "-c", SET_UP], check=False, timeout=10,
-                      stderr=subprocess.DEVNULL).returncode != 0:
+    if not is_permitted():
         print("SKIPPED: no network namespaces: unshare --net is not permitted", file=sys.stderr, flush=True)
         raise unittest.SkipTest("unshare --net is not permitted")
     name = test.id().partition(".")[2]
-    done = subprocess.run(["unshare", "--net", "sh", "-c", f"{SET_UP} && exec {sys.executable} {file} {name}"], check=False,
+    done = subprocess.run(argv_inside([sys.executable, file, name]), check=False,
                           timeout=LIMIT_S, capture_output=True, text=True, env={**os.environ, INSIDE: "1"})
     test.assertEqual(done.returncode, 0, done.stderr)
 
