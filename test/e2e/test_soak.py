@@ -117,13 +117,7 @@ class Soak(ProgramTest):
             self.assertIn("usage:", said.getvalue())
 
     def test_a_short_soak_that_is_stopped_reports_what_it_has_seen(self):
-        try:
-            broker.require_tools()
-        except broker.ToolsMissing as missing:
-            if os.environ.get("CI") == "true":
-                raise
-            print(f"SKIPPED: {missing}", file=sys.stderr, flush=True)
-            self.skipTest(str(missing))
+        broker.or_skip(broker.require_tools)
         out = self.directory / "out"
         argv = [sys.executable, soak.__file__, "--minutes", "3", "--sample", "2", "--fault-interval", "0.2", "--out", out]
         with broker.spawn(argv, stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as running:
