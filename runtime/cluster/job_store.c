@@ -31,6 +31,8 @@ struct job_store {
     uint32_t over_max;
     struct job **jobs; /* by submission */
     uint32_t count;
+    char *
+        stray; /* a file of a submission that was refused, which could not be taken back yet; NULL: none */
 };
 
 /* -- jobs in memory --------------------------------------------------------------------------- */
@@ -118,15 +120,20 @@ static weir_error *write_synced(const char *path, weir_str bytes)
     return error;
 }
 
-/* Aside, sync, check, rename, sync, check: see the stories. */
-static weir_error *write_file(const struct job_store *store, const char *path, weir_str bytes)
+/* Aside, sync, check, rename, sync, check: see the stories. *may_be_there: others may find it from now on, whatever
+ * error comes. */
+static weir_error *write_file(const struct job_store *store, const char *path, weir_str bytes,
+    bool *may_be_there)
 {
     char *aside = mem_printf("%s.%016" PRIx64 ".tmp", path, os_random());
+    *may_be_there = false;
     weir_error *error = write_synced(aside, bytes);
     if (error == NULL)
         error = check(store);
-    if (error == NULL)
+    if (error == NULL) {
+        *may_be_there = true;
         error = os_rename(aside, path);
+    }
     if (error != NULL)
         error = weir_error_join(error, os_remove(aside));
     mem_free(aside);
@@ -135,14 +142,16 @@ static weir_error *write_file(const struct job_store *store, const char *path, w
     return error == NULL ? check(store) : error;
 }
 
-static weir_error *write_record(const struct job_store *store, const struct job_record *record)
+static weir_error *write_record(const struct job_store *store, const struct job_record *record,
+    bool *may_be_there)
 {
     ASSERT(record->epoch == store->epoch);
     weir_buffer *out = weir_buffer_new(FILE_SIZE_MAX);
     job_record_encode(record, out);
     ASSERT(!weir_buffer_overflowed(out));
     char *path = path_of(store, record->id, record->epoch);
-    weir_error *error = FAULT_STEP(JOB_STORE_WRITE, write_file(store, path, weir_buffer_view(out)));
+    weir_error *error =
+        FAULT_STEP(JOB_STORE_WRITE, write_file(store, path, weir_buffer_view(out), may_be_there));
     mem_free(path);
     weir_buffer_free(out);
     return error == NULL
@@ -166,6 +175,18 @@ static void remove_record(const struct job_store *store, const struct job_record
     char *name = mem_printf(JOB "%s-%" PRIu64, record->id, record->epoch);
     remove_file(store, name);
     mem_free(name);
+}
+
+/* While it lies there, the next leader would start it. */
+static weir_error *take_back(struct job_store *store)
+{
+    if (store->stray == NULL)
+        return NULL;
+    WEIR_TRY(os_remove(store->stray));
+    WEIR_TRY(os_sync_dir(store->dir));
+    mem_free(store->stray);
+    store->stray = NULL;
+    return NULL;
 }
 
 /* -- taking over ------------------------------------------------------------------------------ */
@@ -200,7 +221,18 @@ static weir_error *look(const struct job_store *store, struct found *found)
         store->dir, newest, store->epoch);
 }
 
-/* *job is NULL when the file is damaged. */
+/* An old leader has taken back what it had to refuse, after this one has looked. Takes the error, or gives it back. */
+static weir_error *unless_gone(const char *path, weir_error *error)
+{
+    struct os_stat stat;
+    weir_error *doubt = os_stat(path, &stat);
+    if (doubt != NULL || stat.exists)
+        return weir_error_join(error, doubt);
+    weir_error_free(error);
+    return NULL;
+}
+
+/* *job is NULL when the file is damaged, or gone. */
 static weir_error *read_job(const struct job_store *store, const char *name, const char *id,
     uint64_t epoch, struct job **job)
 {
@@ -222,6 +254,8 @@ static weir_error *read_job(const struct job_store *store, const char *name, con
         weir_error_free(error);
         error = NULL;
     }
+    if (error != NULL && !is_read)
+        error = unless_gone(path, error);
     mem_free(texts);
     mem_free(bytes);
     mem_free(path);
@@ -253,10 +287,11 @@ static bool is_superseded(const struct found *found, uint32_t index, const char 
 static weir_error *adopt(struct job_store *store, struct job *job)
 {
     struct job_record old = job->record;
+    bool may_be_there;
     job->record.epoch = store->epoch;
     if (old.epoch == store->epoch)
         return NULL;
-    WEIR_TRY(write_record(store, &job->record));
+    WEIR_TRY(write_record(store, &job->record, &may_be_there));
     remove_record(store, &old);
     return NULL;
 }
@@ -291,7 +326,8 @@ static weir_error *take(struct job_store *store, const struct found *found, uint
 static weir_error *mark_adopted(const struct job_store *store, const struct found *found)
 {
     char *path = mem_printf("%s/" ADOPTED "%" PRIu64, store->dir, store->epoch);
-    weir_error *error = write_file(store, path, (weir_str){ .data = "", .size = 0 });
+    bool may_be_there;
+    weir_error *error = write_file(store, path, (weir_str){ .data = "", .size = 0 }, &may_be_there);
     mem_free(path);
     for (uint32_t i = 0; error == NULL && i < found->count; i++) {
         uint64_t number;
@@ -372,6 +408,8 @@ void job_store_close(struct job_store *store)
 {
     if (store == NULL)
         return;
+    weir_error_free(take_back(store)); /* who submitted it was told what it means if that fails */
+    mem_free(store->stray);
     for (uint32_t i = 0; i < store->count; i++)
         job_free(store->jobs[i]);
     mem_free(store->jobs);
@@ -429,18 +467,43 @@ static weir_error *check_new(const struct job_store *store, const struct job_rec
     return NULL;
 }
 
+/* Whoever submits it is told no, and does so again: it must not come back with the next leader. Takes the error. */
+static weir_error *refuse(struct job_store *store, const struct job_record *record,
+    weir_error *error)
+{
+    store->stray = path_of(store, record->id, store->epoch);
+    weir_error *left = take_back(store);
+    bool is_certain = left == NULL && weir_error_code(error) != WEIR_E_FENCED;
+    weir_error_free(left);
+    return is_certain ? error
+                      : weir_error_wrap(error,
+                            "job %s is not accepted here, but the job manager that leads next may "
+                            "have found it; look at 'weir list' before you submit it again",
+                            record->id);
+}
+
 weir_error *job_store_add(struct job_store *store, const struct job_record *record)
 {
+    bool may_be_there;
     WEIR_TRY(check_new(store, record));
+    weir_error *stray = take_back(store);
+    if (stray != NULL)
+        return weir_error_wrap(stray,
+            "cannot store job '%s': the one before was refused, and has to "
+            "be deleted first",
+            record->name);
     struct job *job = job_new(record, "");
     job->record.status = RECORD_ACCEPTED;
     job->record.epoch = store->epoch;
     job->record.started_ms = job->record.ended_ms = 0;
-    weir_error *error = write_record(store, &job->record);
-    if (error == NULL)
+    weir_error *error = write_record(store, &job->record, &may_be_there);
+    if (error == NULL) {
         insert(store, job);
-    else
-        job_free(job);
+        return NULL;
+    }
+    if (may_be_there)
+        error = refuse(store, &job->record, error);
+    job_free(job);
     return error;
 }
 
@@ -458,7 +521,8 @@ static weir_error *find_live(const struct job_store *store, const char *id, uint
 /* Takes the new one. */
 static weir_error *replace(struct job_store *store, uint32_t index, struct job *job)
 {
-    weir_error *error = write_record(store, &job->record);
+    bool may_be_there;
+    weir_error *error = write_record(store, &job->record, &may_be_there);
     if (error != NULL) {
         job_free(job);
         return error;

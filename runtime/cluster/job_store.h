@@ -14,9 +14,12 @@
  *   with it. job-<id>-3 loses.
  *
  *   3 accepts a job late. 4 has looked already, and does not know of it. 3 checks again behind its rename, finds 4,
- *   and tells the client no. But job-<id>-3 is there, and 5 would run what the client has submitted again
- *   elsewhere. So 4 says adopted-4 when it has taken over all there was; from then on a job that is not over
- *   and is of an epoch below 4 is void.
+ *   tells the client no, and takes job-<id>-3 back. But if it dies before, job-<id>-3 is there, and 5 would run what
+ *   the client has submitted again elsewhere. So 4 says adopted-4 when it has taken over all there was; from then on
+ *   a job that is not over and is of an epoch below 4 is void.
+ *
+ *   3 accepts a job, the disk fails behind the rename, and the client is told no. 3 takes job-<id>-3 back before it
+ *   accepts anything else: the client's next try is another job to 4, which would find both.
  *
  *   4 crashes while it takes over. There is no adopted-4: 5 takes from 3 and 4 what it finds.
  *
@@ -86,8 +89,8 @@ const struct job_record *job_store_find(const struct job_store *store,
     const char *id); /* or NULL */
 
 /* A new job, accepted. Everything is copied; epoch and status are set here. Errors: USAGE of what does not fit,
- * STATE when the id is there, LIMIT, FENCED, and of the disk. After an error behind the
- * rename it is not in the store, but may be on the disk, where the next leader finds it: add it again, or say so. */
+ * STATE when the id is there, LIMIT, FENCED, and of the disk. After an error it is not in the store, and its file is
+ * taken back: where that is not certain, the error says so, and it is tried again before anything else is added. */
 weir_error *job_store_add(struct job_store *store, const struct job_record *record) WEIR_MUST_USE;
 /* The next state of a job that is not over; the oldest of those that are go. After an error the old state counts here,
  * the new one may be on the disk: say it again. */

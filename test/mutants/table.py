@@ -404,6 +404,8 @@ MUTANTS = [
     mutant("a submission is confirmed although another one leads by then", "runtime/cluster/job_store.c",
            "        error = os_sync_dir(store->dir);\n    return error == NULL ? check(store) : error;\n",
            "        error = os_sync_dir(store->dir);\n    return error;\n", JOB_STORE),
+    mutant("a submission that was refused is left for the next leader", "runtime/cluster/job_store.c",
+           "    if (may_be_there)\n        error = refuse(", "    if (!may_be_there)\n        error = refuse(", JOB_STORE),
     mutant("an older state of a job counts", "runtime/cluster/job_store.c",
            "    return *is_same_job && other > epoch;\n", "    return *is_same_job && other + 1 < epoch;\n", JOB_STORE),
     mutant("a leader that was replaced opens the jobs", "runtime/cluster/job_store.c",

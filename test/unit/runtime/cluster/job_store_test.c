@@ -27,9 +27,16 @@ struct fake {
     uint32_t no_from; /* the n-th check from now on, and all behind it, say no; 0: none */
 };
 
+static uint32_t
+    fail_from_check; /* the disk fails from the n-th check from now on; 0: it does not */
+
 static weir_error *fake_check(struct election *election)
 {
     struct fake *fake = (struct fake *)election;
+    if (fail_from_check > 0 && --fail_from_check == 0) {
+        sim_os_fail_one_in(1, EIO);
+        fake->is_sure = false;
+    }
     if (fake->no_from == 1)
         fake->is_sure = false;
     fake->no_from -= fake->no_from > 0;
@@ -364,6 +371,78 @@ static void no_call_that_fails_or_is_the_last_one_loses_a_job(void **state)
     }
 }
 
+/* At each call of the submission: write, sync, rename, sync of the directory. */
+static void a_submission_that_was_refused_does_not_come_back_with_the_next_leader(void **state)
+{
+    bool was_refused = true;
+    for (uint64_t n = 1; was_refused; n++) {
+        teardown(NULL);
+        setup(NULL);
+        struct job_store *store = leader(1);
+        sim_os_fail_at(n, ENOSPC);
+        weir_error *error = add(store, 0);
+        sim_os_fail_at(0, 0);
+        was_refused = error != NULL;
+        weir_error_free(error);
+        expect_ok(add(store, 1)); /* the client tries again */
+        job_store_close(store);
+        sim_os_kill(0);
+        sim_os_reap(0);
+        sim_os_power_loss();
+        store = leader(2);
+        assert_int_equal(job_store_count(store), was_refused ? 1 : 2);
+        assert_non_null(job_store_find(store, ids[1]));
+        job_store_close(store);
+    }
+}
+
+static void what_cannot_be_taken_back_is_said_and_nothing_is_accepted_before_it_is(void **state)
+{
+    struct fake fake = fake_of();
+    struct job_store *store;
+    expect_ok(open_as(1, &fake.election, &store));
+    sim_os_fail_one_in(1, EIO);
+    expect_error(add(store, 0), WEIR_E_IO, "cannot store"); /* there is nothing to take back */
+    sim_os_fail_one_in(0, 0);
+    char path[128];
+    snprintf(path, sizeof(path), DIR "/job-%s-1", ids[0]);
+    fail_from_check = 2;
+    expect_error(add(store, 0), WEIR_E_FENCED, "look at 'weir list' before you submit it again");
+    expect_error(add(store, 1), WEIR_E_IO, "has to be deleted first");
+    sim_os_fail_one_in(0, 0);
+    struct os_stat stat;
+    fake.is_sure = true;
+    expect_ok(add(store, 1));
+    expect_ok(os_stat(path, &stat));
+    assert_false(stat.exists);
+    job_store_close(store);
+}
+
+static void three_takes_it_back(void *arg)
+{
+    expect_ok(os_remove(arg));
+}
+
+/* Leader 4 is stopped before each call of its takeover, and 3 takes back what it has refused. */
+static void a_submission_that_is_taken_back_while_the_next_leader_looks_is_no_error(void **state)
+{
+    for (uint64_t n = 1; n < 40; n++) {
+        teardown(NULL);
+        setup(NULL);
+        char path[128];
+        struct job_store *store = leader(3);
+        expect_ok(add(store, 0));
+        expect_ok(add(store, 1));
+        job_store_close(store);
+        snprintf(path, sizeof(path), DIR "/job-%s-3", ids[0]);
+        sim_os_freeze_at(n, three_takes_it_back, path);
+        store = leader(4);
+        sim_os_freeze_at(0, NULL, NULL);
+        assert_non_null(job_store_find(store, ids[1]));
+        job_store_close(store);
+    }
+}
+
 static void a_damaged_file_is_passed_over_and_left_alone(void **state)
 {
     struct job_store *store = leader(1);
@@ -413,6 +492,9 @@ int main(void)
         CASE(a_confirmation_is_a_check_behind_the_rename),
         CASE(a_job_that_ended_and_was_deleted_does_not_come_back),
         CASE(no_call_that_fails_or_is_the_last_one_loses_a_job),
+        CASE(a_submission_that_was_refused_does_not_come_back_with_the_next_leader),
+        CASE(what_cannot_be_taken_back_is_said_and_nothing_is_accepted_before_it_is),
+        CASE(a_submission_that_is_taken_back_while_the_next_leader_looks_is_no_error),
         CASE(a_damaged_file_is_passed_over_and_left_alone),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
