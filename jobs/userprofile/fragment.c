@@ -1,25 +1,26 @@
 /* fragment.c -- see fragment.h. A pack is entries, one behind the other, numbers in the byte order
  * of the machine:
  *
- *      OFFSET  SIZE   of a number                  OFFSET  SIZE   of a tag
- *      0       2      PACK_NUMBER                  0       2      PACK_TAG
+ *      OFFSET  SIZE   of a count                   OFFSET  SIZE   of a tag
+ *      0       2      PACK_COUNT                   0       2      PACK_TAG
  *      2       2      size of the name, n          2       2      size of the name, n
  *      4       2      0                            4       2      size of the event_id, e
  *      6       2      0                            6       2      size of the value, v
  *      8       8      value                        8       8      ts
  *      16      n      name                         16      n+e+v  name, event_id, value
  *
- * Prefixes: fragment_, number_, latest_ */
+ * and PACK_TOTALS, three zeros, struct totals without its flags. Prefixes: fragment_, totals_,
+ * latest_ */
 #include "jobs/userprofile/fragment.h"
 
-/* -- names of entries ------------------------------------------------------------------------ */
+static const weir_str none = { .data = "", .size = 0 };
 
-#define PREFIX_MAX 9u /* of a tag's name: "category." */
+/* -- names of entries ------------------------------------------------------------------------ */
 
 /* Names of one member's entries, one at a time. */
 struct key {
     size_t prefix_size;
-    char bytes[IDENTITY_SIZE_MAX + 1 + PREFIX_MAX + TEXT_SIZE_MAX];
+    char bytes[IDENTITY_SIZE_MAX + 2 + TEXT_SIZE_MAX];
 };
 
 static void key_init(struct key *key, weir_str member)
@@ -35,20 +36,25 @@ static weir_str key_prefix(const struct key *key)
     return (weir_str){ .data = key->bytes, .size = key->prefix_size };
 }
 
-/* The tag has a name of two parts. */
-static weir_str key_of(struct key *key, weir_str prefix, weir_str name)
+static weir_str key_of(struct key *key, weir_str name)
+{
+    if (name.size > 0)
+        memcpy(key->bytes + key->prefix_size, name.data, name.size);
+    return (weir_str){ .data = key->bytes, .size = key->prefix_size + name.size };
+}
+
+static weir_str key_of_count(struct key *key, char kind, weir_str name)
 {
     char *at = key->bytes + key->prefix_size;
-    if (prefix.size > 0)
-        memcpy(at, prefix.data, prefix.size);
+    *at++ = kind;
     if (name.size > 0)
-        memcpy(at + prefix.size, name.data, name.size);
-    return (weir_str){ .data = key->bytes, .size = key->prefix_size + prefix.size + name.size };
+        memcpy(at, name.data, name.size);
+    return (weir_str){ .data = key->bytes, .size = key->prefix_size + 1 + name.size };
 }
 
 struct fragment_entry fragment_entry(weir_str key)
 {
-    const char *end = memchr(key.data, '\0', key.size);
+    const char *end = key.data[0] == '\0' ? key.data : memchr(key.data, '\0', key.size);
     uint64_t size = (uint64_t)(end - key.data);
     return (struct fragment_entry){ .member = { .data = key.data, .size = size },
         .tag = { .data = end + 1, .size = key.size - size - 1 } };
@@ -56,33 +62,37 @@ struct fragment_entry fragment_entry(weir_str key)
 
 /* -- merges ---------------------------------------------------------------------------------- */
 
-enum merging { MERGE_SUM, MERGE_LEAST, MERGE_GREATEST };
-
-static enum merging merging_of(weir_str tag)
+static int64_t sum(int64_t left, int64_t right)
 {
-    if (weir_str_equal(tag, WEIR_STR("first_seen")))
-        return MERGE_LEAST;
-    if (weir_str_equal(tag, WEIR_STR("last_seen")) || weir_str_equal(tag, WEIR_STR("amount.max")))
-        return MERGE_GREATEST;
-    return MERGE_SUM;
-}
-
-static int64_t merge_as(enum merging merging, int64_t left, int64_t right)
-{
-    switch (merging) {
-    case MERGE_LEAST:
-        return left < right ? left : right;
-    case MERGE_GREATEST:
-        return left > right ? left : right;
-    case MERGE_SUM:
-        break;
-    }
     return (int64_t)((uint64_t)left + (uint64_t)right); /* modulo 2^64 */
 }
 
-int64_t number_merge(weir_str tag, int64_t left, int64_t right)
+static int64_t least(int64_t left, int64_t right)
 {
-    return merge_as(merging_of(tag), left, right);
+    return left < right ? left : right;
+}
+
+static int64_t greatest(int64_t left, int64_t right)
+{
+    return left > right ? left : right;
+}
+
+/* Totals without an event are zero, which is nothing to a sum, but might be the least or greatest
+ * value. */
+void totals_merge(struct totals *into, const struct totals *other)
+{
+    bool is_first = into->count == 0, is_first_amount = !into->has_amount;
+    if (other->count == 0)
+        return;
+    into->first_seen = is_first ? other->first_seen : least(into->first_seen, other->first_seen);
+    into->last_seen = is_first ? other->last_seen : greatest(into->last_seen, other->last_seen);
+    into->count += other->count;
+    if (!other->has_amount)
+        return;
+    into->amount_max =
+        is_first_amount ? other->amount_max : greatest(into->amount_max, other->amount_max);
+    into->amount_sum = sum(into->amount_sum, other->amount_sum);
+    into->has_amount = true;
 }
 
 /* An equal stamp is the same event, in which the later of two tags of one name counts. */
@@ -95,60 +105,48 @@ void latest_merge(struct latest *newest, const struct latest *other)
 
 /* -- one event ------------------------------------------------------------------------------- */
 
-/* A new entry is zero, which is nothing to a sum, but might be the least or greatest value. */
-static void add_number(weir_ctx *ctx, const struct fragment_states *states, weir_str key,
-    enum merging merging, int64_t value)
+static void add_count(weir_ctx *ctx, const struct fragment_states *states, weir_str key,
+    int64_t value)
 {
-    if (merging != MERGE_SUM) {
-        const struct number *old = weir_map_read(ctx, states->numbers, key, number);
-        if (old != NULL && merge_as(merging, old->value, value) == old->value)
-            return;
-        weir_map_edit(ctx, states->numbers, key, number)->value = value;
-        return;
-    }
-    struct number *sum = weir_map_edit(ctx, states->numbers, key, number);
-    sum->value = merge_as(merging, sum->value, value);
+    weir_map_edit(ctx, states->counts, key, count)->value += value;
 }
 
-void fragment_flag(weir_ctx *ctx, const struct fragment_states *states, weir_str member,
-    int64_t flags)
+void fragment_join(weir_ctx *ctx, const struct fragment_states *states, weir_str member)
 {
     struct key key;
     key_init(&key, member);
-    weir_map_edit(ctx, states->numbers, key_prefix(&key), number)->value |= flags;
+    weir_map_edit(ctx, states->counts, key_of_count(&key, FRAGMENT_MEMBER, none), count)->value = 1;
 }
 
-void fragment_unflag(weir_ctx *ctx, const struct fragment_states *states, weir_str member,
-    int64_t flags)
+void fragment_flag(weir_ctx *ctx, const struct fragment_states *states, int32_t flags)
 {
-    struct key key;
-    key_init(&key, member);
-    weir_map_edit(ctx, states->numbers, key_prefix(&key), number)->value &= ~flags;
+    weir_map_edit(ctx, states->totals, none, totals)->flags |= flags;
+}
+
+void fragment_unflag(weir_ctx *ctx, const struct fragment_states *states, int32_t flags)
+{
+    weir_map_edit(ctx, states->totals, none, totals)->flags &= ~flags;
 }
 
 void fragment_add(weir_ctx *ctx, const struct fragment_states *states, weir_str member,
     const struct contribution *body)
 {
-    const weir_str none = { .data = "", .size = 0 };
+    struct totals one = { .count = 1,
+        .first_seen = body->ts,
+        .last_seen = body->ts,
+        .amount_sum = body->amount,
+        .amount_max = body->amount,
+        .has_amount = body->has_amount };
+    totals_merge(weir_map_edit(ctx, states->totals, member, totals), &one);
     struct key key;
     key_init(&key, member);
-    if (body->has_amount) {
-        add_number(ctx, states, key_of(&key, WEIR_STR("amount.max"), none), MERGE_GREATEST,
-            body->amount);
-        add_number(ctx, states, key_of(&key, WEIR_STR("amount.sum"), none), MERGE_SUM,
-            body->amount);
-    }
     if (body->category.data != NULL)
-        add_number(ctx, states, key_of(&key, WEIR_STR(FRAGMENT_CATEGORY), body->category),
-            MERGE_SUM, 1);
-    add_number(ctx, states, key_of(&key, WEIR_STR(FRAGMENT_COUNT), none), MERGE_SUM, 1);
-    add_number(ctx, states, key_of(&key, WEIR_STR(FRAGMENT_TYPE), body->type), MERGE_SUM, 1);
-    add_number(ctx, states, key_of(&key, WEIR_STR("first_seen"), none), MERGE_LEAST, body->ts);
-    add_number(ctx, states, key_of(&key, WEIR_STR("last_seen"), none), MERGE_GREATEST, body->ts);
+        add_count(ctx, states, key_of_count(&key, FRAGMENT_CATEGORY, body->category), 1);
+    add_count(ctx, states, key_of_count(&key, FRAGMENT_TYPE, body->type), 1);
     weir_str tags = body->tags;
     struct tag tag;
     while (tag_next(&tags, &tag)) {
-        weir_str name = key_of(&key, none, tag.name);
+        weir_str name = key_of(&key, tag.name);
         struct latest value = { .ts = body->ts, .event_id = body->event_id, .value = tag.value };
         latest_merge(weir_map_edit(ctx, states->tags, name, latest), &value);
     }
@@ -186,13 +184,17 @@ void fragment_remove(weir_ctx *ctx, const struct fragment_states *states, weir_s
 {
     struct key key;
     key_init(&key, member);
-    remove_all(ctx, states->numbers, key_prefix(&key));
+    weir_map_remove(ctx, states->counts, key_of_count(&key, FRAGMENT_MEMBER, none));
+    if (weir_map_read(ctx, states->totals, member, totals) == NULL)
+        return; /* without a fragment, as most are */
+    weir_map_remove(ctx, states->totals, member);
+    remove_all(ctx, states->counts, key_prefix(&key));
     remove_all(ctx, states->tags, key_prefix(&key));
 }
 
 /* -- packs ----------------------------------------------------------------------------------- */
 
-enum { PACK_NUMBER, PACK_TAG };
+enum { PACK_TOTALS, PACK_COUNT, PACK_TAG };
 
 struct pack_header {
     uint16_t kind, name_size, event_id_size, value_size;
@@ -232,16 +234,23 @@ static void pack_start(weir_ctx *ctx, struct packer *packer, size_t size,
 }
 
 /* Flags stay: they are the sender's. */
-static bool pack_number(weir_ctx *ctx, weir_str key, const void *value, void *arg)
+static void pack_totals(weir_ctx *ctx, struct packer *packer, const struct totals *totals)
+{
+    struct pack_header header = { .kind = PACK_TOTALS };
+    struct totals sent = *totals;
+    sent.flags = 0;
+    pack_start(ctx, packer, sizeof(header) + sizeof(sent), &header);
+    pack_put(packer, &sent, sizeof(sent));
+}
+
+static bool pack_count(weir_ctx *ctx, weir_str key, const void *value, void *arg)
 {
     struct packer *packer = arg;
-    const struct number *number = value;
+    const struct count *count = value;
     weir_str name = fragment_entry(key).tag;
-    if (name.size == 0)
-        return true;
-    struct pack_header header = { .kind = PACK_NUMBER, .name_size = (uint16_t)name.size };
-    pack_start(ctx, packer, sizeof(header) + sizeof(number->value) + name.size, &header);
-    pack_put(packer, &number->value, sizeof(number->value));
+    struct pack_header header = { .kind = PACK_COUNT, .name_size = (uint16_t)name.size };
+    pack_start(ctx, packer, sizeof(header) + sizeof(count->value) + name.size, &header);
+    pack_put(packer, &count->value, sizeof(count->value));
     pack_put(packer, name.data, name.size);
     return true;
 }
@@ -269,9 +278,11 @@ void fragment_pack(weir_ctx *ctx, const struct fragment_states *states, char *ro
     fragment_pack_fn *take, void *arg)
 {
     struct packer packer = { .room = room, .is_first = true, .take = take, .arg = arg };
-    weir_str all = { .data = "", .size = 0 };
-    weir_map_each(ctx, states->numbers, all, pack_number, &packer);
-    weir_map_each(ctx, states->tags, all, pack_tag, &packer);
+    const struct totals *totals = weir_map_read(ctx, states->totals, none, totals);
+    if (totals != NULL)
+        pack_totals(ctx, &packer, totals);
+    weir_map_each(ctx, states->counts, none, pack_count, &packer);
+    weir_map_each(ctx, states->tags, none, pack_tag, &packer);
     if (packer.is_first || packer.size > 0)
         pack_flush(ctx, &packer);
 }
@@ -292,17 +303,26 @@ static void unpack_tag(weir_ctx *ctx, const struct fragment_states *states, stru
     weir_str name = unpack_str(at, header->name_size);
     tag.event_id = unpack_str(at, header->event_id_size);
     tag.value = unpack_str(at, header->value_size);
-    latest_merge(weir_map_edit(ctx, states->tags, key_of(key, WEIR_STR(""), name), latest), &tag);
+    latest_merge(weir_map_edit(ctx, states->tags, key_of(key, name), latest), &tag);
 }
 
-static void unpack_number(weir_ctx *ctx, const struct fragment_states *states, struct key *key,
+static void unpack_count(weir_ctx *ctx, const struct fragment_states *states, struct key *key,
     const struct pack_header *header, const char **at)
 {
     int64_t value;
     memcpy(&value, *at, sizeof(value));
     *at += sizeof(value);
     weir_str name = unpack_str(at, header->name_size);
-    add_number(ctx, states, key_of(key, WEIR_STR(""), name), merging_of(name), value);
+    add_count(ctx, states, key_of(key, name), value);
+}
+
+static void unpack_totals(weir_ctx *ctx, const struct fragment_states *states, weir_str member,
+    const char **at)
+{
+    struct totals totals;
+    memcpy(&totals, *at, sizeof(totals));
+    *at += sizeof(totals);
+    totals_merge(weir_map_edit(ctx, states->totals, member, totals), &totals);
 }
 
 void fragment_unpack(weir_ctx *ctx, const struct fragment_states *states, weir_str member,
@@ -317,7 +337,9 @@ void fragment_unpack(weir_ctx *ctx, const struct fragment_states *states, weir_s
         at += sizeof(header);
         if (header.kind == PACK_TAG)
             unpack_tag(ctx, states, &key, &header, &at);
+        else if (header.kind == PACK_COUNT)
+            unpack_count(ctx, states, &key, &header, &at);
         else
-            unpack_number(ctx, states, &key, &header, &at);
+            unpack_totals(ctx, states, member, &at);
     }
 }

@@ -7,9 +7,9 @@
 
 #include <stdio.h>
 
-enum { LINK, CLAIMANTS, NUMBERS, TAGS };
+enum { LINK, TOTALS, COUNTS, TAGS, CLAIMANTS };
 
-static const struct fragment_states fragment = { .numbers = NUMBERS, .tags = TAGS };
+static const struct fragment_states fragment = { .totals = TOTALS, .counts = COUNTS, .tags = TAGS };
 static const weir_str self = { .data = "", .size = 0 };
 
 struct link {
@@ -110,8 +110,6 @@ static void change_owner(weir_ctx *ctx, struct link *link, const struct claim *c
 
 static void on_evidence(weir_ctx *ctx, struct link *link, const struct claim *claim)
 {
-    if (link->is_shared)
-        return;
     bool is_owned = link->user.data != NULL;
     bool is_owner = is_owned && weir_str_equal(link->user, claim->user);
     if (is_owned && !is_owner && !count_claimant(ctx, link, claim->user)) {
@@ -129,10 +127,9 @@ static void on_evidence(weir_ctx *ctx, struct link *link, const struct claim *cl
 
 /* -- contributions --------------------------------------------------------------------------- */
 
-static void on_contribution(weir_ctx *ctx, struct link *link, const struct claim *claim)
+static void on_contribution(weir_ctx *ctx, const struct link *link, const struct claim *claim)
 {
     const struct identity *identity = weir_config(ctx);
-    link->has_fragment = true;
     fragment_add(ctx, &fragment, self, &claim->body);
     bool is_owned = link->user.data != NULL;
     struct change change = { .yid = is_owned ? link->user : claim->id,
@@ -145,23 +142,42 @@ static void on_contribution(weir_ctx *ctx, struct link *link, const struct claim
         delay_set(ctx, identity->emit_interval_ms);
 }
 
+/* Nothing in the link changes by it: then it must not be written. */
+static bool is_known(const struct link *link, const struct claim *claim)
+{
+    const struct contribution *body = &claim->body;
+    if (claim->user.data == NULL)
+        return link->has_fragment;
+    if (link->is_shared)
+        return true;
+    return link->user.data != NULL && weir_str_equal(link->user, claim->user) &&
+           stamp_compare(body->ts, body->event_id, link->ts, link->event_id) <= 0;
+}
+
 static weir_error *on_claim(weir_ctx *ctx, const void *record)
 {
     const struct claim *claim = record;
-    struct link *link = weir_state_edit(ctx, LINK, link);
-    if (claim->user.data != NULL)
-        on_evidence(ctx, link, claim);
-    else
+    const struct link *link = weir_state_read(ctx, LINK, link);
+    bool is_evidence = claim->user.data != NULL;
+    if (link == NULL || !is_known(link, claim)) {
+        struct link *changed = weir_state_edit(ctx, LINK, link);
+        if (is_evidence)
+            on_evidence(ctx, changed, claim);
+        else
+            changed->has_fragment = true;
+        link = changed;
+    }
+    if (!is_evidence)
         on_contribution(ctx, link, claim);
     return NULL;
 }
 
 /* -- fragments ------------------------------------------------------------------------------- */
 
-static bool merge_each_number(weir_ctx *ctx, weir_str key, const void *value, void *arg)
+static bool merge_each_count(weir_ctx *ctx, weir_str key, const void *value, void *arg)
 {
     (void)ctx;
-    return merge_number(arg, fragment_entry(key).tag, ((const struct number *)value)->value);
+    return merge_count(arg, fragment_entry(key).tag, ((const struct count *)value)->value);
 }
 
 static bool merge_each_tag(weir_ctx *ctx, weir_str key, const void *value, void *arg)
@@ -176,7 +192,11 @@ static weir_error *on_timer(weir_ctx *ctx, enum weir_time time, int64_t at_ms)
     (void)at_ms;
     struct instance *instance = weir_instance(ctx);
     merge_reset(&instance->merge);
-    weir_map_each(ctx, NUMBERS, self, merge_each_number, &instance->merge);
+    const struct totals *totals = weir_map_read(ctx, TOTALS, self, totals);
+    if (totals == NULL)
+        return NULL;
+    merge_totals(&instance->merge, totals);
+    weir_map_each(ctx, COUNTS, self, merge_each_count, &instance->merge);
     weir_map_each(ctx, TAGS, self, merge_each_tag, &instance->merge);
     merge_finish(&instance->merge);
     weir_str anchor = weir_key_bytes(ctx);
@@ -224,8 +244,10 @@ void identity_init(struct identity *identity, int64_t fanout_limit, int64_t emit
         (struct weir_state){ .name = identity->link_name, .kind = WEIR_VALUE, .type = &link_type };
     identity->states[CLAIMANTS] =
         (struct weir_state){ .name = "claimants", .kind = WEIR_MAP, .type = &claimant_type };
-    identity->states[NUMBERS] =
-        (struct weir_state){ .name = "numbers", .kind = WEIR_MAP, .type = &number_type };
+    identity->states[TOTALS] =
+        (struct weir_state){ .name = "totals", .kind = WEIR_MAP, .type = &totals_type };
+    identity->states[COUNTS] =
+        (struct weir_state){ .name = "counts", .kind = WEIR_MAP, .type = &count_type };
     identity->states[TAGS] =
         (struct weir_state){ .name = "tags", .kind = WEIR_MAP, .type = &latest_type };
     identity->operator_ = (struct weir_operator){ .uid = "identity",

@@ -5,7 +5,8 @@
  *
  *      link         the newest evidence: its user is the owner; how many users claim the id
  *      claimants    map: the users that claim it, while there is more than one and not too many
- *      numbers      \ the fragment of the events that the id is the anchor of (fragment.h)
+ *      totals       \
+ *      counts       | the fragment of the events that the id is the anchor of (fragment.h)
  *      tags         /
  *
  * One evidence edits one entry, the link; a second user's adds one claimant. Moving a fragment
@@ -27,7 +28,7 @@
 enum { IDENTITY_OWNER_CHANGES, IDENTITY_BECAME_SHARED, IDENTITY_FRAGMENTS, IDENTITY_COUNTER_COUNT };
 enum { IDENTITY_FRAGMENT, IDENTITY_SIDE_COUNT };
 #define IDENTITY_FRAGMENT_NAME "fragments"
-#define IDENTITY_STATE_COUNT   4
+#define IDENTITY_STATE_COUNT   5
 
 struct identity {
     struct weir_operator operator_;

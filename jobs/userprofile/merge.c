@@ -5,7 +5,7 @@
 
 #define BLOCK_SIZE  ((size_t)16 << 10)
 #define COMPACT_MIN 256u
-#define NUMBER_COST 5u /* bytes in the output beside the name, at least: "":1, */
+#define COUNT_COST  5u /* bytes in the output beside the name, at least: "":1, */
 #define TAG_COST    9u /* "tag.":1, */
 #define MEMBER_COST 3u
 #define KEPT_MAX    4096u /* entries or members whose room is kept for the next person */
@@ -101,12 +101,12 @@ static void fold(struct merged *into, const struct merged *other)
     if (into->is_tag)
         latest_merge(&into->newest, &other->newest);
     else
-        into->number = number_merge(into->name, into->number, other->number);
+        into->count += other->count;
 }
 
 static uint64_t cost_of(const struct merged *entry)
 {
-    return entry->name.size + (entry->is_tag ? TAG_COST : NUMBER_COST);
+    return entry->name.size + (entry->is_tag ? TAG_COST : COUNT_COST);
 }
 
 /* Sorts, merges entries of one name, and gives back the bytes of those that are gone. */
@@ -164,9 +164,15 @@ static bool add(struct merge *merge, struct merged *entry)
 
 /* -- what goes in ---------------------------------------------------------------------------- */
 
-bool merge_number(struct merge *merge, weir_str name, int64_t number)
+void merge_totals(struct merge *merge, const struct totals *totals)
 {
-    struct merged merged = { .name = name, .number = number };
+    merge->totals.flags |= totals->flags;
+    totals_merge(&merge->totals, totals);
+}
+
+bool merge_count(struct merge *merge, weir_str name, int64_t count)
+{
+    struct merged merged = { .name = name, .count = count };
     return add(merge, &merged);
 }
 

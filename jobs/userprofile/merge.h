@@ -2,7 +2,7 @@
  *
  * State is walked over once, entry by entry, and each goes into a merge:
  *
- *      merge_reset -> merge_number, merge_tag, merge_member ... -> merge_finish -> read
+ *      merge_reset -> merge_totals, merge_count, merge_tag, merge_member ... -> merge_finish -> read
  *
  * The maps are in byte order (fragment.h) and so are the tags of the output, so the entries of a
  * single member are in their final places as they come: nothing is searched for or sorted. With
@@ -22,16 +22,16 @@
 
 #define MERGE_SIZE_MAX 1000000u /* bytes of a record in the output */
 
-/* Numbers come before tags: the output calls a tag `tag.<name>`, and no number's name is behind that. */
+/* Counts come before tags, as in the output. */
 struct merged {
-    weir_str name; /* of a tag without the `tag.` */
+    weir_str name; /* of a count with its kind in front, of a tag without the `tag.` */
     bool is_tag;
-    int64_t number;       /* of a number */
+    int64_t count;        /* if it is none */
     struct latest newest; /* of a tag */
 };
 
 struct merge {
-    int64_t flags;
+    struct totals totals; /* with the flags of all members */
     struct merged *entries;
     uint32_t entry_count, entry_capacity, compact_at;
     bool is_sorted; /* entries are strictly ascending */
@@ -45,8 +45,9 @@ struct merge {
 void merge_reset(struct merge *merge);
 void merge_release(struct merge *merge);
 
+void merge_totals(struct merge *merge, const struct totals *totals);
 /* Each copies what it gets; false: is_over, more is of no use. */
-bool merge_number(struct merge *merge, weir_str name, int64_t number);
+bool merge_count(struct merge *merge, weir_str name, int64_t count);
 bool merge_tag(struct merge *merge, weir_str name, const struct latest *newest);
 bool merge_member(struct merge *merge, weir_str member); /* in byte order */
 

@@ -6,10 +6,9 @@
 #include "jobs/userprofile/output.h"
 #include "jobs/userprofile/print.h"
 
-enum { NUMBERS, TAGS, STATE_COUNT };
+enum { TOTALS, COUNTS, TAGS, STATE_COUNT };
 
-static const struct fragment_states members = { .numbers = NUMBERS, .tags = TAGS };
-static const weir_str self = { .data = "", .size = 0 };
+static const struct fragment_states members = { .totals = TOTALS, .counts = COUNTS, .tags = TAGS };
 static const weir_str everyone = { .data = "", .size = 0 };
 static const weir_str only_self = { .data = "", .size = 1 }; /* the \0 behind the empty member */
 
@@ -17,7 +16,7 @@ static const weir_str only_self = { .data = "", .size = 1 }; /* the \0 behind th
 struct instance {
     struct merge merge;
     struct text text;
-    bool has_self; /* the person being emitted has a fragment of its own */
+    struct totals own; /* of the person being emitted: of no event, or its own fragment's */
 };
 
 static bool is_user(weir_str yid)
@@ -31,18 +30,21 @@ static bool is_user(weir_str yid)
 static void on_add(weir_ctx *ctx, const struct change *change)
 {
     const struct profile_options *options = weir_config(ctx);
-    int64_t flags = change->is_shared ? FRAGMENT_SHARED : 0;
+    int32_t flags = change->is_shared ? FRAGMENT_SHARED : 0;
     if (options->has_fragments && change->member.size == 0 && is_user(change->yid))
         flags |= FRAGMENT_UNSENT;
     fragment_add(ctx, &members, change->member, &change->body);
     if (flags != 0)
-        fragment_flag(ctx, &members, change->member, flags);
+        fragment_flag(ctx, &members, flags);
 }
 
 static void on_join(weir_ctx *ctx, const struct change *change)
 {
-    fragment_flag(ctx, &members, change->member, change->is_shared ? FRAGMENT_SHARED : 0);
+    if (change->member.size > 0)
+        fragment_join(ctx, &members, change->member);
     fragment_unpack(ctx, &members, change->member, change->pack);
+    if (change->is_shared)
+        fragment_flag(ctx, &members, FRAGMENT_SHARED);
 }
 
 static weir_error *on_change(weir_ctx *ctx, const void *record)
@@ -69,19 +71,25 @@ static weir_error *on_change(weir_ctx *ctx, const void *record)
 
 /* -- emission -------------------------------------------------------------------------------- */
 
-static bool gather_number(weir_ctx *ctx, weir_str key, const void *value, void *arg)
+static bool gather_totals(weir_ctx *ctx, weir_str key, const void *value, void *arg)
+{
+    struct instance *instance = weir_instance(ctx);
+    const struct totals *totals = value;
+    (void)arg;
+    merge_totals(&instance->merge, totals);
+    if (key.size == 0)
+        instance->own = *totals;
+    return true;
+}
+
+static bool gather_count(weir_ctx *ctx, weir_str key, const void *value, void *arg)
 {
     struct instance *instance = weir_instance(ctx);
     struct fragment_entry entry = fragment_entry(key);
-    int64_t number = ((const struct number *)value)->value;
     (void)arg;
-    if (entry.tag.size == 0) {
-        instance->merge.flags |= number;
-        return entry.member.size == 0 || merge_member(&instance->merge, entry.member);
-    }
-    if (entry.member.size == 0)
-        instance->has_self = true;
-    return merge_number(&instance->merge, entry.tag, number);
+    if (entry.tag.data[0] == FRAGMENT_MEMBER)
+        return merge_member(&instance->merge, entry.member);
+    return merge_count(&instance->merge, entry.tag, ((const struct count *)value)->value);
 }
 
 static bool gather_tag(weir_ctx *ctx, weir_str key, const void *value, void *arg)
@@ -91,13 +99,12 @@ static bool gather_tag(weir_ctx *ctx, weir_str key, const void *value, void *arg
     return merge_tag(&instance->merge, fragment_entry(key).tag, value);
 }
 
-/* Merges the entries whose names begin with `prefix`. The own ones are the first of all. */
-static void gather(weir_ctx *ctx, weir_str prefix)
+/* Merges the entries whose names begin with `prefix`, behind the totals. */
+static void gather_entries(weir_ctx *ctx, weir_str prefix)
 {
     struct instance *instance = weir_instance(ctx);
-    instance->has_self = false;
-    merge_reset(&instance->merge);
-    weir_map_each(ctx, NUMBERS, prefix, gather_number, NULL);
+    if (!instance->merge.is_over)
+        weir_map_each(ctx, COUNTS, prefix, gather_count, NULL);
     if (!instance->merge.is_over)
         weir_map_each(ctx, TAGS, prefix, gather_tag, NULL);
     merge_finish(&instance->merge);
@@ -122,9 +129,12 @@ static void emit_tombstone(weir_ctx *ctx, weir_str yid)
 static void emit_fragment(weir_ctx *ctx, weir_str yid)
 {
     struct instance *instance = weir_instance(ctx);
-    fragment_unflag(ctx, &members, self, FRAGMENT_UNSENT);
-    if (instance->merge.member_count > 0)
-        gather(ctx, only_self);
+    fragment_unflag(ctx, &members, FRAGMENT_UNSENT);
+    if (instance->merge.member_count > 0) {
+        merge_reset(&instance->merge);
+        merge_totals(&instance->merge, &instance->own);
+        gather_entries(ctx, only_self);
+    }
     print_fragment(&instance->text, yid, &instance->merge);
     struct output output = { .yid = yid, .json = text_view(&instance->text) };
     weir_emit_side(ctx, PROFILE_FRAGMENT, output, &output);
@@ -137,14 +147,17 @@ static weir_error *on_timer(weir_ctx *ctx, enum weir_time time, int64_t at_ms)
     (void)at_ms;
     struct instance *instance = weir_instance(ctx);
     weir_str yid = weir_key_bytes(ctx);
-    gather(ctx, everyone);
-    if (!instance->has_self) {
+    instance->own = (struct totals){ .count = 0 };
+    merge_reset(&instance->merge);
+    weir_map_each(ctx, TOTALS, everyone, gather_totals, NULL);
+    if (instance->own.count == 0) {
         if (!is_user(yid))
             emit_tombstone(ctx, yid);
         return NULL;
     }
+    gather_entries(ctx, everyone);
     emit_profile(ctx, yid);
-    if (instance->merge.flags & FRAGMENT_UNSENT)
+    if (instance->merge.totals.flags & FRAGMENT_UNSENT)
         emit_fragment(ctx, yid);
     return NULL;
 }
@@ -166,7 +179,8 @@ static void close_instance(weir_ctx *ctx)
 }
 
 static const struct weir_state states[STATE_COUNT] = {
-    [NUMBERS] = { .name = "numbers", .kind = WEIR_MAP, .type = &number_type },
+    [TOTALS] = { .name = "totals", .kind = WEIR_MAP, .type = &totals_type },
+    [COUNTS] = { .name = "counts", .kind = WEIR_MAP, .type = &count_type },
     [TAGS] = { .name = "tags", .kind = WEIR_MAP, .type = &latest_type },
 };
 static const char *const counters[PROFILE_COUNTER_COUNT] = {

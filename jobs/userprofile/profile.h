@@ -2,8 +2,9 @@
  *
  * It does what it is told (change.h) and nothing else; the state of a key is
  *
- *      numbers      \ a copy of the fragment of every member; a member without a fragment has
- *      tags         / its flags alone (fragment.h)
+ *      totals       \
+ *      counts       | a copy of the fragment of every member (fragment.h)
+ *      tags         /
  *
  * A change sets a timer (delay.h). When it fires the members are merged and the profile is emitted;
  * an anonymous person without members, whose id has found an owner, ends in a tombstone. A user

@@ -26,12 +26,12 @@ static void duplicates_are_merged_and_everything_is_sorted(void **state)
     for (int member = 0; member < MEMBERS; member++) {
         for (int i = 0; i < 10; i++) {
             snprintf(name, sizeof(name), "same%d", i);
-            assert_true(merge_number(&merge, weir_str_of(name), i));
+            assert_true(merge_count(&merge, weir_str_of(name), i));
             struct latest tag = latest_of(member * 7919 % MEMBERS, name, weir_str_of(name));
             assert_true(merge_tag(&merge, weir_str_of(name), &tag));
         }
         snprintf(name, sizeof(name), "own%d", member);
-        assert_true(merge_number(&merge, weir_str_of(name), 1));
+        assert_true(merge_count(&merge, weir_str_of(name), 1));
     }
     assert_true(merge.entry_capacity < 16384); /* and not 63,000 */
     merge_finish(&merge);
@@ -44,7 +44,7 @@ static void duplicates_are_merged_and_everything_is_sorted(void **state)
         if (i > 0)
             assert_true(entry->is_tag || !entry[-1].is_tag);
         if (!entry->is_tag && entry->name.data[0] == 's')
-            assert_int_equal(entry->number, (entry->name.data[4] - '0') * MEMBERS);
+            assert_int_equal(entry->count, (entry->name.data[4] - '0') * MEMBERS);
         if (entry->is_tag) {
             assert_int_equal(entry->newest.ts, MEMBERS - 1);
             assert_true(weir_str_equal(entry->newest.value, entry->name));
@@ -53,27 +53,35 @@ static void duplicates_are_merged_and_everything_is_sorted(void **state)
     merge_release(&merge);
 }
 
-static void each_number_is_merged_its_own_way(void **state)
+/* -3, -5 and -4, in any order, the last without an amount; and a member without events. Zero, which new
+ * totals are, is greater than all. */
+static void each_of_the_totals_is_merged_its_own_way(void **state)
 {
-    const struct {
-        const char *name;
-        int64_t expected; /* of -3, 5 and 4 */
-    } cases[] = { { "amount.max", 5 }, { "amount.sum", 6 }, { "category.amount.max", 6 },
-        { "count", 6 }, { "count.first_seen", 6 }, { "first_seen", -3 }, { "last_seen", 5 } };
-    struct merge merge = { .entries = NULL };
-    merge_reset(&merge);
-    for (size_t i = 0; i < 7; i++) {
-        assert_true(merge_number(&merge, weir_str_of(cases[i].name), -3));
-        assert_true(merge_number(&merge, weir_str_of(cases[i].name), 5));
-        assert_true(merge_number(&merge, weir_str_of(cases[i].name), 4));
+    static const int orders[][3] = { { 0, 1, 2 }, { 1, 2, 0 }, { 2, 0, 1 } };
+    static const int64_t values[] = { -3, -5, -4 };
+    for (size_t order = 0; order < 3; order++) {
+        struct merge merge = { .entries = NULL };
+        merge_reset(&merge);
+        merge_totals(&merge, &(struct totals){ .flags = FRAGMENT_SHARED });
+        for (size_t i = 0; i < 3; i++) {
+            int64_t value = values[orders[order][i]];
+            merge_totals(&merge, &(struct totals){ .count = 2,
+                                     .first_seen = value,
+                                     .last_seen = value,
+                                     .amount_sum = value,
+                                     .amount_max = value,
+                                     .has_amount = value != -4 });
+        }
+        merge_finish(&merge);
+        assert_int_equal(merge.totals.flags, FRAGMENT_SHARED);
+        assert_int_equal(merge.totals.count, 6);
+        assert_int_equal(merge.totals.first_seen, -5);
+        assert_int_equal(merge.totals.last_seen, -3);
+        assert_true(merge.totals.has_amount);
+        assert_int_equal(merge.totals.amount_max, -3);
+        assert_int_equal(merge.totals.amount_sum, -8);
+        merge_release(&merge);
     }
-    merge_finish(&merge);
-    assert_int_equal(merge.entry_count, 7);
-    for (size_t i = 0; i < 7; i++) {
-        assert_true(weir_str_equal(merge.entries[i].name, weir_str_of(cases[i].name)));
-        assert_int_equal(merge.entries[i].number, cases[i].expected);
-    }
-    merge_release(&merge);
 }
 
 static void names_that_cannot_fit_end_it_early(void **state)
@@ -84,7 +92,7 @@ static void names_that_cannot_fit_end_it_early(void **state)
     int count = 0;
     do
         snprintf(name, sizeof(name), "%020d", count++);
-    while (merge_number(&merge, weir_str_of(name), 1));
+    while (merge_count(&merge, weir_str_of(name), 1));
     assert_true(merge.is_over);
     assert_true(count < 100000);
     merge_reset(&merge);
@@ -155,7 +163,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(duplicates_are_merged_and_everything_is_sorted),
-        cmocka_unit_test(each_number_is_merged_its_own_way),
+        cmocka_unit_test(each_of_the_totals_is_merged_its_own_way),
         cmocka_unit_test(names_that_cannot_fit_end_it_early),
         cmocka_unit_test(values_that_lost_do_not_count),
         cmocka_unit_test(the_limit_of_a_record_is_exact),
