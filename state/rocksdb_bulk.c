@@ -28,6 +28,8 @@
 #define PREFETCH_AHEAD    8u
 #define SHORT_KEY_SIZE    255u
 #define KEY_SIZE_IN_PLACE 20u /* head has 4, the others 8 */
+#define PLACE_BYTES       24u /* head, middle and tail */
+#define FEW               25u /* places that qsort sorts on its stack, as it does up to 1 KiB */
 
 /* A row with the start of its key as numbers, for cheap comparisons. Thread: the caller's. */
 struct place {
@@ -114,6 +116,59 @@ static uint64_t count_rows(const struct changes *const *lists, uint32_t list_cou
     return count;
 }
 
+/* The bytes of head, middle and tail, from the first on. */
+static uint32_t byte_at(const struct place *place, uint32_t index)
+{
+    uint64_t word = index < 8 ? place->head : index < 16 ? place->middle : place->tail;
+    return (uint32_t)(word >> (56 - index % 8 * 8)) & UINT8_MAX;
+}
+
+/* Puts the places with an equal byte together, in the order of the bytes; bucket b is from ends[b - 1] up to
+ * ends[b] then. False: it is the same byte in all. */
+static bool distribute(struct place *places, uint64_t count, uint32_t index, uint64_t ends[256])
+{
+    uint64_t counts[256] = { 0 }, next[256], sum = 0;
+    for (uint64_t i = 0; i < count; i++)
+        counts[byte_at(&places[i], index)]++;
+    if (counts[byte_at(&places[0], index)] == count)
+        return false;
+    for (uint32_t byte = 0; byte < 256; byte++) {
+        next[byte] = sum;
+        ends[byte] = sum += counts[byte];
+    }
+    for (uint32_t byte = 0; byte < 256; byte++)
+        while (next[byte] < ends[byte]) {
+            struct place place = places[next[byte]];
+            uint32_t home;
+            while ((home = byte_at(&place, index)) != byte) {
+                struct place other = places[next[home]];
+                places[next[home]++] = place;
+                place = other;
+            }
+            places[next[byte]++] = place;
+        }
+    return true;
+}
+
+/* Byte by byte, and in place: a million places would be twice their memory otherwise, all of it new, and
+ * comparing two far apart is a miss of the processor's cache. What few have in common qsort looks at, which
+ * needs no memory for so few. */
+static void sort_places(struct place *places, uint64_t count, uint32_t index)
+{
+    uint64_t ends[256];
+    while (count > FEW && index < PLACE_BYTES && !distribute(places, count, index, ends))
+        index++;
+    if (count <= FEW || index == PLACE_BYTES) {
+        if (count > 1)
+            qsort(places, count, sizeof(*places), compare_places);
+        return;
+    }
+    for (uint32_t byte = 0; byte < 256; byte++) {
+        uint64_t start = byte == 0 ? 0 : ends[byte - 1];
+        sort_places(places + start, ends[byte] - start, index + 1);
+    }
+}
+
 static struct place *sort_rows(const struct changes *const *lists, uint32_t list_count,
     uint64_t row_count)
 {
@@ -125,7 +180,7 @@ static struct place *sort_rows(const struct changes *const *lists, uint32_t list
             places[count++] = place_of(row, i);
     }
     ASSERT(count == row_count);
-    qsort(places, count, sizeof(*places), compare_places);
+    sort_places(places, count, 0);
     return places;
 }
 

@@ -378,6 +378,50 @@ static void a_cache_counts_what_its_store_has_forgotten(void **state)
     shelf_release(&shelf);
 }
 
+/* A key of its own for each number: some short ones, most with so much in common that its start does not tell them
+ * apart, some longer than a byte can say. */
+static struct row_key odd_key(uint32_t number, char bytes[400])
+{
+    static const uint32_t shared[] = { 0, 3, 11, 19, 40, 300 };
+    uint32_t size = shared[number % 6];
+    memset(bytes, 'k', size);
+    int digits = snprintf(bytes + size, 16, "%u", number);
+    memset(bytes + size + digits, number % 5 == 0 ? 0xff : 0, number % 3);
+    weir_str key = { .data = bytes, .size = size + (uint32_t)digits + number % 3 };
+    return shelf_row_bytes(number % 2, key);
+}
+
+/* A sorted file refuses a key out of order. Each list has other rows, in another order; the last one wins. */
+static void changes_are_written_in_the_order_of_keys(void **state)
+{
+    enum { COUNT = 3000, LISTS = 3 };
+    (void)state;
+    struct shelf shelf;
+    struct changes changes[LISTS] = { 0 };
+    const struct changes *lists[LISTS] = { &changes[0], &changes[1], &changes[2] };
+    char bytes[400];
+    shelf_init(&shelf);
+    struct backend *backend = shelf_open(&shelf, &backend_rocksdb, shelf_all_groups(), NULL, 0);
+    for (uint32_t i = 0; i < LISTS * COUNT; i++) {
+        uint32_t list = i / COUNT, number = (uint32_t)((uint64_t)i * 1237 % COUNT);
+        if (number % (list + 1) != 0)
+            continue;
+        struct row_key row = odd_key(number, bytes);
+        changes_begin(&changes[list], &row, false);
+        changes_add(&changes[list], WEIR_STR(""), (weir_str){ .data = "012" + list, .size = 1 });
+        changes_end(&changes[list]);
+    }
+    shelf_ok(backend_rocksdb.write_changes(backend, lists, LISTS));
+    for (uint32_t i = 0; i < COUNT; i++) {
+        struct row_key row = odd_key(i, bytes);
+        shelf_expect(backend, &row, "", i % 3 == 0 ? "2" : i % 2 == 0 ? "1" : "0");
+    }
+    for (uint32_t i = 0; i < LISTS; i++)
+        changes_release(&changes[i]);
+    shelf_close(backend);
+    shelf_release(&shelf);
+}
+
 /* What only segments have is in the table after a restore, not in the store, and in the next checkpoint. */
 static void segments_are_restored_into_the_cache(void **state)
 {
@@ -604,6 +648,7 @@ int main(void)
         cmocka_unit_test(a_file_in_place_of_its_directory_is_an_error),
         cmocka_unit_test(compaction_forgets_what_has_expired),
         cmocka_unit_test(a_cache_counts_what_its_store_has_forgotten),
+        cmocka_unit_test(changes_are_written_in_the_order_of_keys),
         cmocka_unit_test(segments_are_restored_into_the_cache),
         cmocka_unit_test(a_foreign_key_is_corrupt),
         cmocka_unit_test(a_larger_parallelism_cuts_and_copies_nothing),
