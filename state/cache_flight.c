@@ -138,22 +138,25 @@ bool cache_freeze_row(struct cache *cache, struct flight *flight, struct row *ro
     return true;
 }
 
+static void freeze_row(struct cache *cache, struct row *row, struct flight *flight)
+{
+    struct row_key key = { .key = row_key_bytes(row), .group = row->group, .state = row->state };
+    cache_freeze_row(cache, flight, row, &key);
+    row->dirty = 0;
+}
+
 /* Freezes up to `count` of the rows on a list, the last ones first. A row whose cells have all become clean
- * again adds nothing. */
+ * again adds nothing. What was changed a while ago is in no cache of the processor any more. */
 static void freeze_rows(struct cache *cache, struct dirty_rows *list, uint32_t count,
     struct flight *flight)
 {
-    enum { AHEAD = 8 };
+    enum { AHEAD = 64 };
     uint32_t left = count < list->count ? list->count - count : 0;
     while (list->count > left) {
-        struct row *row = list->rows[--list->count];
-        if (list->count >= AHEAD)
-            __builtin_prefetch(list->rows[list->count - AHEAD]);
-        struct row_key key = { .key = row_key_bytes(row),
-            .group = row->group,
-            .state = row->state };
-        cache_freeze_row(cache, flight, row, &key);
-        row->dirty = 0;
+        uint32_t next = list->count - left < AHEAD ? left : list->count - AHEAD;
+        rows_prefetch_found(list->rows + next, list->count - next);
+        while (list->count > next)
+            freeze_row(cache, list->rows[--list->count], flight);
     }
 }
 

@@ -5,8 +5,9 @@
 #include "base/hash.h"
 #include "base/memory.h"
 
-#define SLOTS_MIN  64u
-#define STATE_HASH UINT64_C(0x9e3779b97f4a7c15)
+#define SLOTS_MIN   64u
+#define STATE_HASH  UINT64_C(0x9e3779b97f4a7c15)
+#define GUESSES_MAX 8u
 
 /* -- one row -------------------------------------------------------------------------------- */
 
@@ -213,29 +214,55 @@ void rows_shrink(struct rows *rows)
 }
 
 /* Several passes: while what the later rows need arrives, that of the first ones is there. Each follows one
- * pointer more: slot, row, entries, leaf, entry. A slot that is its row's home is enough of a guess. */
-void rows_prefetch(const struct rows *rows, const struct row_key *keys, uint32_t key_count)
+ * pointer more: row, entries, leaf, entry. The value, behind the key, is mostly in the second line. */
+void rows_prefetch_found(struct row *const *found, uint32_t count)
 {
-    ASSERT(key_count <= BACKEND_PREFETCH_MAX);
-    uint64_t mask = rows->slot_count - 1;
-    for (uint32_t i = 0; i < key_count; i++)
-        __builtin_prefetch(&rows->slots[rows_hash(&keys[i]) & mask]);
-    for (uint32_t i = 0; i < key_count; i++)
-        __builtin_prefetch(rows->slots[rows_hash(&keys[i]) & mask].row);
     const struct entries *lists[BACKEND_PREFETCH_MAX];
     uint32_t list_count = 0, leaf_count = 0;
-    for (uint32_t i = 0; i < key_count; i++) {
-        const struct row *row = rows->slots[rows_hash(&keys[i]) & mask].row;
-        if (row == NULL || row->entries == NULL)
+    ASSERT(count <= BACKEND_PREFETCH_MAX);
+    for (uint32_t i = 0; i < count; i++) {
+        __builtin_prefetch(found[i]);
+        __builtin_prefetch((const char *)found[i] + 64);
+    }
+    for (uint32_t i = 0; i < count; i++) {
+        if (found[i]->entries == NULL)
             continue;
-        __builtin_prefetch(row->entries);
-        lists[list_count++] = row->entries;
+        __builtin_prefetch(found[i]->entries);
+        lists[list_count++] = found[i]->entries;
     }
     for (uint32_t i = 0; i < list_count; i++)
         if (entries_prefetch(lists[i]))
             lists[leaf_count++] = lists[i];
     for (uint32_t i = 0; i < leaf_count; i++)
         entries_prefetch_each(lists[i]);
+}
+
+/* By the hash alone, in the slots that the prefetched line has, and a line more: to look at the row would be
+ * to wait for it. NULL: none. */
+static struct row *guess_row(const struct rows *rows, uint64_t hash)
+{
+    uint64_t mask = rows->slot_count - 1;
+    for (uint64_t i = 0; i < GUESSES_MAX; i++) {
+        const struct slot *slot = &rows->slots[(hash + i) & mask];
+        if (slot->row == NULL || slot->hash == hash)
+            return slot->row;
+    }
+    return NULL;
+}
+
+void rows_prefetch(const struct rows *rows, const struct row_key *keys, uint32_t key_count)
+{
+    struct row *found[BACKEND_PREFETCH_MAX];
+    uint32_t count = 0;
+    ASSERT(key_count <= BACKEND_PREFETCH_MAX);
+    for (uint32_t i = 0; i < key_count; i++)
+        __builtin_prefetch(&rows->slots[rows_hash(&keys[i]) & (rows->slot_count - 1)]);
+    for (uint32_t i = 0; i < key_count; i++) {
+        struct row *row = guess_row(rows, rows_hash(&keys[i]));
+        if (row != NULL)
+            found[count++] = row;
+    }
+    rows_prefetch_found(found, count);
 }
 
 /* -- entries -------------------------------------------------------------------------------- */

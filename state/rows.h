@@ -77,6 +77,8 @@ void rows_delete(struct rows *rows, struct slot *slot);
 void rows_shrink(struct rows *rows);
 /* Hint: these rows will be looked for, and their entries. */
 void rows_prefetch(const struct rows *rows, const struct row_key *keys, uint32_t key_count);
+/* Hint: all of these rows will be read; at most BACKEND_PREFETCH_MAX. */
+void rows_prefetch_found(struct row *const *found, uint32_t count);
 
 /* Gives the row in this slot room for a value of `size` bytes; the row may move. */
 struct row *rows_reserve(struct rows *rows, struct slot *slot, size_t size);
