@@ -13,6 +13,8 @@ SOAK_MINUTES ?= 120
 SOAK_BROKERS ?= 1
 T ?=
 QUICK ?=
+RESUME ?=
+INTO ?=
 UPDATE ?=
 
 export FUZZ_SECONDS T JOBS
@@ -122,9 +124,10 @@ bench: ## run build/bin/bench_*, collect bench/RESULTS.tsv; T=restore runs those
 bench-state: T = state
 bench-state: bench ## the benchmarks of keyed state alone, 15 min; takes 12 GB of disk meanwhile
 
-bench-flink: ## Weir beside Apache Flink, hours; T=q0 runs the cases whose names contain it, QUICK=1 small inputs, 10 min
+bench-flink: ## Weir beside Apache Flink, 1 h; T=q0,rmw runs cases with that in their names, QUICK=1 small inputs, 12 min
 	@$(engine) VARIANT=release programs
-	@python3 bench/flink/compare.py $(if $(T),--only '$(T)') $(if $(QUICK),--quick)
+	@python3 bench/flink/compare.py $(if $(T),--only '$(T)') $(if $(QUICK),--quick) $(if $(RESUME),--resume) \
+		$(if $(INTO),--out '$(INTO)')
 
 bench-guard: ## instructions of the hot paths, within 2 % of those of bench/GUARD.tsv; UPDATE=1 writes them down
 	@$(engine) VARIANT=release build/bin/bench_guard

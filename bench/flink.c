@@ -585,7 +585,7 @@ static void build_copy(weir_job *job)
     const char *brokers = weir_job_text(job, "brokers");
     weir_stream *in = weir_source(job, "in",
         weir_kafka_source(.brokers = brokers, .topic = weir_job_text(job, "in"),
-            .format = weir_raw(), .bounded = true));
+            .format = weir_raw(), .bounded = !weir_job_flag(job, "unbounded")));
     weir_sink(weir_filter(in, "count", count_message, NULL), "out",
         weir_kafka_sink(.brokers = brokers, .topic = weir_job_text(job, "out"),
             .format = weir_raw()));
@@ -649,6 +649,8 @@ static int run_program(int argc, char **argv)
         { "brokers", WEIR_OPTION_TEXT, "HOST:PORT", "localhost:9092", "Of copy.", 0, 0 },
         { "in", WEIR_OPTION_TEXT, "TOPIC", "in", "Of copy.", 0, 0 },
         { "out", WEIR_OPTION_TEXT, "TOPIC", "out", "Of copy.", 0, 0 },
+        { "unbounded", WEIR_OPTION_FLAG, NULL, NULL, "The copy goes on until it is stopped.", 0,
+            0 },
     };
     int status = weir_main_program(argc, argv,
         &(struct weir_program){ "bench-flink", "One workload of the comparison with Flink.",

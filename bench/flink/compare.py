@@ -2,169 +2,132 @@
 """Weir and Apache Flink side by side: the same events, the same results, what each side paid.
 
 What   Each case runs on both sides in turn (ABBA), in processes of their own. Their digests of the output must be equal,
-       or the case is void and the exit status 1. Prints a row a case; a run of all cases rewrites bench/RESULTS-FLINK.md,
-       .json and .svg, any other writes them to build/flink-bench/.
-How    compare.py [--only TEXT] [--quick] [--pairs N] [--out DIR]; `make bench-flink` builds before. Without Java, Maven
-       or a network Weir's half runs alone, says so, and writes nothing.
-Limits Every process has a time limit. Full: hours, on a machine of its own; --quick: ten minutes.
+       or the case is void and the exit status 1. Says before how long each case takes, and prints its rows behind it.
+       The rows go into RESULTS-FLINK.json, in place of those which the case had, and page and chart are made
+       anew of all rows: so the comparison can be made in parts, and a run that is broken off loses one case.
+How    compare.py [--only TEXT[,TEXT...]] [--quick] [--resume] [--pairs N] [--out DIR] [--list] [--page]; `make bench-flink`
+       builds before. Without Java, Maven or a network Weir's half runs alone, says so, and writes nothing.
+Limits Every process has a time limit. Full: about an hour, on a machine of its own; --quick: about twelve minutes.
 """
 
 import argparse
 import pathlib
-import statistics
+import subprocess
 import sys
+import time
 
-import cases
 import idle
 import kafka_cases
+import paced
+import recovery
 import report
 import sides
+import throughput
+import turns
 from sides import broker
 
-PAIRS = 5
+MODES = ("full", "quick")
+# SystemExit: bench/cluster.py gives up by it; AssertionError: test/e2e does when a program is missing
+FAILURES = (sides.RunFailed, broker.BrokerError, kafka_cases.ToolError, subprocess.SubprocessError, OSError, SystemExit,
+            AssertionError)
 
 
-def per_cpu_s(run):
-    return (run["events"] - run["warm"]) / run["cpu_s"]
+def cases(mode):
+    """All, in the order of the page."""
+    return [*throughput.cases(mode), *kafka_cases.cases(mode), *kafka_cases.latency_cases(mode), *paced.cases(mode),
+            *recovery.cases(mode), *idle.cases(mode)]
 
 
-def same(runs):
-    """Equal in what they got and what they put out."""
-    return len({(run["events"], run["rows"], run["digest"]) for run in runs}) == 1
+def needs_broker(case):
+    return isinstance(case, (kafka_cases.Copy, kafka_cases.Latency))
 
 
-def arguments_of(case, is_quick, is_full_digest):
-    count, warm = case.count[is_quick], case.warm[is_quick]
-    return [*case.arguments, "--count", str(count), "--warm", str(warm), *(["--digest"] if is_full_digest else [])]
+def failed(case, failure):
+    return {"case": case.name, "variant": None, "kind": "failure", "void": True, "pairs": 0, "weir": None, "flink": None,
+            "why": str(failure).strip().replace("\n", " ")[:300]}
 
 
-class Comparison:
-    """The runs of one case: one list for Weir and one for each variant of Flink, in the order of the pairs."""
-
-    def __init__(self, case, args, has_flink):
-        self.case, self.args = case, args
-        self.variants = list(case.flink) if has_flink else []
-        self.weir, self.flink = [], {name: [] for name in self.variants}
-        self.is_void = False
-
-    def run_weir(self, is_full_digest):
-        return sides.weir(self.case.workload, arguments_of(self.case, self.args.quick, is_full_digest), self.case.weir)
-
-    def run_flink(self, variant, is_full_digest):
-        flags, settings = self.case.flink[variant]
-        return sides.flink(self.case.workload, [*arguments_of(self.case, self.args.quick, is_full_digest), *flags], settings)
-
-    def check(self):
-        """Once, over every byte that comes out."""
-        runs = [self.run_weir(True), *(self.run_flink(name, True) for name in self.variants)]
-        self.is_void |= not same(runs)
-
-    def run(self):
-        # in a quick comparison the timed runs are those that look at every byte, on both sides
-        is_full_digest = self.args.quick
-        if not is_full_digest:
-            self.check()
-        for pair in range(self.args.pairs):
-            one = [("weir", None), *(("flink", name) for name in self.variants)]
-            for side, name in one if pair % 2 == 0 else reversed(one):
-                if side == "weir":
-                    self.weir.append(self.run_weir(is_full_digest))
-                else:
-                    self.flink[name].append(self.run_flink(name, is_full_digest))
-        self.is_void |= not same([*self.weir, *(run for runs in self.flink.values() for run in runs)])
-
-    def rows(self):
-        """One of the report for each variant; without Flink one of Weir alone."""
-        if not self.variants:
-            return [self.row(None, [])]
-        return [self.row(name, self.flink[name]) for name in self.variants]
-
-    def row(self, variant, runs):
-        pairs = list(zip(self.weir, runs))
-        return {"case": self.case.name, "variant": variant, "void": self.is_void, "pairs": len(pairs),
-                "weir": summary(self.weir), "flink": summary(runs),
-                "cpu_ratio": spread([per_cpu_s(a) / per_cpu_s(b) for a, b in pairs]),
-                "wall_ratio": spread([b["wall_s"] / a["wall_s"] for a, b in pairs])}
-
-
-def spread(values):
-    """Median, least, greatest."""
-    return [statistics.median(values), min(values), max(values)] if values else None
-
-
-def summary(runs):
-    if not runs:
-        return None
-    middle = {key: statistics.median(run[key] for run in runs) for key in ("rss_mb", "other_cpu")}
-    for key in ("first_ms", "pause_ms"):  # not every side says so
-        middle[key] = statistics.median(run[key] for run in runs) if key in runs[0] else None
-    return {**middle, "per_cpu_s": spread([per_cpu_s(run) for run in runs]), "digest": runs[0]["digest"],
-            "events": runs[0]["events"], "warm": runs[0]["warm"], "broker_cpu_s": runs[0].get("broker_cpu_s")}
-
-
-def compare(case, args, has_flink):
-    comparison = kafka_cases.make(case, args, has_flink, Comparison) or Comparison(case, args, has_flink)
+def compare(case, has_flink):
     try:
-        comparison.run()
-    except (sides.RunFailed, broker.BrokerError, kafka_cases.ToolError) as failure:
-        print(f"{case.name}: void: {failure}", file=sys.stderr, flush=True)
-        comparison.is_void = True
-    rows = comparison.rows() if comparison.weir else []
+        rows = case.run(has_flink)
+    except FAILURES as failure:
+        print(f"{case.name}: {failure}", file=sys.stderr, flush=True)
+        rows = [failed(case, failure)]
     for row in rows:
         print(report.text_row(row), flush=True)
-    return rows, comparison.is_void
-
-
-def idle_flink(args):
-    """None: it did not come up."""
-    try:
-        return idle.flink(args.idle_s)
-    except sides.RunFailed as failure:
-        print(f"{idle.NAME}: {failure}", file=sys.stderr, flush=True)
-        return None
+    return rows
 
 
 def parse():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--only", default="", metavar="TEXT", help="cases whose names contain it")
-    parser.add_argument("--quick", action="store_true", help="smaller inputs, one pair: ten minutes")
-    parser.add_argument("--pairs", type=int, help=f"of runs; default {PAIRS}, quick 1")
-    parser.add_argument("--out", type=pathlib.Path, help="where the results go")
+    parser.add_argument("--only", default="", metavar="TEXT[,TEXT...]", help="cases whose names contain one of them")
+    parser.add_argument("--quick", action="store_true", help="smaller inputs, one pair: twelve minutes")
+    parser.add_argument("--resume", action="store_true", help="without the cases that were measured at this commit already")
+    parser.add_argument("--pairs", type=int, help="of runs, instead of each case's own number")
+    parser.add_argument("--out", type=pathlib.Path, help="where the results are kept; default bench, quick build/flink-bench")
+    parser.add_argument("--list", action="store_true", help="the cases and how long they take, and nothing else")
+    parser.add_argument("--page", action="store_true", help="page and chart anew of what is kept, and nothing else")
     args = parser.parse_args()
-    args.cases = [case for case in [*cases.CASES, *kafka_cases.CASES] if args.only in case.name]
-    args.idle_s = (10 if args.quick else 60) if args.only in idle.NAME else 0
-    if not args.cases and not args.idle_s:
-        parser.error(f"no case has '{args.only}' in its name: "
-                     + ", ".join([*(case.name for case in [*cases.CASES, *kafka_cases.CASES]), idle.NAME]))
-    args.pairs = args.pairs or (1 if args.quick else PAIRS)
-    args.out = args.out or (sides.BUILD if args.quick or args.only else sides.ROOT / "bench")
+    args.mode = turns.QUICK if args.quick else turns.FULL
+    known = cases(args.mode)
+    args.cases = [case for case in known if any(text in case.name for text in args.only.split(","))]
+    if not args.cases:
+        parser.error(f"no case has '{args.only}' in its name: " + ", ".join(case.name for case in known))
+    for case in args.cases:
+        case.pairs = args.pairs or case.pairs
+    args.out = args.out or (sides.BUILD if args.quick else sides.ROOT / "bench")
     return args
+
+
+def say_times(chosen, results):
+    """What a case took last time, or what it states."""
+    times = [results.seconds(case.name) or case.seconds for case in chosen]
+    for case, seconds in zip(chosen, times):
+        print(f"{seconds:>5} s  {case.name}")
+    print(f"about {sum(times) / 60:.0f} minutes in all", flush=True)
+
+
+def run(args, results, has_flink):
+    """Names of the void cases."""
+    voids = []
+    for case in args.cases:
+        started = time.monotonic()
+        rows = compare(case, has_flink)
+        voids += [case.name] if any(row["void"] for row in rows) else []
+        if has_flink:
+            results.put(case.name, rows, time.monotonic() - started)
+    return voids
+
+
+def has_flinks_half():
+    try:
+        sides.prepare_flink()
+        return True
+    except broker.ToolsMissing as missing:
+        print(f"SKIPPED: Flink's half: {missing}\nWeir's half runs alone, without the cases that need a broker; nothing is "
+              "compared.", file=sys.stderr, flush=True)
+        return False
 
 
 def main():
     args = parse()
-    has_flink = True
-    try:
-        sides.prepare_flink()
-    except broker.ToolsMissing as missing:
-        print(f"SKIPPED: Flink's half: {missing}\nWeir's half runs alone, without the cases that need a broker; nothing is "
-              "compared.", file=sys.stderr, flush=True)
-        has_flink = False
-        args.cases = [case for case in args.cases if case not in kafka_cases.CASES]
-    results = report.Results(args.out, {"quick": args.quick, "pairs": args.pairs}, has_flink)
-    if args.idle_s:
-        results.add_idle(idle.weir(args.idle_s), idle_flink(args) if has_flink else None)
+    results = report.Results(args.out, MODES[args.mode], [case.name for case in cases(turns.FULL)])
+    if args.page:
+        return results.write()
+    if args.resume:
+        args.cases = [case for case in args.cases if not results.has(case.name)]
+    say_times(args.cases, results)
+    if args.list:
+        return None
+    has_flink = has_flinks_half()
+    if not has_flink:
+        args.cases = [case for case in args.cases if not needs_broker(case)]
     print(report.HEAD, flush=True)
-    voids = []
-    for case in args.cases:
-        rows, is_void = compare(case, args, has_flink)
-        results.add(rows)
-        voids += [case.name] * is_void
+    voids = run(args, results, has_flink)
     if has_flink:
         print(f"results: {args.out}/RESULTS-FLINK.md", flush=True)
-    if voids:
-        sys.exit(f"void, since the sides did not put out the same or failed: {', '.join(voids)}")
+    return f"void, since the sides did not put out the same or failed: {', '.join(voids)}" if voids else None
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -8,11 +8,14 @@ import hashlib
 import json
 import os
 import pathlib
+import resource
 import subprocess
 import sys
+import time
 
-import cases
 import sides
+import throughput
+import turns
 from sides import broker
 
 import kafka_tools  # from test/e2e, whose path sides adds
@@ -23,18 +26,20 @@ READ_BACK_S = 300
 LIMIT_S = 1200
 # The tests want a killed broker back soon; here it must not lose itself when the machine is busy.
 SETTINGS = {"broker.session.timeout.ms": 60_000}
-M = cases.M
-# Without keyed state; Flink's producer settings are in Copy.java.
-CASES = [cases.Case(f"copy {size} B", "copy", *sizes, (size,), {}, {"DataStream": ((), {})}) for size, sizes in (
-    (100, ((8 * M, 2 * M), (3 * M, M))), (1000, ((3 * M, M), (M, M // 3))))]
-# count, warm, and users; Weir is measured from its start on, since the job has no mark
-CASES.append(cases.Case("userprofile", "userprofile", (3 * M, 60_000), (M, 20_000), (M, 20_000), {},
-                        {"RocksDB": ((), {**cases.ROCKS, "state.backend.rocksdb.timer-service.factory": "HEAP"})}))
+M = throughput.M
+# Heap timers: those of the clock, one a profile; in RocksDB they cost Flink more.
+ROCKS = {**throughput.ROCKS, "state.backend.rocksdb.timer-service.factory": "HEAP"}
 
 
 def cpu_s(pid):
     fields = pathlib.Path(f"/proc/{pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / sides.TICKS_PER_S
+
+
+def children_s():
+    """CPU seconds of the children that have ended: of the client, here."""
+    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return usage.ru_utime + usage.ru_stime
 
 
 def write_lines(path, count, size):
@@ -67,12 +72,13 @@ class Topics:
         self.made += 1
         out = f"out-{self.made}"
         self.kafka.create_topic(out, partitions=PARTITIONS)
-        before = cpu_s(self.one.pid())
+        before, started = cpu_s(self.one.pid()), time.monotonic()
         result = run(out)
         used = cpu_s(self.one.pid()) - before
+        others = round(max(result["other_cpu"] - used / (time.monotonic() - started), 0), 2)  # than the broker
         rows, found = digest(out)
         self.kafka.delete_topic(out)
-        return {**result, "rows": rows, "digest": found, "broker_cpu_s": round(used, 2)}
+        return {**result, "rows": rows, "digest": found, "broker_cpu_s": round(used, 2), "other_cpu": others}
 
     def all_records(self, topic):
         found = self.kafka.digest(topic, checksum=True, isolation="read_committed")
@@ -98,53 +104,144 @@ class Topics:
         return rows, f"{total % (1 << 64):016x}"
 
 
-def weir_userprofile(names, count):
-    """The program itself; from its start, with an empty state, to its end."""
-    with sides.work_folder():
-        ran = sides.measured(
-            [os.fspath(sides.ROOT / "build/bin/userprofile"), "run", "--brokers", names["--brokers"], "--events", names["--in"],
-             "--profiles", names["--out"], "--dead-letters", "dead-letters", "--bounded", "--log-level", "warn",
-             "--checkpoints", os.fspath(sides.WORK / "checkpoints"), "--checkpoint-interval", "10s", "--memory", "4GB"], LIMIT_S)
-    return {"events": count, "warm": 0, "cpu_s": ran.cpu_s, "wall_s": ran.wall_s, "rss_mb": ran.rss_mb,
-            "other_cpu": ran.other_cpu}
+def start_broker():
+    return broker.Broker("bench-flink", settings=SETTINGS, heap_mb=768, start_timeout_s=LIMIT_S)
 
 
-def make(case, args, has_flink, base):
-    """A comparison of a case of this file; None: it is none."""
-    if case not in CASES:
-        return None
-    count, is_profile = case.count[args.quick], case.workload == "userprofile"
+def options(names):
+    return [part for pair in names.items() for part in pair]
 
-    class KafkaComparison(base):
-        """Lives as long as its broker."""
-        topics = None
 
-        def side(self, run):
-            def with_names(out):
-                return run({"--brokers": self.topics.one.bootstrap, "--in": "in", "--out": out})
-            return self.topics.run(with_names, self.topics.latest_records if is_profile else self.topics.all_records)
+class Copy(throughput.Throughput):
+    """Without keyed state; Flink's producer settings are in Copy.java. Lives as long as its broker."""
 
-        def numbers(self, names):
-            flags = ["--count", str(count), "--warm", str(case.warm[args.quick])]
-            return [*flags, *(part for pair in names.items() for part in pair)]
+    def __init__(self, size, count, **more):
+        super().__init__(f"copy {size} B", ("copy",), count, {}, {"DataStream": ((), {})}, **more)
+        self.size, self.topics = size, None
 
-        def run_weir(self, is_full_digest):
-            if is_profile:
-                return self.side(lambda names: weir_userprofile(names, count))
-            return self.side(lambda names: sides.weir(case.workload, self.numbers(names), case.weir))
+    def fill(self, path):
+        write_lines(path, self.count, self.size)
 
-        def run_flink(self, variant, is_full_digest):
-            return self.side(lambda names: sides.flink(case.workload, self.numbers(names), case.flink[variant][1], LIMIT_S))
+    def digest(self, topic):
+        return self.topics.all_records(topic)
 
-        def check(self):
-            """Each run is read back as a whole: there is nothing else to check."""
+    def side(self, run):
+        return self.topics.run(lambda out: run({"--brokers": self.topics.one.bootstrap, "--in": "in", "--out": out}),
+                               self.digest)
 
-        def run(self):
-            size = case.arguments[args.quick if is_profile else 0]
-            with broker.Broker("bench-flink", settings=SETTINGS, heap_mb=768, start_timeout_s=LIMIT_S) as one:
-                self.topics = Topics(one, lambda path: (write_events if is_profile else write_lines)(path, count, size))
-                if is_profile:
-                    self.topics.kafka.create_topic("dead-letters", partitions=1)
-                super().run()
+    def run_weir(self, is_full_digest, share=1):
+        return self.side(lambda names: sides.weir(["--workload", *self.arguments, *self.numbers(False), *options(names)],
+                                                  self.settings))
 
-    return KafkaComparison(case, args, has_flink)
+    def run_flink(self, variant, is_full_digest, share=1):
+        return self.side(lambda names: sides.flink(*self.arguments, [*self.numbers(False), *options(names)],
+                                                   self.flink[variant][1], LIMIT_S))
+
+    def check(self, names):
+        """Each run is read back as a whole: there is nothing else to check. A run that does not count warms the broker."""
+        self.run_weir(False)
+        return True
+
+    def run(self, has_flink):
+        with start_broker() as one:
+            self.topics = Topics(one, self.fill)
+            return super().run(has_flink)
+
+
+class Userprofile(Copy):
+    """The main job. Weir's is the program itself, measured from its start, with an empty state, to its end: it has no mark."""
+
+    def __init__(self, backend, count, users, weir, flink, **more):
+        super().__init__(0, count, **more)
+        self.name, self.arguments, self.users = f"userprofile {backend}", ("userprofile",), users
+        self.settings, self.flink = weir, flink
+
+    def fill(self, path):
+        write_events(path, self.count, self.users)
+
+    def digest(self, topic):
+        return self.topics.latest_records(topic)
+
+    def run_weir(self, is_full_digest, share=1):
+        return self.side(self._program)
+
+    def _program(self, names):
+        with sides.work_folder():
+            ran = sides.measured(sides.weir_argv(
+                ["--brokers", names["--brokers"], "--events", names["--in"], "--profiles", names["--out"], "--dead-letters",
+                 "dead-letters", "--bounded", "--memory", "4GB"], self.settings, "userprofile"), LIMIT_S)
+        return {"events": self.count, "warm": 0, "cpu_s": ran.cpu_s, "wall_s": ran.wall_s, "rss_mb": ran.rss_mb,
+                "other_cpu": ran.other_cpu}
+
+    def run(self, has_flink):
+        with start_broker() as one:
+            self.topics = Topics(one, self.fill)
+            self.topics.kafka.create_topic("dead-letters", partitions=1)
+            return throughput.Throughput.run(self, has_flink)
+
+
+def cases(mode):
+    def pick(full, quick):
+        return (full, quick)[mode]
+
+    made = [Copy(size, pick(*counts), seconds=pick(108, 38), pairs=pick(3, 1))
+            for size, counts in ((100, ((4 * M, M), (2 * M, 700_000))), (1000, ((2 * M, 600_000), (600_000, 200_000))))]
+    for backend, weir, flink, seconds, pairs in (
+            ("heap", {"state-backend": "hashmap"}, {"heap": ((), throughput.HEAP)}, (160, 45), 2),
+            ("durable", {}, {"RocksDB": ((), ROCKS)}, (155, 60), 1)):
+        made.append(Userprofile(backend, pick((1500_000, 300_000), (400_000, 100_000)), pick(500_000, 100_000), weir, flink,
+                                seconds=pick(*seconds), pairs=pick(pairs, 1)))
+    return made
+
+
+class Latency(turns.Case):
+    """Copied at a fixed rate: how long a record takes until a reader of what is committed has it.
+
+    Both sides have the same client, test/e2e/tools/kafka_latency, and the same interval of checkpoints.
+    """
+    RATE = 20_000
+
+    def __init__(self, interval_ms, warm_s, measured_s, **more):
+        super().__init__(f"latency of a copy, checkpoint {interval_ms} ms", **more)
+        self.interval_ms, self.warm_s, self.measured_s = interval_ms, warm_s, measured_s
+
+    def once(self, name, one, kafka, number):
+        names = {"--brokers": one.bootstrap, "--in": f"in-{number}", "--out": f"out-{number}"}
+        for topic in (names["--in"], names["--out"]):
+            kafka.create_topic(topic, partitions=PARTITIONS)
+        arguments = ["--unbounded", "--warm", "0", *options(names)]
+        if name is None:
+            argv = sides.weir_argv(["--workload", "copy", *arguments],
+                                   {"checkpoint-interval": f"{self.interval_ms}ms", "min-pause": "0s"})
+        else:
+            argv = sides.flink_argv("copy", arguments, {"execution.checkpointing.interval": f"{self.interval_ms} ms"},
+                                    sides.SHORT_PAUSES)
+        others, besides_s = sides.Others(), cpu_s(one.pid()) + children_s()
+        with sides.running(argv) as process:
+            said = subprocess.run(
+                [kafka_tools.BINARIES / "kafka_latency", "-b", one.bootstrap, "--in", names["--in"], "--out", names["--out"],
+                 "--rate", str(self.RATE), "--warm", str(self.warm_s), "--seconds", str(self.measured_s), "--timeout", "120"],
+                check=False, capture_output=True, text=True, timeout=LIMIT_S)
+            used = cpu_s(process.pid)
+            besides_s = cpu_s(one.pid()) + children_s() - besides_s
+            other_cpu = others.cores(used + besides_s)
+        if said.returncode != 0:
+            raise sides.RunFailed(f"{name or 'Weir'}: {said.stderr.strip()}")
+        return {**json.loads(said.stdout), "cpu_s": used, "other_cpu": other_cpu}
+
+    def run(self, has_flink):
+        names = [None, "DataStream"] if has_flink else [None]
+        runs = {name: [] for name in names}
+        with start_broker() as one:
+            kafka = kafka_tools.Kafka(one.bootstrap)
+            self.once(None, one, kafka, "cold")  # does not count: it warms the broker
+            for number, name in enumerate(turns.in_turn(self.pairs, names)):
+                runs[name].append(self.once(name, one, kafka, number))
+        # that each record came, and once, the client has seen to
+        return [turns.latency_row(self.name, f"100 B, {self.RATE} records a second", runs[None], runs.get("DataStream"),
+                                  False)]
+
+
+def latency_cases(mode):
+    return [Latency(interval_ms, (10, 5)[mode], (20, 10)[mode], seconds=(120, 63)[mode])
+            for interval_ms in ((1000, 100), (1000,))[mode]]

@@ -1,5 +1,10 @@
-"""The results as text, JSON, a page and a chart."""
+"""The results as text, JSON, a page and a chart.
 
+The JSON keeps one list of rows by case and variant, each with when and of which commit it was measured ("measured"). A run
+replaces the rows of the cases that it ran and leaves the others, so a comparison may be made in parts.
+"""
+
+import collections
 import datetime
 import json
 import math
@@ -9,13 +14,17 @@ import re
 import shutil
 import subprocess
 
-HEAD = (f"{'case':<34}{'against':<12}{'Weir M/CPU-s':>13}{'Flink M/CPU-s':>14}{'CPU ratio':>22}{'wall':>7}"
+HEAD = (f"{'case':<46}{'against':<30} {'Weir M/CPU-s':>13}{'Flink M/CPU-s':>14}{'CPU ratio':>22}{'wall':>7}"
         f"{'RSS MB':>12}{'start ms':>13}  digest")
 HERE = pathlib.Path(__file__).resolve().parent
+NOISY_CORES = 0.1
+Goal = collections.namedtuple("Goal", "name metric case variant least remark")
 
 
 def number(value):
     """Three digits that count."""
+    if value is None:
+        return "-"
     return f"{value:.0f}" if value >= 100 else f"{value:.1f}" if value >= 10 else f"{value:.2f}" if value >= 1 else f"{value:.3f}"
 
 
@@ -26,9 +35,8 @@ def ratio(values):
     return number(middle) if least == greatest else f"{number(middle)} ({number(least)}-{number(greatest)})"
 
 
-def both(row, key):
-    values = [row[side] and row[side][key] for side in ("weir", "flink")]
-    return "/".join("-" if value is None else f"{value:.0f}" for value in values)
+def both(row, key, told=lambda value: "-" if value is None else f"{value:.0f}"):
+    return "/".join(told(row[side] and row[side].get(key)) for side in ("weir", "flink"))
 
 
 def rate(side):
@@ -40,12 +48,20 @@ def verdict(row):
 
 
 def text_row(row):
-    return (f"{row['case']:<34}{row['variant'] or '-':<12}{rate(row['weir']):>13}{rate(row['flink']):>14}"
-            f"{ratio(row['cpu_ratio']):>22}{ratio(row['wall_ratio'] and [row['wall_ratio'][0]] * 3):>7}"
-            f"{both(row, 'rss_mb'):>12}{both(row, 'first_ms'):>13}  {verdict(row)}")
+    """For the one who waits."""
+    head = f"{row['case']:<46}{row['variant'] or '-':<30} "
+    if row["weir"] is None:
+        return f"{head}void: {row['why']}"
+    if row["kind"] == "throughput":
+        return (f"{head}{rate(row['weir']):>13}{rate(row['flink']):>14}"
+                f"{ratio(row['cpu_ratio']):>22}{ratio(row['wall_ratio'] and [row['wall_ratio'][0]] * 3):>7}"
+                f"{both(row, 'rss_mb'):>12}{both(row, 'first_ms'):>13}  {verdict(row)}")
+    told = {key: both(row, key, number) for key in row["weir"] if isinstance(row["weir"][key], float)}
+    told |= {key: both(row, key, ratio) for key in row["weir"] if isinstance(row["weir"][key], list)}
+    return head + ", ".join(f"{key} {value}" for key, value in told.items()) + ("  VOID" if row["void"] else "")
 
 
-# ---------------------------------------------------------------- the page
+# ---------------------------------------------------------------- where it ran
 
 
 def machine():
@@ -63,44 +79,151 @@ def first_line(*argv):
     return (done.stdout or done.stderr).splitlines()[0].strip() if done.stdout or done.stderr else "unknown"
 
 
+def commit():
+    return first_line("git", "-C", str(HERE), "rev-parse", "--short", "HEAD")
+
+
 def versions():
     pom = (HERE / "pom.xml").read_text(encoding="utf-8")
     flink, kafka = (re.search(rf"<{name}>(.*?)</", pom).group(1) for name in ("flink.version", "flink.kafka.version"))
-    commit = first_line("git", "-C", str(HERE), "rev-parse", "--short", "HEAD")
-    return (f"Weir {commit} ({first_line('gcc', '--version')}); Flink {flink}, its Kafka connector {kafka}, "
+    return (f"Weir by {first_line('gcc', '--version')}; Flink {flink}, its Kafka connector {kafka}, "
             f"{first_line('java', '-version')}")
 
 
-def idle_text(idle):
-    def told(side):
-        return (f"{side['ready_s']:.1f} s until ready, {side['cpu_percent']:.1f} % of a core, {side['rss_mb']:.0f} MB"
-                if side else "not measured")
-    return (f"A cluster on which nothing runs (job manager, task manager of four slots): Weir {told(idle['weir'])}; "
-            f"Flink {told(idle['flink'])}.")
+# ---------------------------------------------------------------- goals
 
 
-def page(rows, idle, how):
-    quiet = [max(row[side]["other_cpu"] for side in ("weir", "flink") if row[side]) for row in rows] or [0]
-    noise = (f"**Other processes used up to {max(quiet):.1f} cores meanwhile (median {sorted(quiet)[len(quiet) // 2]:.1f}):"
-             " wall times and start-up times are not to be trusted, CPU times only roughly.**" if max(quiet) > 0.1 else
-             "The machine was otherwise idle (at most a tenth of a core was used by others).")
-    lines = [(HERE / "page.md").read_text(encoding="utf-8").format(
-        date=how["date"], machine=machine(), versions=versions(), noise=noise, minutes=how["minutes"],
-        mode="quick: smaller inputs, so the JVM is less warm than it could be" if how["quick"] else "full",
-        pairs=how["pairs"])]
-    lines.append("| case | Flink's side | Weir, M events per CPU-s | Flink | **CPU ratio** | wall ratio | RSS, MB | start to "
-                 "first record, ms | longest pause at the sink, ms |\n|---|---|---|---|---|---|---|---|---|")
+def goals():
+    lines = (HERE / "goals.tsv").read_text(encoding="utf-8").splitlines()[1:]
+    return [Goal(*line.split("\t")) for line in lines]
+
+
+def above_source(row, rows):
+    """How much less Weir needs for an event above what the generator alone needs; None: nothing can be said of it."""
+    source = [it for it in rows if it["case"] == "source" and not it["void"] and it["flink"]]
+    if not source:
+        return None
+    weir, flink = (1 / row[side]["per_cpu_s"][0] - 1 / source[0][side]["per_cpu_s"][0] for side in ("weir", "flink"))
+    return flink / weir if weir > 0 and flink > 0 else None
+
+
+def value_of(metric, row, rows):
+    """Of a row that is compared; None: this one has no such figure."""
+    if metric == "cpu":
+        return row["cpu_ratio"] and row["cpu_ratio"][0]
+    if metric == "above":
+        return above_source(row, rows)
+    if metric == "recovery":
+        return row["ratio"][0]
+    key = {"start": "first_ms", "rss": "rss_mb"}[metric]
+    weir, flink = row["weir"].get(key), row["flink"].get(key)
+    return flink / weir if weir and flink else None
+
+
+def reached(goal, rows):
+    """(value, row) of each row that the goal is about, least first."""
+    found = [(value_of(goal.metric, row, rows), row) for row in rows if not row["void"] and row["flink"]
+             and re.fullmatch(goal.case, row["case"]) and re.fullmatch(goal.variant, row["variant"])]
+    return sorted(((value, row) for value, row in found if value is not None), key=lambda pair: pair[0])
+
+
+def goal_lines(rows):
+    lines, missed = ["| goal | at least | reached | |", "|---|---|---|---|"], []
+    for goal in goals():
+        found = reached(goal, rows)
+        if not found:
+            lines.append(f"| {goal.name} | {goal.least} | not measured | |")
+            continue
+        ends = found[:1] if len(found) == 1 else [found[0], found[-1]]
+        short = [row for value, row in found if value < float(goal.least)]
+        lines.append(f"| {goal.name} | {goal.least} | " + " to ".join(
+            f"{number(value)} ({row['case']} : {row['variant']})" for value, row in ends)
+            + (f" | short in {len(short)} of {len(found)} |" if short else " | ok |"))
+        if short:
+            missed.append(f"- **{goal.name}**: {goal.remark}")
+    return lines + (["", "What bounds those that are short:", *missed] if missed else [])
+
+
+# ---------------------------------------------------------------- the page
+
+
+def table(head, rows):
+    return ["| " + " | ".join(head) + " |", "|" + "---|" * len(head), *("| " + " | ".join(row) + " |" for row in rows)]
+
+
+def throughput_lines(rows):
+    made = []
     for row in rows:
-        cpu, wall = (("void", "void") if row["void"] else (f"**{ratio(row['cpu_ratio'])}**", ratio(row["wall_ratio"])))
-        lines.append(f"| {row['case']} | {row['variant']} | {rate(row['weir'])} | {rate(row['flink'])} | {cpu} | {wall} | "
-                     f"{both(row, 'rss_mb')} | {both(row, 'first_ms')} | {both(row, 'pause_ms')} |")
-    notes = [row for row in rows if row["weir"].get("broker_cpu_s")]
+        cells = [row["case"], row["variant"] or "-", rate(row["weir"]), rate(row["flink"])]
+        cells += ["void", "void"] if row["void"] else [f"**{ratio(row['cpu_ratio'])}**", ratio(row["wall_ratio"])]
+        made.append(cells + [both(row, key) for key in ("rss_mb", "first_ms", "pause_ms")])
+    lines = table(["case", "Flink's side", "Weir, M events per CPU-s", "Flink", "**CPU ratio**", "wall ratio", "RSS, MB",
+                   "start to first record, ms", "longest pause at the sink, ms"], made)
+    notes = [row for row in rows if row["weir"].get("broker_cpu_s") and row["flink"]]
     if notes:
-        lines.append("\nCPU seconds of the broker, not in the figures above (Weir's run / Flink's run): " + ", ".join(
-            f"{row['case']} {row['weir']['broker_cpu_s']:.1f} / {row['flink']['broker_cpu_s']:.1f}"
-            for row in notes if row["flink"]) + ".")
-    if idle:
-        lines.append("\n" + idle_text(idle))
+        lines += ["", "CPU seconds of the broker, not in the figures above (Weir's run / Flink's run): " + ", ".join(
+            f"{row['case']} {row['weir']['broker_cpu_s']:.1f} / {row['flink']['broker_cpu_s']:.1f}" for row in notes) + "."]
+    return lines
+
+
+def latency_lines(rows):
+    keys = ("p50_ms", "p99_ms", "p999_ms", "max_ms", "gap_ms", "cpu_s")
+    return table(["case", "at", "median, ms", "99 %", "99.9 %", "greatest", "longest gap", "CPU-s", "ratio of the 99 %",
+                  "ratio of the gaps"],
+                 [[row["case"], row["variant"], *(both(row, key, number) for key in keys),
+                   *(("void", "void") if row["void"] else (f"**{ratio(row['p99_ratio'])}**", ratio(row["gap_ratio"])))]
+                  for row in rows])
+
+
+def recovery_lines(rows):
+    return table(["case", "Flink's settings", "Weir, a task manager killed, ms", "Weir, only the worker, ms", "Flink, ms", "**ratio**"],
+                 [[row["case"], row["variant"] or "-", ratio(row["weir"]["ms"]), ratio(row["weir"]["worker_ms"]),
+                   ratio(row["flink"] and row["flink"]["ms"]), f"**{ratio(row['ratio'])}**"] for row in rows])
+
+
+def idle_lines(rows):
+    return table(["", "until ready, s", "CPU, % of a core", "memory of all processes, MB"],
+                 [[row["case"], *(both(row, key, number) for key in ("ready_s", "cpu_percent", "rss_mb"))] for row in rows])
+
+
+SECTIONS = (("throughput", "Events for a CPU second", throughput_lines),
+            ("latency", "Latency at a fixed rate (Weir/Flink)", latency_lines),
+            ("recovery", "Recovery: kill -9 to the next correct record", recovery_lines),
+            ("idle", "A cluster on which nothing runs: job manager, task manager of four slots (Weir/Flink)", idle_lines))
+
+
+def measured_text(rows):
+    """Which cases were measured when, of which commit, and how thoroughly."""
+    parts = {}
+    for row in rows:
+        it = row["measured"]
+        parts.setdefault(("full" if it["mode"] == "full" else "quick: small inputs, one pair, the JVM less warm than it could be",
+                          it["commit"], it["date"]), {})[row["case"]] = it["seconds"]
+    return "\n".join(f"Measured {date} at commit {at} ({mode}; {sum(cases.values()) / 60:.0f} minutes): {', '.join(cases)}."
+                     for (mode, at, date), cases in parts.items())
+
+
+def noise_text(rows):
+    used = {row["case"]: max(row[side].get("other_cpu") or 0 for side in ("weir", "flink") if row[side]) for row in rows}
+    noisy = {case: cores for case, cores in used.items() if cores > NOISY_CORES}
+    if not noisy:
+        return "The machine was otherwise idle (at most a tenth of a core was used by others)."
+    return (f"**Other processes used up to {max(noisy.values()):.1f} cores meanwhile, so wall times and start-up times are not to "
+            f"be trusted, and CPU times only roughly, in: {', '.join(noisy)}.**")
+
+
+def page(rows):
+    told = [row for row in rows if row["weir"]]
+    lines = [(HERE / "page.md").read_text(encoding="utf-8").format(
+        machine="; ".join(dict.fromkeys(row["measured"]["machine"] for row in rows)),
+        versions="; ".join(dict.fromkeys(row["measured"]["versions"] for row in rows)),
+        measured=measured_text(rows), noise=noise_text(told))]
+    lines += ["## Goals", *goal_lines(told)]
+    for kind, title, make in SECTIONS:
+        of_kind = [row for row in told if row["kind"] == kind]
+        lines += ["", f"## {title}", *make(of_kind)] if of_kind else []
+    failed = [f"- {row['case']}: {row['why']}" for row in rows if not row["weir"]]
+    lines += ["", "## Void, since a side failed", *failed] if failed else []
     return "\n".join(lines) + "\n\n![chart](RESULTS-FLINK.svg)\n"
 
 
@@ -112,7 +235,7 @@ ROW, LEFT, WIDTH = 22, 300, 760
 
 def chart(rows):
     """A bar a row from 1 on, on a logarithmic axis: to the right Weir needs less CPU."""
-    drawn = [row for row in rows if row["cpu_ratio"] and not row["void"]]
+    drawn = [row for row in rows if row["kind"] == "throughput" and row["weir"] and row["flink"] and not row["void"]]
     height = ROW * (len(drawn) + 2)
     most = max([10.0] + [row["cpu_ratio"][2] for row in drawn])
     marks = [mark for mark in (0.5, 1, 2, 5, 10, 20, 50, 100, 200, 500) if mark <= most * 1.5]
@@ -140,29 +263,45 @@ def chart(rows):
     return "\n".join([*parts, "</svg>"]) + "\n"
 
 
+# ---------------------------------------------------------------- kept
+
+
 class Results:
-    """Written anew with each case, so that a run that is broken off leaves what it had."""
+    """Written anew behind each case, so that a run that is broken off leaves what it had.
 
-    def __init__(self, folder, how, is_written):
-        self.folder, self.is_written, self.started = folder, is_written, datetime.datetime.now()
-        self.how = {**how, "date": self.started.strftime("%Y-%m-%d")}
-        self.rows, self.idle = [], None
+    `order`: names of all cases, as the page is to have them.
+    """
 
-    def add(self, rows):
-        self.rows += rows
-        self._write()
+    def __init__(self, folder, mode, order):
+        self.folder, self.mode, self.order = folder, mode, order
+        self.rows = self._read()
+        self.where = {"mode": mode, "commit": commit(), "machine": machine(), "versions": versions()}
 
-    def add_idle(self, weir, flink):
-        self.idle = {"weir": weir._asdict(), "flink": flink and flink._asdict()}
-        print(idle_text(self.idle), flush=True)
-        self._write()
+    def _read(self):
+        path = self.folder / "RESULTS-FLINK.json"
+        rows = json.loads(path.read_text(encoding="utf-8"))["rows"] if path.exists() else []
+        return [row for row in rows if "measured" in row and row["case"] in self.order]
 
-    def _write(self):
-        if not self.is_written:
-            return
-        self.how["minutes"] = round((datetime.datetime.now() - self.started).total_seconds() / 60)
+    def has(self, case):
+        """Rows of it that are of this commit and mode, and not void."""
+        rows = [row for row in self.rows if row["case"] == case]
+        return bool(rows) and all(not row["void"] and row["measured"]["commit"] == self.where["commit"]
+                                  and row["measured"]["mode"] == self.mode for row in rows)
+
+    def seconds(self, case):
+        """That it took in this mode; 0: not known."""
+        return max((row["measured"]["seconds"] for row in self.rows
+                    if row["case"] == case and row["measured"]["mode"] == self.mode), default=0)
+
+    def put(self, case, rows, seconds):
+        """What was known of the case goes."""
+        measured = {**self.where, "date": datetime.date.today().isoformat(), "seconds": round(seconds)}
+        self.rows = [row for row in self.rows if row["case"] != case] + [{**row, "measured": measured} for row in rows]
+        self.rows.sort(key=lambda row: self.order.index(row["case"]))
+        self.write()
+
+    def write(self):
         self.folder.mkdir(parents=True, exist_ok=True)
-        made = {"json": json.dumps({"how": self.how, "idle": self.idle, "rows": self.rows}, indent=1) + "\n",
-                "md": page(self.rows, self.idle, self.how), "svg": chart(self.rows)}
+        made = {"json": json.dumps({"rows": self.rows}, indent=1) + "\n", "md": page(self.rows), "svg": chart(self.rows)}
         for suffix, text in made.items():
             (self.folder / f"RESULTS-FLINK.{suffix}").write_text(text, encoding="utf-8")

@@ -1,7 +1,7 @@
 """The two sides of the comparison: how each is built, run once, and what it cost.
 
 What   weir(...), flink(...): one process, one workload, the line of JSON that it prints, as a dict, with what the
-       rest of the machine used meanwhile ("other_cpu": cores).
+       rest of the machine used meanwhile ("other_cpu": cores). running(...) leaves one running beside what follows.
        prepare_flink() compiles Flink's half by Maven, once per change of its sources.
 Files  build/flink-bench/lib the jars, work-PID/ state and checkpoints of the run under way, removed behind it.
 """
@@ -25,7 +25,9 @@ import broker  # noqa: E402
 BUILD = ROOT / "build" / "flink-bench"
 WORK = BUILD / f"work-{os.getpid()}"
 STAMP = BUILD / "stamp"
-JVM_HEAP = "2g"
+# With the state on it the heap is larger. The parallel collector, which costs little; for latencies the one with short pauses.
+JVM_HEAP, JVM_HEAP_WITH_STATE = "2g", "6g"
+LEAST_CPU, SHORT_PAUSES = "-XX:+UseParallelGC", "-XX:+UseG1GC"
 OPENED = ("java.util", "java.lang", "java.nio", "java.time", "java.util.concurrent")
 SETTINGS = {
     "pipeline.object-reuse": "true",
@@ -82,27 +84,40 @@ def prepare_flink():
     STAMP.write_text(_stamp_text())
 
 
-def java_argv(main, *arguments, heap=JVM_HEAP):
+def java_head(heap, gc=LEAST_CPU, grows=False):
+    """A Java machine with all classes of Flink and ours; its heap is of that size, or may grow to it."""
     opened = [part for name in OPENED for part in ("--add-opens", f"java.base/{name}=ALL-UNNAMED")]
-    return ["java", "-XX:+UseParallelGC", f"-Xms{heap}", f"-Xmx{heap}", *opened,
-            "-Dorg.slf4j.simpleLogger.defaultLogLevel=error", "-cp", BUILD / "lib" / "*", f"weir.bench.{main}", *arguments]
+    return ["java", gc, *([] if grows else [f"-Xms{heap}"]), f"-Xmx{heap}", *opened,
+            "-Dorg.slf4j.simpleLogger.defaultLogLevel=error", "-cp", BUILD / "lib" / "*"]
 
 
-def flink(workload, arguments=(), settings=None, timeout_s=600):
-    settings = {**SETTINGS, "taskmanager.memory.managed.size": "1g", "execution.checkpointing.interval": "10 s",
-                "execution.checkpointing.dir": f"file://{WORK}/checkpoints", "io.tmp.dirs": f"{WORK}/tmp",
-                **(settings or {})}
+def flink_settings(settings=None):
+    return {**SETTINGS, "taskmanager.memory.managed.size": "1g", "execution.checkpointing.interval": "10 s",
+            "execution.checkpointing.dir": f"file://{WORK}/checkpoints", "io.tmp.dirs": f"{WORK}/tmp", **(settings or {})}
+
+
+def flink_argv(workload, arguments=(), settings=None, gc=LEAST_CPU):
+    settings = flink_settings(settings)
     flags = [part for name, value in settings.items() for part in ("-D", f"{name}={value}")]
-    return _run(java_argv("Main", "--workload", workload, *arguments, *flags), timeout_s)
+    heap = JVM_HEAP_WITH_STATE if settings.get("state.backend.type") == "hashmap" else JVM_HEAP
+    return [*java_head(heap, gc), "weir.bench.Main", "--workload", workload, *arguments, *flags]
+
+
+def flink(workload, arguments=(), settings=None, timeout_s=600, gc=LEAST_CPU):
+    return _run(flink_argv(workload, arguments, settings, gc), timeout_s)
 
 
 # ---------------------------------------------------------------- Weir's half
 
 
-def weir(workload, arguments=(), settings=None, timeout_s=600):
+def weir_argv(arguments=(), settings=None, program="bench_flink"):
     settings = {"checkpoints": WORK / "checkpoints", "checkpoint-interval": "10s", "log-level": "warn", **(settings or {})}
     flags = [part for name, value in settings.items() for part in (f"--{name}", value)]
-    return _run([ROOT / "build/bin/bench_flink", "run", "--workload", workload, *arguments, *flags], timeout_s)
+    return [ROOT / "build/bin" / program, "run", *arguments, *flags]
+
+
+def weir(arguments=(), settings=None, program="bench_flink", timeout_s=600):
+    return _run(weir_argv(arguments, settings, program), timeout_s)
 
 
 # ---------------------------------------------------------------- a run
@@ -146,15 +161,40 @@ def measured(argv, timeout_s):
         out.seek(0)
         errors.seek(0)
         if process.returncode != 0:
-            raise RunFailed(f"{os.path.basename(argv[0])} ended with {process.returncode} after {elapsed:.0f} s: "
+            raise RunFailed(f"{pathlib.Path(argv[0]).name} ended with {process.returncode} after {elapsed:.0f} s: "
                             f"{errors.read()[-3000:].decode(errors='replace')}")
         return Ran(out.read().decode(), cpu, elapsed, usage.ru_maxrss / 1024, round(others, 2))
 
 
 def _run(argv, timeout_s):
     with work_folder():
-        ran = measured([os.fspath(part) for part in argv], timeout_s)
+        ran = measured(argv, timeout_s)
     lines = [line for line in ran.text.splitlines() if line.startswith("{")]
     if not lines:
         raise RunFailed(f"{argv[0]} printed no result")
     return {**json.loads(lines[-1]), "other_cpu": ran.other_cpu}
+
+
+@contextlib.contextmanager
+def running(argv):
+    """The process, which is stopped at the end of the block; one that ended by itself is a failure."""
+    with work_folder(), open(WORK / "errors", "w+b") as errors:
+        process = broker.spawn(argv, stdin=subprocess.DEVNULL, stdout=errors, stderr=errors)
+        try:
+            yield process
+            if process.poll() is not None:
+                errors.seek(0)
+                raise RunFailed(f"{pathlib.Path(argv[0]).name} ended with {process.returncode}: "
+                                f"{errors.read()[-3000:].decode(errors='replace')}")
+        finally:
+            broker.stop_process(process)
+
+
+class Others:
+    """How many cores other processes have used since; `ours`: CPU seconds of what we run."""
+
+    def __init__(self):
+        self.busy_s, self.since = _busy_s(), time.monotonic()
+
+    def cores(self, ours_s):
+        return round(max(_busy_s() - self.busy_s - ours_s, 0) / (time.monotonic() - self.since), 2)

@@ -11,6 +11,7 @@ import org.apache.flink.connector.base.DeliveryGuarantee;
 import org.apache.flink.connector.kafka.sink.KafkaRecordSerializationSchema;
 import org.apache.flink.connector.kafka.sink.KafkaSink;
 import org.apache.flink.connector.kafka.source.KafkaSource;
+import org.apache.flink.connector.kafka.source.KafkaSourceBuilder;
 import org.apache.flink.connector.kafka.source.enumerator.initializer.OffsetsInitializer;
 import org.apache.flink.streaming.api.environment.StreamExecutionEnvironment;
 
@@ -48,17 +49,16 @@ final class Copy {
     }
 
     static KafkaSource<byte[]> source(Main.Options options) {
-        return KafkaSource.<byte[]>builder()
+        KafkaSourceBuilder<byte[]> builder = KafkaSource.<byte[]>builder()
                 .setBootstrapServers(options.brokers)
                 .setTopics(options.in)
                 .setGroupId("flink-bench")
                 .setStartingOffsets(OffsetsInitializer.earliest())
-                .setBounded(OffsetsInitializer.latest())
                 .setValueOnlyDeserializer(new Raw())
                 .setProperty("isolation.level", "read_committed")
                 .setProperty("max.poll.records", "20000")
-                .setProperty("max.partition.fetch.bytes", String.valueOf(4 << 20))
-                .build();
+                .setProperty("max.partition.fetch.bytes", String.valueOf(4 << 20));
+        return (options.isUnbounded ? builder : builder.setBounded(OffsetsInitializer.latest())).build();
     }
 
     static Properties producer() {

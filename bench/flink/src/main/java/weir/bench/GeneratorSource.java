@@ -5,6 +5,7 @@ import java.nio.ByteBuffer;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.TimeUnit;
 import org.apache.flink.api.connector.source.Boundedness;
 import org.apache.flink.api.connector.source.ReaderOutput;
 import org.apache.flink.api.connector.source.Source;
@@ -26,6 +27,11 @@ final class GeneratorSource<T> implements Source<T, GeneratorSource.Split, Long>
     /** Makes records; what it returns may be the same object each time, since object reuse is on. */
     interface Maker<T> extends Serializable {
         T make(long index);
+
+        /** With the time at which it is due, for records that tell it. */
+        default T make(long index, long dueNs) {
+            return make(index);
+        }
     }
 
     /** Where to go on. */
@@ -38,10 +44,16 @@ final class GeneratorSource<T> implements Source<T, GeneratorSource.Split, Long>
 
     private final Maker<T> maker;
     private final long count;
+    private final Pace pace; // null: as fast as it goes
 
     GeneratorSource(Maker<T> maker, long count) {
+        this(maker, count, null);
+    }
+
+    GeneratorSource(Maker<T> maker, long count, Pace pace) {
         this.maker = maker;
         this.count = count;
+        this.pace = pace;
     }
 
     @Override
@@ -67,9 +79,27 @@ final class GeneratorSource<T> implements Source<T, GeneratorSource.Split, Long>
                 return InputStatus.NOTHING_AVAILABLE;
             }
             long end = Math.min(next + BATCH, count);
+            if (pace != null) {
+                return pollPaced(output, end);
+            }
             while (next < end) {
                 Seen.event();
                 output.collect(maker.make(next++));
+            }
+            return next < count ? InputStatus.MORE_AVAILABLE : InputStatus.END_OF_INPUT;
+        }
+
+        /** What is due; when nothing is, it is asked again in a millisecond. */
+        private InputStatus pollPaced(ReaderOutput<T> output, long end) {
+            long now = System.nanoTime();
+            while (next < end) {
+                long due = pace.due(next, now);
+                if (due > now) {
+                    available = new CompletableFuture<Void>().completeOnTimeout(null, 1, TimeUnit.MILLISECONDS);
+                    return InputStatus.NOTHING_AVAILABLE;
+                }
+                Seen.event();
+                output.collect(maker.make(next++, due));
             }
             return next < count ? InputStatus.MORE_AVAILABLE : InputStatus.END_OF_INPUT;
         }

@@ -7,7 +7,7 @@ import org.apache.flink.streaming.api.environment.StreamExecutionEnvironment;
 
 /**
  * Flink's half of the comparison: one workload in one JVM, which holds job manager and task manager, and one line of
- * JSON. Arguments are those of bench_flink, and `-D name=value` is a setting of Flink.
+ * JSON; with --remote HOST:PORT it gives the job to a cluster instead. Arguments are those of bench_flink, and `-D name=value` is a setting of Flink.
  */
 public final class Main {
     static final long SEED = 7;
@@ -21,6 +21,12 @@ public final class Main {
         long keys = 1_000_000;
         boolean isZipf;
         boolean isSql;
+        boolean isUnbounded;
+        long fill;
+        long rate = 20_000;
+        long from;
+        String told;
+        String remote;
         String brokers = "localhost:9092";
         String in = "in";
         String out = "out";
@@ -35,6 +41,12 @@ public final class Main {
                     case "--keys" -> keys = Long.parseLong(arguments[++i]);
                     case "--zipf" -> isZipf = true;
                     case "--sql" -> isSql = true;
+                    case "--unbounded" -> isUnbounded = true;
+                    case "--fill" -> fill = Long.parseLong(arguments[++i]);
+                    case "--rate" -> rate = Long.parseLong(arguments[++i]);
+                    case "--from" -> from = Long.parseLong(arguments[++i]);
+                    case "--told" -> told = arguments[++i];
+                    case "--remote" -> remote = arguments[++i];
                     case "--digest" -> Seen.isFull = true;
                     case "--brokers" -> brokers = arguments[++i];
                     case "--in" -> in = arguments[++i];
@@ -68,21 +80,40 @@ public final class Main {
         all.put("rmw", Keyed::rmw);
         all.put("copy", Copy::build);
         all.put("userprofile", Profile::build);
+        all.put("pages", Pages::build);
         return all;
+    }
+
+    private static void build(StreamExecutionEnvironment env, Options options) throws Exception {
+        Build build = workloads().get(options.workload);
+        if (build == null) {
+            throw new IllegalArgumentException("there is no workload " + options.workload);
+        }
+        build.build(env, options);
+    }
+
+    /** To a cluster that has our classes already; what it measures it tells by a file. */
+    private static void submit(Options options) throws Exception {
+        String[] address = options.remote.split(":");
+        StreamExecutionEnvironment env = StreamExecutionEnvironment.createRemoteEnvironment(
+                address[0], Integer.parseInt(address[1]), options.flink);
+        env.setParallelism(1);
+        build(env, options);
+        System.out.println(env.executeAsync(options.workload).getJobID());
+        System.exit(0); // threads of the client would live on
     }
 
     public static void main(String[] arguments) throws Exception {
         Options options = new Options(arguments);
+        if (options.remote != null) {
+            submit(options);
+        }
         Seen.warm = options.warm;
         StreamExecutionEnvironment env = StreamExecutionEnvironment.createLocalEnvironment(1, options.flink);
         if (options.isSql) {
             Sql.run(env, options);
         } else {
-            Build build = workloads().get(options.workload);
-            if (build == null) {
-                throw new IllegalArgumentException("there is no workload " + options.workload);
-            }
-            build.build(env, options);
+            build(env, options);
             env.execute(options.workload);
         }
         Seen.report(options.workload);

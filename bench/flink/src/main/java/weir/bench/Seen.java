@@ -74,7 +74,7 @@ final class Seen {
         double firstMs = started == null ? 0 : (firstNs - Long.parseLong(started)) / 1e6;
         System.out.printf(
                 "{\"workload\":\"%s\",\"events\":%d,\"warm\":%d,\"rows\":%d,\"digest\":\"%016x\",\"cpu_s\":%.6f,"
-                        + "\"wall_s\":%.6f,\"first_ms\":%.3f,\"pause_ms\":%.3f,\"rss_mb\":%.1f}%n",
+                        + "\"wall_s\":%.6f,\"first_ms\":%.3f,\"pause_ms\":%.3f,\"rss_mb\":%.1f%s}%n",
                 workload,
                 events,
                 warm,
@@ -84,6 +84,7 @@ final class Seen {
                 (endNs - warmNs) / 1e9,
                 firstMs,
                 pauseNs / 1e6,
-                peakRssMb());
+                peakRssMb(),
+                Pages.report());
     }
 }

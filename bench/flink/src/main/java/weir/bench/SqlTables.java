@@ -22,6 +22,7 @@ import org.apache.flink.table.factories.DynamicTableSinkFactory;
 import org.apache.flink.table.factories.DynamicTableSourceFactory;
 import org.apache.flink.table.types.logical.DecimalType;
 import org.apache.flink.table.types.logical.LogicalType;
+import org.apache.flink.types.RowKind;
 
 /** The tables 'weir-events', which the generator fills, and 'weir-digest', which adds up digests. */
 public final class SqlTables {
@@ -153,7 +154,7 @@ public final class SqlTables {
     private record ResultTable(List<LogicalType> types) implements DynamicTableSink {
         @Override
         public ChangelogMode getChangelogMode(ChangelogMode requested) {
-            return ChangelogMode.insertOnly();
+            return requested.containsOnly(RowKind.INSERT) ? requested : ChangelogMode.upsert();
         }
 
         @Override
