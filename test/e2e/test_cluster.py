@@ -497,7 +497,9 @@ class Leaving(cluster.ClusterTest):
             self.assertIn("ends, and with it 1 workers", daemon.said())
             job.wait("RUNNING")
             job.wait_checkpoints()
-        self.finish(one, job)
+        job.stop(self.directory / "savepoints")
+        job.wait("FINISHED")
+        self.assertGreater(program.check_steady(self.directory / "steady", None), 0)
 
     def test_what_killed_daemons_have_left_goes_at_the_next_start(self):
         one = self.cluster(task_managers=2, slots=1)

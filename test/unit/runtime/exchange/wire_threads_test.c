@@ -5,6 +5,7 @@
 
 #include "base/log.h"
 #include "base/os.h"
+#include "base/worker.h"
 #include "runtime/exchange/gate.h"
 #include "runtime/exchange/partition.h"
 #include "test/support/expect.h"
@@ -17,6 +18,7 @@
 
 /* Producers are in worker 0, consumers in worker 1. */
 struct edge {
+    struct workers *workers; /* they look up where the other one is */
     struct segment_pool *pools[2];
     struct wire *wires[2];
     struct wire_address addresses[2];
@@ -45,9 +47,11 @@ static void on_failure(void *arg, weir_error *error)
 
 static void edge_init(struct edge *edge, uint32_t credits)
 {
+    edge->workers = workers_new(1, 16);
     for (uint32_t w = 0; w < 2; w++) {
         struct wire_options options = { .host = "127.0.0.1",
             .self = { .job = "job", .attempt = 1, .worker = w, .worker_count = 2 },
+            .workers = edge->workers,
             .failed = on_failure,
             .arg = edge };
         edge->pools[w] = segment_pool_new((size_t)256 << 20);
@@ -88,6 +92,7 @@ static void edge_release(struct edge *edge)
 {
     for (uint32_t w = 0; w < 2; w++)
         wire_free(edge->wires[w]);
+    workers_free(edge->workers);
     for (uint32_t i = 0; i < SIDES; i++) {
         partition_free(edge->partitions[i]);
         gate_free(edge->gates[i]);
