@@ -120,6 +120,12 @@ static uint64_t hash_of(enum weir_time time, int64_t at_ms, uint64_t key_hash)
     return hash_mix(key_hash + (uint64_t)at_ms * 2 + (uint64_t)time);
 }
 
+/* Where it is looked for first. */
+static const struct slot *slot_of(const struct timers *timers, uint64_t hash)
+{
+    return &timers->table[(uint32_t)hash & (timers->table_size - 1)];
+}
+
 /* The slot that holds the timer, or the free one where it would go. */
 static uint32_t find(const struct timers *timers, enum weir_time time, int64_t at_ms, weir_str key,
     uint64_t key_hash)
@@ -275,6 +281,7 @@ uint32_t timers_prefetch(const struct timers *timers, enum weir_time time, int64
         const struct timer *timer = due[i];
         next[i] = (struct keyed_next){ .key = { .data = timer->key, .size = timer->key_size },
             .hash = timer->key_hash };
+        __builtin_prefetch(slot_of(timers, hash_of(time, timer->at_ms, timer->key_hash)));
     }
     keyed_prefetch(timers->keyed, next, count);
     return count;
