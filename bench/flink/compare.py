@@ -28,7 +28,7 @@ from sides import broker
 
 MODES = ("full", "quick")
 # SystemExit: bench/cluster.py gives up by it; AssertionError: test/e2e does when a program is missing
-FAILURES = (sides.RunFailed, broker.BrokerError, kafka_cases.ToolError, subprocess.SubprocessError, OSError, SystemExit,
+FAILURES = (sides.RunFailed, broker.BrokerError, kafka_cases.kafka_tools.ToolError, subprocess.SubprocessError, OSError, SystemExit,
             AssertionError)
 
 

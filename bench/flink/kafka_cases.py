@@ -6,7 +6,6 @@ test/e2e) for the digest: of a copy all records, of profiles the latest of each 
 
 import hashlib
 import json
-import os
 import pathlib
 import resource
 import subprocess
@@ -19,7 +18,6 @@ import turns
 from sides import broker
 
 import kafka_tools  # from test/e2e, whose path sides adds
-from kafka_tools import ToolError  # noqa: F401  what compare.py expects, too
 
 PARTITIONS = 4
 READ_BACK_S = 300
@@ -218,16 +216,12 @@ class Latency(turns.Case):
                                     sides.SHORT_PAUSES)
         others, besides_s = sides.Others(), cpu_s(one.pid()) + children_s()
         with sides.running(argv) as process:
-            said = subprocess.run(
-                [kafka_tools.BINARIES / "kafka_latency", "-b", one.bootstrap, "--in", names["--in"], "--out", names["--out"],
-                 "--rate", str(self.RATE), "--warm", str(self.warm_s), "--seconds", str(self.measured_s), "--timeout", "120"],
-                check=False, capture_output=True, text=True, timeout=LIMIT_S)
+            said = kafka.latency(names["--in"], names["--out"], LIMIT_S, rate=self.RATE, warm=self.warm_s,
+                                 seconds=self.measured_s, timeout=120)
             used = cpu_s(process.pid)
             besides_s = cpu_s(one.pid()) + children_s() - besides_s
             other_cpu = others.cores(used + besides_s)
-        if said.returncode != 0:
-            raise sides.RunFailed(f"{name or 'Weir'}: {said.stderr.strip()}")
-        return {**json.loads(said.stdout), "cpu_s": used, "other_cpu": other_cpu}
+        return {**said, "cpu_s": used, "other_cpu": other_cpu}
 
     def run(self, has_flink):
         names = [None, "DataStream"] if has_flink else [None]

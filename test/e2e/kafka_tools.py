@@ -177,6 +177,10 @@ class Kafka:
     def digest(self, topic, **options):
         return json.loads(_run(self._argv("kafka_digest", "-t", topic, **options)))
 
+    def latency(self, source, target, limit_s=CALL_TIMEOUT_S, **options):
+        """How long records take from one topic to the other."""
+        return json.loads(_run(self._argv("kafka_latency", "--in", source, "--out", target, **options), timeout_s=limit_s))
+
     def transact(self, topic, txid, **options):
         """Runs whole transactions, returns the lines that kafka_txn said."""
         text = _run(self._argv("kafka_txn", "-t", topic, "--id", txid, **options))

@@ -133,6 +133,22 @@ class RoundTrip(unittest.TestCase):
         self.assertGreaterEqual(summary["seconds"], 0.49)
         self.assertLess(summary["seconds"], 5)
 
+    def test_a_latency_counts_from_when_a_record_was_due_and_of_each_record_once(self):
+        KAFKA.create_topic("itself", partitions=2)
+        found = KAFKA.latency("itself", "itself", rate=1000, warm=0, seconds=1)  # nobody needs to copy
+        self.assertEqual(found["records"], 1000)
+        self.assertLessEqual(found["p50_ms"], found["p99_ms"])
+        self.assertLessEqual(found["p99_ms"], found["max_ms"])
+        self.assertLess(0, found["p50_ms"])
+        with self.assertRaisesRegex(kafka_tools.ToolError, "a record of another run is in 'itself'"):
+            KAFKA.latency("itself", "itself", rate=1000, warm=0, seconds=1)
+
+    def test_a_latency_without_a_copier_is_an_error_in_bounded_time(self):
+        KAFKA.create_topic("from")
+        KAFKA.create_topic("to")
+        with self.assertRaisesRegex(kafka_tools.ToolError, "not copied within 1 s|are back, and no more for 1 s"):
+            KAFKA.latency("from", "to", timeout=1)
+
     def test_a_record_over_the_topics_limit_fails_the_feed_and_is_named(self):
         KAFKA.create_topic("small", config={"max.message.bytes": 1000})
         with self.assertRaisesRegex(kafka_tools.ToolError, "1 records .* line 1: .*too large"):

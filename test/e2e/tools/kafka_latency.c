@@ -40,6 +40,7 @@ struct stamp {
 struct run {
     struct options options;
     int64_t total;                 /* records behind the first */
+    int64_t opened_us;             /* nothing of this run was due before */
     _Atomic int64_t started_us;    /* record 1 is due; 0: not yet */
     rd_kafka_t *consumer;          /* reader */
     _Atomic bool has_first;        /* the first record is back */
@@ -128,8 +129,11 @@ static void take(struct run *run, const rd_kafka_message_t *message, int64_t now
     if (message->err)
         return;
     if (message->len < sizeof stamp)
-        die("a record of %zu bytes is none of ours: the topics must be empty", message->len);
+        die("a record of %zu bytes is in '%s': the topics must be empty", message->len,
+            run->options.out);
     memcpy(&stamp, message->payload, sizeof stamp);
+    if (stamp.due_us < run->opened_us)
+        die("a record of another run is in '%s': the topics must be empty", run->options.out);
     if (stamp.number < 0 || stamp.number > run->total || run->is_back[stamp.number]++ > 0)
         die("record %lld is back twice, or is none of ours", (long long)stamp.number);
     run->back++;
@@ -247,6 +251,7 @@ int main(int argc, char **argv)
     run.total = run.options.rate * (run.options.warm_s + run.options.seconds);
     run.is_back = allocate((size_t)run.total + 1);
     memset(run.is_back, 0, (size_t)run.total + 1);
+    run.opened_us = clock_us();
     catch_stop_signals();
     limit_life(run.options.warm_s + run.options.seconds + 4 * run.options.timeout_s);
     open_consumer(&run);
