@@ -294,7 +294,7 @@ static rd_kafka_resp_err_t send_all(struct sim_producer *producer, int64_t deadl
 static int32_t partition_of(const char *topic, const void *key, size_t size)
 {
     const struct sim_topic *it = sim_broker_topic(topic);
-    uint32_t count = it == NULL ? 1 : it->partition_count;
+    uint32_t count = it == NULL || it->partition_count == 0 ? 1 : it->partition_count;
     return (
         int32_t)(key == NULL ? sim_broker_below(count) : (uint32_t)(hash_bytes(key, size) % count));
 }

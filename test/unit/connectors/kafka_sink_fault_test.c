@@ -11,7 +11,7 @@ static void put_token(const char *key, const char *text)
 {
     struct sim_message message = { .key = (char *)(uintptr_t)key,
         .value = (char *)(uintptr_t)text,
-        .key_size = strlen(key),
+        .key_size = key == NULL ? 0 : strlen(key),
         .value_size = strlen(text) };
     int64_t offset;
     sim_broker_make_topic(TOKENS, 1, true);
@@ -81,6 +81,51 @@ static void a_token_that_is_missing_is_told_from_one_that_was_read_too_early(voi
     expect_out("out", "a b c ");
 }
 
+/* Nothing of this job's is published, and nothing restored. */
+static void a_fresh_start_goes_on_behind_another_life_but_not_behind_its_own(void **state)
+{
+    struct rig rig = { .options = plain };
+    put_token("weir", "weir1 8 99 9 1 1");
+    expect_ok(start(&rig, 0, 1, 1, NULL));
+    expect_ok(write_text(&rig, "a"));
+    expect_ok(checkpoint(&rig, 1));
+    expect_out("out", "a ");
+    end(&rig);
+    put_token("weir", "weir1 7 1 9 1 1");
+    expect_error(start(&rig, 0, 1, 2, NULL), WEIR_E_STATE,
+        "but the restored checkpoint's output ends at 0");
+    end(&rig);
+}
+
+static void on_delivery(rd_kafka_t *handle, const rd_kafka_message_t *message, void *opaque)
+{
+    assert_int_equal(message->err, RD_KAFKA_RESP_ERR_NO_ERROR);
+}
+
+/* A reader of what is committed sees nothing behind it, until the brokers end it. */
+static void a_transaction_that_somebody_left_open_beside_the_tokens_is_waited_for(void **state)
+{
+    char reason[256], text[] = "x";
+    struct rig rig = { .options = plain };
+    expect_ok(start(&rig, 0, 1, 1, NULL));
+    expect_ok(write_text(&rig, "a"));
+    expect_ok(take_snapshot(&rig, 1));
+    rd_kafka_conf_t *conf = rd_kafka_conf_new();
+    rd_kafka_conf_set(conf, "transactional.id", "somebody", reason, sizeof(reason));
+    rd_kafka_conf_set_dr_msg_cb(conf, on_delivery);
+    rd_kafka_t *somebody = rd_kafka_new(RD_KAFKA_PRODUCER, conf, reason, sizeof(reason));
+    assert_null(rd_kafka_init_transactions(somebody, 1000));
+    assert_null(rd_kafka_begin_transaction(somebody));
+    rd_kafka_topic_t *topic = rd_kafka_topic_new(somebody, TOKENS, NULL);
+    assert_int_equal(rd_kafka_produce(topic, 0, RD_KAFKA_MSG_F_COPY, text, 1, NULL, 0, NULL), 0);
+    assert_int_equal(rd_kafka_flush(somebody, 1000), RD_KAFKA_RESP_ERR_NO_ERROR);
+    expect_ok(complete(&rig, 1));
+    expect_out("out", "a ");
+    rd_kafka_topic_destroy(topic);
+    rd_kafka_destroy(somebody);
+    end(&rig);
+}
+
 static void whoever_writes_into_the_token_topic_is_told_of(void **state)
 {
     struct rig rig = { .options = plain };
@@ -96,7 +141,7 @@ static void a_token_behind_many_other_records_is_found(void **state)
     expect_ok(write_text(&rig, "a"));
     expect_ok(checkpoint(&rig, 1));
     for (int i = 0; i < 100; i++)
-        put_token("somebody", "else");
+        put_token(i % 2 == 0 ? "somebody" : NULL, "else");
     expect_ok(restart(&rig, 1));
     expect_ok(write_text(&rig, "b"));
     expect_ok(checkpoint(&rig, 2));
@@ -106,8 +151,8 @@ static void a_token_behind_many_other_records_is_found(void **state)
 
 /* -- faults ------------------------------------------------------------------------------------------- */
 
-/* The story of all faults: "a" and "b" in two checkpoints. After an error the next attempt starts from the newest
- * complete checkpoint, as the engine does, until there is none. */
+/* The story of all faults: two checkpoints of two records, each record a transaction of its own. After an error the next
+ * attempt starts from the newest complete checkpoint, as the engine does, until there is none. */
 struct story {
     struct rig rig;
     weir_ctx *saved; /* items of the newest complete checkpoint; NULL: none */
@@ -129,7 +174,8 @@ static weir_error *live(struct story *story)
 {
     WEIR_TRY(start(&story->rig, 0, 1, ++story->attempt, story->saved));
     for (uint64_t number = story->at + 1; number <= 2; number++) {
-        WEIR_TRY(write_text(&story->rig, number == 1 ? "a" : "b"));
+        WEIR_TRY(write_text(&story->rig, number == 1 ? "a" : "c"));
+        WEIR_TRY(write_text(&story->rig, number == 1 ? "b" : "d"));
         WEIR_TRY(take_snapshot(&story->rig, number));
         save(story, number); /* it is complete from here on, whoever hears of it */
         WEIR_TRY(complete(&story->rig, number));
@@ -141,6 +187,7 @@ static weir_error *live(struct story *story)
 static void tell_story(uint32_t lives_max)
 {
     struct story story = { .rig = { .options = plain } };
+    story.rig.options.chunk_size = 1;
     weir_error *error = live(&story);
     for (uint32_t lives = 1; error != NULL; lives++) {
         assert_true(lives < lives_max);
@@ -152,7 +199,7 @@ static void tell_story(uint32_t lives_max)
     }
     end(&story.rig);
     stub_ctx_free(story.saved);
-    expect_out("out", "a b ");
+    expect_out("out", "a b c d ");
 }
 
 static void any_call_of_disk_or_broker_may_fail(void **state)
@@ -222,6 +269,79 @@ static void brokers_that_do_not_come_back_are_given_up_in_the_end(void **state)
     end(&rig);
 }
 
+/* -- topics that go ---------------------------------------------------------------------------------- */
+
+/* Within some call a topic goes, as if it had been deleted. */
+static struct loss {
+    const char *topic;
+    uint64_t calls_left;
+    bool has_come;
+} loss;
+
+static void lose_topic(void *arg)
+{
+    (void)arg;
+    if (loss.has_come || loss.calls_left-- > 1)
+        return;
+    loss.has_come = true;
+    sim_broker_topic(loss.topic)->partition_count = 0;
+}
+
+/* A record without a key, and one whose key is too long for a message. */
+static void write_odd_keys(struct rig *rig)
+{
+    char key[101];
+    memset(key, 'k', 100);
+    key[100] = '\0';
+    expect_ok(write_item(rig, &(struct item){ .value = "a" }));
+    expect_ok(write_item(rig, &(struct item){ .key = key, .value = "b" }));
+}
+
+static void a_topic_that_goes_in_any_call_is_named_and_gets_its_records_when_it_is_back(
+    void **state)
+{
+    static const char *const topics[] = { "out", TOKENS };
+    for (uint64_t n = 1, finished = 0; finished < 2; n++) {
+        struct rig rig = { .options = plain };
+        expect_ok(start(&rig, 0, 1, 1, NULL));
+        write_odd_keys(&rig);
+        expect_ok(take_snapshot(&rig, 1));
+        loss = (struct loss){ .topic = topics[finished], .calls_left = n };
+        sim_os_on_call(lose_topic, NULL);
+        weir_error *error = complete(&rig, 1);
+        sim_os_on_call(NULL, NULL);
+        if (!loss.has_come) {
+            expect_ok(error);
+            finished++;
+            n = 0;
+        } else {
+            sim_broker_topic(loss.topic)->partition_count = 1;
+            if (error != NULL)
+                expect_error(error, WEIR_E_CONNECTOR, "cannot publish into topic 'out'");
+            expect_ok(restart(&rig, 1));
+        }
+        expect_out("out", "a b ");
+        end(&rig);
+        end_test(state);
+        begin_test(state);
+    }
+}
+
+static void a_token_topic_that_is_too_small_is_asked_to_be_made_larger(void **state)
+{
+    struct rig rig = { .options = plain };
+    expect_ok(start(&rig, 1, 2, 1, NULL));
+    expect_ok(write_text(&rig, "a"));
+    expect_ok(take_snapshot(&rig, 1));
+    sim_broker_topic(TOKENS)->partition_count = 1;
+    expect_error(complete(&rig, 1), WEIR_E_CONNECTOR,
+        "has 1 partitions, subtask 1 needs one of its own");
+    sim_broker_topic(TOKENS)->partition_count = 2;
+    expect_ok(restart(&rig, 2));
+    expect_out("out", "a ");
+    end(&rig);
+}
+
 /* -- a successor ------------------------------------------------------------------------------------- */
 
 /* Attempt 2, which starts within some call of attempt 1. */
@@ -275,6 +395,34 @@ static void a_successor_may_start_in_any_call_and_ends_what_the_old_attempt_does
     }
 }
 
+static struct rig *fenced;
+
+static void fence(void *arg)
+{
+    (void)arg;
+    if (successor.calls_left-- == 1)
+        fenced->ctx->is_fenced = true;
+}
+
+static void whoever_is_fenced_while_it_publishes_says_that_and_not_what_came_of_it(void **state)
+{
+    static const struct sim_broker_faults gone = { .lose_request = 1 };
+    for (uint64_t n = 1; n < 6; n++) {
+        struct rig rig = { .options = plain };
+        expect_ok(start(&rig, 0, 1, 1, NULL));
+        expect_ok(write_text(&rig, "a"));
+        expect_ok(take_snapshot(&rig, 1));
+        fenced = &rig;
+        successor = (struct successor){ .calls_left = n };
+        sim_broker_set_faults(&gone);
+        sim_os_on_call(fence, NULL);
+        expect_error(complete(&rig, 1), WEIR_E_FENCED, "a test has taken over");
+        end(&rig);
+        end_test(state);
+        begin_test(state);
+    }
+}
+
 static void whoever_is_fenced_by_the_directory_publishes_nothing_and_says_so(void **state)
 {
     struct rig rig = { .options = plain };
@@ -293,13 +441,18 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(a_token_that_does_not_fit_stops_the_start_unless_duplicates_are_accepted),
         TEST(a_token_that_is_missing_is_told_from_one_that_was_read_too_early),
+        TEST(a_fresh_start_goes_on_behind_another_life_but_not_behind_its_own),
+        TEST(a_transaction_that_somebody_left_open_beside_the_tokens_is_waited_for),
         TEST(whoever_writes_into_the_token_topic_is_told_of),
         TEST(a_token_behind_many_other_records_is_found),
         TEST(any_call_of_disk_or_broker_may_fail),
         TEST(any_of_its_steps_may_fail_before_it_and_behind_it),
         TEST(brokers_that_lose_delay_and_refuse_change_nothing),
         TEST(brokers_that_do_not_come_back_are_given_up_in_the_end),
+        TEST(a_topic_that_goes_in_any_call_is_named_and_gets_its_records_when_it_is_back),
+        TEST(a_token_topic_that_is_too_small_is_asked_to_be_made_larger),
         TEST(a_successor_may_start_in_any_call_and_ends_what_the_old_attempt_does),
+        TEST(whoever_is_fenced_while_it_publishes_says_that_and_not_what_came_of_it),
         TEST(whoever_is_fenced_by_the_directory_publishes_nothing_and_says_so),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
