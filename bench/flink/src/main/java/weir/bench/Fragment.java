@@ -9,7 +9,7 @@ import org.apache.flink.types.StringValue;
 
 /**
  * What the events of one id add up to. One value of state: a read and a write an event, which should cost Flink less than an
- * entry for each tag (not measured). (Weir keeps an entry for each tag, so that a large fragment is not read as a whole.)
+ * entry for each tag (not measured). (Weir keeps an entry for each tag and count, so that a large fragment is not read as a whole.)
  */
 public final class Fragment implements Codable {
     long count; // 0: there is none
