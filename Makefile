@@ -124,7 +124,7 @@ bench: ## run build/bin/bench_*, collect bench/RESULTS.tsv; T=restore runs those
 bench-state: T = state
 bench-state: bench ## the benchmarks of keyed state alone, 15 min; takes 12 GB of disk meanwhile
 
-bench-flink: ## Weir beside Apache Flink, 1 h; T=q0,rmw runs cases with that in their names, QUICK=1 small inputs, 12 min
+bench-flink: ## Weir beside Apache Flink, 70 min; T=q0,rmw runs cases with that in their names, QUICK=1 small, 15 min
 	@$(engine) VARIANT=release programs
 	@python3 bench/flink/compare.py $(if $(T),--only '$(T)') $(if $(QUICK),--quick) $(if $(RESUME),--resume) \
 		$(if $(INTO),--out '$(INTO)')

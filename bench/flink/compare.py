@@ -7,7 +7,7 @@ What   Each case runs on both sides in turn (ABBA), in processes of their own. T
        anew of all rows: so the comparison can be made in parts, and a run that is broken off loses one case.
 How    compare.py [--only TEXT[,TEXT...]] [--quick] [--resume] [--pairs N] [--out DIR] [--list] [--page]; `make bench-flink`
        builds before. Without Java, Maven or a network Weir's half runs alone, says so, and writes nothing.
-Limits Every process has a time limit. Full: about an hour, on a machine of its own; --quick: about twelve minutes.
+Limits Every process has a time limit. Full: seventy minutes, on a machine of its own; --quick: fifteen.
 """
 
 import argparse
@@ -61,7 +61,7 @@ def compare(case, has_flink):
 def parse():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--only", default="", metavar="TEXT[,TEXT...]", help="cases whose names contain one of them")
-    parser.add_argument("--quick", action="store_true", help="smaller inputs, one pair: twelve minutes")
+    parser.add_argument("--quick", action="store_true", help="smaller inputs, one pair: fifteen minutes")
     parser.add_argument("--resume", action="store_true", help="without the cases that were measured at this commit already")
     parser.add_argument("--pairs", type=int, help="of runs, instead of each case's own number")
     parser.add_argument("--out", type=pathlib.Path, help="where the results are kept; default bench, quick build/flink-bench")
