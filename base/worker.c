@@ -267,6 +267,14 @@ bool workers_is_running(struct workers *workers)
     return is_running;
 }
 
+bool workers_is_waiting(struct workers *workers)
+{
+    lock(workers);
+    bool is_waiting = workers->waiting_count > 0;
+    unlock(workers);
+    return is_waiting;
+}
+
 void workers_share(struct workers *workers, uint64_t count, void (*run)(void *arg, uint64_t index),
     void *arg)
 {

@@ -24,6 +24,7 @@ uint32_t workers_jobs_max(const struct workers *workers);
 bool workers_submit(struct workers *workers, const void *lane, void (*run)(void *arg), void *arg);
 bool workers_step(struct workers *workers);       /* false: nothing to do; only with zero threads */
 bool workers_is_running(struct workers *workers); /* a job, just now */
+bool workers_is_waiting(struct workers *workers); /* a job, for its turn */
 /* Waits until no job of the lane is waiting or running. With zero threads: runs them. */
 void workers_drain(struct workers *workers, const void *lane);
 /* Calls run(arg, 0) ... run(arg, count - 1), in any order, on the caller's thread and on workers that have

@@ -5,6 +5,7 @@
 #include "base/hash.h"
 #include "base/memory.h"
 #include "base/os.h"
+#include "base/worker.h"
 #include "runtime/cluster/messages.h"
 #include "test/sim/sim_client.h"
 #include "test/sim/sim_connection.h"
@@ -27,6 +28,7 @@
 #define BESIDE_STEPS_MAX 8u
 #define LATE_NS          INT64_C(50000000) /* at most, of what was sent to somebody who stood still */
 #define LEFT_MS          INT64_C(120000)   /* for workers to go when their job is over */
+#define STALE_MS         INT64_C(5000) /* far more than a leader takes to look whether it still leads */
 #define KINDS_MAX        32u
 #define NOBODY           UINT32_MAX
 #define IDLE_MS_MAX      INT64_C(3600000)
@@ -49,7 +51,8 @@ struct run {
     uint64_t armed, due;             /* sets of events: they wait for their moment; it has come */
     uint32_t left[SIM_EVENTS_MAX];   /* how often it has to come until then */
     uint32_t actors[SIM_EVENTS_MAX]; /* whose moment it was */
-    uint64_t sent[KINDS_MAX];        /* messages, by kind */
+    int64_t stale_ns[2];      /* since when a job manager leads that was replaced; 0: it does not */
+    uint64_t sent[KINDS_MAX]; /* messages, by kind */
     int64_t start_ns;
     uint32_t next_event;
     struct revival job_managers[2], task_managers[3];
@@ -240,6 +243,24 @@ static struct sim_process *find_leader(void)
     return best;
 }
 
+/* Who was replaced finds that out, and lets go; as long as it stands still it cannot. */
+static void look_at_replaced(struct run *run)
+{
+    for (uint32_t i = 0; i < run->trouble.job_manager_count; i++) {
+        const struct sim_process *it = sim_process_find(SIM_JOB_MANAGER, i);
+        bool is_stale = it != NULL && sim_process_runs(it) && leader_epoch(it->leader) > 0 &&
+                        leader_epoch(it->leader) < run->last_epoch;
+        if (!is_stale)
+            run->stale_ns[i] = 0;
+        else if (run->stale_ns[i] == 0)
+            run->stale_ns[i] = os_monotonic_ns();
+        else if (os_monotonic_ns() - run->stale_ns[i] > STALE_MS * 1000000)
+            wrong(run,
+                "job manager %u still leads with epoch %" PRIu64 ", although %" PRIu64 " has begun",
+                i, leader_epoch(it->leader), run->last_epoch);
+    }
+}
+
 /* Is there something to run, is there an answer, has it come to its end? */
 static void watch(struct run *run)
 {
@@ -251,6 +272,7 @@ static void watch(struct run *run)
         run->result->counts.leaders++;
         say(run, "job manager %u leads, epoch %" PRIu64, leader->index, run->last_epoch);
     }
+    look_at_replaced(run);
     sim_client_look(run->client, leader);
     if (sim_client_wrong(run->client) != NULL)
         wrong(run, "%s", sim_client_wrong(run->client));
@@ -304,11 +326,13 @@ static void hide_workers(struct run *run, const struct sim_process *leader,
             event->lasts_ms * 2);
 }
 
-static bool goes_on(const struct run *run, const struct sim_trouble_event *event, int64_t until_ns,
-    uint64_t sent_before)
+/* Moves the end of a freeze, once what it waits for has been sent. */
+static void look_at_thaw(const struct run *run, const struct sim_trouble_event *event,
+    uint64_t sent_before, int64_t *until_ns)
 {
-    return os_monotonic_ns() >= until_ns || run->is_healed || is_wrong(run) || is_finished(run) ||
-           (event->until_message != 0 && run->sent[event->until_message] > sent_before);
+    bool was_sent = run->sent[event->until_message] > sent_before;
+    if (event->until_message != 0 && was_sent && *until_ns > later_ns(event->behind_ms))
+        *until_ns = later_ns(event->behind_ms);
 }
 
 static void step_beside(struct run *run, struct sim_process *it)
@@ -331,8 +355,11 @@ static void freeze(struct run *run, const struct sim_trouble_event *event)
     run->result->counts.freezes++;
     say(run, "%s is frozen in a call", sim_process_name(it));
     hide_workers(run, it, event);
-    while (run->steps < limit && !goes_on(run, event, until_ns, sent_before))
+    while (run->steps < limit && os_monotonic_ns() < until_ns && !run->is_healed &&
+           !is_wrong(run) && !is_finished(run)) {
         step(run);
+        look_at_thaw(run, event, sent_before, &until_ns);
+    }
     run->is_frozen = false;
     run->result->counts.overtaken += it->kind == SIM_JOB_MANAGER && run->last_epoch > epoch;
     say(run, "%s goes on", sim_process_name(it));
@@ -345,6 +372,8 @@ static void freeze(struct run *run, const struct sim_trouble_event *event)
 static bool is_somebody(const struct sim_moment *moment, const struct sim_process *it)
 {
     if (moment->by != SIM_PROCESS_KINDS && moment->by != it->kind)
+        return false;
+    if (moment->is_late && !workers_is_waiting(it->workers))
         return false;
     return !moment->is_leaders || it->kind != SIM_JOB_MANAGER ||
            (it->leader != NULL && leader_dispatcher(it->leader) != NULL);
@@ -474,6 +503,12 @@ static void trouble_disk(struct run *run, uint32_t one_in, int error, int64_t la
     run->disk_well_ns = later_ns(lasts_ms);
 }
 
+static bool is_between_workers(uint32_t a, uint32_t b)
+{
+    const struct sim_process *one = sim_process_at(a), *other = sim_process_at(b);
+    return one != NULL && other != NULL && one->kind == SIM_WORKER && other->kind == SIM_WORKER;
+}
+
 static void arm(struct run *run, const struct sim_trouble_event *event)
 {
     uint32_t index = (uint32_t)(event - run->trouble.events);
@@ -513,7 +548,10 @@ static void happen(struct run *run, const struct sim_trouble_event *event,
         cut(run, event, actor);
         return;
     case SIM_RESET:
-        counts->resets += sim_net_reset(event->a, event->b % 4 > 0);
+        if (sim_net_reset(event->a, event->b % 4 > 0 ? is_between_workers : NULL))
+            counts->resets++;
+        else /* as soon as there is one */
+            run->due |= UINT64_C(1) << (event - run->trouble.events);
         return;
     case SIM_MACHINE_DOWN:
         machine_down(run, actor != NULL ? actor->machine : event->a % machine_count(run),
@@ -565,8 +603,9 @@ static void begin_event(struct run *run, const struct sim_trouble_event *event)
 /* Those whose moment was in this step. */
 static void look_at_due(struct run *run)
 {
-    for (uint32_t i = 0; run->due != 0 && i < run->trouble.event_count; i++) {
-        if ((run->due >> i & 1) == 0)
+    uint64_t due = run->due;
+    for (uint32_t i = 0; due != 0 && i < run->trouble.event_count; i++) {
+        if ((due >> i & 1) == 0)
             continue;
         run->due &= ~(UINT64_C(1) << i);
         happen(run, &run->trouble.events[i], sim_process_at(run->actors[i]));
@@ -594,6 +633,7 @@ static void heal(struct run *run)
     sim_os_short_write_at(0);
     sim_processes_options()->setup.fail_at = 0;
     sim_processes_options()->setup.per_second = 0;
+    sim_processes_options()->worker_one_in = 1;
     run->disk_well_ns = 1;
     for (uint32_t i = 0; i < machine_count(run); i++) {
         run->up_ns[i] = run->up_ns[i] == 0 ? 0 : 1;
@@ -644,13 +684,13 @@ static struct sim_process *draw_process(struct run *run, uint32_t *total)
     return sim_process_at(i);
 }
 
-static bool step_everybody(void)
+static bool step_everybody(struct run *run)
 {
     bool has_worked = false;
     for (uint32_t i = 0; i < sim_processes_end(); i++) {
         struct sim_process *it = sim_process_at(i);
         if (it != NULL && sim_process_runs(it))
-            has_worked = sim_process_step_all(it) || has_worked;
+            has_worked = sim_process_step_all(it, &run->random) || has_worked;
     }
     return has_worked;
 }
@@ -708,7 +748,7 @@ static void step(struct run *run)
     sim_processes_reap();
     if (run->idle_steps > 2 * units) {
         run->idle_steps = 0;
-        if (!step_everybody())
+        if (!step_everybody(run))
             skip_time(run);
         look_at_due(run);
         sim_processes_reap();

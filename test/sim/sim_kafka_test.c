@@ -6,5 +6,5 @@
 int main(void)
 {
     sim_outside = &sim_kafka;
-    return sim_seeds_of_process(100);
+    return sim_seeds_of_process(300);
 }

@@ -650,20 +650,12 @@ void sim_net_set_down(uint32_t machine, bool is_down)
         release_all();
 }
 
-static bool is_established(const struct os_socket *socket)
+static bool is_to_reset(const struct os_socket *socket, bool (*is_wanted)(uint32_t a, uint32_t b))
 {
-    return socket != NULL && socket->state == OPEN && socket->peer != NULL;
-}
-
-static uint32_t find_established(struct os_socket *found[SOCKETS_MAX], bool is_busy)
-{
-    uint32_t count = 0;
-    for (uint32_t i = 0; i < network.socket_end; i++) {
-        struct os_socket *it = network.sockets[i];
-        if (is_established(it) && (!is_busy || it->size > 0))
-            found[count++] = it;
-    }
-    return count;
+    if (socket == NULL || socket->state != OPEN || socket->peer == NULL)
+        return false;
+    return is_wanted == NULL ||
+           (socket->size > 0 && is_wanted(socket->process, socket->peer->process));
 }
 
 static void lose_chunks(struct os_socket *socket)
@@ -673,12 +665,14 @@ static void lose_chunks(struct os_socket *socket)
     break_it(socket, ECONNRESET);
 }
 
-bool sim_net_reset(uint64_t number, bool is_busy)
+bool sim_net_reset(uint64_t number, bool (*is_wanted)(uint32_t a, uint32_t b))
 {
+    uint32_t count = 0;
     struct os_socket *open[SOCKETS_MAX];
-    uint32_t count = find_established(open, is_busy);
-    if (count == 0)
-        count = find_established(open, false);
+    for (uint32_t i = 0; i < network.socket_end; i++) {
+        if (is_to_reset(network.sockets[i], is_wanted))
+            open[count++] = network.sockets[i];
+    }
     if (count == 0)
         return false;
     struct os_socket *it = open[number % count], *peer = it->peer;

@@ -51,9 +51,9 @@ void sim_net_kill(uint32_t
 void sim_net_cut(uint32_t from, uint32_t to); /* one way */
 void sim_net_heal(uint32_t from, uint32_t to);
 void sim_net_set_down(uint32_t machine, bool is_down);
-/* One of the connections, chosen by the number; busy: of those with something under way, if there are any. False: there
- * is none. */
-bool sim_net_reset(uint64_t number, bool is_busy);
+/* One of the connections, chosen by the number; with `is_wanted` one between two processes of which it says so, with
+ * something under way. False: there is none. */
+bool sim_net_reset(uint64_t number, bool (*is_wanted)(uint32_t a, uint32_t b));
 /* What is under way to a process, or lies there unread, comes up to `max_ns` later, by another time for each connection. */
 void sim_net_hold_back(uint32_t process, int64_t max_ns);
 uint32_t sim_net_below(uint32_t count); /* a random number of the network's own: 0 .. count - 1 */

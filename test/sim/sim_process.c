@@ -473,14 +473,16 @@ bool sim_process_step(struct sim_process *process, struct random *random)
     return step_unit(process, unit);
 }
 
-bool sim_process_step_all(struct sim_process *process)
+bool sim_process_step_all(struct sim_process *process, struct random *random)
 {
     uint32_t number = process->number;
     bool has_worked = false;
     for (uint32_t i = 0; processes.list[number] == process && sim_process_runs(process) &&
                          i < sim_process_unit_count(process);
-         i++)
-        has_worked = step_unit(process, i) || has_worked;
+         i++) {
+        bool is_late = i == 1 && !random_one_in(random, processes.options.worker_one_in);
+        has_worked = (!is_late && step_unit(process, i)) || has_worked;
+    }
     return has_worked;
 }
 

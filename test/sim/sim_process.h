@@ -69,7 +69,7 @@ bool sim_process_runs(
 
 /* One step of one thing that it does, chosen by chance. True: it did something. */
 bool sim_process_step(struct sim_process *process, struct random *random);
-bool sim_process_step_all(struct sim_process *process); /* everything once */
+bool sim_process_step_all(struct sim_process *process, struct random *random); /* everything once */
 /* In the middle of a call of the process: one of its other threads gets a turn, as far as that may be. */
 void sim_process_step_beside(struct sim_process *process, struct random *random);
 uint32_t sim_process_unit_count(const struct sim_process *process);

@@ -42,7 +42,7 @@ struct sim_suite {
 };
 /* The result is the program's. */
 int sim_seeds_main(const struct sim_suite *suite);
-/* The same for seeds of sim_run, ten times as many in the long version. */
+/* The same for seeds of sim_run, twenty times as many in the long version. */
 int sim_seeds_of_process(uint32_t seeds);
 /* Each of these mutants must be found within `seeds_max` seeds, which are tried in order until one is red: a
  * mutant costs as many as it needs; how many that were is printed, and a number that grows says that the

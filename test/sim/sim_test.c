@@ -3,5 +3,5 @@
 
 int main(void)
 {
-    return sim_seeds_of_process(140);
+    return sim_seeds_of_process(500);
 }

@@ -9,7 +9,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#define COUNT_MAX 4000
+#define COUNT_MAX       4000
+#define PARALLELISM_MAX 4u
 
 const char *sim_event_kind_name(enum sim_event_kind kind)
 {
@@ -32,10 +33,10 @@ static bool maybe(struct random *random, uint32_t percent)
 
 /* -- the cluster ---------------------------------------------------------------------------------- */
 
-/* Slots for the widest stage of each slot group. */
-static uint32_t slots_needed(const struct sim_setup *setup)
+/* Slots for the widest stage of each slot group, or to be rescaled to `widest`. */
+static uint32_t slots_needed(const struct sim_setup *setup, uint32_t widest)
 {
-    uint32_t widest = 4;
+    widest = setup->parallelism > widest ? setup->parallelism : widest;
     for (uint32_t i = 0; i < SIM_STAGES; i++)
         widest = setup->stages[i] > widest ? setup->stages[i] : widest;
     return setup->has_second_group ? 2 * widest : widest;
@@ -46,7 +47,8 @@ static void draw_cluster(struct sim_trouble *trouble, struct random *random)
     struct sim_processes_options *it = &trouble->processes;
     trouble->job_manager_count = maybe(random, 80) ? 2 : 1;
     trouble->task_manager_count = 1 + random_below(random, 3);
-    uint32_t needed = slots_needed(&it->setup), count = trouble->task_manager_count;
+    uint32_t needed = slots_needed(&it->setup, PARALLELISM_MAX),
+             count = trouble->task_manager_count;
     if (count > 1 && maybe(random, 50))
         count--; /* one can be missed: what runs there goes on beside its successor */
     it->slot_count = (needed + count - 1) / count + random_below(random, 3);
@@ -195,25 +197,29 @@ static enum sim_event_kind draw_blow(struct random *random)
 
 /* -- aims ----------------------------------------------------------------------------------------- */
 
+/* Mostly in a renewal of its lease: the one call behind which it has not yet looked whether it still leads. */
 static void aim_at_takeover(struct sim_trouble *trouble, struct random *random, int64_t span_ms)
 {
-    static const char *const paths[] = { "/election", "/election", "/election", "/attempt-",
-        "/chk-", "/jobs/" };
-    static const uint32_t until[] = { MESSAGE_START, MESSAGE_START, MESSAGE_DEPLOY, MESSAGE_RUNNING,
-        MESSAGE_COMPLETE, 0 };
+    static const char *const paths[] = { "/election/leader-", "/election/leader-",
+        "/election/leader-", "/election/leader-", "/attempt-", "/chk-", "/jobs/" };
+    static const uint32_t until[] = { MESSAGE_PLANNED, MESSAGE_PLANNED, MESSAGE_START,
+        MESSAGE_DEPLOY, MESSAGE_RUNNING, 0 };
     uint32_t count = 3 + random_below(random, 4);
     for (uint32_t i = 0; i < count; i++) {
-        int64_t at_ms = span_ms * (i + 1) / (count + 2) + draw_time(random, span_ms / 10 + 1);
+        int64_t at_ms = span_ms * i / count + draw_time(random, span_ms / count + 1);
         struct sim_trouble_event it = event_of(random, SIM_FREEZE_AT_CALL, at_ms, 1);
-        it.moment = at_path(random, paths, LENGTH(paths), 8);
+        it.moment = at_path(random, paths, LENGTH(paths), 5);
         it.moment.by = SIM_JOB_MANAGER;
-        it.moment.is_leaders = maybe(random, 80);
+        it.moment.is_leaders = maybe(random, 85);
+        it.moment.is_late = maybe(random, 70);
         it.until_message = until[random_below(random, LENGTH(until))];
-        it.lasts_ms = trouble->processes.lease_ms * 2 + (int64_t)spread(random, 100, 2000);
-        it.is_one_way = maybe(random, 80);
+        it.behind_ms = (int64_t)spread(random, 1, 300);
+        it.lasts_ms = trouble->processes.lease_ms * 2 + (int64_t)spread(random, 300, 2500);
+        it.is_one_way = maybe(random, 85);
         add(trouble, it);
     }
-    add_any(trouble, random, span_ms, random_below(random, 6));
+    if (maybe(random, 40))
+        add_any(trouble, random, span_ms, random_below(random, 6));
 }
 
 static void aim_at_recovery(struct sim_trouble *trouble, struct random *random, int64_t span_ms)
@@ -271,15 +277,19 @@ static void aim_at_data(struct sim_trouble *trouble, struct random *random, int6
 {
     static const enum sim_event_kind kinds[] = { SIM_RESET, SIM_RESET, SIM_RESET, SIM_PAUSE,
         SIM_PAUSE, SIM_CUT };
-    uint32_t count = 6 + random_below(random, 12);
+    uint32_t count = 4 + random_below(random, 12);
+    bool is_only_reset = maybe(random, 50); /* what else fails has everything done again */
     for (uint32_t i = 0; i < count; i++) {
         struct sim_trouble_event it = event_of(random, kinds[random_below(random, LENGTH(kinds))],
             draw_time(random, span_ms), trouble->processes.timeout_ms * 2);
-        if (maybe(random, 50))
+        if (maybe(random, 30))
             it.moment = at_message(random, checkpoint_messages, LENGTH(checkpoint_messages), 8);
+        if (is_only_reset)
+            it.kind = SIM_RESET;
         add(trouble, it);
     }
-    add_any(trouble, random, span_ms, random_below(random, 4));
+    if (!is_only_reset)
+        add_any(trouble, random, span_ms, random_below(random, 4));
 }
 
 static void aim_at_any(struct sim_trouble *trouble, struct random *random, int64_t span_ms)
@@ -292,17 +302,23 @@ static void aim_at_any(struct sim_trouble *trouble, struct random *random, int64
 static void fit_cluster(struct sim_trouble *trouble, struct random *random)
 {
     struct sim_processes_options *it = &trouble->processes;
-    uint32_t needed = slots_needed(&it->setup);
+    bool is_tight = trouble->aim == SIM_AIM_TAKEOVER; /* what is out of reach is missed */
+    uint32_t needed = slots_needed(&it->setup, is_tight ? 1 : PARALLELISM_MAX);
     if (trouble->aim == SIM_AIM_TAKEOVER) {
+        uint32_t missed =
+            maybe(random, 50) ? 1 : 0; /* else the successor waits for who is out of its reach */
         trouble->job_manager_count = 2;
         trouble->task_manager_count = 2 + random_below(random, 2);
-        it->slot_count = (needed + trouble->task_manager_count - 2) /
-                         (trouble->task_manager_count - 1); /* one can be missed */
+        uint32_t used = trouble->task_manager_count - missed;
+        it->slot_count = (needed + used - 1) / used;
         it->lease_ms = (int64_t)spread(random, 400, 1000);
-        it->heartbeat_ms = (int64_t)spread(random, 200, 500);
-        it->timeout_ms = it->heartbeat_ms * 12;
-        it->worker_one_in = 1 + random_below(random, 40);
-        trouble->interval_ms = (int64_t)spread(random, 5, 200);
+        it->heartbeat_ms = (int64_t)spread(random, 300, 500);
+        it->timeout_ms = it->heartbeat_ms * 15;
+        it->worker_one_in = 5 + random_below(random, 40);
+        trouble->interval_ms = (int64_t)spread(random, 5, 50);
+        trouble->min_pause_ms = 0;
+        trouble->shape.writes_text =
+            maybe(random, 85); /* what nobody has published yet lies beside what is */
     }
     if (trouble->aim == SIM_AIM_DATA) {
         trouble->task_manager_count = 2 + random_below(random, 2);
@@ -335,9 +351,12 @@ static bool draw_slowness(struct sim_trouble *trouble, struct random *random)
 
 void sim_trouble_draw(struct sim_trouble *trouble, uint64_t seed)
 {
+    static const enum sim_aim aims[] = { SIM_AIM_ANY, SIM_AIM_ANY, SIM_AIM_TAKEOVER,
+        SIM_AIM_TAKEOVER, SIM_AIM_TAKEOVER, SIM_AIM_RECOVERY, SIM_AIM_PEOPLE, SIM_AIM_PEOPLE,
+        SIM_AIM_PHASES, SIM_AIM_DATA, SIM_AIM_DATA };
     struct random random = { .state = hash_mix(seed ^ UINT64_C(0xc1057e7)) };
     *trouble = (struct sim_trouble){ .net = { .seed = seed } };
-    trouble->aim = maybe(&random, 25) ? SIM_AIM_ANY : (enum sim_aim)random_below(&random, SIM_AIMS);
+    trouble->aim = aims[random_below(&random, LENGTH(aims))];
     trouble->beside_one_in = maybe(&random, 50) ? 0 : (uint32_t)spread(&random, 2, 50);
     sim_scenario_draw_shape(&trouble->shape, &random, seed, COUNT_MAX);
     trouble->shape.has_two_regions = maybe(&random, 25);
@@ -369,7 +388,8 @@ static void print_event(const struct sim_trouble_event *it, uint32_t index)
     printf(" (%u, %u, n %u, for %" PRId64 " ms%s", it->a, it->b, it->n, it->lasts_ms,
         it->is_one_way ? ", one way" : "");
     if (it->until_message != 0)
-        printf(", until a message of kind %u", it->until_message);
+        printf(", until %" PRId64 " ms behind a message of kind %u", it->behind_ms,
+            it->until_message);
     printf(")\n");
 }
 

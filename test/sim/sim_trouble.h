@@ -31,9 +31,9 @@ enum sim_event_kind {
     /* Whoever is at its moment is stopped there, and all others go on. Half of the job managers' successors do not reach
      * one of the task managers meanwhile: its workers are not ended. What has been sent to it comes late, when it goes on. */
     SIM_FREEZE_AT_CALL,
-    SIM_PAUSE,        /* a process of any kind is stopped, and goes on later */
-    SIM_CUT,          /* nothing goes from a machine to another one, or neither way */
-    SIM_RESET,        /* a connection breaks */
+    SIM_PAUSE, /* a process of any kind is stopped, and goes on later */
+    SIM_CUT,   /* nothing goes from a machine to another one, or neither way */
+    SIM_RESET, /* a connection breaks; mostly one between workers, as soon as records are on it */
     SIM_MACHINE_DOWN, /* and nobody hears of it; up a while later */
     SIM_POWER_LOSS,   /* everywhere */
     SIM_DISK_SICK,    /* calls fail, one in n */
@@ -59,6 +59,7 @@ struct sim_moment {
     enum sim_moment_kind kind;
     enum sim_process_kind by; /* whose call, or message; SIM_PROCESS_KINDS: anybody's */
     bool is_leaders;          /* of job managers only the one that leads */
+    bool is_late;             /* only when blocking work of that process waits for its turn */
     const char *path;         /* a part of it; NULL: any */
     uint32_t message;         /* enum message_kind */
     uint32_t nth;             /* from 1 on */
@@ -71,7 +72,9 @@ struct sim_trouble_event {
     uint32_t a, b, n;
     bool is_one_way;
     struct sim_moment moment;
-    uint32_t until_message; /* freeze: until somebody sends one, at most lasts_ms; 0: lasts_ms */
+    /* freeze: until somebody sends one, and for so long behind it; at most lasts_ms; 0: lasts_ms */
+    uint32_t until_message;
+    int64_t behind_ms;
 };
 
 enum sim_aim {

@@ -91,10 +91,10 @@ static void a_job_that_runs_is_told_of(void **state)
 {
     struct workers *workers = workers_of(8);
     workers_submit(workers, NULL, look, workers);
-    assert_false(workers_is_running(workers));
+    assert_true(!workers_is_running(workers) && workers_is_waiting(workers));
     workers_step(workers);
     assert_true(was_running);
-    assert_false(workers_is_running(workers));
+    assert_true(!workers_is_running(workers) && !workers_is_waiting(workers));
     workers_free(workers);
 }
 
