@@ -488,7 +488,7 @@ MUTANTS = [
            "unit runtime/manager/execution_test"),
     mutant("what a task has said before it was torn down counts", "runtime/manager/execution.c",
            "    return execution_has_tasks(execution) && !(is_torn && execution->restarting[subtask]);\n",
-           "    return execution_has_tasks(execution) || is_torn;\n",
+           "    return execution_has_tasks(execution) && (!is_torn || subtask < UINT32_MAX);\n",
            "unit runtime/manager/jobmanager_regions_test"),
     mutant("events of the regions that go on are dropped", "runtime/manager/jobmanager.c",
            "    jobmanager->generation += part == NULL;\n",
