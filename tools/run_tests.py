@@ -9,7 +9,8 @@
         count in $WEIR_KILLS how often they kill or freeze a process, a line each; fewer than N are one failure
         more, and so are fewer than ten times as many under WEIR_TEST_LONG.
     run_tests.py suites SUITE...
-        runs `make SUITE` for each, goes on after failures, and ends with the sum on a plain line.
+        runs `make SUITE` for each, goes on after failures, and ends with a line for each and the sum on a plain line.
+        Under WEIR_TEST_LONG it begins with what is to come, and how long that takes.
 """
 import argparse
 import glob
@@ -31,6 +32,16 @@ TAIL_LINES = 60
 SLOW_SECONDS = 10
 LONG_FACTOR = 5  # of time limits under WEIR_TEST_LONG
 LONG_KILLS = 10  # times as many are wanted then
+
+# About what each suite takes under WEIR_TEST_LONG on an idle machine of two cores, built; of a suite of many programs, those
+# that take most of it. Carried over from the CPU time of a part of each (seeds, kills, seconds of fuzzing).
+LONG_MINUTES = {
+    "tidy": 1, "tools-test": 4, "unit": 15, "unit-tsan": 8,
+    "sim": {"sim_cluster_test": 21, "sim_test": 7, "sim_kafka_test": 3, "exhaustive_test": 20},
+    "mutants": 40, "oracle": 1, "fuzz": 80, "bench-guard": 1, "outoftree": 1,
+    "e2e": {"test_cluster": 60, "test_fault_matrix": 45, "test_files": 30, "test_sink_alone": 30, "test_fail_calls": 20,
+            "test_userprofile_kafka": 15, "test_three_brokers": 15, "test_cluster_kafka": 12, "others": 30},
+}
 
 
 def number(pattern, text):
@@ -168,9 +179,12 @@ def report(suite, total, seconds, wanted):
     print(f"{suite}: {counts}, {seconds:.1f} s{nothing}", flush=True)
 
 
+def is_long():
+    return bool(os.environ.get("WEIR_TEST_LONG"))
+
+
 def run(arguments):
-    is_long = bool(os.environ.get("WEIR_TEST_LONG"))
-    limit = arguments.timeout * (LONG_FACTOR if is_long else 1)
+    limit = arguments.timeout * (LONG_FACTOR if is_long() else 1)
     directory = os.path.join(LOGS, arguments.suite)
     shutil.rmtree(directory, ignore_errors=True)
     os.makedirs(directory)
@@ -180,7 +194,7 @@ def run(arguments):
     with ThreadPoolExecutor(max(arguments.jobs, 1)) as pool:
         results = list(pool.map(lambda one: run_one(one[0], one[1], directory, limit), wanted))
     total = [sum(column) for column in zip(*results)] or [0, 0, 0]
-    if arguments.kills and not check_kills(count_kills(kills), arguments.kills * (LONG_KILLS if is_long else 1)):
+    if arguments.kills and not check_kills(count_kills(kills), arguments.kills * (LONG_KILLS if is_long() else 1)):
         total[1] += 1
     report(arguments.suite, total, time.monotonic() - start, wanted)
     return int(total[1] > 0)
@@ -201,12 +215,41 @@ def run_suite(suite):
         return json.load(file)
 
 
+def minutes_of(suite):
+    """Of the long variant; None: nobody has measured it."""
+    found = LONG_MINUTES.get(suite)
+    return sum(found.values()) if isinstance(found, dict) else found
+
+
+def print_plan(names):
+    """What is to come, and how long each part takes."""
+    known = [minutes_of(name) for name in names]
+    total = sum(minutes or 0 for minutes in known)
+    print(f"{len(names)} parts, about {total // 60} h {total % 60} min; a part that fails does not stop the next:")
+    for name, minutes in zip(names, known):
+        parts = LONG_MINUTES.get(name)
+        inside = "  " + ", ".join(f"{part} {it}" for part, it in parts.items()) if isinstance(parts, dict) else ""
+        print(f"  {name:14}{minutes if minutes is not None else '?':>5} min{inside}", flush=True)
+
+
+def print_summary(names, results, seconds):
+    print("---- summary")
+    for name, (passed, failed, skipped), took in zip(names, results, seconds):
+        word = "FAILED" if failed else "ok"
+        print(f"  {name:14}{took / 60:6.1f} min  {word:7}{passed} passed, {failed} failed, {skipped} skipped")
+
+
 def suites(names):
     os.makedirs(LOGS, exist_ok=True)
-    results = []
+    if is_long():
+        print_plan(names)
+    results, seconds = [], []
     for suite in names:
         print(f"---- {suite}", flush=True)
+        begun = time.monotonic()
         results.append(run_suite(suite))
+        seconds.append(time.monotonic() - begun)
+    print_summary(names, results, seconds)
     passed, failed, skipped = (sum(column) for column in zip(*results))
     print(f"{passed} passed, {failed} failed, {skipped} skipped", flush=True)
     return int(failed > 0 or passed == 0)

@@ -1,5 +1,7 @@
 """The counts of tools/run_tests.py: a suite that lies about its failures is worse than none."""
 import os
+import pathlib
+import re
 import subprocess
 import sys
 import tempfile
@@ -31,12 +33,18 @@ COUNTS = [
 ]
 
 
-def run(*words):
-    """(exit code, last line) of run_tests.py in an empty folder."""
+def run_all(*words):
+    """(exit code, lines) of run_tests.py in an empty folder."""
     with tempfile.TemporaryDirectory() as folder:
         done = subprocess.run([sys.executable, os.path.join(TOOLS, "run_tests.py"), *words], cwd=folder,
                               stdout=subprocess.PIPE, text=True, timeout=60)
-    return done.returncode, done.stdout.splitlines()[-1]
+    return done.returncode, done.stdout.splitlines()
+
+
+def run(*words):
+    """(exit code, last line)"""
+    code, lines = run_all(*words)
+    return code, lines[-1]
 
 
 class RunTests(unittest.TestCase):
@@ -71,6 +79,23 @@ class RunTests(unittest.TestCase):
 
     def test_a_suite_that_cannot_be_built_has_failed(self):
         self.assertEqual(run("suites", "x", "y"), (1, "0 passed, 2 failed, 0 skipped"))
+
+    def test_long_suites_begin_with_their_plan_and_all_end_with_a_line_for_each(self):
+        for is_long in ("", "1"):
+            with unittest.mock.patch.dict(os.environ, WEIR_TEST_LONG=is_long):
+                code, lines = run_all("suites", "sim", "y")
+            self.assertEqual(code, 1)
+            self.assertEqual(re.match(r"2 parts, about \d+ h \d+ min", lines[0]) is not None, is_long == "1", lines)
+            if is_long:
+                self.assertRegex(lines[1], r"^  sim +\d+ min")
+                self.assertRegex(lines[2], r"^  y +\? min")
+            self.assertEqual(lines[-4], "---- summary")
+            self.assertRegex(lines[-3], r"^  sim +0.\d min  FAILED 0 passed, 1 failed, 0 skipped")
+
+    def test_every_long_suite_has_its_time(self):
+        makefile = pathlib.Path(TOOLS, "..", "Makefile").read_text()
+        suites = re.search(r"^SUITES := (.*)$", makefile, re.MULTILINE).group(1).replace("mutants-keyed", "mutants").split()
+        self.assertEqual(set(run_tests.LONG_MINUTES), set(suites))
 
 
 if __name__ == "__main__":
