@@ -1,15 +1,18 @@
 #!/usr/bin/env python3
-"""The Kafka connectors alone: records a second, and client CPU a record, with a broker on this machine.
+"""The Kafka connectors: records a second, and client CPU a record, with a broker on this machine.
 
 What   Source: a job that reads a topic and forgets the records (test/e2e/tools/kafka_copy), exec to exit.
        The goal is per core of client CPU, since the broker shares the machine's cores. Sink: the publisher
        without the engine (test/e2e/tools/kafka_publisher) stages one checkpoint's output and publishes
-       it in transactions of at most 10,000 records; its CPU is that of staging, publishing and exit.
+       it chunk by chunk; its CPU is that of staging, publishing and exit. Copy: that job from topic to
+       topic, exactly once, with a checkpoint every 10 s; and in turn with it what librdkafka alone needs to
+       read and write the same records (test/e2e/tools/kafka_floor), below which no connector can be.
 How    ./bench/kafka.py [--records N]; prints name TAB value TAB unit TAB goal TAB ok|short|-. Median of three.
        Without Java: says so, measures nothing.
 """
 
 import argparse
+import json
 import os
 import pathlib
 import shutil
@@ -24,6 +27,7 @@ import kafka_tools  # noqa: E402
 
 GOAL_SOURCE = 1_000_000
 GOAL_SINK_US = 2.0  # client CPU a record
+GOAL_COPY_US = 1.4
 SIZE = 100
 PARTITIONS = 16
 ROUNDS = 3
@@ -83,6 +87,35 @@ def sink(one, kafka, records):
          cpu / records * 1e6 <= GOAL_SINK_US)
 
 
+def floor(one, out):
+    """CPU microseconds a record."""
+    argv = [ROOT / "build/e2e/kafka_floor", "--brokers", one.bootstrap, "--topic", "in", "--out-topic", out]
+    process = broker.spawn(argv, stdout=subprocess.PIPE)
+    text, _ = process.communicate()
+    if process.returncode != 0:
+        sys.exit("kafka_floor failed")
+    return json.loads(text)["cpu_us"]
+
+
+def copy(one, kafka, records):
+    jobs, floors = [], []
+    for number in range(ROUNDS):
+        topics = [f"copy-{number}", f"floor-{number}"]
+        directory = one.directory / "copy"
+        shutil.rmtree(directory, ignore_errors=True)
+        for topic in topics:
+            kafka.create_topic(topic, partitions=PARTITIONS)
+        argv = [ROOT / "build/e2e/kafka_copy", "run", "--brokers", one.bootstrap, "--topic", "in", "--bounded",
+                "--out-topic", topics[0], "--checkpoints", directory, "--checkpoint-interval", "10s"]
+        jobs.append(timed(argv)[1] / records * 1e6)
+        floors.append(floor(one, topics[1]))
+        for topic in topics:
+            kafka.delete_topic(topic)
+    cpu = sorted(jobs)[ROUNDS // 2]
+    line("kafka copy, 100 B, client CPU", f"{cpu:.2f}", "us/record", GOAL_COPY_US, cpu <= GOAL_COPY_US)
+    line("kafka copy, 100 B, librdkafka alone", f"{sorted(floors)[ROUNDS // 2]:.2f}", "us/record")
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--records", type=int, default=4_000_000)
@@ -95,6 +128,7 @@ def main():
     with broker.Broker("bench-kafka", heap_mb=512) as one:
         kafka = kafka_tools.Kafka(one.bootstrap)
         source(one, kafka, args.records)
+        copy(one, kafka, args.records)
         sink(one, kafka, min(args.records, 1_000_000))
 
 
