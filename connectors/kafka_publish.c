@@ -19,6 +19,7 @@
 #define STEP_DEADLINE_MS  60000
 #define BACKOFF_MS        200
 #define BATCH_SIZE        1000000 /* the client's default */
+#define QUEUED_MAX        256     /* records handed to the client in one call */
 
 static const char token_key[] = "weir";
 static const char probe_key[] = "weir-probe";
@@ -28,6 +29,9 @@ struct transaction {
     const struct kafka_publisher *publisher;
     rd_kafka_t *handle;
     rd_kafka_topic_t *topic, *token_topic;
+    rd_kafka_message_t
+        queued[QUEUED_MAX]; /* to be handed over; they point into the chunk's buffer */
+    int queued_count;
     uint64_t produced, delivered;
     int64_t token_offset;        /* -1: not delivered */
     rd_kafka_resp_err_t failure; /* the first, and the largest record that it hit: */
@@ -159,18 +163,41 @@ static weir_error *transaction_open(struct transaction *it, const struct kafka_p
 
 /* -- one transaction -------------------------------------------------------------------------------- */
 
+/* In one call, since each has its price in locks and clocks. The client sends from where the values lie, and
+ * serves reports meanwhile, so that few records are in memory at a time. */
+static weir_error *hand_over(struct transaction *it)
+{
+    const rd_kafka_message_t *failed = it->queued;
+    int taken =
+        rd_kafka_produce_batch(it->topic, RD_KAFKA_PARTITION_UA, 0, it->queued, it->queued_count);
+    int count = it->queued_count;
+    it->queued_count = 0;
+    it->produced += (uint64_t)taken;
+    rd_kafka_poll(it->handle, 0);
+    if (taken == count)
+        return NULL;
+    while (failed->err == RD_KAFKA_RESP_ERR_NO_ERROR)
+        failed++;
+    ASSERT(failed < it->queued + count);
+    return weir_error_wrap(kafka_error(it->publisher->brokers, "queue a record", failed->err),
+        "topic '%s', a record of %zu bytes", it->publisher->topic, failed->key_len + failed->len);
+}
+
 static weir_error *produce(void *arg, weir_str key, weir_str value)
 {
     struct transaction *it = arg;
-    int failed = rd_kafka_produce(it->topic, RD_KAFKA_PARTITION_UA, RD_KAFKA_MSG_F_COPY,
-        (void *)(uintptr_t)value.data, value.size, key.data, key.size, NULL);
-    if (failed != 0)
-        return weir_error_wrap(kafka_error(it->publisher->brokers, "queue a record",
-                                   rd_kafka_last_error()),
-            "topic '%s', a record of %zu bytes", it->publisher->topic,
-            (size_t)(key.size + value.size));
-    it->produced++;
-    return NULL;
+    it->queued[it->queued_count++] = (rd_kafka_message_t){ .payload = (void *)(uintptr_t)value.data,
+        .len = value.size,
+        .key = (void *)(uintptr_t)key.data,
+        .key_len = key.size };
+    return it->queued_count == QUEUED_MAX ? hand_over(it) : NULL;
+}
+
+static weir_error *produce_chunk(struct transaction *it, const char *path,
+    const struct kafka_chunk *chunk, struct kafka_chunk_buffer *buffer)
+{
+    WEIR_TRY(kafka_chunk_read(path, chunk, buffer, produce, it));
+    return hand_over(it);
 }
 
 static weir_error *produce_token(struct transaction *it, const struct token *token, const char *key)
@@ -265,6 +292,7 @@ struct work {
     struct token_place place;
     int64_t end_offset;
     uint64_t records;
+    struct kafka_chunk_buffer buffer; /* of the chunk that is sent: outlives its transaction */
 };
 
 /* What the token must say at least: everything before the first segment is out. */
@@ -400,7 +428,7 @@ static weir_error *publish_chunk(struct work *work, struct transaction *it)
         .done = work->place.chunk + 1,
         .total = segment->chunk_count };
     WEIR_TRY(FAULT_STEP(KAFKA_BEGIN, begin(it)));
-    WEIR_TRY(FAULT_STEP(KAFKA_PRODUCE, kafka_chunk_read(segment->path, chunk, produce, it)));
+    WEIR_TRY(FAULT_STEP(KAFKA_PRODUCE, produce_chunk(it, segment->path, chunk, &work->buffer)));
     WEIR_TRY(publish_token(it, &token, &work->end_offset));
     work->records += chunk->records;
     work->place.chunk++;
@@ -448,21 +476,16 @@ static weir_error *try_once(struct work *work)
     return error == NULL ? NULL : explain(work->publisher, error);
 }
 
-weir_error *kafka_publish(const struct kafka_publisher *publisher,
-    const struct kafka_staged *segments, uint32_t count, uint64_t last, uint64_t *records)
+static weir_error *publish_all(struct work *work)
 {
+    const struct kafka_publisher *publisher = work->publisher;
     int64_t deadline_ns = os_monotonic_ns() + (int64_t)PUBLISH_TIMEOUT_MS * 1000000;
-    struct work work = { .publisher = publisher,
-        .segments = segments,
-        .count = count,
-        .last = last };
     for (;;) {
-        uint64_t before = work.records;
-        weir_error *error = try_once(&work);
-        *records = work.records;
+        uint64_t before = work->records;
+        weir_error *error = try_once(work);
         if (error == NULL)
             return NULL;
-        if (work.records > before) /* it goes on: only standing still is bounded */
+        if (work->records > before) /* it goes on: only standing still is bounded */
             deadline_ns = os_monotonic_ns() + (int64_t)PUBLISH_TIMEOUT_MS * 1000000;
         if (!weir_error_is_retriable(error) || os_monotonic_ns() > deadline_ns)
             return weir_error_wrap(error, "cannot publish into topic '%s'", publisher->topic);
@@ -471,4 +494,17 @@ weir_error *kafka_publish(const struct kafka_publisher *publisher,
         weir_error_free(error);
         os_pause_ms(BACKOFF_MS);
     }
+}
+
+weir_error *kafka_publish(const struct kafka_publisher *publisher,
+    const struct kafka_staged *segments, uint32_t count, uint64_t last, uint64_t *records)
+{
+    struct work work = { .publisher = publisher,
+        .segments = segments,
+        .count = count,
+        .last = last };
+    weir_error *error = publish_all(&work);
+    *records = work.records;
+    kafka_chunk_buffer_release(&work.buffer);
+    return error;
 }

@@ -11,6 +11,7 @@
 #define BLOCK_SIZE  (256u << 10)
 #define CHUNKS_MAX  1000000u
 #define NULL_LENGTH UINT32_MAX
+#define RECORD_HEAD 8 /* its two lengths, bytes */
 
 /* Thread: its holder. */
 struct block_header {
@@ -191,8 +192,15 @@ struct block_reader {
     const char *path;
     struct os_file *file;
     uint64_t offset;
-    char *raw, *packed;
+    struct kafka_chunk_buffer *buffer;
 };
+
+void kafka_chunk_buffer_release(struct kafka_chunk_buffer *buffer)
+{
+    mem_free(buffer->raw);
+    mem_free(buffer->packed);
+    *buffer = (struct kafka_chunk_buffer){ 0 };
+}
 
 static weir_error *broken(const struct block_reader *reader, const char *what)
 {
@@ -211,22 +219,33 @@ static weir_error *read_exactly(struct block_reader *reader, void *bytes, size_t
     return NULL;
 }
 
-static weir_error *read_block(struct block_reader *reader, uint32_t *raw_size)
+/* What the file really has decides how much room is made, not what a list says. */
+static void make_room(char **bytes, size_t *room, size_t size)
 {
+    if (size < *room)
+        return;
+    *room = size < 2 * *room ? 2 * *room : size + 1;
+    *bytes = mem_realloc(*bytes, *room);
+}
+
+/* Unpacks the next block behind those that are in the buffer. */
+static weir_error *read_block(struct block_reader *reader)
+{
+    struct kafka_chunk_buffer *buffer = reader->buffer;
     struct block_header header;
     WEIR_TRY(read_exactly(reader, &header, sizeof(header)));
     uint32_t raw_max = BLOCK_SIZE + KAFKA_RECORD_MAX + 8;
     if (header.raw_size > raw_max || header.stored_size > (uint32_t)LZ4_compressBound((int)raw_max))
         return broken(reader, "a length is impossible");
-    reader->raw = mem_realloc(reader->raw, (size_t)header.raw_size + 1);
-    reader->packed = mem_realloc(reader->packed, (size_t)header.stored_size + 1);
-    WEIR_TRY(read_exactly(reader, reader->packed, header.stored_size));
-    if (hash_bytes(reader->packed, header.stored_size) != header.checksum)
+    make_room(&buffer->raw, &buffer->raw_room, buffer->raw_size + header.raw_size);
+    make_room(&buffer->packed, &buffer->packed_room, header.stored_size);
+    WEIR_TRY(read_exactly(reader, buffer->packed, header.stored_size));
+    if (hash_bytes(buffer->packed, header.stored_size) != header.checksum)
         return broken(reader, "the checksum is wrong");
-    if (LZ4_decompress_safe(reader->packed, reader->raw, (int)header.stored_size,
+    if (LZ4_decompress_safe(buffer->packed, buffer->raw + buffer->raw_size, (int)header.stored_size,
             (int)header.raw_size) != (int)header.raw_size)
         return broken(reader, "it does not unpack");
-    *raw_size = header.raw_size;
+    buffer->raw_size += header.raw_size;
     return NULL;
 }
 
@@ -239,11 +258,11 @@ static weir_str view(const char **at, uint32_t length)
     return it;
 }
 
-static weir_error *read_records(struct block_reader *reader, uint32_t raw_size, uint32_t *count,
+static weir_error *read_records(const struct block_reader *reader, uint32_t *count,
     kafka_chunk_fn *each, void *arg)
 {
-    const char *at = reader->raw, *end = reader->raw + raw_size;
-    while (at < end) {
+    const char *at = reader->buffer->raw, *end = at + reader->buffer->raw_size;
+    for (*count = 0; at < end; ++*count) {
         uint32_t lengths[2];
         if ((size_t)(end - at) < sizeof(lengths))
             return broken(reader, "a record is cut");
@@ -256,7 +275,6 @@ static weir_error *read_records(struct block_reader *reader, uint32_t raw_size, 
         weir_str key = view(&at, lengths[0]);
         weir_str value = view(&at, lengths[1]);
         WEIR_TRY(each(arg, key, value));
-        (*count)++;
     }
     return NULL;
 }
@@ -264,23 +282,24 @@ static weir_error *read_records(struct block_reader *reader, uint32_t raw_size, 
 static weir_error *read_chunk(struct block_reader *reader, const struct kafka_chunk *chunk,
     kafka_chunk_fn *each, void *arg)
 {
-    uint32_t count = 0;
-    while (count < chunk->records) {
-        uint32_t raw_size = 0;
-        WEIR_TRY(read_block(reader, &raw_size));
-        WEIR_TRY(read_records(reader, raw_size, &count, each, arg));
-    }
-    return count == chunk->records ? NULL : broken(reader, "it holds more records than listed");
+    uint64_t listed = (uint64_t)chunk->size + (uint64_t)chunk->records * RECORD_HEAD;
+    uint32_t count;
+    do
+        WEIR_TRY(read_block(reader));
+    while (reader->buffer->raw_size < listed);
+    if (reader->buffer->raw_size > listed)
+        return broken(reader, "it holds more records than listed");
+    WEIR_TRY(read_records(reader, &count, each, arg));
+    return count == chunk->records ? NULL : broken(reader, "it holds other records than listed");
 }
 
 weir_error *kafka_chunk_read(const char *path, const struct kafka_chunk *chunk,
-    kafka_chunk_fn *each, void *arg)
+    struct kafka_chunk_buffer *buffer, kafka_chunk_fn *each, void *arg)
 {
-    struct block_reader reader = { .path = path, .offset = chunk->offset };
+    struct block_reader reader = { .path = path, .offset = chunk->offset, .buffer = buffer };
+    buffer->raw_size = 0;
     WEIR_TRY(os_open(path, OS_READ, &reader.file));
     weir_error *error = read_chunk(&reader, chunk, each, arg);
     os_close(reader.file);
-    mem_free(reader.raw);
-    mem_free(reader.packed);
     return error;
 }

@@ -48,10 +48,18 @@ uint64_t kafka_segment_record_count(const struct kafka_segment *segment);
 const struct kafka_chunk *kafka_segment_chunks(const struct kafka_segment *segment,
     uint32_t *count);
 
-/* Reads a chunk of a finished file, record by record, in order; checks checksums and counts. Views are
- * valid for the call of `each`, which may fail the whole. */
+/* Where a chunk is unpacked; grows to the largest one. Zeroed: empty. Thread: its holder. */
+struct kafka_chunk_buffer {
+    char *raw, *packed;
+    size_t raw_size, raw_room, packed_room;
+};
+void kafka_chunk_buffer_release(struct kafka_chunk_buffer *buffer);
+
+/* Reads a chunk of a finished file into the buffer, checks checksums and counts, and calls `each`, which may
+ * fail the whole, with the records in order. Views are valid until the buffer is used again or released: a
+ * client may send from them without a copy. */
 typedef weir_error *kafka_chunk_fn(void *arg, weir_str key, weir_str value);
 weir_error *kafka_chunk_read(const char *path, const struct kafka_chunk *chunk,
-    kafka_chunk_fn *each, void *arg) WEIR_MUST_USE;
+    struct kafka_chunk_buffer *buffer, kafka_chunk_fn *each, void *arg) WEIR_MUST_USE;
 
 #endif

@@ -16,6 +16,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#define RECORD_HEAD  8u  /* its two lengths */
 #define BLOCK_HEADER 16u /* sizes of the records and of what is stored, 4 each; checksum */
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -69,18 +70,22 @@ static void as_item(weir_str bytes)
     slot_release(&slot);
 }
 
-/* Puts the checksum in front of what is stored, block by block, as far as there are whole ones. */
-static void seal(char *bytes, size_t size)
+/* Puts the checksum in front of what is stored, block by block, as far as there are whole ones. Returns what their
+ * heads say is in them. */
+static uint32_t seal(char *bytes, size_t size)
 {
+    uint32_t sum = 0;
     for (size_t at = 0; size - at > BLOCK_HEADER;) {
-        uint32_t stored;
-        memcpy(&stored, bytes + at + 4, sizeof(stored));
-        if (stored > size - at - BLOCK_HEADER)
-            return;
-        uint64_t checksum = hash_bytes(bytes + at + BLOCK_HEADER, stored);
+        uint32_t lengths[2];
+        memcpy(lengths, bytes + at, sizeof(lengths));
+        if (lengths[1] > size - at - BLOCK_HEADER)
+            break;
+        uint64_t checksum = hash_bytes(bytes + at + BLOCK_HEADER, lengths[1]);
         memcpy(bytes + at + 8, &checksum, sizeof(checksum));
-        at += BLOCK_HEADER + stored;
+        at += BLOCK_HEADER + lengths[1];
+        sum += lengths[0];
     }
+    return sum;
 }
 
 /* Reads every byte that it is given. */
@@ -95,16 +100,18 @@ static weir_error *add_record(void *arg, weir_str key, weir_str value)
 static void as_segment(weir_str bytes)
 {
     char path[] = "/tmp/kafka-fuzz-XXXXXX";
+    struct kafka_chunk_buffer buffer = { 0 };
     uint64_t sum = 0;
     int file = mkstemp(path);
     char *sealed = mem_dup(bytes.data, bytes.size);
-    seal(sealed, bytes.size);
+    uint32_t unpacked = seal(sealed, bytes.size);
     ASSERT(file >= 0 && write(file, sealed, bytes.size) == (ssize_t)bytes.size);
     close(file);
     for (uint32_t records = 0; records < 4; records++) {
-        struct kafka_chunk chunk = { .offset = 0, .records = records };
-        is_refused(kafka_chunk_read(path, &chunk, add_record, &sum));
+        struct kafka_chunk chunk = { .records = records, .size = unpacked - records * RECORD_HEAD };
+        is_refused(kafka_chunk_read(path, &chunk, &buffer, add_record, &sum));
     }
+    kafka_chunk_buffer_release(&buffer);
     unlink(path);
     mem_free(sealed);
 }

@@ -42,6 +42,7 @@ struct sim_produced {
     int32_t partition, sequence; /* sequence -1: never sent */
     struct sim_message message;
     void *opaque;
+    bool is_lent; /* the value is the program's */
     bool is_done; /* has its result */
     rd_kafka_resp_err_t code;
     int64_t offset;

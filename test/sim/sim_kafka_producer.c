@@ -106,7 +106,8 @@ void sim_producer_release(struct sim_producer *producer)
 {
     for (uint32_t i = 0; i < producer->count; i++) {
         mem_free(producer->records[i].message.key);
-        mem_free(producer->records[i].message.value);
+        if (!producer->records[i].is_lent)
+            mem_free(producer->records[i].message.value);
     }
     mem_free(producer->records);
     mem_free(producer->lanes);
@@ -299,34 +300,62 @@ static int32_t partition_of(const char *topic, const void *key, size_t size)
         int32_t)(key == NULL ? sim_broker_below(count) : (uint32_t)(hash_bytes(key, size) % count));
 }
 
-int rd_kafka_produce(rd_kafka_topic_t *topic, int32_t partition, int flags, void *payload,
-    size_t size, const void *key, size_t key_size, void *opaque)
+/* Without RD_KAFKA_MSG_F_COPY the value stays where it is, and is read when it is sent. */
+static rd_kafka_resp_err_t add_record(rd_kafka_topic_t *topic, int32_t partition, int flags,
+    const rd_kafka_message_t *message)
 {
     struct sim_producer *producer = &topic->handle->producer;
-    if (producer->state != SIM_OPEN) {
-        sim_client_fail(is_failed(producer) ? producer->failure : RD_KAFKA_RESP_ERR__STATE);
-        return -1;
-    }
+    if (producer->state != SIM_OPEN)
+        return is_failed(producer) ? producer->failure : RD_KAFKA_RESP_ERR__STATE;
     if ((producer->count & (producer->count + 1)) == 0)
         producer->records =
             mem_realloc(producer->records, (producer->count * 2 + 2) * sizeof(*producer->records));
     struct sim_produced *it = &producer->records[producer->count++];
-    *it = (struct sim_produced){ .partition = partition >= 0
-                                                  ? partition
-                                                  : partition_of(topic->name, key, key_size),
+    bool is_lent = (flags & RD_KAFKA_MSG_F_COPY) == 0;
+    *it = (struct sim_produced){ .partition = partition >= 0 ? partition
+                                                             : partition_of(topic->name,
+                                                                   message->key, message->key_len),
         .sequence = -1,
-        .opaque = opaque,
+        .opaque = message->_private,
         .offset = -1,
-        .message = { .key = key == NULL ? NULL : mem_dup(key, key_size),
-            .value = payload == NULL ? NULL : mem_dup(payload, size),
-            .key_size = key_size,
-            .value_size = size,
+        .is_lent = is_lent,
+        .message = { .key = message->key == NULL ? NULL : mem_dup(message->key, message->key_len),
+            .value = message->payload == NULL || is_lent ? message->payload
+                                                         : mem_dup(message->payload, message->len),
+            .key_size = message->key_len,
+            .value_size = message->len,
             .intent = producer->intent } };
     snprintf(it->topic, sizeof(it->topic), "%s", topic->name);
     intents[producer->intent].produced++;
     if (sim_broker_one_in(BACKGROUND_ONE_IN))
         send_all(producer, os_monotonic_ns() + BACKGROUND_WAIT_MS * MS);
-    return 0;
+    return RD_KAFKA_RESP_ERR_NO_ERROR;
+}
+
+int rd_kafka_produce(rd_kafka_topic_t *topic, int32_t partition, int flags, void *payload,
+    size_t size, const void *key, size_t key_size, void *opaque)
+{
+    rd_kafka_resp_err_t code = add_record(topic, partition, flags,
+        &(rd_kafka_message_t){ .payload = payload,
+            .len = size,
+            .key = (void *)(uintptr_t)key,
+            .key_len = key_size,
+            ._private = opaque });
+    if (code == RD_KAFKA_RESP_ERR_NO_ERROR)
+        return 0;
+    sim_client_fail(code);
+    return -1;
+}
+
+int rd_kafka_produce_batch(rd_kafka_topic_t *topic, int32_t partition, int flags,
+    rd_kafka_message_t *messages, int count)
+{
+    int taken = 0;
+    for (int i = 0; i < count; i++) {
+        messages[i].err = add_record(topic, partition, flags, &messages[i]);
+        taken += messages[i].err == RD_KAFKA_RESP_ERR_NO_ERROR;
+    }
+    return taken;
 }
 
 static void report(rd_kafka_t *handle)
@@ -346,6 +375,13 @@ static void report(rd_kafka_t *handle)
             ._private = it->opaque };
         handle->delivery(handle, &message, handle->opaque);
     }
+}
+
+int rd_kafka_poll(rd_kafka_t *handle, int timeout_ms)
+{
+    uint32_t before = handle->producer.reported;
+    report(handle);
+    return (int)(handle->producer.reported - before);
 }
 
 rd_kafka_resp_err_t rd_kafka_flush(rd_kafka_t *handle, int timeout_ms)

@@ -88,10 +88,19 @@ static weir_error *on_record(void *arg, weir_str key, weir_str value)
     return NULL;
 }
 
+static weir_error *read_chunk(const char *path, const struct kafka_chunk *chunk,
+    kafka_chunk_fn *each, void *arg)
+{
+    struct kafka_chunk_buffer buffer = { 0 };
+    weir_error *error = kafka_chunk_read(path, chunk, &buffer, each, arg);
+    kafka_chunk_buffer_release(&buffer);
+    return error;
+}
+
 static void expect_chunk(struct fixture *it, const struct kafka_chunk *chunk, const char *text)
 {
     struct seen seen = { .text = weir_buffer_new(1u << 20) };
-    expect_ok(kafka_chunk_read(it->path, chunk, on_record, &seen));
+    expect_ok(read_chunk(it->path, chunk, on_record, &seen));
     weir_str got = weir_buffer_view(seen.text);
     assert_int_equal(got.size, strlen(text));
     assert_memory_equal(got.data, text, got.size);
@@ -110,7 +119,7 @@ static weir_error *read_all(const char *path, const struct kafka_chunk *chunks, 
 {
     uint64_t size = 0;
     for (uint32_t i = 0; i < count; i++)
-        WEIR_TRY(kafka_chunk_read(path, &chunks[i], ignore, &size));
+        WEIR_TRY(read_chunk(path, &chunks[i], ignore, &size));
     return NULL;
 }
 
@@ -214,8 +223,49 @@ static void records_up_to_the_limit_come_back(void **state)
     const struct kafka_chunk *chunks = finish(it, &count);
     assert_true(count > 1);
     for (uint32_t i = 0; i < count; i++)
-        expect_ok(kafka_chunk_read(it->path, &chunks[i], compare_large, &seed));
+        expect_ok(read_chunk(it->path, &chunks[i], compare_large, &seed));
     assert_int_equal(seed, COUNT_OF(sizes));
+}
+
+/* Where the records of a chunk lie. */
+struct kept {
+    weir_str values[100];
+    uint32_t count;
+};
+
+static weir_error *keep(void *arg, weir_str key, weir_str value)
+{
+    struct kept *kept = arg;
+    (void)key;
+    kept->values[kept->count++] = value;
+    return NULL;
+}
+
+/* Of several blocks, so that each would have had the place of the one before. */
+static void records_stay_where_they_are_until_the_next_chunk_is_read(void **state)
+{
+    struct fixture *it = *state;
+    struct kafka_chunk_buffer buffer = { 0 };
+    static char bytes[50000];
+    uint32_t count;
+    begin(it, 2u << 20);
+    for (uint32_t i = 0; i < 80; i++) {
+        memset(bytes, 'a' + (int)i % 26, sizeof(bytes));
+        expect_ok(kafka_segment_add(it->segment, (weir_str){ .data = NULL },
+            (weir_str){ .data = bytes, .size = sizeof(bytes) }));
+    }
+    const struct kafka_chunk *chunks = finish(it, &count);
+    assert_int_equal(count, 2);
+    for (uint32_t chunk = 0, number = 0; chunk < count; chunk++) {
+        struct kept kept = { .count = 0 };
+        expect_ok(kafka_chunk_read(it->path, &chunks[chunk], &buffer, keep, &kept));
+        for (uint32_t i = 0; i < kept.count; i++, number++) {
+            memset(bytes, 'a' + (int)number % 26, sizeof(bytes));
+            assert_int_equal(kept.values[i].size, sizeof(bytes));
+            assert_memory_equal(kept.values[i].data, bytes, sizeof(bytes));
+        }
+    }
+    kafka_chunk_buffer_release(&buffer);
 }
 
 static void add_too_large(void *arg)
@@ -242,7 +292,7 @@ static void an_error_of_the_callback_ends_the_reading(void **state)
     for (uint32_t i = 0; i < 5; i++)
         add(it, "k", "v");
     const struct kafka_chunk *chunks = finish(it, &count);
-    expect_error(kafka_chunk_read(it->path, chunks, on_record, &seen), WEIR_E_CONNECTOR, "enough");
+    expect_error(read_chunk(it->path, chunks, on_record, &seen), WEIR_E_CONNECTOR, "enough");
     assert_int_equal(seen.count, 2);
     weir_buffer_free(seen.text);
 }
@@ -384,7 +434,7 @@ static void random_segments_come_back(void **state)
         }
         const struct kafka_chunk *chunks = finish(it, &count);
         for (uint32_t i = 0; i < count; i++)
-            expect_ok(kafka_chunk_read(it->path, &chunks[i], on_record, &seen));
+            expect_ok(read_chunk(it->path, &chunks[i], on_record, &seen));
         weir_str a = weir_buffer_view(expected), b = weir_buffer_view(seen.text);
         assert_int_equal(seen.count, records);
         assert_true(weir_str_equal(a, b));
@@ -403,6 +453,7 @@ int main(void)
         TEST(a_chunk_ends_before_it_grows_too_large),
         TEST(a_chunk_ends_at_its_number_of_records),
         TEST(records_up_to_the_limit_come_back),
+        TEST(records_stay_where_they_are_until_the_next_chunk_is_read),
         TEST(a_record_over_the_limit_is_the_callers_defect),
         TEST(an_error_of_the_callback_ends_the_reading),
         TEST(every_changed_byte_is_noticed),
