@@ -32,6 +32,7 @@ struct transaction {
     rd_kafka_message_t
         queued[QUEUED_MAX]; /* to be handed over; they point into the chunk's buffer */
     int queued_count;
+    bool has_begun;
     uint64_t produced, delivered;
     int64_t token_offset;        /* -1: not delivered */
     rd_kafka_resp_err_t failure; /* the first, and the largest record that it hit: */
@@ -214,6 +215,8 @@ static weir_error *produce_token(struct transaction *it, const struct token *tok
 
 static weir_error *begin(struct transaction *it)
 {
+    ASSERT(!it->has_begun); /* one handle, one transaction */
+    it->has_begun = true;
     rd_kafka_error_t *error = rd_kafka_begin_transaction(it->handle);
     return error == NULL ? NULL : take(it->publisher, "begin a transaction", error);
 }
@@ -442,14 +445,17 @@ static void skip_finished(struct work *work)
         work->place = (struct token_place){ .index = work->place.index + 1 };
 }
 
-/* Recovery, then every chunk on a handle of its own. */
+/* Recovery, then every chunk on a handle of its own: the first on that which has read the token, unless a claim
+ * went out by it. */
 static weir_error *publish_once(struct work *work, struct transaction *it)
 {
     WEIR_TRY(FAULT_STEP(KAFKA_INIT, transaction_open(it, work->publisher)));
     WEIR_TRY(FAULT_STEP(KAFKA_JUDGE, judge(work, it)));
     for (skip_finished(work); work->place.index < work->count; skip_finished(work)) {
-        transaction_close(it);
-        WEIR_TRY(transaction_open(it, work->publisher));
+        if (it->has_begun) {
+            transaction_close(it);
+            WEIR_TRY(transaction_open(it, work->publisher));
+        }
         WEIR_TRY(publish_chunk(work, it));
     }
     return NULL;
