@@ -50,7 +50,8 @@ static bool is_ours(const char *name)
         "request.required.acks", "isolation.level", "enable.auto.commit",
         "enable.auto.offset.store", "enable.partition.eof", "auto.offset.reset", "group.id",
         "group.instance.id", "allow.auto.create.topics", "max.in.flight",
-        "max.in.flight.requests.per.connection", "bootstrap.servers", "metadata.broker.list" };
+        "max.in.flight.requests.per.connection", "queue.buffering.max.messages",
+        "queue.buffering.max.kbytes", "bootstrap.servers", "metadata.broker.list" };
     for (size_t i = 0; i < sizeof(ours) / sizeof(ours[0]); i++) {
         if (strcmp(ours[i], name) == 0)
             return true;

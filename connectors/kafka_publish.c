@@ -137,7 +137,7 @@ static weir_error *open_handle(struct transaction *it)
         { "transactional.id", id },
         { "transaction.timeout.ms", "60000" },
         { "linger.ms", "5" },
-        { "queue.buffering.max.messages", "100000" },
+        { "queue.buffering.max.messages", "200000" },
         { "batch.size", batch },
         { "partitioner", "murmur2_random" }, /* as the Java clients do */
         { NULL, NULL },

@@ -10,8 +10,8 @@
  *
  * Two proofs guard it. The token record must land exactly at offset h: then nobody else wrote and the
  * read was not stale. Each chunk has a producer handle (an epoch) of its own: a commit request that a
- * network delays until the next transaction is open finds another epoch and does nothing. A chunk is
- * about 4 MB, a handle costs about 10 ms.
+ * network delays until the next transaction is open finds another epoch and does nothing. A handle costs
+ * about 10 ms, 4 of them CPU, so a chunk is large: about 16 MB.
  *
  * After any trouble the handle is thrown away, the job asked "still the newest attempt?", and all of it
  * starts again, until for PUBLISH_TIMEOUT_MS nothing could be published: then the error goes up,

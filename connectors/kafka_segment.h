@@ -25,7 +25,7 @@
 
 #include <weir/connector.h>
 
-#define KAFKA_CHUNK_RECORDS_MAX 10000
+#define KAFKA_CHUNK_RECORDS_MAX 100000
 #define KAFKA_RECORD_MAX        (16u << 20) /* key and value, bytes */
 
 /* Thread: immutable once the segment is finished. */

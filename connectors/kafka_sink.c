@@ -32,8 +32,8 @@
 #include <inttypes.h>
 #include <stdlib.h>
 
-#define CHUNK_SIZE_DEFAULT (4u << 20)
-#define CHUNK_SIZE_MAX     (8u << 20)
+#define CHUNK_SIZE_DEFAULT (16u << 20)
+#define CHUNK_SIZE_MAX     (64u << 20)
 #define RECORD_OVERHEAD    512 /* of a batch and a record, as brokers count; generous */
 #define TOPIC_NAME_MAX     249
 

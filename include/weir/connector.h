@@ -269,7 +269,7 @@ struct weir_kafka_sink_options {
     const char *topic;
     struct weir_format format;
     const char *token_topic; /* NULL: "weir-tokens-<job>-<uid>-<topic>"; created if missing */
-    uint32_t chunk_size;     /* bytes a transaction; 0: 4 MB; at most 8 MB */
+    uint32_t chunk_size;     /* bytes a transaction; 0: 16 MB; at most 64 MB */
     bool republish;          /* go on although output after the restored checkpoint exists */
     const char *const *client;
 };
