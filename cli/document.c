@@ -97,6 +97,11 @@ const char *document_text(const struct document *document, const char *name)
     return json_string_value(inside(document_get(document, name)));
 }
 
+bool document_bool(const struct document *document, const char *name)
+{
+    return json_is_true(inside(document_get(document, name)));
+}
+
 int64_t document_int(const struct document *document, const char *name, int64_t fallback)
 {
     const json_t *value = inside(document_get(document, name));

@@ -28,6 +28,7 @@ void document_put_list(struct document *document, const char *name, char *const 
 const struct document *document_get(const struct document *document, const char *name);
 const char *document_text(const struct document *document, const char *name);
 int64_t document_int(const struct document *document, const char *name, int64_t fallback);
+bool document_bool(const struct document *document, const char *name); /* false: or not there */
 /* Of a list; 0: it is none. */
 uint32_t document_count(const struct document *list);
 const struct document *document_at(const struct document *list, uint32_t index);

@@ -85,16 +85,23 @@ static weir_error *say_rescaled(const struct client *client, const char *id, int
 {
     int64_t downtime_ms = document_int(result, "downtime-ms", -1);
     int64_t duration_ms = document_int(result, "duration-ms", -1);
-    WEIR_TRY(client_say(client, "Rescaled job %s to parallelism %" PRId64 ".\n", id, parallelism));
-    if (downtime_ms >= 0)
+    bool is_unchanged = document_bool(result, "unchanged");
+    if (is_unchanged)
+        WEIR_TRY(client_say(client,
+            "Job %s has parallelism %" PRId64 " already: nothing was changed.\n", id, parallelism));
+    else
+        WEIR_TRY(
+            client_say(client, "Rescaled job %s to parallelism %" PRId64 ".\n", id, parallelism));
+    if (downtime_ms >= 0 && !is_unchanged)
         WEIR_TRY(client_say(client, "Without output for %" PRId64 " ms", downtime_ms));
-    if (downtime_ms >= 0 && duration_ms >= 0)
+    if (downtime_ms >= 0 && duration_ms >= 0 && !is_unchanged)
         WEIR_TRY(client_say(client, ", %" PRId64 " ms in all", duration_ms));
-    if (downtime_ms >= 0)
+    if (downtime_ms >= 0 && !is_unchanged)
         WEIR_TRY(client_say(client, ".\n"));
     struct document *answer = document_new();
     document_put_text(answer, "jobid", id);
     document_put_int(answer, "parallelism", parallelism);
+    document_put_bool(answer, "unchanged", is_unchanged);
     document_put_int(answer, "downtime-ms", downtime_ms);
     document_put_int(answer, "duration-ms", duration_ms);
     return client_answer(client, answer);
@@ -130,7 +137,11 @@ static weir_error *run_rescale(const struct verb_call *call)
 const struct verb verb_rescale = { .name = "rescale",
     .usage = "JOB N",
     .brief = "changes the parallelism of a job",
-    .help = "Changes the parallelism of a job that runs, and says how long it had no output.",
+    .help =
+        "Changes the parallelism of a job, and says how long it had no output. It changes at a\n"
+        "checkpoint that is taken for it; a job whose tasks do not all run, because a task "
+        "manager\n"
+        "was lost for instance, changes at once and goes on from its newest one.",
     .takes = "1 job and its parallelism, and options",
     .argument_min = 2,
     .argument_max = 2,

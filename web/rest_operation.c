@@ -97,6 +97,7 @@ void rest_operation_rescale(struct call *call)
     if (it == NULL)
         return;
     if (begin(call, it, "failure-cause")) {
+        json_put_bool(&call->json, "unchanged", it->is_unchanged);
         json_put_int(&call->json, "downtime-ms", it->downtime_ms);
         json_put_int(&call->json, "duration-ms", it->done_ms - it->begun_ms);
     }

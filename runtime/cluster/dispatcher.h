@@ -87,6 +87,7 @@ struct operation {
     uint64_t checkpoint;       /* done: its number */
     int64_t begun_ms, done_ms; /* monotonic */
     int64_t downtime_ms;       /* of a rescale: from the last record out to the first one */
+    bool is_unchanged;         /* of a rescale: the job has that parallelism already */
 };
 
 /* Thread: immutable after init; what it points to outlives the dispatcher. */
@@ -153,6 +154,7 @@ weir_error *dispatcher_checkpoint(struct dispatcher *dispatcher, const char *job
     char operation[DISPATCHER_ID_SIZE]) WEIR_MUST_USE;
 weir_error *dispatcher_dispose(struct dispatcher *dispatcher, const char *path,
     char operation[DISPATCHER_ID_SIZE]) WEIR_MUST_USE;
+/* Also of a job whose tasks do not run: from its newest checkpoint, then. One under way that waits is given up. */
 weir_error *dispatcher_rescale(struct dispatcher *dispatcher, const char *job, uint32_t parallelism,
     char operation[DISPATCHER_ID_SIZE]) WEIR_MUST_USE;
 

@@ -1,12 +1,11 @@
-/* dispatcher_job.c -- the life of one job: planned, opened, run by its job manager, over. Prefixes: entry_
+/* dispatcher_job.c -- the life of one job: planned (dispatcher_plan.c), opened, run by its job manager, over.
+ * Prefixes: entry_
  *
  *   TO_PLAN -> PLANNING -> TO_OPEN -> OPENING -> RUNNING -> OVER
  *                             ^                     |
- *                             '---- rescaled -------'
- *
- * A rescale is a plan with another parallelism, a checkpoint, and then the job manager of the old plan goes and that
- * of the new one comes, with the same checkpoints, as after a failure. A move away from a task manager that leaves
- * (dispatcher_move.c) is the same with the same plan. */
+ *                             '---------------------'
+ *                              rescaled (dispatcher_rescale.c), moved (dispatcher_move.c): the job manager goes, and
+ *                              another one comes, with the same checkpoints, as after a failure */
 #include "base/assert.h"
 #include "base/fault.h"
 #include "base/log.h"
@@ -17,11 +16,9 @@
 
 #include <stdio.h>
 
-#define PLAN_TIMEOUT_MS 60000
-#define ASK_AGAIN_MS    50   /* for the checkpoint of a rescale, when one is under way */
-#define PLAN_PAUSE_MS   1000 /* until a plan that must be possible is tried again */
-#define STORE_PAUSE_MS  1000 /* until the job store, or a directory of checkpoints, is asked again */
-#define ARENA_SIZE_MAX  ((size_t)64 << 20)
+#define ASK_AGAIN_MS   50   /* for the checkpoint of a rescale, when one is under way */
+#define STORE_PAUSE_MS 1000 /* until the job store, or a directory of checkpoints, is asked again */
+#define ARENA_SIZE_MAX ((size_t)64 << 20)
 
 /* -- states --------------------------------------------------------------------------------------- */
 
@@ -89,7 +86,7 @@ static void tell_end(struct entry *entry)
 }
 
 /* No job manager has it any more, and none will. Takes the error. */
-static void finish(struct entry *entry, enum job_state state, weir_error *error)
+void entry_finish(struct entry *entry, enum job_state state, weir_error *error)
 {
     weir_error_free(entry->job.error);
     entry->job.error = error;
@@ -100,179 +97,6 @@ static void finish(struct entry *entry, enum job_state state, weir_error *error)
     entry->phase = ENTRY_OVER;
     entry->dispatcher->over_count++;
     tell_end(entry);
-}
-
-/* -- versions ------------------------------------------------------------------------------------- */
-
-static void free_version(struct version *version)
-{
-    if (version == NULL)
-        return;
-    arena_release(&version->arena);
-    mem_free(version);
-}
-
-static weir_error *make_version(weir_str bytes, struct version **version)
-{
-    struct version *it = mem_alloc(sizeof(*it));
-    arena_init(&it->arena, (size_t)4 << 10, JOB_SPEC_DECODED_SIZE_MAX + JOB_SPEC_SIZE_MAX);
-    weir_error *error = job_spec_decode(bytes, &it->arena, &it->spec);
-    if (error != NULL) {
-        free_version(it);
-        return error;
-    }
-    it->bytes =
-        (weir_str){ .data = arena_dup(&it->arena, bytes.data, bytes.size), .size = bytes.size };
-    *version = it;
-    return NULL;
-}
-
-static bool is_relative(const char *path)
-{
-    return path != NULL && path[0] != '/';
-}
-
-static weir_error *check_spec(const struct job_spec *spec)
-{
-    if (is_relative(spec->checkpoints) || is_relative(spec->savepoints) ||
-        is_relative(spec->from_savepoint))
-        return weir_errorf(WEIR_E_USAGE,
-            "a directory of the job is relative, but its processes have no common working "
-            "directory; "
-            "give --checkpoints, --savepoints and --from-savepoint from the root ('/...') on, "
-            "where all machines see them");
-    return NULL;
-}
-
-/* -- planning --------------------------------------------------------------------------------------- */
-
-const char **entry_arguments_with(const struct entry *entry, uint32_t parallelism,
-    struct arena *arena, uint32_t *count)
-{
-    static const char name[] = "--parallelism";
-    const char **list = arena_alloc(arena, (entry->job.argument_count + 3) * sizeof(*list));
-    *count = 0;
-    for (uint32_t i = 0; i < entry->job.argument_count; i++) {
-        const char *it = entry->arguments[i];
-        if (strcmp(it, name) == 0)
-            i++; /* and its value */
-        else if (strncmp(it, name, sizeof(name) - 1) != 0 || it[sizeof(name) - 1] != '=')
-            list[(*count)++] = it;
-    }
-    list[(*count)++] = name;
-    list[(*count)++] = arena_printf(arena, "%u", parallelism);
-    return list;
-}
-
-/* The one with most to spare. */
-static struct task_manager *choose_planner(const struct resources *resources)
-{
-    struct task_manager *best = NULL;
-    for (uint32_t i = 0; i < resources_count(resources); i++) {
-        struct task_manager *it = resources_at(resources, i);
-        if (!it->is_leaving && (best == NULL || it->free_count > best->free_count))
-            best = it;
-    }
-    return best;
-}
-
-void entry_ask_for_plan(struct entry *entry, int64_t now_ms)
-{
-    struct arena arena;
-    struct task_manager *planner = choose_planner(entry->dispatcher->resources);
-    if (planner == NULL)
-        return;
-    arena_init(&arena, 4096, ARENA_SIZE_MAX);
-    address_new_id(entry->plan_request);
-    struct message_plan message = { .epoch = entry->dispatcher->options.epoch,
-        .request = weir_str_of(entry->plan_request),
-        .digest = weir_str_of(entry->job.digest),
-        .program = weir_str_of(entry->program),
-        .arguments =
-            entry->rescale == NULL
-                ? message_put_strings(entry->arguments, entry->job.argument_count, &arena)
-                : message_put_strings(entry->next_arguments, entry->next_argument_count, &arena) };
-    entry->planner = planner;
-    entry->deadline_ms = now_ms + PLAN_TIMEOUT_MS;
-    entry->phase = entry->phase == ENTRY_TO_PLAN ? ENTRY_PLANNING : entry->phase;
-    message_send(planner->connection, MESSAGE_PLAN, &message);
-    arena_release(&arena);
-}
-
-static void set_version(struct entry *entry, struct version *version)
-{
-    struct job *job = &entry->job;
-    free_version(entry->version);
-    entry->version = version;
-    job->spec = &version->spec;
-    job->plan = version->spec.plan;
-    history_release(&job->history);
-    history_init(&job->history, job->plan->subtask_count);
-}
-
-/* Its own name, or --job-name, is known now. */
-static void name_job(struct entry *entry)
-{
-    mem_free(entry->job.name);
-    entry->job.name = mem_strdup(entry->job.plan->job);
-}
-
-static weir_error *take_plan(struct entry *entry, weir_str bytes)
-{
-    struct version *version;
-    WEIR_TRY(make_version(bytes, &version));
-    weir_error *error = check_spec(&version->spec);
-    if (error != NULL) {
-        free_version(version);
-        return error;
-    }
-    if (entry->phase == ENTRY_PLANNING) {
-        set_version(entry, version);
-        name_job(entry);
-        entry->phase = ENTRY_TO_OPEN;
-        return NULL;
-    }
-    free_version(entry->next_version);
-    entry->next_version = version;
-    if (entry->rescale != NULL && entry->phase == ENTRY_RUNNING)
-        operations_rescale(entry);
-    return NULL;
-}
-
-/* A new leader plans what runs already: that it cannot now is the fault of a machine, or of the moment. Takes the
- * error. */
-static void plan_again(struct entry *entry, weir_error *error)
-{
-    log_warn("dispatcher", "job %s, which has run, cannot be planned now; again soon: %s",
-        entry->job.id, weir_error_message(error));
-    weir_error_free(error);
-    entry->phase = ENTRY_TO_PLAN;
-    entry->again_ms = entry->dispatcher->now_ms + PLAN_PAUSE_MS;
-}
-
-void entry_planned(struct entry *entry, weir_str spec, weir_error *error)
-{
-    entry->plan_request[0] = '\0';
-    entry->planner = NULL;
-    entry_touch(entry);
-    if (entry->phase == ENTRY_OVER) { /* it was cancelled meanwhile */
-        weir_error_free(error);
-        return;
-    }
-    if (error == NULL)
-        error = take_plan(entry, spec);
-    if (error == NULL)
-        return;
-    if (entry->phase == ENTRY_PLANNING && entry->has_started) {
-        plan_again(entry, error);
-    } else if (entry->phase == ENTRY_PLANNING) {
-        finish(entry, JOB_FAILED, error);
-    } else if (entry->rescale != NULL) {
-        operation_done(entry->rescale, error);
-        entry->rescale = NULL;
-    } else {
-        weir_error_free(error);
-    }
 }
 
 /* -- opening ---------------------------------------------------------------------------------------- */
@@ -362,7 +186,7 @@ static void open_again(struct entry *entry, weir_error *error)
 {
     enum weir_code code = weir_error_code(error);
     if (!entry->has_started || (code != WEIR_E_IO && code != WEIR_E_DISK_FULL)) {
-        finish(entry, JOB_FAILED, error);
+        entry_finish(entry, JOB_FAILED, error);
         return;
     }
     log_error("dispatcher", "job %s, which has run, cannot open its checkpoints; again in %d s: %s",
@@ -436,7 +260,7 @@ static const struct entry *find_rival(const struct entry *entry)
 /* Its first attempt would fence that of the other job, which has done nothing wrong. */
 static void refuse_open(struct entry *entry, const struct entry *rival)
 {
-    finish(entry, JOB_FAILED,
+    entry_finish(entry, JOB_FAILED,
         weir_errorf(WEIR_E_STATE,
             "job %s, which is not over, has the same name '%s' and the same checkpoint directory "
             "'%s', and goes on; give this one another --job-name or --checkpoints, or stop the "
@@ -459,6 +283,13 @@ static void open_entry(struct entry *entry)
 
 /* -- running ---------------------------------------------------------------------------------------- */
 
+/* Its tasks go to come back: of another version, or elsewhere. */
+static bool comes_again(const struct entry *entry)
+{
+    bool is_to = entry->rescale.step == RESCALE_LEAVING || entry->move == MOVE_LEFT;
+    return is_to && !entry->is_cancel_wanted;
+}
+
 static enum job_state state_of(const struct entry *entry)
 {
     switch (entry->job.stats->state) {
@@ -474,7 +305,7 @@ static enum job_state state_of(const struct entry *entry)
     case EXECUTION_RESTARTING:
         return JOB_RESTARTING;
     case EXECUTION_CANCELLING:
-        return entry->has_left && !entry->is_cancel_wanted ? JOB_RESTARTING : JOB_CANCELLING;
+        return comes_again(entry) ? JOB_RESTARTING : JOB_CANCELLING;
     case EXECUTION_FINISHED:
     case EXECUTION_FAILED:
     case EXECUTION_CANCELED:
@@ -514,27 +345,16 @@ static void store_version(struct entry *entry)
     arena_release(&arena);
 }
 
-static void change_version(struct entry *entry)
-{
-    set_version(entry, entry->next_version);
-    entry->next_version = NULL;
-    entry->job.arguments = entry->arguments = entry->next_arguments;
-    entry->job.argument_count = entry->next_argument_count;
-    store_version(entry);
-}
-
 /* The old tasks are gone, because they were to; the new ones come as after a failure. False: they were not to go. */
 static bool comes_back(struct entry *entry, enum execution_state state)
 {
-    bool is_moved = entry->move == MOVE_LEFT;
-    if (!entry->has_left || entry->is_cancel_wanted || state != EXECUTION_CANCELED ||
-        (!is_moved && entry->next_version == NULL))
+    if (!comes_again(entry) || state != EXECUTION_CANCELED)
         return false;
     let_go(entry, NULL);
-    if (is_moved)
-        entry->has_left = false;
-    else
-        change_version(entry);
+    if (entry->rescale.step == RESCALE_LEAVING) {
+        rescale_change(entry);
+        store_version(entry);
+    }
     entry->phase = ENTRY_TO_OPEN;
     return true;
 }
@@ -545,7 +365,7 @@ static bool comes_back(struct entry *entry, enum execution_state state)
 static bool claims_back(struct entry *entry, enum execution_state state, weir_error *error)
 {
     if (state != EXECUTION_FAILED || error == NULL || weir_error_code(error) != WEIR_E_FENCED ||
-        entry->has_claimed_back || entry->stop != NULL || entry->rescale != NULL ||
+        entry->has_claimed_back || entry->stop != NULL || entry->rescale.step != RESCALE_NONE ||
         entry->is_cancel_wanted)
         return false;
     log_error("dispatcher", "job %s: %s; this job manager leads, so it claims the job back, once",
@@ -566,33 +386,16 @@ static void on_over(struct entry *entry)
         return;
     error = weir_error_join(error, jobmanager_settle(entry->jobmanager));
     let_go(entry, storage_close);
-    finish(entry,
+    entry_finish(entry,
         state == EXECUTION_FINISHED   ? JOB_FINISHED
         : state == EXECUTION_CANCELED ? JOB_CANCELED
                                       : JOB_FAILED,
         error);
 }
 
-/* Of a job that is new, or of its rescale. */
-static void look_at_planner(struct entry *entry, int64_t now_ms)
-{
-    if (entry->plan_request[0] == '\0')
-        return;
-    if (entry->planner == NULL) { /* it was lost: another one */
-        entry_ask_for_plan(entry, now_ms);
-        return;
-    }
-    if (now_ms <= entry->deadline_ms)
-        return;
-    weir_error *error =
-        weir_errorf(WEIR_E_TIMEOUT, "task manager '%s' has not made the job's plan within %d s",
-            entry->planner->id, PLAN_TIMEOUT_MS / 1000);
-    entry_planned(entry, (weir_str){ 0 }, error);
-}
-
 static void step_running(struct entry *entry, int64_t now_ms)
 {
-    look_at_planner(entry, now_ms);
+    entry_look_at_planner(entry, now_ms);
     gateway_step(entry->gateway, now_ms);
     bool goes_on = jobmanager_step(entry->jobmanager, now_ms);
     gateway_step(entry->gateway, now_ms); /* what the job manager has just asked for */
@@ -603,24 +406,8 @@ static void step_running(struct entry *entry, int64_t now_ms)
         return;
     }
     entry_set_state(entry, state_of(entry));
-    if (entry->is_asking && entry->rescale != NULL)
-        operations_rescale(entry);
+    rescale_step(entry, now_ms);
     entry_step_move(entry);
-    if (entry->rescale != NULL && entry->has_left && entry->next_version == NULL &&
-        entry->job.stats->running_since_ms > 0 && entry->job.state == JOB_RUNNING) {
-        entry->rescale->downtime_ms = now_ms - entry->left_ms;
-        operation_done(entry->rescale, NULL);
-        entry->rescale = NULL;
-    }
-}
-
-void entry_change(struct entry *entry)
-{
-    ASSERT(entry->next_version != NULL && entry->phase == ENTRY_RUNNING);
-    entry->has_left = true;
-    entry->left_ms = entry->dispatcher->now_ms;
-    FAULT_STEP_VOID(RESCALE_CHANGE, jobmanager_cancel(entry->jobmanager));
-    entry_touch(entry);
 }
 
 void entry_cancel(struct entry *entry)
@@ -631,7 +418,7 @@ void entry_cancel(struct entry *entry)
         FAULT_STEP_VOID(CANCEL_TASKS, jobmanager_cancel(entry->jobmanager));
     else if (entry->phase != ENTRY_OPENING &&
              entry->phase != ENTRY_OVER) /* that one is the worker's now */
-        finish(entry, JOB_CANCELED, NULL);
+        entry_finish(entry, JOB_CANCELED, NULL);
 }
 
 static void store_again(struct entry *entry)
@@ -653,10 +440,12 @@ void entry_step(struct entry *entry, int64_t now_ms)
             entry_ask_for_plan(entry, now_ms);
         return;
     case ENTRY_PLANNING:
-        look_at_planner(entry, now_ms);
+        entry_look_at_planner(entry, now_ms);
         return;
     case ENTRY_TO_OPEN:
-        if (is_time)
+        if (entry->is_cancel_wanted) /* while a worker had it */
+            entry_finish(entry, JOB_CANCELED, NULL);
+        else if (is_time)
             open_entry(entry);
         return;
     case ENTRY_RUNNING:
@@ -671,7 +460,7 @@ void entry_step(struct entry *entry, int64_t now_ms)
 static int64_t running_deadline_ms(const struct entry *entry)
 {
     int64_t plan = entry->plan_request[0] == '\0' ? INT64_MAX : entry->deadline_ms + 1;
-    bool is_asking = entry->is_asking || entry->move == MOVE_TO_ASK;
+    bool is_asking = entry->rescale.step == RESCALE_READY || entry->move == MOVE_TO_ASK;
     int64_t again = is_asking ? entry->dispatcher->now_ms + ASK_AGAIN_MS : INT64_MAX;
     return os_earlier(os_earlier(plan, again),
         os_earlier(gateway_deadline_ms(entry->gateway), jobmanager_deadline_ms(entry->jobmanager)));
@@ -749,8 +538,9 @@ void entry_free(struct entry *entry)
     } else {
         storage_close(entry->storage); /* opened, and nobody has heard of it */
     }
-    free_version(entry->version);
-    free_version(entry->next_version);
+    version_free(entry->version);
+    version_free(entry->rescale.version);
+    weir_error_free(entry->rescale.why);
     weir_error_free(entry->open_error);
     weir_error_free(job->error);
     history_release(&job->history);

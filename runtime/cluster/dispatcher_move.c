@@ -53,7 +53,6 @@ static void leave(struct entry *entry, const struct task_manager *from)
     log_info("dispatcher", "job %s (%s) leaves task manager '%s'", entry->job.id, entry->job.name,
         from->id);
     entry->move = MOVE_LEFT;
-    entry->has_left = true;
     entry_set_state(entry, JOB_RESTARTING);
     jobmanager_cancel(entry->jobmanager);
     entry_touch(entry);
@@ -61,7 +60,8 @@ static void leave(struct entry *entry, const struct task_manager *from)
 
 void entry_step_move(struct entry *entry)
 {
-    bool has_other_plans = entry->stop != NULL || entry->rescale != NULL || entry->is_cancel_wanted;
+    bool has_other_plans =
+        entry->stop != NULL || entry->rescale.step != RESCALE_NONE || entry->is_cancel_wanted;
     const struct task_manager *from = leaving_one(entry);
     if (entry->move == MOVE_ASKED || entry->move == MOVE_LEFT)
         return;

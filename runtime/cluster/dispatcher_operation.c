@@ -1,4 +1,4 @@
-/* dispatcher_operation.c -- what takes a while: checkpoints, savepoints, stops, disposals, rescales.
+/* dispatcher_operation.c -- what takes a while: checkpoints, savepoints, stops, disposals.
  * Prefixes: dispatcher_, operation_, operations_ */
 #include "base/assert.h"
 #include "base/fault.h"
@@ -32,14 +32,13 @@ static void free_operation(struct operation *operation)
     mem_free(operation);
 }
 
-/* Looked at before the job, which a stop that was asked for twice may have ended meanwhile. */
-static bool is_asked_again(const struct dispatcher *dispatcher, const char *id)
+bool operations_know(const struct dispatcher *dispatcher, const char *id)
 {
     return id[0] != '\0' && find(dispatcher, id) != NULL;
 }
 
-static weir_error *begin(struct dispatcher *dispatcher, const char *job, enum operation_kind kind,
-    char id[DISPATCHER_ID_SIZE], struct operation **operation)
+weir_error *operations_begin(struct dispatcher *dispatcher, const char *job,
+    enum operation_kind kind, char id[DISPATCHER_ID_SIZE], struct operation **operation)
 {
     *operation = NULL;
     if (id[0] != '\0' && !address_is_id(weir_str_of(id)))
@@ -102,7 +101,7 @@ void operations_free(struct dispatcher *dispatcher)
 
 /* -- finding the job ---------------------------------------------------------------------------------- */
 
-static weir_error *running_entry(const struct dispatcher *dispatcher, const char *job,
+weir_error *operations_entry(const struct dispatcher *dispatcher, const char *job,
     struct entry **entry)
 {
     *entry = dispatcher_entry(dispatcher, job);
@@ -112,6 +111,26 @@ static weir_error *running_entry(const struct dispatcher *dispatcher, const char
         return weir_errorf(WEIR_E_STATE, "job %s does not run: it is %s", job,
             job_state_name((*entry)->job.state));
     return NULL;
+}
+
+/* What a checkpoint is taken of are all of its tasks: whoever asks while they do not all run is told at once. */
+static weir_error *running_entry(const struct dispatcher *dispatcher, const char *job,
+    struct entry **entry)
+{
+    WEIR_TRY(operations_entry(dispatcher, job, entry));
+    const struct job *it = &(*entry)->job;
+    bool is_waiting = gateway_state(it->gateway) == GATEWAY_WAITING;
+    if (it->stats->running_since_ms > 0)
+        return NULL;
+    if (!is_waiting)
+        return weir_errorf(WEIR_E_STATE,
+            "job %s is %s, and not all of its tasks run; ask again when it is RUNNING", job,
+            job_state_name(it->state));
+    return weir_errorf(WEIR_E_STATE,
+        "job %s is %s: it waits for %u slots, of which %u are free; start another task manager, or "
+        "let it go on with fewer ('weir rescale %s N'), and ask again when it is RUNNING",
+        job, job_state_name(it->state), plan_slot_count(it->plan),
+        resources_slots_free(dispatcher->resources), job);
 }
 
 weir_error *dispatcher_probe(const char *directory)
@@ -201,11 +220,11 @@ weir_error *dispatcher_savepoint(struct dispatcher *dispatcher, const char *job,
     struct entry *entry;
     struct operation *it;
     struct jobmanager_request request = { .done = on_answer };
-    if (is_asked_again(dispatcher, operation))
+    if (operations_know(dispatcher, operation))
         return NULL;
     WEIR_TRY(running_entry(dispatcher, job, &entry));
     WEIR_TRY(directory_of(entry, directory, &request.directory));
-    WEIR_TRY(begin(dispatcher, job, OPERATION_SAVEPOINT, operation, &it));
+    WEIR_TRY(operations_begin(dispatcher, job, OPERATION_SAVEPOINT, operation, &it));
     request.arg = it;
     if (then_cancel) {
         struct last_words *words = mem_alloc(sizeof(*words));
@@ -227,10 +246,10 @@ weir_error *dispatcher_checkpoint(struct dispatcher *dispatcher, const char *job
 {
     struct entry *entry;
     struct operation *it;
-    if (is_asked_again(dispatcher, operation))
+    if (operations_know(dispatcher, operation))
         return NULL;
     WEIR_TRY(running_entry(dispatcher, job, &entry));
-    WEIR_TRY(begin(dispatcher, job, OPERATION_CHECKPOINT, operation, &it));
+    WEIR_TRY(operations_begin(dispatcher, job, OPERATION_CHECKPOINT, operation, &it));
     struct jobmanager_request request = { .done = on_answer, .arg = it };
     weir_error *error = ask(dispatcher, entry, &request);
     return error == NULL ? NULL : withdraw(dispatcher, it, error);
@@ -255,11 +274,11 @@ weir_error *dispatcher_stop(struct dispatcher *dispatcher, const char *job, cons
     struct entry *entry;
     struct operation *it;
     struct jobmanager_request request = { .done = on_stop_answer };
-    if (is_asked_again(dispatcher, operation))
+    if (operations_know(dispatcher, operation))
         return NULL;
     WEIR_TRY(running_entry(dispatcher, job, &entry));
     WEIR_TRY(directory_of(entry, directory, &request.directory));
-    WEIR_TRY(begin(dispatcher, job, OPERATION_STOP, operation, &it));
+    WEIR_TRY(operations_begin(dispatcher, job, OPERATION_STOP, operation, &it));
     request.arg = it;
     weir_error *error;
     FAULT_STEP_VOID(STOP_REQUEST,
@@ -285,11 +304,9 @@ void operations_job_over(struct entry *entry)
         operation_done(stop, error);
         entry->stop = NULL;
     }
-    if (entry->rescale != NULL) {
-        operation_done(entry->rescale,
+    if (entry->rescale.step != RESCALE_NONE)
+        rescale_failed(entry,
             weir_errorf(WEIR_E_STATE, "the job is over: it is %s", job_state_name(job->state)));
-        entry->rescale = NULL;
-    }
 }
 
 /* -- dispose -------------------------------------------------------------------------------------------- */
@@ -322,9 +339,9 @@ weir_error *dispatcher_dispose(struct dispatcher *dispatcher, const char *path,
     char operation[DISPATCHER_ID_SIZE])
 {
     struct operation *it;
-    if (is_asked_again(dispatcher, operation))
+    if (operations_know(dispatcher, operation))
         return NULL;
-    WEIR_TRY(begin(dispatcher, NULL, OPERATION_DISPOSE, operation, &it));
+    WEIR_TRY(operations_begin(dispatcher, NULL, OPERATION_DISPOSE, operation, &it));
     struct disposal *disposal = mem_alloc(sizeof(*disposal));
     *disposal = (struct disposal){ .operation = it, .path = mem_strdup(path) };
     if (errands_submit(dispatcher->errands, NULL, run_dispose, on_disposed, disposal))
@@ -333,82 +350,4 @@ weir_error *dispatcher_dispose(struct dispatcher *dispatcher, const char *path,
     mem_free(disposal);
     return withdraw(dispatcher, it,
         weir_errorf(WEIR_E_LIMIT, "too much blocking work is waiting: ask again"));
-}
-
-/* -- rescale -------------------------------------------------------------------------------------------- */
-
-static void on_rescale_checkpoint(void *arg, uint64_t checkpoint, const char *path,
-    const weir_error *error)
-{
-    struct entry *entry = arg;
-    (void)path;
-    if (entry->rescale == NULL)
-        return;
-    entry->rescale->checkpoint = checkpoint;
-    if (error == NULL) {
-        entry_change(entry);
-        return;
-    }
-    operation_done(entry->rescale, copy_of(error));
-    entry->rescale = NULL;
-}
-
-static weir_error *check_rescale(const struct dispatcher *dispatcher, const struct entry *entry,
-    uint32_t parallelism)
-{
-    uint32_t max = entry->job.plan->max_parallelism;
-    if (parallelism < 1 || parallelism > max)
-        return weir_errorf(WEIR_E_USAGE,
-            "parallelism %u is not possible: this job was started with a maximum of %u",
-            parallelism, max);
-    if (entry->rescale != NULL || entry->stop != NULL)
-        return weir_errorf(WEIR_E_STATE, "job %s is being rescaled or stopped already",
-            entry->job.id);
-    if (entry->move != MOVE_NONE)
-        return weir_errorf(WEIR_E_STATE,
-            "job %s is being moved away from a task manager that leaves: ask again", entry->job.id);
-    if (resources_count(dispatcher->resources) == 0)
-        return weir_errorf(WEIR_E_STATE, "no task manager is there to make the new plan");
-    uint32_t has = gateway_slots_wanted(entry->gateway);
-    uint32_t free = resources_slots_free(dispatcher->resources);
-    if (parallelism > has + free)
-        return weir_errorf(WEIR_E_LIMIT,
-            "parallelism %u needs more slots than the %u that are free and the %u that the job has",
-            parallelism, free, has);
-    return NULL;
-}
-
-weir_error *dispatcher_rescale(struct dispatcher *dispatcher, const char *job, uint32_t parallelism,
-    char operation[DISPATCHER_ID_SIZE])
-{
-    struct entry *entry;
-    struct operation *it;
-    if (is_asked_again(dispatcher, operation))
-        return NULL;
-    WEIR_TRY(running_entry(dispatcher, job, &entry));
-    WEIR_TRY(check_rescale(dispatcher, entry, parallelism));
-    WEIR_TRY(begin(dispatcher, job, OPERATION_RESCALE, operation, &it));
-    entry->next_arguments =
-        entry_arguments_with(entry, parallelism, &entry->arena, &entry->next_argument_count);
-    entry->rescale = it;
-    entry->has_left = false;
-    FAULT_STEP_VOID(RESCALE_REQUEST, entry_ask_for_plan(entry, dispatcher->now_ms));
-    entry_touch(entry); /* it is due when the plan is late */
-    return NULL;
-}
-
-/* The new plan is there: a checkpoint to change at. */
-void operations_rescale(struct entry *entry)
-{
-    struct jobmanager_request request = { .done = on_rescale_checkpoint, .arg = entry };
-    weir_error *error;
-    FAULT_STEP_VOID(RESCALE_CHECKPOINT,
-        error = jobmanager_ask(entry->jobmanager, &request, entry->dispatcher->now_ms));
-    if (error != NULL && weir_error_code(error) != WEIR_E_STATE) {
-        operation_done(entry->rescale, error);
-        entry->rescale = NULL;
-        return;
-    }
-    entry->is_asking = error != NULL; /* not now: again a little later */
-    weir_error_free(error);
 }

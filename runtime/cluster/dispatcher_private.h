@@ -1,6 +1,7 @@
 /* dispatcher_private.h -- the inside of the dispatcher, shared by dispatcher.c (the list of jobs, the step),
- * dispatcher_job.c (the life of one), dispatcher_peers.c (connections), dispatcher_operation.c (what takes a while),
- * dispatcher_log.c (logs), dispatcher_move.c (away from a task manager that leaves).
+ * dispatcher_job.c (the life of one), dispatcher_plan.c (its plan), dispatcher_rescale.c (another parallelism),
+ * dispatcher_move.c (away from a task manager that leaves), dispatcher_peers.c (connections), dispatcher_operation.c
+ * (what takes a while), dispatcher_log.c (logs).
  *
  * Thread: control, where nothing else is said. */
 #ifndef WEIR_CLUSTER_DISPATCHER_PRIVATE_H
@@ -39,6 +40,28 @@ struct version {
     weir_str bytes; /* of the spec */
 };
 
+/* How far a rescale is: dispatcher_rescale.c. */
+enum rescale_step {
+    RESCALE_NONE,
+    RESCALE_PLANNING,      /* a task manager makes the new plan */
+    RESCALE_READY,         /* it is there; its checkpoint cannot be asked for yet */
+    RESCALE_CHECKPOINTING, /* it was asked for */
+    RESCALE_LEAVING,       /* the old tasks are torn down */
+    RESCALE_ARRIVING       /* the job has the new plan; its tasks do not all run yet */
+};
+
+/* Thread: control. Of NONE all of it is empty. */
+struct rescale {
+    enum rescale_step step;
+    struct operation *operation;
+    const char **arguments; /* the new ones */
+    uint32_t argument_count;
+    struct version *version; /* from READY to LEAVING */
+    bool has_checkpoint;     /* CHECKPOINTING: it is complete */
+    weir_error *why;         /* CHECKPOINTING: it never will be */
+    int64_t left_ms;
+};
+
 /* Thread: control; a worker while OPENING, which nobody else touches. */
 struct entry {
     struct job job;         /* what others see; first */
@@ -50,28 +73,24 @@ struct entry {
     struct arena arena;
     const char *program;
     const char **arguments;
-    struct version *version, *next_version; /* next: of a rescale under way */
-    const char **next_arguments;
-    uint32_t next_argument_count;
+    struct version *version;
     char plan_request[DISPATCHER_ID_SIZE];
     struct task_manager *planner;
     int64_t deadline_ms; /* of the plan request */
     int64_t again_ms;    /* TO_PLAN, TO_OPEN, what could not be stored: not before */
     bool is_end_unstored, is_version_unstored; /* the store could not take it */
     enum job_state end_state;                  /* OVER: told when it is stored */
-    struct storage *storage;
+    struct storage *storage; /* RUNNING; OPENING again: that of the version before */
     weir_error *open_error;
     struct jobmanager *jobmanager;
     struct gateway *gateway;
     bool is_cancel_wanted;
     bool
         has_started; /* the store knows: from its own checkpoints, if it has any, not from its savepoint */
-    bool has_claimed_back;            /* from an attempt that came late */
-    struct operation *stop, *rescale; /* under way; NULL: none */
-    bool is_asking; /* rescale: for its checkpoint, which could not be taken yet */
-    bool has_left;  /* rescale, move: the tasks were torn down */
+    bool has_claimed_back;  /* from an attempt that came late */
+    struct operation *stop; /* under way; NULL: none */
+    struct rescale rescale;
     enum entry_move move;
-    int64_t left_ms;
 };
 
 /* A connection that has come in: a task manager's, or not known yet. */
@@ -121,15 +140,26 @@ void entry_free(struct entry *entry); /* its job manager is let go */
 void entry_step(struct entry *entry, int64_t now_ms);
 int64_t entry_deadline_ms(const struct entry *entry);
 void entry_set_state(struct entry *entry, enum job_state state);
+/* No job manager has it any more, and none will. Takes the error. */
+void entry_finish(struct entry *entry, enum job_state state, weir_error *error);
+void entry_cancel(struct entry *entry);
+
+/* -- dispatcher_plan.c */
+/* Of a job_spec as bytes. */
+weir_error *version_new(weir_str bytes, struct version **version) WEIR_MUST_USE;
+void version_free(struct version *version); /* NULL is fine */
+void entry_set_version(struct entry *entry, struct version *version);
+void entry_ask_for_plan(struct entry *entry, int64_t now_ms);
+/* Of a job that is new, or of its rescale: is the plan late, the task manager lost? */
+void entry_look_at_planner(struct entry *entry, int64_t now_ms);
 /* A plan was made, or not. Takes the error. */
 void entry_planned(struct entry *entry, weir_str spec, weir_error *error);
-void entry_cancel(struct entry *entry);
-/* The arguments with another parallelism; in the arena. */
-const char **entry_arguments_with(const struct entry *entry, uint32_t parallelism,
-    struct arena *arena, uint32_t *count);
-void entry_ask_for_plan(struct entry *entry, int64_t now_ms);
-/* Its checkpoint is complete: the old version goes, the next one comes. */
-void entry_change(struct entry *entry);
+
+/* -- dispatcher_rescale.c */
+void rescale_planned(struct entry *entry, struct version *version); /* takes it */
+void rescale_step(struct entry *entry, int64_t now_ms);             /* of a job that is RUNNING */
+void rescale_change(struct entry *entry); /* the old tasks are gone: the job is the new version */
+void rescale_failed(struct entry *entry, weir_error *error); /* takes the error */
 
 /* -- dispatcher_peers.c */
 void peers_step(struct dispatcher *dispatcher, int64_t now_ms);
@@ -143,9 +173,18 @@ void entry_step_move(struct entry *entry);
 /* -- dispatcher_operation.c */
 /* The job is over, or running anew: what its operations waited for has come, or never will. */
 void operations_job_over(struct entry *entry);
-/* The new plan of a rescale is there: asks for the checkpoint to change at. */
-void operations_rescale(struct entry *entry);
+/* Was its stop withdrawn? The job goes on, then. */
+void operations_look_at_stop(struct entry *entry);
+/* Asked for already, by this id? Looked at before the job, which a stop that was asked for twice may have ended. */
+bool operations_know(const struct dispatcher *dispatcher, const char *id);
+/* `id`: in: the caller's, or empty; out: its own. */
+weir_error *operations_begin(struct dispatcher *dispatcher, const char *job,
+    enum operation_kind kind, char id[DISPATCHER_ID_SIZE], struct operation **operation)
+    WEIR_MUST_USE;
 void operation_done(struct operation *operation, weir_error *error); /* takes the error */
+/* The job, if it has a job manager. */
+weir_error *operations_entry(const struct dispatcher *dispatcher, const char *job,
+    struct entry **entry) WEIR_MUST_USE;
 void operations_step(struct dispatcher *dispatcher, int64_t now_ms);
 void operations_free(struct dispatcher *dispatcher);
 

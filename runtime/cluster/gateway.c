@@ -41,19 +41,11 @@ struct gateway {
     bool has_failed;   /* without workers; else each has its own */
 };
 
-static uint32_t slots_of(const struct plan *plan)
-{
-    uint32_t count = 0;
-    for (uint32_t g = 0; g < plan->slot_group_count; g++)
-        count += plan->slot_group_sizes[g];
-    return count;
-}
-
 struct gateway *gateway_new(const struct gateway_options *options)
 {
     struct gateway *gateway = mem_alloc(sizeof(*gateway));
     gateway->options = *options;
-    gateway->slot_count = slots_of(options->plan);
+    gateway->slot_count = plan_slot_count(options->plan);
     gateway->slot_workers = mem_alloc_array(gateway->slot_count, sizeof(uint32_t));
     gateway->placement = mem_alloc_array(options->plan->subtask_count, sizeof(uint32_t));
     gateway->metrics = mem_alloc_array(options->plan->subtask_count, sizeof(*gateway->metrics));
@@ -750,9 +742,13 @@ uint32_t gateway_worker_of(const struct gateway *gateway, uint32_t subtask)
     return gateway->worker_count == 0 ? UINT32_MAX : gateway->placement[subtask];
 }
 
-uint32_t gateway_slots_wanted(const struct gateway *gateway)
+uint32_t gateway_slots_held(const struct gateway *gateway)
 {
-    return gateway->slot_count;
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < gateway->worker_count; i++)
+        if (gateway->workers[i].grant.from != NULL)
+            count += gateway->workers[i].grant.slot_count;
+    return count;
 }
 
 const struct worker_task_metrics *gateway_metrics(const struct gateway *gateway, uint32_t subtask)

@@ -91,7 +91,7 @@ enum gateway_state gateway_state(const struct gateway *gateway);
 uint32_t gateway_worker_count(const struct gateway *gateway);
 const struct gateway_worker *gateway_worker(const struct gateway *gateway, uint32_t index);
 uint32_t gateway_worker_of(const struct gateway *gateway, uint32_t subtask); /* UINT32_MAX: none */
-uint32_t gateway_slots_wanted(const struct gateway *gateway);
+uint32_t gateway_slots_held(const struct gateway *gateway); /* of task managers that are there */
 /* As last heard; of tasks that are not there zeros. */
 const struct worker_task_metrics *gateway_metrics(const struct gateway *gateway, uint32_t subtask);
 struct rate gateway_rate(const struct gateway *gateway, uint32_t subtask);

@@ -227,3 +227,11 @@ weir_error *plan_build(weir_job *job, const struct plan_options *options, const 
     *plan = made;
     return NULL;
 }
+
+uint32_t plan_slot_count(const struct plan *plan)
+{
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < plan->slot_group_count; i++)
+        count += plan->slot_group_sizes[i];
+    return count;
+}

@@ -107,6 +107,7 @@ struct plan_options {
 /* The plan lives in the job's arena. */
 weir_error *plan_build(weir_job *job, const struct plan_options *options, const struct plan **plan)
     WEIR_MUST_USE;
+uint32_t plan_slot_count(const struct plan *plan); /* that all its tasks need */
 
 /* -- plan_regions.c: which subtasks start again together.
  *

@@ -24,6 +24,7 @@ void history_init(struct history *history, uint32_t subtask_count)
 static void release_failure(struct history_failure *it)
 {
     mem_free(it->text);
+    mem_free(it->vertex);
     mem_free(it->place);
     *it = (struct history_failure){ 0 };
 }
@@ -44,6 +45,16 @@ void history_release(struct history *history)
         release_checkpoint(&history->checkpoints[i]);
 }
 
+void history_begin(struct history *history, uint32_t subtask_count)
+{
+    struct history begun = { .subtask_count = subtask_count,
+        .failure_count = history->failure_count };
+    memcpy(begun.failures, history->failures, sizeof(begun.failures));
+    for (uint32_t i = 0; i < HISTORY_CHECKPOINTS; i++)
+        release_checkpoint(&history->checkpoints[i]);
+    *history = begun;
+}
+
 /* -- writing -------------------------------------------------------------------------------- */
 
 void history_failed(struct history *history, const struct history_failure *failure)
@@ -52,6 +63,7 @@ void history_failed(struct history *history, const struct history_failure *failu
     release_failure(it);
     *it = *failure;
     it->text = copy_text(failure->text);
+    it->vertex = copy_text(failure->vertex);
     it->place = copy_text(failure->place);
 }
 

@@ -19,7 +19,7 @@
 /* Why an attempt ended, or a part of its tasks. Thread: control. */
 struct history_failure {
     char *text;          /* of the error */
-    const char *vertex;  /* the plan's name of the task; NULL: no task's */
+    char *vertex;        /* the plan's name of the task; NULL: no task's */
     char *place;         /* the task manager it ran on; NULL: this process */
     uint32_t subtask;    /* of the vertex */
     uint32_t task_count; /* that went down with it: of its region, or of the job */
@@ -67,6 +67,8 @@ struct history {
 
 void history_init(struct history *history, uint32_t subtask_count);
 void history_release(struct history *history);
+/* The job has another plan: its failures stay, its checkpoints, which are of the old one's tasks, are forgotten. */
+void history_begin(struct history *history, uint32_t subtask_count);
 
 void history_failed(struct history *history, const struct history_failure *failure); /* copied */
 void history_triggered(struct history *history, uint64_t number, bool is_savepoint, int64_t now_ms);

@@ -203,7 +203,7 @@ static void remember(struct jobmanager *jobmanager, const weir_error *error, uin
     char *text = mem_strdup(weir_error_message(error)), *place = NULL;
     if (subtask != UINT32_MAX) {
         const struct plan_vertex *vertex = jobmanager_vertex(jobmanager, subtask);
-        failure.vertex = vertex->name;
+        failure.vertex = mem_strdup(vertex->name);
         failure.subtask = subtask - vertex->first_subtask;
         if (options->tasks.place != NULL)
             place = mem_strdup(options->tasks.place(options->tasks.arg, subtask));
@@ -212,6 +212,7 @@ static void remember(struct jobmanager *jobmanager, const weir_error *error, uin
     failure.place = place;
     history_failed(options->history, &failure);
     mem_free(text);
+    mem_free(failure.vertex);
     mem_free(place);
 }
 
@@ -498,6 +499,7 @@ bool jobmanager_step(struct jobmanager *jobmanager, int64_t now_ms)
     tick_coordinator(jobmanager, now_ms);
     act_all(jobmanager, now_ms);
     jobmanager->stats.state = execution->state;
+    jobmanager->stats.is_restoring = execution->is_restoring;
     if (!jobmanager->coordinator.is_running)
         jobmanager->stats.running_since_ms = 0;
     jobmanager->stats.restarts = execution->restart_count;

@@ -126,6 +126,7 @@ struct jobmanager_stats {
     uint64_t attempt;
     uint32_t restarts;
     int64_t running_since_ms;   /* monotonic, all tasks; 0: not now */
+    bool is_restoring;          /* a worker reads what tasks are to be restored from */
     uint64_t completed, failed; /* checkpoints */
     uint64_t last_checkpoint;   /* newest complete, this run or restored; 0: none */
     int64_t last_duration_ms;

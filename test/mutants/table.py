@@ -26,6 +26,7 @@ TASK_EXECUTOR = "unit runtime/cluster/task_executor_test"
 JOB_STORE = "unit runtime/cluster/job_store_test"
 BLOB_STORE = "unit runtime/cluster/blob_store_test"
 CLUSTER = "unit runtime/cluster/cluster_test"
+CLUSTER_OPERATION = "unit runtime/cluster/cluster_operation_test"
 KAFKA_SIM = "sim sim_kafka_test"
 CLUSTER_SIM = "sim sim_cluster_test"
 
@@ -252,10 +253,10 @@ MUTANTS = [
            "    if (job_is_over(record->status) && record->status != RECORD_CANCELLED)\n", DISPATCHER),
     mutant("an executable is deleted while its job runs", "runtime/cluster/dispatcher.c",
            "        if (!is_over && strcmp(", "        if (is_over && strcmp(", DISPATCHER),
-    mutant("a plan that never comes is waited for without end", "runtime/cluster/dispatcher_job.c",
-           "    if (now_ms <= entry->deadline_ms)\n        return;\n",
+    mutant("a plan that never comes is waited for without end", "runtime/cluster/dispatcher_plan.c",
+           "    if (entry->planner == NULL || now_ms <= entry->deadline_ms)\n        return;\n",
            "    if (now_ms <= entry->deadline_ms || entry->planner != NULL)\n        return;\n", DISPATCHER),
-    mutant("a job that has run fails for good when a new leader cannot plan it at once", "runtime/cluster/dispatcher_job.c",
+    mutant("a job that has run fails for good when a new leader cannot plan it at once", "runtime/cluster/dispatcher_plan.c",
            "    if (entry->phase == ENTRY_PLANNING && entry->has_started) {\n",
            "    if (entry->phase == ENTRY_RUNNING && entry->has_started) {\n", DISPATCHER),
     mutant("a start from a savepoint that a leader has begun is refused by the next one", "runtime/cluster/dispatcher_job.c",
@@ -264,11 +265,18 @@ MUTANTS = [
     mutant("that a job is over is stored once or never", "runtime/cluster/dispatcher_job.c",
            "    if (entry->is_end_unstored)\n        tell_end(entry);\n", "", CLUSTER + ": what_the_store*"),
     mutant("an old version of a rescaled job is what the next leader starts", "runtime/cluster/dispatcher_job.c",
-           "    entry->job.argument_count = entry->next_argument_count;\n    store_version(entry);\n",
-           "    entry->job.argument_count = entry->next_argument_count;\n", CLUSTER + ": a_running_job_is_rescaled*"),
+           "        rescale_change(entry);\n        store_version(entry);\n", "        rescale_change(entry);\n",
+           CLUSTER_OPERATION + ": a_running_job_is_rescaled*"),
+    mutant("a rescale of a job that waits for slots waits with it", "runtime/cluster/dispatcher_rescale.c",
+           "        return stats->running_since_ms == 0 && !stats->is_restoring;\n",
+           "        return stats->running_since_ms < 0;\n", CLUSTER_OPERATION + ": a_job_that_waits_for_slots_is_rescaled*"),
+    mutant("a cancel while a directory is being opened is forgotten", "runtime/cluster/dispatcher_job.c",
+           "        if (entry->is_cancel_wanted) /* while a worker had it */\n",
+           "        if (entry->is_cancel_wanted && entry->storage != NULL)\n",
+           CLUSTER_OPERATION + ": a_job_is_cancelled_while_its*"),
     mutant("temporary checkpoints go with the old version of a rescaled job", "runtime/cluster/dispatcher_job.c",
            "    let_go(entry, NULL);\n", "    let_go(entry, storage_close);\n",
-           CLUSTER + ": a_job_whose_checkpoints_are_temporary*"),
+           CLUSTER_OPERATION + ": a_job_whose_checkpoints_are_temporary*"),
     mutant("the first restore of a new leader is final", "runtime/manager/execution.c",
            "    if (execution->state == EXECUTION_CREATED && !execution->has_run) {\n",
            "    if (execution->state == EXECUTION_CREATED && !execution->is_resumed) {\n",

@@ -254,7 +254,18 @@ static void a_rescale_says_how_long_there_was_no_output(void **state)
         " to parallelism 4.\nWithout output for 120 ms, 450 ms in all.\n",
         "");
     expect_talk("rescale", JOB " 4 --json", replies, 0,
-        "{\"jobid\":\"" JOB "\",\"parallelism\":4,\"downtime-ms\":120,\"duration-ms\":450}\n", "");
+        "{\"jobid\":\"" JOB
+        "\",\"parallelism\":4,\"unchanged\":false,\"downtime-ms\":120,\"duration-ms\":450}\n",
+        "");
+    static const struct reply same[] = { { "PATCH /v1/jobs/" JOB "/rescaling?parallelism=4 {}", 202,
+                                             BEGUN },
+        { "GET /v1/jobs/" JOB "/rescaling/" ASKED, 200,
+            DONE("\"unchanged\":true,\"downtime-ms\":0,\"duration-ms\":45") },
+        END };
+    expect_talk("rescale", JOB " 4", same, 0,
+        "Rescaling job " JOB " to parallelism 4.\n" WAITING "Job " JOB
+        " has parallelism 4 already: nothing was changed.\n",
+        "");
     static const char *const wrong[] = { JOB " 0", JOB " 4x", JOB " 99999999999999999999" };
     for (size_t i = 0; i < COUNT_OF(wrong); i++)
         expect_talk("rescale", wrong[i], none, 2, "", "it must be from 1 to");

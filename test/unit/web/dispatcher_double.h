@@ -305,9 +305,9 @@ static void double_history(struct history *history, uint32_t subtasks)
     history_completed(history, 2, 600, "/c/chk-2", 2100);
     history_completed(history, 3, 700, "/s/savepoint-1", 2200);
     history_aborted(history, 4, "task \"x\" declined", 2300);
-    static char text[] = "killed by SIGSEGV", place[] = "tm-1";
+    static char text[] = "killed by SIGSEGV", vertex[] = "clicks", place[] = "tm-1";
     history_failed(history, &(struct history_failure){ .text = text,
-                                .vertex = "clicks",
+                                .vertex = vertex,
                                 .place = place,
                                 .subtask = 1,
                                 .attempt = 1,

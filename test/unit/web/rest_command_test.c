@@ -85,6 +85,7 @@ static void a_result_is_there_although_the_job_is_gone(void **state)
             .location = location,
             .checkpoint = 26,
             .downtime_ms = 40,
+            .is_unchanged = true,
             .begun_ms = 100,
             .done_ms = 200 };
         snprintf(it->id, sizeof(it->id), "%032x", i);
@@ -99,7 +100,7 @@ static void a_result_is_there_although_the_job_is_gone(void **state)
         DONE("\"checkpointId\":26"));
     assert_string_equal(ask(&client, "GET", "/v1/savepoint-disposal" ID("2"), "{}", 200), DONE(""));
     assert_string_equal(ask(&client, "GET", GONE "/rescaling" ID("3"), "{}", 200),
-        DONE("\"downtime-ms\":40,\"duration-ms\":100"));
+        DONE("\"unchanged\":true,\"downtime-ms\":40,\"duration-ms\":100"));
     /* of another kind, another job, nobody */
     ask(&client, "GET", GONE "/savepoints" ID("1"), "{}", 404);
     ask(&client, "GET", JOB "/savepoints" ID("0"), "{}", 404);

@@ -428,9 +428,9 @@ static void a_region_that_restarts_is_seen_in_the_states_and_in_the_history(void
     struct client client = client_new(&options);
     struct job *of = &client.dispatcher->jobs[0];
     client.dispatcher->gateways[0].workers[1].is_deployed = false;
-    static char why[] = "gone";
+    static char why[] = "gone", clicks[] = "clicks";
     history_failed(&of->history,
-        &(struct history_failure){ .text = why, .vertex = "clicks", .task_count = 2 });
+        &(struct history_failure){ .text = why, .vertex = clicks, .task_count = 2 });
     json_t *job = get(&client, RUNNING);
     json_t *counts = json_object_get(job, "status-counts");
     json_int_t running = json_integer_value(json_object_get(counts, "RUNNING"));
@@ -516,10 +516,10 @@ static void each_subtask_has_a_state_of_its_own_and_the_vertex_one_of_them_all(v
     expect_status(&client, "FAILED", "FAILED");
     expect_counts(&client, "CANCELING", 0, 4);
     static char text[] = "it broke", place[] = "tm-1";
-    history_failed(&job->history, &(struct history_failure){ .text = text,
-                                      .vertex = job->plan->vertices[0].name,
-                                      .place = place,
-                                      .subtask = 2 });
+    char *vertex = mem_strdup(job->plan->vertices[0].name);
+    history_failed(&job->history,
+        &(struct history_failure){ .text = text, .vertex = vertex, .place = place, .subtask = 2 });
+    mem_free(vertex);
     job->state = JOB_FAILED; /* of the failure it is known which task's it was */
     job->gateway = NULL;
     expect_status(&client, "FAILED", "CANCELED");

@@ -94,7 +94,7 @@ static inline void rig_open_with(struct rig *rig, const struct trial *trial, int
     jobmanager_start(rig->jobmanager, clock_ms);
     turn(rig);
     assert_int_equal(gateway_state(rig->gateway), GATEWAY_WAITING);
-    assert_int_equal(gateway_slots_wanted(rig->gateway), 2);
+    assert_int_equal(gateway_slots_held(rig->gateway), 0);
 }
 
 static inline void rig_open(struct rig *rig)

@@ -51,6 +51,27 @@ static void a_text_is_cut(void **state)
     history_release(&history);
 }
 
+static void failures_outlive_a_plan_and_checkpoints_do_not(void **state)
+{
+    struct history history;
+    static char text[] = "died", vertex[] = "count";
+    history_init(&history, 2);
+    history_failed(&history,
+        &(struct history_failure){ .text = text, .vertex = vertex, .at_ms = 1 });
+    history_triggered(&history, 1, false, 10);
+    history_completed(&history, 1, 5, "/c", 20);
+    history_begin(&history, 3);
+    vertex[0] = '?'; /* the old plan is gone */
+    assert_int_equal(history.failure_count, 1);
+    assert_string_equal(history_failure(&history, 0)->vertex, "count");
+    assert_null(history_checkpoint(&history, 0));
+    assert_int_equal(history.completed_count, 0);
+    history_triggered(&history, 2, false, 30);
+    history_acked(&history, 2, 2, &(struct history_ack){ .at_ms = 31 });
+    assert_int_equal(history_checkpoint(&history, 0)->acked_count, 1);
+    history_release(&history);
+}
+
 static void a_checkpoint_gathers_acks_until_it_is_complete(void **state)
 {
     struct history history;
@@ -146,6 +167,7 @@ int main(void)
         cmocka_unit_test(a_new_history_is_empty),
         cmocka_unit_test(failures_are_copied_and_the_newest_comes_first),
         cmocka_unit_test(a_text_is_cut),
+        cmocka_unit_test(failures_outlive_a_plan_and_checkpoints_do_not),
         cmocka_unit_test(a_checkpoint_gathers_acks_until_it_is_complete),
         cmocka_unit_test(what_is_over_hears_of_nothing_more),
         cmocka_unit_test(the_newest_of_a_status_and_kind_is_found),

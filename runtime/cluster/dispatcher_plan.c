@@ -1,0 +1,187 @@
+/* dispatcher_plan.c -- the plan of a job: a task manager is asked for it, and it is taken, or why there is none.
+ * Prefixes: entry_, version_
+ *
+ * The job's executable makes it (runtime/cluster/job_spec.h), so a task manager has to run that. One that is lost is
+ * replaced by another one; one that says nothing for PLAN_TIMEOUT_MS has failed. */
+#include "base/assert.h"
+#include "base/log.h"
+#include "runtime/cluster/address.h"
+#include "runtime/cluster/dispatcher_private.h"
+
+#define PLAN_TIMEOUT_MS 60000
+#define PLAN_PAUSE_MS   1000 /* until a plan that must be possible is tried again */
+#define ARENA_SIZE_MAX  ((size_t)64 << 20)
+
+/* -- versions ------------------------------------------------------------------------------------- */
+
+void version_free(struct version *version)
+{
+    if (version == NULL)
+        return;
+    arena_release(&version->arena);
+    mem_free(version);
+}
+
+weir_error *version_new(weir_str bytes, struct version **version)
+{
+    struct version *it = mem_alloc(sizeof(*it));
+    arena_init(&it->arena, (size_t)4 << 10, JOB_SPEC_DECODED_SIZE_MAX + JOB_SPEC_SIZE_MAX);
+    weir_error *error = job_spec_decode(bytes, &it->arena, &it->spec);
+    if (error != NULL) {
+        version_free(it);
+        return error;
+    }
+    it->bytes =
+        (weir_str){ .data = arena_dup(&it->arena, bytes.data, bytes.size), .size = bytes.size };
+    *version = it;
+    return NULL;
+}
+
+static bool is_relative(const char *path)
+{
+    return path != NULL && path[0] != '/';
+}
+
+static weir_error *check_spec(const struct job_spec *spec)
+{
+    if (is_relative(spec->checkpoints) || is_relative(spec->savepoints) ||
+        is_relative(spec->from_savepoint))
+        return weir_errorf(WEIR_E_USAGE,
+            "a directory of the job is relative, but its processes have no common working "
+            "directory; "
+            "give --checkpoints, --savepoints and --from-savepoint from the root ('/...') on, "
+            "where all machines see them");
+    return NULL;
+}
+
+/* -- planning --------------------------------------------------------------------------------------- */
+
+/* The one with most to spare. */
+static struct task_manager *choose_planner(const struct resources *resources)
+{
+    struct task_manager *best = NULL;
+    for (uint32_t i = 0; i < resources_count(resources); i++) {
+        struct task_manager *it = resources_at(resources, i);
+        if (!it->is_leaving && (best == NULL || it->free_count > best->free_count))
+            best = it;
+    }
+    return best;
+}
+
+void entry_ask_for_plan(struct entry *entry, int64_t now_ms)
+{
+    struct arena arena;
+    struct task_manager *planner = choose_planner(entry->dispatcher->resources);
+    if (planner == NULL)
+        return;
+    arena_init(&arena, 4096, ARENA_SIZE_MAX);
+    address_new_id(entry->plan_request);
+    struct message_plan message = { .epoch = entry->dispatcher->options.epoch,
+        .request = weir_str_of(entry->plan_request),
+        .digest = weir_str_of(entry->job.digest),
+        .program = weir_str_of(entry->program),
+        .arguments =
+            entry->rescale.step == RESCALE_PLANNING
+                ? message_put_strings(entry->rescale.arguments, entry->rescale.argument_count,
+                      &arena)
+                : message_put_strings(entry->arguments, entry->job.argument_count, &arena) };
+    entry->planner = planner;
+    entry->deadline_ms = now_ms + PLAN_TIMEOUT_MS;
+    entry->phase = entry->phase == ENTRY_TO_PLAN ? ENTRY_PLANNING : entry->phase;
+    message_send(planner->connection, MESSAGE_PLAN, &message);
+    arena_release(&arena);
+}
+
+void entry_set_version(struct entry *entry, struct version *version)
+{
+    struct job *job = &entry->job;
+    version_free(entry->version);
+    entry->version = version;
+    job->spec = &version->spec;
+    job->plan = version->spec.plan;
+    history_begin(&job->history, job->plan->subtask_count);
+}
+
+/* Its own name, or --job-name, is known now. */
+static void name_job(struct entry *entry)
+{
+    mem_free(entry->job.name);
+    entry->job.name = mem_strdup(entry->job.plan->job);
+}
+
+static weir_error *take_plan(struct entry *entry, weir_str bytes)
+{
+    struct version *version;
+    WEIR_TRY(version_new(bytes, &version));
+    weir_error *error = check_spec(&version->spec);
+    if (error != NULL) {
+        version_free(version);
+        return error;
+    }
+    if (entry->phase == ENTRY_PLANNING) {
+        entry_set_version(entry, version);
+        name_job(entry);
+        entry->phase = ENTRY_TO_OPEN;
+        return NULL;
+    }
+    if (entry->rescale.step == RESCALE_PLANNING && entry->phase == ENTRY_RUNNING)
+        rescale_planned(entry, version);
+    else
+        version_free(version);
+    return NULL;
+}
+
+/* A new leader plans what runs already: that it cannot now is the fault of a machine, or of the moment. Takes the
+ * error. */
+static void plan_again(struct entry *entry, weir_error *error)
+{
+    log_warn("dispatcher", "job %s, which has run, cannot be planned now; again soon: %s",
+        entry->job.id, weir_error_message(error));
+    weir_error_free(error);
+    entry->phase = ENTRY_TO_PLAN;
+    entry->again_ms = entry->dispatcher->now_ms + PLAN_PAUSE_MS;
+}
+
+void entry_planned(struct entry *entry, weir_str spec, weir_error *error)
+{
+    entry->plan_request[0] = '\0';
+    entry->planner = NULL;
+    entry_touch(entry);
+    if (entry->phase == ENTRY_OVER) { /* it was cancelled meanwhile */
+        weir_error_free(error);
+        return;
+    }
+    if (error == NULL)
+        error = take_plan(entry, spec);
+    if (error == NULL)
+        return;
+    if (entry->phase == ENTRY_PLANNING && entry->has_started) {
+        plan_again(entry, error);
+    } else if (entry->phase == ENTRY_PLANNING) {
+        entry_finish(entry, JOB_FAILED, error);
+    } else if (entry->rescale.step == RESCALE_PLANNING) {
+        rescale_failed(entry, error);
+    } else {
+        weir_error_free(error);
+    }
+}
+
+/* Of a job that is new, or of its rescale. */
+void entry_look_at_planner(struct entry *entry, int64_t now_ms)
+{
+    if (entry->plan_request[0] == '\0')
+        return;
+    if (entry->planner == NULL) /* it was lost: another one */
+        entry_ask_for_plan(entry, now_ms);
+    if (entry->planner == NULL && entry->rescale.step == RESCALE_PLANNING) {
+        entry_planned(entry, (weir_str){ 0 },
+            weir_errorf(WEIR_E_STATE, "no task manager is left to make the new plan"));
+        return;
+    }
+    if (entry->planner == NULL || now_ms <= entry->deadline_ms)
+        return;
+    weir_error *error =
+        weir_errorf(WEIR_E_TIMEOUT, "task manager '%s' has not made the job's plan within %d s",
+            entry->planner->id, PLAN_TIMEOUT_MS / 1000);
+    entry_planned(entry, (weir_str){ 0 }, error);
+}

@@ -1,0 +1,240 @@
+/* cluster_operation_test.c -- what people ask of jobs: they are rescaled, stopped and cancelled, also when they do not
+ * run, and every record counts once. */
+#include "test/unit/runtime/cluster/cluster_rig.h"
+
+static void a_job_stops_with_a_savepoint_and_another_one_goes_on_from_it(void **state)
+{
+    char out[OS_PATH_MAX];
+    snprintf(out, sizeof(out), "%s", output("out"));
+    const char *first[] = { "--parallelism", "3", "--output", out, ENDLESS, NULL };
+    const struct job *job = submit(first);
+    wait_checkpoints(job, 2);
+    const char *path = stop(job);
+    uint64_t count = check_output(out, 0);
+    const char *second[] = { "--parallelism", "2", "--output", out, ENDLESS, "--from-savepoint",
+        path, NULL };
+    job = submit(second);
+    wait_checkpoints(job, 2);
+    stop(job);
+    assert_true(check_output(out, 0) > count);
+}
+
+static void a_running_job_is_rescaled_up_and_down(void **state)
+{
+    static const uint32_t to[] = { 4, 1, 3 };
+    char out[OS_PATH_MAX], job_id[DISPATCHER_ID_SIZE];
+    snprintf(out, sizeof(out), "%s", output("out"));
+    const char *arguments[] = { "--parallelism", "2", "--output", out, ENDLESS, NULL };
+    const struct job *job = submit(arguments);
+    wait_checkpoints(job, 1);
+    for (size_t i = 0; i < sizeof(to) / sizeof(to[0]); i++) {
+        char id[DISPATCHER_ID_SIZE] = "";
+        check(dispatcher_rescale(dispatcher, job->id, to[i], id));
+        wait_operation(id);
+        assert_int_equal(job->plan->vertices[job->plan->vertex_count - 1].parallelism, to[i]);
+    }
+    memcpy(job_id, job->id, sizeof(job_id));
+    uint16_t port = listener_port(listener);
+    stop_leader();
+    start_leader(2, port);
+    job = dispatcher_find(dispatcher, job_id);
+    wait_state(job, JOB_RUNNING);
+    assert_int_equal(job->plan->vertices[job->plan->vertex_count - 1].parallelism, 3);
+    stop(job);
+    check_output(out, 0);
+}
+
+static void a_job_whose_checkpoints_are_temporary_keeps_its_state_when_it_is_rescaled_or_moves(
+    void **state)
+{
+    char out[OS_PATH_MAX], id[DISPATCHER_ID_SIZE] = "";
+    snprintf(out, sizeof(out), "%s", output("out"));
+    const char *arguments[] = { "--parallelism", "2", "--output", out, ENDLESS, NULL };
+    uint16_t port = listener_port(listener);
+    stop_leader();
+    has_no_checkpoints = true;
+    start_leader(2, port);
+    has_no_checkpoints = false;
+    const struct job *job = submit(arguments);
+    wait_checkpoints(job, 2);
+    check(dispatcher_rescale(dispatcher, job->id, 1, id));
+    wait_operation(id);
+    assert_true(job->history.restored > 0);
+    uint64_t count = job->history.completed_count;
+    leave(strcmp(gateway_worker(job->gateway, 0)->task_manager, "tm-0") == 0 ? 0 : 1);
+    wait_checkpoints(job, count + 2);
+    stop(job);
+    assert_true(check_output(out, 0) > 0);
+}
+
+static void a_job_is_cancelled_and_its_slots_are_free_again(void **state)
+{
+    char out[OS_PATH_MAX];
+    snprintf(out, sizeof(out), "%s", output("out"));
+    const char *arguments[] = { "--parallelism", "4", "--count", "100000000", "--output", out,
+        NULL };
+    const struct job *job = submit(arguments);
+    wait_state(job, JOB_RUNNING);
+    assert_int_equal(resources_slots_free(dispatcher_resources(dispatcher)), 0);
+    check(dispatcher_cancel(dispatcher, job->id));
+    wait_state(job, JOB_CANCELED);
+    assert_int_equal(resources_slots_free(dispatcher_resources(dispatcher)), 4);
+    weir_error *error = dispatcher_cancel(dispatcher, job->id);
+    assert_int_equal(weir_error_code(error), WEIR_E_STATE);
+    weir_error_free(error);
+}
+
+static void a_rescale_to_what_the_job_has_changes_nothing_and_says_so(void **state)
+{
+    char out[OS_PATH_MAX], id[DISPATCHER_ID_SIZE] = "";
+    snprintf(out, sizeof(out), "%s", output("out"));
+    const char *arguments[] = { "--parallelism", "2", "--output", out, ENDLESS, NULL };
+    const struct job *job = submit(arguments);
+    wait_checkpoints(job, 1);
+    uint64_t attempt = job->stats->attempt;
+    check(dispatcher_rescale(dispatcher, job->id, 2, id));
+    wait_operation(id);
+    assert_true(dispatcher_operation(dispatcher, id)->is_unchanged);
+    wait_checkpoints(job, job->history.completed_count + 2);
+    assert_int_equal(job->stats->attempt, attempt);
+    id[0] = '\0';
+    check(dispatcher_rescale(dispatcher, job->id, 1, id));
+    wait_operation(id);
+    assert_false(dispatcher_operation(dispatcher, id)->is_unchanged);
+    assert_true(job->stats->attempt > attempt);
+    stop(job);
+    check_output(out, 0);
+}
+
+static void a_rescale_that_is_not_done_gives_way_to_another_one(void **state)
+{
+    char out[OS_PATH_MAX], first[DISPATCHER_ID_SIZE] = "", second[DISPATCHER_ID_SIZE] = "";
+    snprintf(out, sizeof(out), "%s", output("out"));
+    const char *arguments[] = { "--parallelism", "1", "--output", out, ENDLESS, NULL };
+    const struct job *job = submit(arguments);
+    wait_checkpoints(job, 1);
+    check(dispatcher_rescale(dispatcher, job->id, 2, first));
+    check(dispatcher_rescale(dispatcher, job->id, 3, second));
+    const struct operation *it = dispatcher_operation(dispatcher, first);
+    assert_true(it->is_done);
+    assert_non_null(strstr(weir_error_message(it->error), "another rescale, to 3, has taken"));
+    wait_operation(second);
+    assert_int_equal(parallelism_of(job), 3);
+    stop(job);
+    check_output(out, 0);
+}
+
+static void expect_refusal(weir_error *error, const char *words)
+{
+    assert_non_null(error);
+    assert_int_equal(weir_error_code(error), WEIR_E_STATE);
+    if (strstr(weir_error_message(error), words) == NULL)
+        fail_msg("'%s' has no '%s'", weir_error_message(error), words);
+    weir_error_free(error);
+}
+
+static void wait_for_slots(const struct job *job)
+{
+    int64_t until = now_ms() + BOUND_MS;
+    while ((job->gateway == NULL || gateway_state(job->gateway) != GATEWAY_WAITING) &&
+           now_ms() < until)
+        turn();
+    assert_non_null(job->gateway);
+    assert_int_equal(gateway_state(job->gateway), GATEWAY_WAITING);
+}
+
+static void a_job_that_waits_for_slots_is_rescaled_to_those_that_are_left(void **state)
+{
+    char out[OS_PATH_MAX], id[DISPATCHER_ID_SIZE] = "";
+    snprintf(out, sizeof(out), "%s", output("out"));
+    const char *arguments[] = { "--parallelism", "4", "--output", out, ENDLESS, NULL };
+    const struct job *job = submit(arguments);
+    wait_checkpoints(job, 2);
+    task_executor_free(managers[1]);
+    managers[1] = NULL;
+    wait_failures(job, 1);
+    wait_for_slots(job);
+    assert_int_equal(job->state, JOB_RESTARTING);
+    const char *words = "waits for 4 slots, of which 2 are free";
+    expect_refusal(dispatcher_stop(dispatcher, job->id, NULL, false, id), words);
+    expect_refusal(dispatcher_savepoint(dispatcher, job->id, NULL, false, id), words);
+    expect_refusal(dispatcher_checkpoint(dispatcher, job->id, id), words);
+    weir_error *error = dispatcher_rescale(dispatcher, job->id, 3, id);
+    assert_int_equal(weir_error_code(error), WEIR_E_LIMIT);
+    weir_error_free(error);
+    check(dispatcher_rescale(dispatcher, job->id, 2, id));
+    wait_operation(id);
+    assert_int_equal(parallelism_of(job), 2);
+    assert_true(job->history.restored > 0);
+    assert_non_null(history_failure(&job->history, 0)); /* what has happened stays to be seen */
+    wait_checkpoints(job, 2);
+    stop(job);
+    check_output(out, 0);
+}
+
+/* It has never run. */
+static void a_job_that_is_too_large_is_rescaled_or_cancelled_while_it_waits(void **state)
+{
+    char out[OS_PATH_MAX], id[DISPATCHER_ID_SIZE] = "";
+    snprintf(out, sizeof(out), "%s", output("out"));
+    const char *arguments[] = { "--parallelism", "5", "--output", out, ENDLESS, NULL };
+    const struct job *job = submit(arguments);
+    wait_for_slots(job);
+    check(dispatcher_rescale(dispatcher, job->id, 4, id));
+    wait_operation(id);
+    wait_checkpoints(job, 2);
+    const struct job *other = submit(arguments);
+    wait_for_slots(other);
+    check(dispatcher_cancel(dispatcher, other->id));
+    wait_state(other, JOB_CANCELED);
+    stop(job);
+    check_output(out, 0);
+}
+
+/* A worker has its directory in hand, which is away. */
+static void a_job_is_cancelled_while_its_checkpoints_cannot_be_opened(void **state)
+{
+    char out[OS_PATH_MAX], log[OS_PATH_MAX], id[DISPATCHER_ID_SIZE];
+    snprintf(out, sizeof(out), "%s", output("out"));
+    snprintf(log, sizeof(log), "%s", temp_dir_path(dir, "log"));
+    const char *arguments[] = { "--output", out, ENDLESS, NULL };
+    const struct job *job = submit(arguments);
+    memcpy(id, job->id, sizeof(id));
+    wait_checkpoints(job, 1);
+    uint16_t port = listener_port(listener);
+    stop_leader();
+    move("checkpoints", "away");
+    char *file = mem_printf("%s/checkpoints", dir);
+    check(os_write_file(file, "", 0));
+    mem_free(file);
+    check(log_set_file(log, 1 << 20));
+    start_leader(2, port);
+    job = dispatcher_find(dispatcher, id);
+    int64_t until = now_ms() + BOUND_MS;
+    while (count_in_file(log, "cannot open its checkpoints; again in 1 s") == 0 && now_ms() < until)
+        turn();
+    check(log_set_file(NULL, 0));
+    dispatcher_step(dispatcher, now_ms() + 2000);
+    check(dispatcher_cancel(dispatcher, id));
+    wait_state(job, JOB_CANCELED);
+}
+
+/* WEIR_TEST_ONLY=<pattern> runs the tests whose names match. */
+int main(int argc, char **argv)
+{
+    CLUSTER_RIG_MAIN(argc, argv);
+    const struct CMUnitTest tests[] = {
+        WITH_CLUSTER(
+            a_job_whose_checkpoints_are_temporary_keeps_its_state_when_it_is_rescaled_or_moves),
+        WITH_CLUSTER(a_job_stops_with_a_savepoint_and_another_one_goes_on_from_it),
+        WITH_CLUSTER(a_running_job_is_rescaled_up_and_down),
+        WITH_CLUSTER(a_job_is_cancelled_and_its_slots_are_free_again),
+        WITH_CLUSTER(a_rescale_to_what_the_job_has_changes_nothing_and_says_so),
+        WITH_CLUSTER(a_rescale_that_is_not_done_gives_way_to_another_one),
+        WITH_CLUSTER(a_job_that_waits_for_slots_is_rescaled_to_those_that_are_left),
+        WITH_CLUSTER(a_job_that_is_too_large_is_rescaled_or_cancelled_while_it_waits),
+        WITH_CLUSTER(a_job_is_cancelled_while_its_checkpoints_cannot_be_opened),
+    };
+    cmocka_set_test_filter(getenv("WEIR_TEST_ONLY"));
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
