@@ -406,6 +406,7 @@ static void step_running(struct entry *entry, int64_t now_ms)
         return;
     }
     entry_set_state(entry, state_of(entry));
+    operations_look_at_stop(entry);
     rescale_step(entry, now_ms);
     entry_step_move(entry);
 }

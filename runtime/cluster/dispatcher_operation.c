@@ -290,6 +290,23 @@ weir_error *dispatcher_stop(struct dispatcher *dispatcher, const char *job, cons
     return NULL;
 }
 
+void operations_look_at_stop(struct entry *entry)
+{
+    struct operation *stop = entry->stop;
+    if (stop == NULL || jobmanager_is_stopping(entry->jobmanager) ||
+        jobmanager_is_asked(entry->jobmanager)) /* its savepoint may be being written */
+        return;
+    const struct history_failure *failure = history_failure(&entry->job.history, 0);
+    weir_error_free(stop->error);
+    stop->error = NULL;
+    entry->stop = NULL;
+    operation_done(stop,
+        weir_errorf(WEIR_E_STATE,
+            "a task failed while the job was being stopped, so it goes on; stop it again when it "
+            "is RUNNING: %s",
+            failure == NULL ? "" : failure->text));
+}
+
 void operations_job_over(struct entry *entry)
 {
     const struct job *job = &entry->job;

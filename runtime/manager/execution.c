@@ -285,6 +285,13 @@ static bool is_news(const struct execution *execution, uint32_t subtask)
     return false;
 }
 
+/* Sources of other regions have stopped, too: all begin anew. */
+static bool withdraws_stop(const struct execution *execution, enum weir_code code)
+{
+    return execution->is_stop_requested && execution->may_go_on && !execution->has_timed_out &&
+           code != WEIR_E_FENCED;
+}
+
 static bool fail(struct execution *execution, uint32_t subtask, enum weir_code code,
     bool is_retriable, int64_t now_ms, uint64_t random)
 {
@@ -295,6 +302,10 @@ static bool fail(struct execution *execution, uint32_t subtask, enum weir_code c
         return true;
     }
     bool has_tasks = execution_has_tasks(execution);
+    if (withdraws_stop(execution, code)) {
+        execution->is_stop_requested = false;
+        subtask = NO_SUBTASK;
+    }
     execution->is_fatal = is_fatal(execution, code, is_retriable, now_ms);
     plan_restart(execution, now_ms, random);
     if (execution->is_fatal || subtask == NO_SUBTASK)
@@ -357,6 +368,10 @@ void execution_task_running(struct execution *execution, uint32_t subtask)
         return;
     execution->has_run = true;
     todo(execution, EXECUTION_CHECKPOINTS);
+    if (execution->is_stop_requested && execution->state == EXECUTION_RUNNING) {
+        execution->state = EXECUTION_STOPPING; /* asked for while a region restarted */
+        todo(execution, EXECUTION_STOP_SOURCES);
+    }
     if (execution->state == EXECUTION_STOPPING)
         ask_for_last_checkpoint(execution);
 }
@@ -377,27 +392,27 @@ void execution_task_ended(struct execution *execution, uint32_t subtask)
 
 /* -- stop, cancel --------------------------------------------------------------------------------- */
 
-void execution_stop(struct execution *execution, int64_t now_ms)
+void execution_stop(struct execution *execution, bool may_go_on, int64_t now_ms)
 {
     if (execution->is_stop_requested || execution_is_over(execution))
         return;
     execution->is_stop_requested = true;
+    execution->may_go_on = may_go_on;
     switch (execution->state) {
     case EXECUTION_CREATED: /* nothing has run */
         end(execution, EXECUTION_FINISHED);
         return;
     case EXECUTION_RESTARTING:
-        if (!execution_has_tasks(execution)) {
+        if (execution_has_tasks(execution))
+            execution->stop_by_ms = now_ms + execution->options.stop_timeout_ms;
+        else
             end(execution, EXECUTION_FAILED);
-            return;
-        }
-        execution->is_fatal = true;
-        mark_all(execution);
-        tear_down(execution, EXECUTION_FAILING);
         return;
     case EXECUTION_FAILING:
-        execution->is_fatal = true;
-        mark_all(execution);
+        if (execution_has_tasks(execution))
+            execution->stop_by_ms = now_ms + execution->options.stop_timeout_ms;
+        else
+            execution->is_fatal = true;
         return;
     case EXECUTION_RUNNING:
         execution->state = EXECUTION_STOPPING;

@@ -40,7 +40,11 @@
  * only EXECUTION_PATIENCE_MS until a retriable error ends it, too: a broker that has never answered is a
  * wrong address more often than not. What is resumed has worked before and is patient, and of what has run
  * under another leader not even the first restore is final (has_run): its disk may be full just now. A job
- * that is being stopped never restarts: the previous checkpoint holds.
+ * that is being stopped never restarts: the previous checkpoint holds. But who has asked for a stop may rather have
+ * the job go on (may_go_on): then a failure withdraws the stop, and all tasks restart, for some sources have stopped.
+ *
+ * A stop while a region restarts waits for it, until its time-out: only when all tasks run can there be a last
+ * checkpoint. Where all of them are down, there is nothing to stop: the previous checkpoint holds.
  *
  * Thread: its owner (job manager). */
 #ifndef WEIR_MANAGER_EXECUTION_H
@@ -104,6 +108,7 @@ struct execution {
     bool is_fatal;     /* FAILING: no restart */
     bool is_restoring; /* RESTORE given out, and waited for */
     bool is_stop_requested, has_timed_out;
+    bool may_go_on;           /* a failure withdraws the stop */
     uint64_t last_checkpoint; /* asked for and started; 0: not yet */
     uint64_t completed;       /* newest complete one, from last_checkpoint on; 0: none */
     int64_t started_ms;
@@ -133,7 +138,7 @@ bool execution_task_failed(struct execution *execution, uint32_t subtask, enum w
 bool execution_failed(struct execution *execution, enum weir_code code, bool is_retriable,
     int64_t now_ms, uint64_t random);
 void execution_torn_down(struct execution *execution, int64_t now_ms);
-void execution_stop(struct execution *execution, int64_t now_ms);
+void execution_stop(struct execution *execution, bool may_go_on, int64_t now_ms);
 void execution_cancel(struct execution *execution);
 void execution_triggered(struct execution *execution, uint64_t checkpoint);
 void execution_completed(struct execution *execution, uint64_t checkpoint);

@@ -523,7 +523,7 @@ int64_t jobmanager_deadline_ms(const struct jobmanager *jobmanager)
 
 void jobmanager_stop(struct jobmanager *jobmanager, int64_t now_ms)
 {
-    execution_stop(&jobmanager->execution, now_ms);
+    execution_stop(&jobmanager->execution, false, now_ms);
 }
 
 void jobmanager_cancel(struct jobmanager *jobmanager)

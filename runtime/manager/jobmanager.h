@@ -156,9 +156,11 @@ void jobmanager_savepoint(struct jobmanager *jobmanager, int64_t now_ms);
 /* WEIR_E_STATE: not now, and why. One at a time. */
 weir_error *jobmanager_ask(struct jobmanager *jobmanager, const struct jobmanager_request *request,
     int64_t now_ms) WEIR_MUST_USE;
-/* Stops, or drains, and a savepoint is made out of the last checkpoint. */
+/* Stops, or drains, and a savepoint is made out of the last checkpoint. A failure in between withdraws the stop: the
+ * job restarts and goes on, and who has asked is told. A drain goes on. */
 weir_error *jobmanager_stop_with(struct jobmanager *jobmanager,
     const struct jobmanager_request *request, bool drain, int64_t now_ms) WEIR_MUST_USE;
+bool jobmanager_is_stopping(const struct jobmanager *jobmanager); /* or drains */
 /* Something asked for is on its way: keep stepping, even if the job is over. */
 bool jobmanager_is_asked(const struct jobmanager *jobmanager);
 /* After the last step: waits for a savepoint that is being written. An error: the job was to stop with

@@ -110,12 +110,16 @@ static void set_request(struct jobmanager *jobmanager, const struct jobmanager_r
 bool jobmanager_is_asked(const struct jobmanager *jobmanager)
 {
     const struct asked *asked = &jobmanager->asked;
-    return asked->is_wanted || asked->is_at_end || asked->writing > 0;
+    bool is_over = execution_is_over(&jobmanager->execution); /* no checkpoint comes any more */
+    return asked->writing > 0 || (!is_over && (asked->is_wanted || asked->is_at_end));
 }
 
 static weir_error *check_asking(const struct jobmanager *jobmanager)
 {
-    if (jobmanager->execution.state != EXECUTION_RUNNING || !jobmanager->coordinator.is_running)
+    enum execution_state state = jobmanager->execution.state;
+    if (state == EXECUTION_STOPPING || state == EXECUTION_FINISHING)
+        return weir_errorf(WEIR_E_STATE, "the job is about to end: its last checkpoint is taken");
+    if (state != EXECUTION_RUNNING || !jobmanager->coordinator.is_running)
         return weir_errorf(WEIR_E_STATE, "not all tasks of the job are running now: ask again");
     if (jobmanager_is_asked(jobmanager))
         return weir_errorf(WEIR_E_STATE,
@@ -145,8 +149,13 @@ weir_error *jobmanager_stop_with(struct jobmanager *jobmanager,
     if (drain)
         tasks->drain(tasks->arg);
     else
-        jobmanager_stop(jobmanager, now_ms);
+        execution_stop(&jobmanager->execution, true, now_ms);
     return NULL;
+}
+
+bool jobmanager_is_stopping(const struct jobmanager *jobmanager)
+{
+    return jobmanager->execution.is_stop_requested || jobmanager->is_draining;
 }
 
 /* Nobody in particular asks: the log hears of it. */
@@ -183,8 +192,7 @@ void jobmanager_savepoint(struct jobmanager *jobmanager, int64_t now_ms)
 void jobmanager_last_savepoint(struct jobmanager *jobmanager, int64_t now_ms)
 {
     struct asked *asked = &jobmanager->asked;
-    bool is_stop = jobmanager->execution.is_stop_requested || jobmanager->is_draining;
-    if (!jobmanager->options.stop_with_savepoint || !is_stop)
+    if (!jobmanager->options.stop_with_savepoint || !jobmanager_is_stopping(jobmanager))
         return;
     if (!asked->is_at_end)
         set_request(jobmanager,
@@ -220,17 +228,24 @@ void jobmanager_answer(struct jobmanager *jobmanager, uint64_t checkpoint)
     asked->request.done(asked->request.arg, checkpoint, NULL, NULL);
 }
 
+/* A drain goes on behind a restart. */
+static bool drains_again(const struct jobmanager *jobmanager)
+{
+    const struct execution *execution = &jobmanager->execution;
+    return jobmanager->is_draining && execution->state == EXECUTION_FAILING && !execution->is_fatal;
+}
+
 /* The next last checkpoint of a stop is another try at its savepoint. */
 void jobmanager_request_lost(struct jobmanager *jobmanager, uint64_t checkpoint, const char *why)
 {
     struct asked *asked = &jobmanager->asked;
-    bool is_all = checkpoint == 0;
+    bool is_all = checkpoint == 0, is_of_stop = asked->is_at_end || asked->is_of_stop;
     if (!is_all && !is_it(jobmanager, checkpoint))
         return;
     if (!asked->is_wanted && !asked->is_at_end)
         return;
     asked->is_wanted = false;
-    asked->is_at_end = !is_all && asked->is_of_stop;
+    asked->is_at_end = is_of_stop && (!is_all || drains_again(jobmanager));
     if (asked->is_at_end)
         return;
     weir_error *error = weir_errorf(WEIR_E_STATE, "%s; ask again", why);
@@ -251,10 +266,8 @@ void jobmanager_saved(struct jobmanager *jobmanager, struct event *event)
 /* Why the job has not ended as it was asked to; NULL: it has. */
 static weir_error *unsaved(const struct jobmanager *jobmanager)
 {
-    const struct execution *execution = &jobmanager->execution;
-    bool is_stop = execution->is_stop_requested || jobmanager->is_draining;
-    if (!jobmanager->options.stop_with_savepoint || !is_stop ||
-        execution->state != EXECUTION_FINISHED ||
+    if (!jobmanager->options.stop_with_savepoint || !jobmanager_is_stopping(jobmanager) ||
+        jobmanager->execution.state != EXECUTION_FINISHED ||
         jobmanager->asked.written > jobmanager->asked.last_behind)
         return NULL;
     return weir_errorf(WEIR_E_STATE,

@@ -219,11 +219,41 @@ static void a_job_is_cancelled_while_its_checkpoints_cannot_be_opened(void **sta
     wait_state(job, JOB_CANCELED);
 }
 
+/* Nobody knows yet that the worker is gone. */
+static void a_stop_during_which_a_task_fails_is_refused_and_the_job_goes_on(void **state)
+{
+    char out[OS_PATH_MAX], id[DISPATCHER_ID_SIZE] = "";
+    snprintf(out, sizeof(out), "%s", output("out"));
+    const char *arguments[] = { "--parallelism", "4", "--output", out, ENDLESS, NULL };
+    const struct job *job = submit(arguments);
+    wait_checkpoints(job, 1);
+    weir_error *error = NULL;
+    int64_t until = now_ms() + BOUND_MS;
+    while ((error = dispatcher_stop(dispatcher, job->id, NULL, false, id)) != NULL &&
+           now_ms() < until) {
+        weir_error_free(error); /* a checkpoint is under way */
+        turn();
+    }
+    check(error);
+    signal_a_worker(0, SIGKILL);
+    const struct operation *it = dispatcher_operation(dispatcher, id);
+    while (!it->is_done && now_ms() < until)
+        turn();
+    assert_true(it->is_done);
+    assert_non_null(it->error);
+    assert_non_null(strstr(weir_error_message(it->error), "so it goes on; stop it again"));
+    wait_checkpoints(job, job->history.completed_count + 2);
+    assert_int_equal(job->state, JOB_RUNNING);
+    stop(job);
+    check_output(out, 0);
+}
+
 /* WEIR_TEST_ONLY=<pattern> runs the tests whose names match. */
 int main(int argc, char **argv)
 {
     CLUSTER_RIG_MAIN(argc, argv);
     const struct CMUnitTest tests[] = {
+        WITH_CLUSTER(a_stop_during_which_a_task_fails_is_refused_and_the_job_goes_on),
         WITH_CLUSTER(
             a_job_whose_checkpoints_are_temporary_keeps_its_state_when_it_is_rescaled_or_moves),
         WITH_CLUSTER(a_job_stops_with_a_savepoint_and_another_one_goes_on_from_it),

@@ -34,6 +34,7 @@ enum event {
     FAILED_FULL,
     TORN_DOWN,
     STOP,
+    STOP_SOFTLY, /* a failure withdraws it */
     CANCEL,
     TRIGGERED, /* value: checkpoint */
     COMPLETED,
@@ -96,7 +97,10 @@ static void feed(struct execution *e, enum event event, int64_t value, int64_t *
         execution_torn_down(e, *now);
         break;
     case STOP:
-        execution_stop(e, *now);
+        execution_stop(e, false, *now);
+        break;
+    case STOP_SOFTLY:
+        execution_stop(e, true, *now);
         break;
     case CANCEL:
         execution_cancel(e);
@@ -616,13 +620,77 @@ static void a_failure_that_is_no_tasks_or_final_is_of_the_whole_job(void **state
     tell_regions(fenced);
 }
 
-static void a_stop_or_cancel_while_a_region_restarts_tears_down_the_others(void **state)
+static void a_stop_while_a_region_restarts_waits_for_it_and_not_for_ever(void **state)
 {
-    const struct row stop[] = { ALL_RUN,
+    const struct row waiting[] = { ALL_RUN,
         { TASK_FAILED, 1, "T1", EXECUTION_FAILING },
         { TORN_DOWN, 0, "", EXECUTION_RESTARTING },
-        { STOP, 0, "T", EXECUTION_FAILING },
+        { STOP, 0, "", EXECUTION_RESTARTING },
+        { TIME, 1000, "R", EXECUTION_RESTARTING },
+        { RESTORED, 1, "D1", EXECUTION_RUNNING },
+        { TASK_RUNNING, 1, "CSL", EXECUTION_STOPPING },
+        { TRIGGERED, 7, "", EXECUTION_STOPPING },
+        { COMPLETED, 7, "", EXECUTION_STOPPING },
+        { PUBLISHED, 7, "T", EXECUTION_FINISHED }, THE_END };
+    const struct row failing[] = { ALL_RUN, /* it is not torn down yet */
+        { TASK_FAILED, 1, "T1", EXECUTION_FAILING },
+        { STOP, 0, "", EXECUTION_FAILING },
+        { TORN_DOWN, 0, "", EXECUTION_RESTARTING },
+        { TIME, 1000, "R", EXECUTION_RESTARTING },
+        { RESTORED, 1, "D1", EXECUTION_RUNNING },
+        { TASK_RUNNING, 1, "CSL", EXECUTION_STOPPING }, THE_END };
+    const struct row late[] = { ALL_RUN,
+        { TASK_FAILED, 1, "T1", EXECUTION_FAILING },
+        { TORN_DOWN, 0, "", EXECUTION_RESTARTING },
+        { STOP, 0, "", EXECUTION_RESTARTING },
+        { TIME, 1000, "R", EXECUTION_RESTARTING },
+        { TIME, 59999, "", EXECUTION_RESTARTING },
+        { TIME, 60000, "T", EXECUTION_FAILING },
         { TORN_DOWN, 0, "E", EXECUTION_FAILED }, THE_END };
+    const struct row again[] = { ALL_RUN, /* what is being stopped does not restart twice */
+        { TASK_FAILED, 1, "T1", EXECUTION_FAILING },
+        { TORN_DOWN, 0, "", EXECUTION_RESTARTING },
+        { STOP, 0, "", EXECUTION_RESTARTING },
+        { TASK_FAILED, 3, "T", EXECUTION_FAILING },
+        { TORN_DOWN, 0, "E", EXECUTION_FAILED }, THE_END };
+    tell_regions(waiting);
+    tell_regions(failing);
+    tell_regions(late);
+    tell_regions(again);
+}
+
+static void a_failure_withdraws_a_stop_of_a_job_that_shall_rather_go_on(void **state)
+{
+    const struct row failed[] = { ALL_RUN,
+        { STOP_SOFTLY, 0, "SL", EXECUTION_STOPPING },
+        { TASK_FAILED, 1, "T", EXECUTION_FAILING }, /* all of it: the sources of the others have stopped */
+        { TORN_DOWN, 0, "", EXECUTION_RESTARTING },
+        { TIME, 1000, "R", EXECUTION_RESTARTING },
+        { RESTORED, 1, "D", EXECUTION_RUNNING },
+        { TASK_RUNNING, 0, "", EXECUTION_RUNNING },
+        { TASK_RUNNING, 1, "", EXECUTION_RUNNING },
+        { TASK_RUNNING, 2, "", EXECUTION_RUNNING },
+        { TASK_RUNNING, 3, "C", EXECUTION_RUNNING },
+        { TIME, 90000, "", EXECUTION_RUNNING }, /* no time-out is left of it */
+        { STOP_SOFTLY, 0, "SL", EXECUTION_STOPPING },
+        { TRIGGERED, 7, "", EXECUTION_STOPPING },
+        { COMPLETED, 7, "", EXECUTION_STOPPING },
+        { PUBLISHED, 7, "T", EXECUTION_FINISHED }, THE_END };
+    const struct row late[] = { ALL_RUN,
+        { STOP_SOFTLY, 0, "SL", EXECUTION_STOPPING },
+        { TIME, 60000, "T", EXECUTION_FAILING },
+        { TORN_DOWN, 0, "E", EXECUTION_FAILED }, THE_END };
+    const struct row fenced[] = { ALL_RUN,
+        { STOP_SOFTLY, 0, "SL", EXECUTION_STOPPING },
+        { FAILED_FENCED, 0, "T", EXECUTION_FAILING },
+        { TORN_DOWN, 0, "E", EXECUTION_FAILED }, THE_END };
+    tell_regions(failed);
+    tell_regions(late);
+    tell_regions(fenced);
+}
+
+static void a_cancel_while_a_region_restarts_tears_down_the_others(void **state)
+{
     const struct row cancel[] = { ALL_RUN,
         { TASK_FAILED, 1, "T1", EXECUTION_FAILING },
         { TORN_DOWN, 0, "", EXECUTION_RESTARTING },
@@ -640,7 +708,6 @@ static void a_stop_or_cancel_while_a_region_restarts_tears_down_the_others(void 
         { TRIGGERED, 7, "", EXECUTION_STOPPING },
         { COMPLETED, 7, "", EXECUTION_STOPPING },
         { PUBLISHED, 7, "T", EXECUTION_FINISHED }, THE_END };
-    tell_regions(stop);
     tell_regions(cancel);
     tell_regions(last);
 }
@@ -737,7 +804,9 @@ int main(void)
         cmocka_unit_test(another_region_that_fails_meanwhile_joins_and_the_wait_begins_anew),
         cmocka_unit_test(regions_that_are_still_opening_restart_with_the_one_that_fails),
         cmocka_unit_test(a_failure_that_is_no_tasks_or_final_is_of_the_whole_job),
-        cmocka_unit_test(a_stop_or_cancel_while_a_region_restarts_tears_down_the_others),
+        cmocka_unit_test(a_stop_while_a_region_restarts_waits_for_it_and_not_for_ever),
+        cmocka_unit_test(a_failure_withdraws_a_stop_of_a_job_that_shall_rather_go_on),
+        cmocka_unit_test(a_cancel_while_a_region_restarts_tears_down_the_others),
         cmocka_unit_test(a_stop_before_anything_ran_just_ends),
         cmocka_unit_test(fixed_delays_run_out),
         cmocka_unit_test(exponential_delays_grow_to_their_maximum),

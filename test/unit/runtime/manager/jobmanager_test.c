@@ -544,11 +544,95 @@ static void a_stop_or_a_drain_ends_with_a_savepoint_of_the_last_checkpoint(void 
     }
 }
 
+static void a_drain_goes_on_behind_a_restart_and_ends_with_its_savepoint(void **state)
+{
+    struct stage stage;
+    struct answer answer;
+    char *root = temp_dir_new(), *target = temp_dir_new();
+    stage_open(&stage, root);
+    all_running(&stage);
+    struct jobmanager_request request = request_of(&answer, target);
+    succeed(jobmanager_stop_with(stage.manager, &request, true, stage.now_ms));
+    settle(&stage);
+    stage.is_told_to_drain = false;
+    task_fails(&stage, WEIR_E_INTERNAL);
+    assert_true(at(&stage, stage.now_ms + 100));
+    all_running(&stage);
+    assert_true(stage.is_told_to_drain);
+    all_ended(&stage);
+    at(&stage, stage.now_ms + 1);
+    all_ack(&stage, stage.triggered);
+    stage.published = stage.triggered;
+    for (uint32_t i = 0; i < 5; i++)
+        at(&stage, stage.now_ms + 100);
+    succeed(jobmanager_settle(stage.manager));
+    assert_int_equal(state_of(&stage), EXECUTION_FINISHED);
+    assert_int_equal(answer.count, 1);
+    assert_int_equal(answer.code, WEIR_CODE_COUNT);
+    assert_non_null(answer.path);
+    mem_free(answer.path);
+    stage_close(&stage);
+    temp_dir_free(root);
+    temp_dir_free(target);
+}
+
+static void a_drain_that_waits_for_a_restart_is_lost_with_a_cancel(void **state)
+{
+    struct stage stage;
+    struct answer answer;
+    char *root = temp_dir_new();
+    stage_open(&stage, root);
+    all_running(&stage);
+    struct jobmanager_request request = request_of(&answer, root);
+    succeed(jobmanager_stop_with(stage.manager, &request, true, stage.now_ms));
+    task_fails(&stage, WEIR_E_INTERNAL);
+    assert_int_equal(state_of(&stage), EXECUTION_RESTARTING);
+    assert_true(jobmanager_is_asked(stage.manager));
+    jobmanager_cancel(stage.manager);
+    assert_false(settle(&stage));
+    assert_int_equal(state_of(&stage), EXECUTION_CANCELED);
+    assert_false(jobmanager_is_asked(stage.manager));
+    assert_int_equal(answer.count, 0);
+    succeed(jobmanager_settle(stage.manager));
+    assert_int_equal(answer.count, 1);
+    assert_int_equal(answer.code, WEIR_E_STATE);
+    stage_close(&stage);
+    temp_dir_free(root);
+}
+
+static void a_failure_withdraws_a_stop_and_the_job_goes_on(void **state)
+{
+    struct stage stage;
+    struct answer answer;
+    char *root = temp_dir_new(), *target = temp_dir_new();
+    stage_open(&stage, root);
+    all_running(&stage);
+    struct jobmanager_request request = request_of(&answer, target);
+    succeed(jobmanager_stop_with(stage.manager, &request, false, stage.now_ms));
+    settle(&stage);
+    assert_true(jobmanager_is_stopping(stage.manager));
+    task_fails(&stage, WEIR_E_INTERNAL);
+    assert_int_equal(state_of(&stage), EXECUTION_RESTARTING);
+    assert_false(jobmanager_is_stopping(stage.manager));
+    assert_false(jobmanager_is_asked(stage.manager));
+    assert_int_equal(answer.count, 1);
+    assert_int_equal(answer.code, WEIR_E_STATE);
+    assert_true(at(&stage, stage.now_ms + 100));
+    all_running(&stage);
+    assert_int_equal(state_of(&stage), EXECUTION_RUNNING);
+    stage_close(&stage);
+    temp_dir_free(root);
+    temp_dir_free(target);
+}
+
 int main(void)
 {
     log_set_level(LOG_ERROR);
     const struct CMUnitTest tests[] = {
         TWICE(a_checkpoint_is_complete_when_its_metadata_is_stored),
+        TWICE(a_drain_goes_on_behind_a_restart_and_ends_with_its_savepoint),
+        TWICE(a_drain_that_waits_for_a_restart_is_lost_with_a_cancel),
+        TWICE(a_failure_withdraws_a_stop_and_the_job_goes_on),
         TWICE(a_declined_checkpoint_is_given_up_and_tried_again),
         TWICE(each_line_of_the_log_says_which_job_it_is_of),
         TWICE(a_checkpoint_that_takes_too_long_never_fails_the_job),
