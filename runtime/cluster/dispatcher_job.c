@@ -13,6 +13,7 @@
 #include "checkpoint/storage.h"
 #include "runtime/cluster/address.h"
 #include "runtime/cluster/dispatcher_private.h"
+#include "runtime/cluster/job_archive.h"
 
 #include <stdio.h>
 
@@ -52,10 +53,17 @@ static bool store_end(struct entry *entry)
     enum job_status status = entry->end_state == JOB_FINISHED   ? RECORD_FINISHED
                              : entry->end_state == JOB_CANCELED ? RECORD_CANCELLED
                                                                 : RECORD_FAILED;
-    return store == NULL ||
-           is_stored(entry, "is over",
-               job_store_update(store, job->id, status,
-                   job->error == NULL ? "" : weir_error_message(job->error), job->end_ms));
+    if (store == NULL)
+        return true;
+    weir_buffer *archive = weir_buffer_new(JOB_ARCHIVE_MAX);
+    job_archive_encode(job, entry->version == NULL ? (weir_str){ 0 } : entry->version->bytes,
+        archive);
+    bool is_known = is_stored(entry, "is over",
+        job_store_end(store, job->id, status,
+            job->error == NULL ? "" : weir_error_message(job->error), weir_buffer_view(archive),
+            job->end_ms));
+    weir_buffer_free(archive);
+    return is_known;
 }
 
 void entry_set_state(struct entry *entry, enum job_state state)
@@ -491,17 +499,36 @@ int64_t entry_deadline_ms(const struct entry *entry)
 
 /* -- life -------------------------------------------------------------------------------------------- */
 
+static weir_error *unpack(struct entry *entry, weir_str archive, enum weir_code *code)
+{
+    struct version *version;
+    weir_str spec;
+    WEIR_TRY(job_archive_decode(archive, &entry->job, code, &spec));
+    if (spec.size == 0)
+        return NULL;
+    WEIR_TRY(version_new(spec, &version));
+    entry_set_version(entry, version);
+    return NULL;
+}
+
 void entry_set_over(struct entry *entry, const struct job_record *record)
 {
     struct job *job = &entry->job;
+    enum weir_code code = WEIR_CODE_COUNT;
     entry->phase = ENTRY_OVER;
     entry->dispatcher->over_count++;
     job->state = record->status == RECORD_FINISHED    ? JOB_FINISHED
                  : record->status == RECORD_CANCELLED ? JOB_CANCELED
                                                       : JOB_FAILED;
+    weir_error *error = record->archive.size == 0 ? NULL : unpack(entry, record->archive, &code);
+    if (error != NULL)
+        log_warn("dispatcher", "of job %s, which is over, not everything can be shown: %s", job->id,
+            weir_error_message(error));
+    weir_error_free(error);
     job->end_ms = job->entered_ms[job->state] = record->ended_ms;
     if (job->state == JOB_FAILED)
-        job->error = weir_errorf(WEIR_E_STATE, "%s", record->message);
+        job->error =
+            weir_errorf(code < WEIR_CODE_COUNT ? code : WEIR_E_STATE, "%s", record->message);
 }
 
 struct entry *entry_new(struct dispatcher *dispatcher, const struct submission *submission,

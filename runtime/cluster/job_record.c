@@ -1,6 +1,7 @@
 /* job_record.c -- a job as bytes, sealed (base/sealed.h). Prefixes: job_
  *
- *      u64 epoch, u8 status, 3 × u64 times, str id, str name, str message, str spec, u32 count, count × str digest */
+ *      u64 epoch, u8 status, 3 × u64 times, str id, str name, str message, str spec, u32 count, count × str digest,
+ *      str archive (since version 2) */
 #include "runtime/cluster/job_store.h"
 
 #include "base/assert.h"
@@ -13,7 +14,7 @@
 
 static const struct sealed_form form = { .magic = "WEIRJOB1",
     .noun = "a submitted job",
-    .version = 1 };
+    .version = 2 };
 
 bool job_is_over(enum job_status status)
 {
@@ -40,6 +41,7 @@ void job_record_encode(const struct job_record *record, weir_buffer *out)
     buffer_put_u32(body, record->blob_count);
     for (uint32_t i = 0; i < record->blob_count; i++)
         buffer_put_str(body, str_of(record->blobs[i]));
+    buffer_put_str(body, record->archive);
     sealed_put(&form, body, out);
     weir_buffer_free(body);
 }
@@ -92,10 +94,13 @@ weir_error *job_record_decode(weir_str bytes, const char *what, struct job_recor
     bool is_good = take_hex(&reader, record->id, JOB_ID_SIZE);
     weir_str name = reader_str(&reader), message = reader_str(&reader);
     record->spec = reader_str(&reader);
-    is_good = is_good && take_blobs(&reader, record) && !reader_failed(&reader) &&
-              reader_at_end(&reader) && status < RECORD_STATUS_COUNT && record->epoch > 0 &&
-              is_text(name, JOB_NAME_MAX) && name.size > 0 && is_text(message, JOB_MESSAGE_MAX) &&
-              record->spec.data != NULL && record->spec.size <= JOB_SPEC_MAX;
+    is_good = is_good && take_blobs(&reader, record);
+    if (is_good && version >= 2)
+        record->archive = reader_str(&reader);
+    is_good = is_good && !reader_failed(&reader) && reader_at_end(&reader) &&
+              status < RECORD_STATUS_COUNT && record->epoch > 0 && is_text(name, JOB_NAME_MAX) &&
+              name.size > 0 && is_text(message, JOB_MESSAGE_MAX) && record->spec.data != NULL &&
+              record->spec.size <= JOB_SPEC_MAX && record->archive.size <= JOB_ARCHIVE_MAX;
     if (!is_good)
         return weir_errorf(WEIR_E_CORRUPT, "%s is corrupt: its fields do not fit", what);
     *texts = mem_alloc(name.size + 1 + message.size + 1);

@@ -17,11 +17,11 @@
 #define ADOPTED       "adopted-"
 #define JOB           "job-"
 
-/* Thread: that of the store. One allocation for the texts, one for the bytes. */
+/* Thread: that of the store. One allocation for the texts, one for the bytes of each. */
 struct job {
     struct job_record record;
     char *texts; /* name, message */
-    char *spec;
+    char *spec, *archive;
 };
 
 struct job_store {
@@ -43,6 +43,7 @@ static void job_free(struct job *job)
         return;
     mem_free(job->texts);
     mem_free(job->spec);
+    mem_free(job->archive);
     mem_free(job);
 }
 
@@ -60,6 +61,9 @@ static struct job *job_new(const struct job_record *record, const char *message)
     job->record.name = job->texts;
     job->record.message = job->texts + name_size;
     job->record.spec.data = job->spec;
+    if (record->archive.size > 0)
+        job->archive = mem_dup(record->archive.data, record->archive.size);
+    job->record.archive.data = job->archive;
     return job;
 }
 
@@ -529,6 +533,9 @@ static weir_error *replace(struct job_store *store, uint32_t index, struct job *
     }
     job_free(store->jobs[index]);
     store->jobs[index] = job;
+    mem_free(job->archive); /* for the next leader */
+    job->archive = NULL;
+    job->record.archive = (weir_str){ 0 };
     retain(store);
     return NULL;
 }
@@ -536,9 +543,18 @@ static weir_error *replace(struct job_store *store, uint32_t index, struct job *
 weir_error *job_store_update(struct job_store *store, const char *id, enum job_status status,
     const char *message, int64_t now_ms)
 {
+    return job_store_end(store, id, status, message, (weir_str){ 0 }, now_ms);
+}
+
+weir_error *job_store_end(struct job_store *store, const char *id, enum job_status status,
+    const char *message, weir_str archive, int64_t now_ms)
+{
     uint32_t index;
+    ASSERT(archive.size <= JOB_ARCHIVE_MAX);
     WEIR_TRY(find_live(store, id, &index));
-    struct job *job = job_new(&store->jobs[index]->record, message);
+    struct job_record record = store->jobs[index]->record;
+    record.archive = archive;
+    struct job *job = job_new(&record, message);
     job->record.status = status;
     if (status == RECORD_RUNNING && job->record.started_ms == 0)
         job->record.started_ms = now_ms;

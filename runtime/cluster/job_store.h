@@ -41,6 +41,7 @@
 #define JOB_NAME_MAX    ((size_t)255)
 #define JOB_SPEC_MAX    ((size_t)4 << 20)
 #define JOB_MESSAGE_MAX ((size_t)8 << 10) /* longer ones are cut */
+#define JOB_ARCHIVE_MAX ((size_t)512 << 10)
 #define JOB_BLOBS_MAX   16u
 #define JOB_LIVE_MAX    10000u /* not over, at one time */
 
@@ -61,7 +62,8 @@ struct job_record {
     char blobs[JOB_BLOBS_MAX][JOB_DIGEST_SIZE + 1];
     uint32_t blob_count;
     enum job_status status;
-    const char *message;                        /* why it is over; "" */
+    const char *message; /* why it is over; "" */
+    weir_str archive;    /* over before the store was opened: what people shall see of it; opaque */
     int64_t submitted_ms, started_ms, ended_ms; /* wall clock; 0: not yet */
     uint64_t epoch;                             /* of its writer */
 };
@@ -96,6 +98,9 @@ weir_error *job_store_add(struct job_store *store, const struct job_record *reco
  * the new one may be on the disk: say it again. */
 weir_error *job_store_update(struct job_store *store, const char *id, enum job_status status,
     const char *message, int64_t now_ms) WEIR_MUST_USE;
+/* The same of one that is over now; `archive` is JOB_ARCHIVE_MAX bytes at most. */
+weir_error *job_store_end(struct job_store *store, const char *id, enum job_status status,
+    const char *message, weir_str archive, int64_t now_ms) WEIR_MUST_USE;
 
 /* Another specification for a job that is not over, as by a rescale: what the next leader runs. Errors as above. */
 weir_error *job_store_change(struct job_store *store, const char *id, weir_str spec) WEIR_MUST_USE;

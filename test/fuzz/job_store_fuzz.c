@@ -24,14 +24,15 @@ static void decode(weir_str bytes)
     }
     weir_buffer *again = weir_buffer_new(2 * JOB_SPEC_MAX);
     job_record_encode(&record, again);
-    ASSERT(weir_str_equal(weir_buffer_view(again), bytes));
+    if (bytes.data[8] == 2) /* the version: an older one comes out as the newest */
+        ASSERT(weir_str_equal(weir_buffer_view(again), bytes));
     weir_buffer_free(again);
     mem_free(texts);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    static const struct sealed_form form = { .magic = "WEIRJOB1", .noun = "a job", .version = 1 };
+    static const struct sealed_form form = { .magic = "WEIRJOB1", .noun = "a job", .version = 2 };
     weir_buffer *body = weir_buffer_new(2 * JOB_SPEC_MAX),
                 *sealed = weir_buffer_new(2 * JOB_SPEC_MAX);
     weir_buffer_add(body, data, size);

@@ -145,6 +145,61 @@ static void a_new_leader_takes_over_what_the_old_one_has_left(void **state)
     assert_int_equal(dispatcher_find(dispatcher, id)->state, JOB_FINISHED);
 }
 
+static void what_is_seen_of_a_job_that_is_over_is_seen_under_the_next_leader_too(void **unused)
+{
+    char out[OS_PATH_MAX], bad_out[OS_PATH_MAX], ids[2][DISPATCHER_ID_SIZE];
+    snprintf(out, sizeof(out), "%s", output("out"));
+    snprintf(bad_out, sizeof(bad_out), "%s", output("bad"));
+    const char *good[] = { "--job-name", "clicks", "--parallelism", "3", "--count", "100",
+        "--output", out, NULL };
+    const char *bad[] = { "--count", "100000", "--rate", "20000", "--output", bad_out, "--badness",
+        "segfault", "--bad-at", "20", "--restart", "none", NULL };
+    const char *const *jobs[] = { good, bad };
+    int64_t entered_ms[2][JOB_STATE_COUNT], times_ms[2][2];
+    char *failure = NULL, *place = NULL;
+    for (uint32_t i = 0; i < 2; i++) {
+        const struct job *job = submit(jobs[i]);
+        wait_state(job, i == 0 ? JOB_FINISHED : JOB_FAILED);
+        memcpy(ids[i], job->id, DISPATCHER_ID_SIZE);
+        memcpy(entered_ms[i], job->entered_ms, sizeof(entered_ms[i]));
+        times_ms[i][0] = job->start_ms;
+        times_ms[i][1] = job->end_ms;
+        if (i == 1) {
+            failure = mem_strdup(history_failure(&job->history, 0)->text);
+            place = mem_strdup(history_failure(&job->history, 0)->place);
+        }
+    }
+    for (uint64_t epoch = 2; epoch < 4; epoch++) {
+        uint16_t port = listener_port(listener);
+        stop_leader();
+        start_leader(epoch, port);
+        for (uint32_t i = 0; i < 2; i++) {
+            const struct job *job = dispatcher_find(dispatcher, ids[i]);
+            assert_int_equal(job->state, i == 0 ? JOB_FINISHED : JOB_FAILED);
+            assert_string_equal(job->name, i == 0 ? "clicks" : "ticks");
+            assert_int_equal(parallelism_of(job), i == 0 ? 3 : 1);
+            assert_string_equal(job->plan->vertices[0].operators[0].name, "ticks");
+            for (uint32_t state = 0; state < JOB_STATE_COUNT; state++)
+                if (state != job->state) /* which is entered when its end is stored */
+                    assert_int_equal(job->entered_ms[state], entered_ms[i][state]);
+            assert_true(job->entered_ms[JOB_RUNNING] > 0);
+            assert_int_equal(job->start_ms, times_ms[i][0]);
+            assert_int_equal(job->end_ms, times_ms[i][1]);
+        }
+        const struct job *failed = dispatcher_find(dispatcher, ids[1]);
+        const struct history_failure *it = history_failure(&failed->history, 0);
+        assert_string_equal(it->text, failure);
+        assert_string_equal(it->place, place);
+        assert_non_null(it->vertex);
+        assert_int_equal(it->code, WEIR_E_INTERNAL);
+        assert_null(history_failure(&failed->history, 1));
+        assert_int_equal(weir_error_code(failed->error), WEIR_E_INTERNAL);
+        assert_non_null(strstr(weir_error_message(failed->error), "SIGSEGV"));
+    }
+    mem_free(failure);
+    mem_free(place);
+}
+
 /* As an old leader does that was frozen in the middle of its claim. */
 static void an_attempt_that_is_claimed_behind_the_leaders_back_is_taken_back_once(void **state)
 {
@@ -391,6 +446,7 @@ int main(int argc, char **argv)
         WITH_CLUSTER(a_lost_task_manager_is_replaced_by_another_one),
         WITH_CLUSTER(a_job_moves_from_a_task_manager_that_leaves_to_another_one_or_waits_for_one),
         WITH_CLUSTER(a_new_leader_takes_over_what_the_old_one_has_left),
+        WITH_CLUSTER(what_is_seen_of_a_job_that_is_over_is_seen_under_the_next_leader_too),
         WITH_CLUSTER(an_attempt_that_is_claimed_behind_the_leaders_back_is_taken_back_once),
         WITH_CLUSTER(workers_that_no_leader_comes_for_end_by_themselves),
         WITH_CLUSTER(a_start_from_a_savepoint_is_finished_by_the_next_leader),

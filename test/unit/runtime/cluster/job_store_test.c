@@ -5,6 +5,7 @@
 #include "base/log.h"
 #include "base/memory.h"
 #include "base/os.h"
+#include "base/sealed.h"
 #include "test/sim/sim_os.h"
 
 #include <errno.h>
@@ -156,6 +157,50 @@ static void jobs_that_are_over_stay_until_others_are(void **state)
     assert_int_equal(job->epoch, 1); /* nothing to take over */
     expect_error(job_store_update(store, ids[3], RECORD_RUNNING, "", 1), WEIR_E_STATE, "is over");
     job_store_close(store);
+}
+
+static void what_is_archived_of_a_job_that_is_over_is_found_by_the_leaders_to_come(void **state)
+{
+    struct job_store *store = leader(1);
+    expect_ok(add(store, 0));
+    expect_ok(job_store_end(store, ids[0], RECORD_FINISHED, "", WEIR_STR("a\0b"), 3000));
+    job_store_close(store);
+    for (uint64_t epoch = 2; epoch < 4; epoch++) {
+        store = leader(epoch);
+        const struct job_record *job = job_store_find(store, ids[0]);
+        assert_int_equal(job->archive.size, 3);
+        assert_memory_equal(job->archive.data, "a\0b", 3);
+        assert_int_equal(job->ended_ms, 3000);
+        job_store_close(store);
+    }
+}
+
+/* As it was written before there were archives. */
+static void a_record_of_the_first_version_is_read(void **state)
+{
+    static const struct sealed_form form = { .magic = "WEIRJOB1", .noun = "a job", .version = 1 };
+    weir_buffer *body = weir_buffer_new(4096), *bytes = weir_buffer_new(4096);
+    struct job_record record;
+    char *texts;
+    buffer_put_u64(body, 7);
+    buffer_put_u8(body, RECORD_FINISHED);
+    for (uint64_t i = 1; i < 4; i++)
+        buffer_put_u64(body, i);
+    buffer_put_str(body, weir_str_of(ids[0]));
+    buffer_put_str(body, WEIR_STR("wordcount"));
+    buffer_put_str(body, WEIR_STR("why"));
+    buffer_put_str(body, WEIR_STR("spec"));
+    buffer_put_u32(body, 1);
+    buffer_put_str(body, weir_str_of(digest));
+    sealed_put(&form, body, bytes);
+    expect_ok(job_record_decode(weir_buffer_view(bytes), "it", &record, &texts));
+    assert_string_equal(record.name, "wordcount");
+    assert_string_equal(record.message, "why");
+    assert_int_equal(record.ended_ms, 3);
+    assert_int_equal(record.archive.size, 0);
+    mem_free(texts);
+    weir_buffer_free(body);
+    weir_buffer_free(bytes);
 }
 
 static void another_specification_is_found_by_the_next_leader_and_nothing_else_has_changed(
@@ -483,6 +528,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         CASE(a_job_is_found_by_the_next_leader_with_all_that_it_is),
         CASE(jobs_that_are_over_stay_until_others_are),
+        CASE(what_is_archived_of_a_job_that_is_over_is_found_by_the_leaders_to_come),
+        CASE(a_record_of_the_first_version_is_read),
         CASE(another_specification_is_found_by_the_next_leader_and_nothing_else_has_changed),
         CASE(what_does_not_fit_is_refused),
         CASE(the_largest_job_fits_and_a_long_message_is_cut),
