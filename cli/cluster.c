@@ -496,9 +496,51 @@ static void put_ended(struct document *answer, const struct local_cluster *clust
     document_put_list(answer, "ended", names, count);
 }
 
-static weir_error *tell_status(const struct client *client, const struct local_cluster *cluster,
-    const struct document *overview)
+/* Of the jobs that are not over: how many run, and which wait for slots, as none of their tasks has got one. */
+static bool waits_for_slots(const struct document *job)
 {
+    const struct document *tasks = document_get(job, "tasks");
+    int64_t total = document_int(tasks, "total", 0);
+    return total > 0 && document_int(tasks, "scheduled", 0) == total;
+}
+
+static bool is_running(const struct document *job)
+{
+    const char *state = document_text(job, "state");
+    return state != NULL && strcmp(state, "RUNNING") == 0;
+}
+
+static int64_t count_those(const struct document *jobs, bool (*is_one)(const struct document *job))
+{
+    int64_t count = 0;
+    for (uint32_t i = 0; i < document_count(jobs); i++)
+        count += is_one(document_at(jobs, i));
+    return count;
+}
+
+static void print_those_that_do_not_run(const struct document *jobs, weir_buffer *out)
+{
+    for (uint32_t i = 0; i < document_count(jobs); i++) {
+        const struct document *job = document_at(jobs, i);
+        const char *id = document_text(job, "jid"), *name = document_text(job, "name"),
+                   *state = document_text(job, "state");
+        if (id == NULL || name == NULL || state == NULL || is_running(job) ||
+            job_state_has_ended(state))
+            continue;
+        buffer_printf(out, "job %s (%s) is %s", id, name, state);
+        if (waits_for_slots(job))
+            buffer_printf(out,
+                ": it waits for %" PRId64
+                " slots; start another task manager, or 'weir rescale %s N'",
+                document_int(job, "slots-required", 0), id);
+        buffer_printf(out, "\n");
+    }
+}
+
+static weir_error *tell_status(const struct client *client, const struct local_cluster *cluster,
+    const struct document *overview, const struct document *jobs)
+{
+    int64_t running = count_those(jobs, is_running);
     if (client->is_json) {
         struct document *answer = document_new();
         document_put_text(answer, "address", client->url);
@@ -507,12 +549,12 @@ static weir_error *tell_status(const struct client *client, const struct local_c
         document_put_int(answer, "taskmanagers", document_int(overview, "taskmanagers", 0));
         document_put_int(answer, "slots", document_int(overview, "slots-total", 0));
         document_put_int(answer, "slots-available", document_int(overview, "slots-available", 0));
-        document_put_int(answer, "jobs-running", document_int(overview, "jobs-running", 0));
+        document_put_int(answer, "jobs-running", running);
+        document_put_int(answer, "jobs-waiting-for-slots", count_those(jobs, waits_for_slots));
         put_ended(answer, cluster);
         return client_answer(client, answer);
     }
-    int64_t taskmanagers = document_int(overview, "taskmanagers", 0),
-            jobs = document_int(overview, "jobs-running", 0);
+    int64_t taskmanagers = document_int(overview, "taskmanagers", 0);
     weir_buffer *out = weir_buffer_new(CLI_OUTPUT_MAX);
     print_processes(cluster, out);
     buffer_printf(out,
@@ -520,30 +562,42 @@ static weir_error *tell_status(const struct client *client, const struct local_c
         " job%s running\n",
         client->url, taskmanagers, taskmanagers == 1 ? "" : "s",
         document_int(overview, "slots-available", 0), document_int(overview, "slots-total", 0),
-        jobs, jobs == 1 ? "" : "s");
+        running, running == 1 ? "" : "s");
+    print_those_that_do_not_run(jobs, out);
     return buffer_to_stdout(out);
+}
+
+/* Both answers; document_free them. */
+static weir_error *ask_status(struct client *client, struct document **overview,
+    struct document **jobs)
+{
+    *overview = *jobs = NULL;
+    WEIR_TRY(client_call(client, HTTP_GET, "/v1/overview", NULL, overview));
+    return client_call(client, HTTP_GET, "/v1/jobs/overview", NULL, jobs);
 }
 
 static weir_error *status(const struct verb_call *call, struct client *client,
     struct local_cluster *cluster, const char *dir)
 {
-    struct document *overview;
+    struct document *overview, *jobs;
     WEIR_TRY(local_read(dir, cluster));
     if (!config_given(call->config, "jobmanager"))
         take_address(client, dir);
     if (cluster->count == 0 && !config_given(call->config, "jobmanager"))
         return weir_errorf(WEIR_E_CONNECTOR,
             "no cluster runs in %s; 'weir cluster start' starts one", dir);
-    weir_error *error = client_call(client, HTTP_GET, "/v1/overview", NULL, &overview);
+    weir_error *error = ask_status(client, &overview, &jobs);
     if (error != NULL) {
         weir_buffer *out = weir_buffer_new(CLI_OUTPUT_MAX);
+        document_free(overview);
         print_processes(cluster, out);
         if (client->is_json)
             weir_buffer_reset(out);
         return weir_error_join(error, buffer_to_stdout(out));
     }
-    error = tell_status(client, cluster, overview);
+    error = tell_status(client, cluster, overview, document_get(jobs, "jobs"));
     document_free(overview);
+    document_free(jobs);
     call->outcome->status = local_alive(cluster) < cluster->count;
     return error;
 }
@@ -558,8 +612,9 @@ const struct verb verb_cluster_status = { .name = "cluster status",
     .brief = "shows the cluster on this machine",
     .help = "Shows the processes that 'weir cluster start' has started, and what their job manager "
             "says of\n"
-            "task managers, slots and jobs. Exit status 1: one has ended, or the job manager is "
-            "silent.",
+            "task managers, slots and jobs, by name those that do not run, and what they wait for. "
+            "Exit\n"
+            "status 1: one has ended, or the job manager is silent.",
     .takes = "options only",
     VERB_OPTIONS(dir_options),
     .run = run_status };

@@ -31,7 +31,7 @@ void rest_overview(struct call *call)
     const struct resources *resources = dispatcher_resources(call->dispatcher);
     for (uint32_t i = 0; i < dispatcher_job_count(call->dispatcher); i++) {
         enum job_state state = dispatcher_job(call->dispatcher, i)->state;
-        running += !job_state_is_terminal(state);
+        running += !job_state_is_terminal(state); /* Flink's "running or pending" */
         finished += state == JOB_FINISHED;
         canceled += state == JOB_CANCELED;
         failed += state == JOB_FAILED;

@@ -55,6 +55,7 @@ static void put_details(struct call *call, const struct job *job)
     json_put_text(json, "jobType", "STREAMING");
     json_put_text(json, "schedulerType", "Default");
     json_put_int(json, "pending-operators", 0);
+    json_put_uint(json, "slots-required", job->plan == NULL ? 0 : plan_slot_count(job->plan));
     json_put_end(json);
 }
 

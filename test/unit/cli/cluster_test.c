@@ -27,8 +27,12 @@ static const char jobmanager[] =
     "    def do_GET(self):\n"
     "        n = len(glob.glob(sys.argv[0] + '.*'))\n"
     "        body = "
-    "b'{\"taskmanagers\":%d,\"slots-total\":%d,\"slots-available\":1,\"jobs-running\":0,\"jobs\":[{"
-    "\"state\":\"RUNNING\"},{\"state\":\"FAILED\"}]}' % (n, "
+    "b'{\"taskmanagers\":%d,\"slots-total\":%d,\"slots-available\":1,\"jobs-running\":2,\"jobs\":[{"
+    "\"state\":\"RUNNING\",\"tasks\":{\"total\":4,\"scheduled\":1}},{\"state\":\"FAILED\"},"
+    "{\"jid\":\"abc\",\"name\":\"clicks\",\"state\":\"RESTARTING\",\"slots-required\":7,"
+    "\"tasks\":{\"total\":14,\"scheduled\":14}},"
+    "{\"jid\":\"def\",\"name\":\"new\",\"state\":\"INITIALIZING\",\"tasks\":{\"total\":0,"
+    "\"scheduled\":0}}]}' % (n, "
     "n)\n"
     "        self.send_response(200)\n"
     "        self.send_header('Content-Length', str(len(body)))\n"
@@ -102,9 +106,14 @@ static void a_cluster_is_started_shown_and_ended(void **state)
     expect_text(rig->error, "a cluster runs in");
     assert_int_equal(ask("status", 1, rpc, ""), 0); /* the address is that of the start */
     expect_text(rig->out, "taskmanager-2");
-    expect_text(rig->out, "2 task managers, 1 of 2 slots free, 0 jobs running");
+    expect_text(rig->out,
+        "2 task managers, 1 of 2 slots free, 1 job running\n"
+        "job abc (clicks) is RESTARTING: it waits for 7 slots; start another task manager, or "
+        "'weir rescale abc N'\n"
+        "job def (new) is INITIALIZING\n");
     assert_int_equal(ask("status", rest, rpc, " --json"), 0);
     expect_text(rig->out, "\"processes\":3,\"alive\":3,\"taskmanagers\":2");
+    expect_text(rig->out, "\"jobs-running\":1,\"jobs-waiting-for-slots\":1");
     char *log;
     size_t size;
     expect_ok(os_read_file(temp_dir_path(home, "taskmanager-1.log"), 4096, &log, &size));
@@ -113,7 +122,7 @@ static void a_cluster_is_started_shown_and_ended(void **state)
     mem_free(log);
     assert_int_equal(ask("stop", rest, rpc, ""), 0);
     assert_string_equal(rig->out,
-        "Stopped 3 processes.\nEnded with it, for they had not ended: 1 job. Without high "
+        "Stopped 3 processes.\nEnded with it, for they had not ended: 3 jobs. Without high "
         "availability the next job manager does not know of them.\n");
     expect_nobody_lives();
     assert_int_equal(ask("stop", rest, rpc, ""), 0);
@@ -206,7 +215,7 @@ static void one_that_has_ended_is_shown_and_started_again_as_it_was(void **state
     assert_int_equal(start_again(""), 1);
     expect_text(rig->error, "a cluster runs in");
     assert_int_equal(ask("stop", rest, rpc, " --json"), 0);
-    assert_string_equal(rig->out, "{\"stopped\":3,\"killed\":0,\"jobs\":1}\n");
+    assert_string_equal(rig->out, "{\"stopped\":3,\"killed\":0,\"jobs\":3}\n");
     expect_nobody_lives();
 }
 

@@ -114,7 +114,7 @@ static const struct {
         "state": "s", "last-modification": "i", "tasks": {"total": "i", "created": "i",
         "scheduled": "i", "deploying": "i", "running": "i", "finished": "i", "canceling": "i",
         "canceled": "i", "failed": "i", "reconciling": "i", "initializing": "i"}, "jobType":
-        "s", "schedulerType": "s", "pending-operators": "i"}]}) },
+        "s", "schedulerType": "s", "pending-operators": "i", "slots-required": "i"}]}) },
     { "/applications/overview", J(
         {"applications": [{"id": "s", "name": "s", "start-time": "i", "end-time": "i",
         "duration": "i", "status": "s", "jobs": {"*": "i"}}]}) },
