@@ -209,11 +209,16 @@ def files_of(job, checkpoint):
 
 def check_steady(output, count):
     """The rules in jobs/steady.c; returns how many records there are. None as `count`: so far."""
+    return judge_steady({part: part.read_text().splitlines() for part in sorted(output.glob("part-*.ndjson"))}, count)
+
+
+def judge_steady(parts, count):
+    """The same of lines by file, or by partition, each in its order."""
     indices, seen = set(), collections.defaultdict(set)
     lines = 0
-    for part in sorted(output.glob("part-*.ndjson")):
+    for part, found in parts.items():
         last = {}  # of each key, in this file
-        for line in part.read_text().splitlines():
+        for line in found:
             try:
                 record = json.loads(line)
             except ValueError as error:

@@ -1,14 +1,17 @@
-"""The main job on a cluster, from a real Kafka to a real Kafka: every record exactly once, whoever is killed.
+"""Jobs on a cluster, from a real Kafka to a real Kafka: every record exactly once, whoever is killed.
 
-What   Generated events flow into a topic while userprofile runs with parallelism 4 on two task managers, under two job
-       managers. Workers, task managers and the leader are killed and frozen, drawn from a seed; between two leaders
-       the job goes on reading. Readers with read_committed watch the outputs all the time.
-How    At the end it is stopped with a savepoint, and a bounded run from there reads the rest in one process; the
-       oracle, which knows nothing of the engine, compares final profiles, dead letters and fragments.
+What   Of two pipelines in one job, which share nothing, the worker of one is killed: it restarts alone, the other one
+       goes on, and both outputs are exact. And the main job: generated events flow into a topic while userprofile runs
+       with parallelism 4 on two task managers, under two job managers. Workers, task managers and the leader are
+       killed and frozen, drawn from a seed; between two leaders the job goes on reading. Readers with read_committed
+       watch the outputs all the time.
+How    At the end the main job is stopped with a savepoint, and a bounded run from there reads the rest in one process;
+       the oracle, which knows nothing of the engine, compares final profiles, dead letters and fragments.
        WEIR_TEST_LONG=1: more events, more kills.
 """
 
 import os
+import pathlib
 import random
 import shutil
 import signal
@@ -27,6 +30,9 @@ from seed import SEED  # noqa: E402
 IS_LONG = os.environ.get("WEIR_TEST_LONG") == "1"
 COUNT = 600_000 if IS_LONG else 60_000
 KILLS = 60 if IS_LONG else 8
+PIPED = 100_000 if IS_LONG else 20_000
+PIPED_RATE = 4000
+KILLED = 12 if IS_LONG else 2
 TTL = "10000d"
 BIG = {"max.message.bytes": 4 << 20}
 TOPICS = {"events": 4, "profiles": 3, "dead-letters": 2, "fragments": 2}
@@ -39,14 +45,78 @@ def run(*argv):
     return done.stdout
 
 
-class UserprofileOnACluster(program.ProgramTest):
-    @classmethod
-    def setUpClass(cls):
-        broker.or_skip(broker.require_tools)
+SHARED = None  # the broker
+
+
+def setUpModule():
+    global SHARED
+    broker.or_skip(broker.require_tools)
+    SHARED = unittest.enterModuleContext(broker.Broker("cluster", heap_mb=384))
+
+
+class Pipelines(cluster.ClusterTest):
+    """jobs/steady.c with two of them, each on a task manager and in a region of its own."""
 
     def setUp(self):
         super().setUp()
-        self.broker = self.enterContext(broker.Broker("userprofile-cluster", heap_mb=384))
+        self.kafka = kafka_tools.Kafka(SHARED.bootstrap)
+        for topic in ("in", "in-1", "out", "out-1"):
+            self.kafka.create_topic(topic, partitions=2)
+        self.lines = self.directory / "lines"
+        self.lines.write_text("".join(f'{{"index":{i},"key":{i % 97},"pad":""}}\n' for i in range(PIPED)))
+
+    def test_the_worker_of_one_is_killed_and_the_other_one_goes_on(self):
+        tails = {topic: self.enterContext(self.kafka.tail(topic, self.directory / f"{topic}.dump"))
+                 for topic in ("out", "out-1")}
+        one = self.cluster(slots=1)
+        job = one.submit("steady", "--brokers", SHARED.bootstrap, "--pipelines", 2, "--tell", "--checkpoints",
+                         self.checkpoints, "--checkpoint-interval", "100ms", "--min-pause", "20ms", "--restart-delay",
+                         "500ms")
+        job.wait("RUNNING")
+        feeds = [self.enterContext(self.kafka.start_feed(topic, self.lines, rate=PIPED_RATE))
+                 for topic in ("in", "in-1")]
+        moved = [self.kill_one(one, job, nth) for nth in range(KILLED)]
+        self.assertGreater(max(moved), 0, one.logs())
+        self.assertEqual(one.worker_logs(job, 2), [])  # all of it was one attempt
+        self.assertEqual([feed.wait(chaos.END_LIMIT_S) for feed in feeds], [0, 0])
+        for tail in tails.values():
+            tail.wait_for(PIPED)
+        job.stop(self.directory / "savepoints")
+        for tail in tails.values():
+            parts = {}
+            for record in tail.stop():
+                parts.setdefault(record.partition, []).append(record.value)
+            self.assertEqual(program.judge_steady(parts, PIPED), PIPED)
+
+    def kill_one(self, one, job, nth):
+        """How far the other one has come while it was away."""
+        job.wait_checkpoints()
+        before, restarts = one.workers(job=job), job.restarts()
+        victim, witness = sorted(before)[::1 if nth % 2 == 0 else -1]
+        log = pathlib.Path(os.readlink(f"/proc/{witness}/fd/2"))
+        cluster.hurt(victim)
+        one.wait_until("the job has noticed", lambda: job.restarts() > restarts)
+        at = [log.read_text().count("reached ")]
+
+        def runs_again():
+            count = log.read_text().count("reached ")
+            if job.state() == "RUNNING":
+                return True
+            at.append(count)
+            return False
+        one.wait_until("all of it runs again", runs_again)
+        failure = job.get("/exceptions")["exceptionHistory"]["entries"][0]
+        self.assertEqual(failure["failureLabels"], {"restarted-tasks": "2 of 4"}, one.logs())
+        after = one.workers(job=job)
+        self.assertIn(witness, after)
+        self.assertNotIn(victim, after)
+        return at[-1] - at[0]
+
+
+class UserprofileOnACluster(program.ProgramTest):
+    def setUp(self):
+        super().setUp()
+        self.broker = SHARED
         self.kafka = kafka_tools.Kafka(self.broker.bootstrap)
         for topic, partitions in TOPICS.items():
             self.kafka.create_topic(topic, partitions=partitions, config=BIG)

@@ -11,6 +11,8 @@
  *        stop. --pad makes records long, so that few of them fill the way to the operator.
  *        --pipelines 2 is all of it twice, each on slots and in a region of its own: the second one's
  *        output is in another directory, OUTPUT-1.
+ *        With --brokers records come from the topic in (of the second pipeline: in-1), as a test has put
+ *        them there, and go to the topic out.
  * How    Its name is that of the program, so that a test can make two jobs of it. The length of the pad
  *        travels as the generator's seed. */
 #include <weir/weir.h>
@@ -88,6 +90,28 @@ static const char *name_in(weir_job *job, const char *name, int64_t pipeline)
     return text;
 }
 
+static struct weir_source source_of(weir_job *job, int64_t pipeline)
+{
+    const char *brokers = weir_job_text(job, "brokers");
+    if (brokers != NULL)
+        return weir_kafka_source(.brokers = brokers, .topic = name_in(job, "in", pipeline),
+            .format = weir_json(&tick_type));
+    return weir_generator(.type = &tick_type, .generate = generate,
+        .seed = (uint64_t)weir_job_number(job, "pad"),
+        .count = (uint64_t)weir_job_number(job, "count"),
+        .per_second = (uint64_t)weir_job_number(job, "rate"));
+}
+
+static struct weir_sink sink_of(weir_job *job, int64_t pipeline)
+{
+    const char *brokers = weir_job_text(job, "brokers");
+    if (brokers != NULL)
+        return weir_kafka_sink(.brokers = brokers, .topic = name_in(job, "out", pipeline),
+            .format = weir_json(&seen_type));
+    return weir_file_sink(.path = name_in(job, weir_job_text(job, "output"), pipeline),
+        .format = weir_json(&seen_type));
+}
+
 static void build_pipeline(weir_job *job, int64_t pipeline)
 {
     struct pace *pace = weir_job_alloc(job, sizeof(*pace));
@@ -96,19 +120,14 @@ static void build_pipeline(weir_job *job, int64_t pipeline)
     struct weir_operator *counting = weir_job_alloc(job, sizeof(*counting));
     *counting = count;
     counting->uid = name_in(job, count.uid, pipeline);
-    weir_stream *ticks = weir_source(job, name_in(job, "ticks", pipeline),
-        weir_generator(.type = &tick_type, .generate = generate,
-            .seed = (uint64_t)weir_job_number(job, "pad"),
-            .count = (uint64_t)weir_job_number(job, "count"),
-            .per_second = (uint64_t)weir_job_number(job, "rate")));
+    weir_stream *ticks =
+        weir_source(job, name_in(job, "ticks", pipeline), source_of(job, pipeline));
     weir_stream *counted = weir_process(weir_key_by(ticks, WEIR_KEY(tick, key)), counting, pace);
     if (pipeline > 0) {
         weir_slot_group(ticks, name_in(job, "pipeline", pipeline));
         weir_slot_group(counted, name_in(job, "pipeline", pipeline));
     }
-    weir_sink(counted, name_in(job, "out", pipeline),
-        weir_file_sink(.path = name_in(job, weir_job_text(job, "output"), pipeline),
-            .format = weir_json(&seen_type)));
+    weir_sink(counted, name_in(job, "out", pipeline), sink_of(job, pipeline));
 }
 
 static void build(weir_job *job)
@@ -126,6 +145,7 @@ static const struct weir_option options[] = {
     { "nap", WEIR_OPTION_DURATION, "TIME", "0", "how much longer each record takes", 0, 60000 },
     { "pipelines", WEIR_OPTION_NUMBER, "N", "1", "how often all of it is there", 1, 8 },
     { "tell", WEIR_OPTION_FLAG, NULL, NULL, "say how far it is", 0, 0 },
+    { "brokers", WEIR_OPTION_TEXT, "HOST:PORT", NULL, "from Kafka to Kafka", 0, 0 },
 };
 
 int main(int argc, char **argv)
