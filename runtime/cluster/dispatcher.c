@@ -192,9 +192,12 @@ static weir_error *recover(struct dispatcher *dispatcher, const struct job_recor
 
 weir_error *dispatcher_recover(struct dispatcher *dispatcher)
 {
-    const struct job_store *store = dispatcher->options.store;
-    for (uint32_t i = 0; store != NULL && i < job_store_count(store); i++)
+    struct job_store *store = dispatcher->options.store;
+    if (store == NULL)
+        return NULL;
+    for (uint32_t i = 0; i < job_store_count(store); i++)
         WEIR_TRY(recover(dispatcher, job_store_at(store, i)));
+    job_store_forget_archives(store);
     return NULL;
 }
 

@@ -47,6 +47,19 @@ static void job_free(struct job *job)
     mem_free(job);
 }
 
+static void forget_archive(struct job *job)
+{
+    mem_free(job->archive);
+    job->archive = NULL;
+    job->record.archive = (weir_str){ 0 };
+}
+
+void job_store_forget_archives(struct job_store *store)
+{
+    for (uint32_t i = 0; i < store->count; i++)
+        forget_archive(store->jobs[i]);
+}
+
 /* A copy with another message, cut where it is too long. */
 static struct job *job_new(const struct job_record *record, const char *message)
 {
@@ -533,9 +546,7 @@ static weir_error *replace(struct job_store *store, uint32_t index, struct job *
     }
     job_free(store->jobs[index]);
     store->jobs[index] = job;
-    mem_free(job->archive); /* for the next leader */
-    job->archive = NULL;
-    job->record.archive = (weir_str){ 0 };
+    forget_archive(job); /* it is for the next leader */
     retain(store);
     return NULL;
 }

@@ -63,7 +63,8 @@ struct job_record {
     uint32_t blob_count;
     enum job_status status;
     const char *message; /* why it is over; "" */
-    weir_str archive;    /* over before the store was opened: what people shall see of it; opaque */
+    weir_str
+        archive; /* over before the store was opened, until they are forgotten: what people shall see of it; opaque */
     int64_t submitted_ms, started_ms, ended_ms; /* wall clock; 0: not yet */
     uint64_t epoch;                             /* of its writer */
 };
@@ -89,6 +90,9 @@ uint32_t job_store_count(const struct job_store *store);
 const struct job_record *job_store_at(const struct job_store *store, uint32_t index);
 const struct job_record *job_store_find(const struct job_store *store,
     const char *id); /* or NULL */
+
+/* They have been taken out: what was read of them takes no memory any more. */
+void job_store_forget_archives(struct job_store *store);
 
 /* A new job, accepted. Everything is copied; epoch and status are set here. Errors: USAGE of what does not fit,
  * STATE when the id is there, LIMIT, FENCED, and of the disk. After an error it is not in the store, and its file is
