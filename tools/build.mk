@@ -240,7 +240,7 @@ chosen = $(if $(T),$(foreach p,$1,$(if $(findstring $(T),$p),$p)),$1)
 # Under TSan: what is named after threads, and everything of the folders whose work crosses them.
 THREADED := $(filter %_threads_test,$(UNIT_BIN)) $(foreach d,exchange task manager cluster program,\
 	$(filter $(OUT)/unit/runtime/$d/%,$(UNIT_BIN)))
-FUZZ_SECONDS ?= 24
+FUZZ_SECONDS ?= 30
 fuzz_limit := $(shell expr $(FUZZ_SECONDS) + 120)
 fuzz_names := $(patsubst $(OUT)/fuzz/%_fuzz,%,$(call chosen,$(FUZZ_BIN)))
 # What the code itself prints is not kept: an artifact that is given to its fuzzer alone says it again.
