@@ -377,16 +377,9 @@ MUTANTS = [
            "    if (event->error != NULL)\n"
            "        event->request.done(event->request.arg, event->checkpoint, event->path, event->error);\n",
            CLUSTER_SIM),
-    mutant("what an older leader wrote late about a job counts", "runtime/cluster/job_store.c",
-           "    if (!is_over && epoch < found->adopted) {\n", "    if (!is_over && epoch + 1000 < found->adopted) {\n", CLUSTER_SIM),
-    mutant("a checkpoint of a zombie counts", "checkpoint/storage.c",
-           "    *counts = attempts_accept(&search->attempts, number, metadata->attempt);\n",
-           "    *counts = attempts_accept(&search->attempts, number, metadata->attempt) || number > 0;\n", CLUSTER_SIM),
     mutant("a start from a savepoint begins again under the next leader", "runtime/manager/jobmanager_restore.c",
            "    if (options->has_begun || !begins(jobmanager, restored))\n",
            "    if (!begins(jobmanager, restored))\n", CLUSTER_SIM),
-    mutant("a part restarts beside the worker that it replaces", "runtime/cluster/gateway.c",
-           "        if (worker->is_leaving && worker->has_ended)\n", "        if (worker->is_leaving)\n", CLUSTER_SIM),
     # ---- a cluster: what outlives a leader
     mutant("a late write of a leader that was replaced is accepted", "runtime/cluster/job_store.c",
            "    if (!is_over && epoch < found->adopted) {\n", "    if (!is_over && epoch + 1 < found->adopted) {\n", JOB_STORE),
