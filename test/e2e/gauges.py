@@ -80,7 +80,7 @@ class Gauges:
         memory, threads, fds = said
         warm_up_s = WARM_UP_S.get(role, WARM_UP_WORKER_S + (self.fill_s if "userprofile" in role else 0))
         self.add(f"memory of {role}", "bytes", pid, at, memory, warm_up_s)
-        self.add(f"fds of {role}", "fds", pid, at, fds, WARM_UP_WORKER_S)
+        self.add(f"fds of {role}", "files" if "worker" in role else "fds", pid, at, fds, WARM_UP_WORKER_S)
         self.add(f"threads of {role}", "threads", pid, at, threads, WARM_UP_WORKER_S)
         started = self.started.setdefault(pid, at)
         if role == "job manager" and at - started >= warm_up_s:

@@ -36,7 +36,7 @@ MEMORY = "320MB"  # of a task manager; a worker with one slot has a fifth
 LOGS = 1 << 20  # bytes, of a process and its workers: so little that logs are full, and stay so, within minutes
 TOPICS = {"events": 4, "profiles": 3, "dead-letters": 2, "fragments": 2, "copies": 4}
 BIG = {"max.message.bytes": 4 << 20}
-END_LIMIT_S = 900  # of hours of input, read again by a judge
+END_LIMIT_S = 3600  # of hours of input, read again by a judge
 
 
 class OrderedEvents(generate_events.Generator):

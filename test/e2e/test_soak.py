@@ -74,6 +74,11 @@ class Judge(unittest.TestCase):
         self.assert_well(True, series([tooth], "disk"))
         self.assert_well(False, series([[value + at * MIB / 90 for at, value in enumerate(tooth)]], "disk"))
 
+    def test_files_of_a_store_that_come_and_go_are_green_and_one_lost_every_minute_is_red(self):
+        tooth = [27 + 2 * (at % 15) for at in range(170)]
+        self.assert_well(True, series([tooth], "files"))
+        self.assert_well(False, series([[value + at // 4 for at, value in enumerate(tooth)]], "files"))
+
     def test_what_fills_a_cache_at_first_is_green(self):
         filling = [60 * MIB - max(0, 30 - at) * MIB for at in range(SAMPLES)]
         self.assert_well(True, series([filling], warm_up_s=300))
