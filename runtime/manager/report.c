@@ -6,9 +6,11 @@
 #include "base/map.h"
 #include "base/memory.h"
 
+#include <stdlib.h>
+
 void report_init(struct report *report)
 {
-    *report = (struct report){ .index = map_new(REPORT_COUNTERS_MAX) };
+    *report = (struct report){ .index = map_new(2 * REPORT_COUNTERS_MAX) };
 }
 
 void report_release(struct report *report)
@@ -28,28 +30,74 @@ void report_reset(struct report *report)
     report_init(report);
 }
 
-static void add_counter(void *arg, const char *uid, const char *name, int64_t value)
+/* One more than what was stored; 0: nothing. */
+static uint32_t find(const struct report *report, const char *key, size_t size)
 {
-    struct report *report = arg;
+    return (uint32_t)(uintptr_t)map_get(report->index, (weir_str){ .data = key, .size = size });
+}
+
+static void store(struct report *report, const char *key, size_t size, uint32_t number)
+{
+    map_put(report->index, (weir_str){ .data = key, .size = size }, (void *)(uintptr_t)number);
+}
+
+static uint32_t add_counter(struct report *report, const char *uid, const char *key, size_t size)
+{
+    const char *name = key + strlen(uid) + 1;
+    uint32_t place = find(report, key, strlen(uid) + 1);
+    if (place == 0) {
+        place = ++report->uid_count;
+        store(report, key, strlen(uid) + 1, place);
+    }
+    if (report->counter_count == report->counter_capacity) {
+        report->counter_capacity =
+            report->counter_capacity == 0 ? 16 : 2 * report->counter_capacity;
+        report->counters =
+            mem_realloc(report->counters, report->counter_capacity * sizeof(*report->counters));
+    }
+    report->counters[report->counter_count++] =
+        (struct report_counter){ .uid = uid, .place = place - 1, .name = mem_strdup(name) };
+    store(report, key, size, report->counter_count);
+    return report->counter_count;
+}
+
+void report_count(struct report *report, const char *uid, const char *name, int64_t value)
+{
     char *key = mem_printf("%s%c%s", uid, 0, name);
-    weir_str bytes = { .data = key, .size = strlen(uid) + 1 + strlen(name) };
-    uintptr_t number = (uintptr_t)map_get(report->index, bytes);
-    if (number == 0 && report->counter_count == REPORT_COUNTERS_MAX) {
+    size_t size = strlen(uid) + 1 + strlen(name);
+    uint32_t number = find(report, key, size);
+    if (number == 0 && report->counter_count < REPORT_COUNTERS_MAX)
+        number = add_counter(report, uid, key, size);
+    if (number != 0)
+        report->counters[number - 1].value += value;
+    else
         log_warn("metrics", "more than %u counters: '%s' of '%s' is left out", REPORT_COUNTERS_MAX,
             name, uid);
-        mem_free(key);
-        return;
-    }
-    if (number == 0) {
-        number = ++report->counter_count;
-        report->counters =
-            mem_realloc(report->counters, report->counter_count * sizeof(*report->counters));
-        report->counters[number - 1] =
-            (struct report_counter){ .uid = uid, .name = mem_strdup(name) };
-        map_put(report->index, bytes, (void *)number);
-    }
-    report->counters[number - 1].value += value;
     mem_free(key);
+}
+
+static void count(void *arg, const char *uid, const char *name, int64_t value)
+{
+    report_count(arg, uid, name, value);
+}
+
+static int compare_counters(const void *a, const void *b)
+{
+    const struct report_counter *left = a, *right = b;
+    return left->place != right->place ? (left->place < right->place ? -1 : 1)
+                                       : strcmp(left->name, right->name);
+}
+
+void report_sort(struct report *report)
+{
+    if (report->counter_count > 0)
+        qsort(report->counters, report->counter_count, sizeof(*report->counters), compare_counters);
+    for (uint32_t i = 0; i < report->counter_count; i++) {
+        const struct report_counter *it = &report->counters[i];
+        char *key = mem_printf("%s%c%s", it->uid, 0, it->name);
+        store(report, key, strlen(it->uid) + 1 + strlen(it->name), i + 1);
+        mem_free(key);
+    }
 }
 
 void report_add(struct report *report, const struct task *task, uint32_t subtask)
@@ -68,7 +116,7 @@ void report_add(struct report *report, const struct task *task, uint32_t subtask
         .expired_met = metric_get(&metrics->expired_met),
         .expired_dropped = metric_get(&metrics->expired_dropped),
     };
-    task_counters(task, add_counter, report);
+    task_counters(task, count, report);
 }
 
 int64_t report_events_in(const struct report *report)

@@ -15,6 +15,7 @@
 /* Thread: its owner. */
 struct report_counter {
     const char *uid; /* the plan's */
+    uint32_t place;  /* of the uid, among those that have counters */
     char *name;
     int64_t value;
 };
@@ -33,15 +34,18 @@ struct report_task {
 struct report {
     struct report_task *tasks;
     uint32_t task_count;
-    struct report_counter *counters; /* in the order of the plan */
-    uint32_t counter_count;
-    struct map *index; /* uid NUL name -> counter number + 1 */
+    struct report_counter *counters; /* after report_sort: those of a uid together, by name */
+    uint32_t counter_count, counter_capacity, uid_count;
+    struct map *index; /* uid NUL name -> counter number + 1; uid NUL -> its place + 1 */
 };
 void report_init(struct report *report);
 void report_release(struct report *report);
 void report_reset(struct report *report);
 /* The task does not run. */
 void report_add(struct report *report, const struct task *task, uint32_t subtask);
+void report_count(struct report *report, const char *uid, const char *name, int64_t value);
+/* When all is added. A subtask may have counters, reasons of dead letters, that those before it lack. */
+void report_sort(struct report *report);
 int64_t report_events_in(const struct report *report);   /* that sources have read, ever */
 int64_t report_records_out(const struct report *report); /* that sinks have got, ever */
 bool report_has_sink(const struct plan_vertex *vertex);

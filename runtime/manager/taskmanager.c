@@ -480,6 +480,7 @@ static void report_all(struct taskmanager *taskmanager)
                 report_add(&taskmanager->report, task, i);
         }
     }
+    report_sort(&taskmanager->report);
 }
 
 static void free_channel(struct taskmanager *taskmanager, uint32_t edge, uint32_t i)

@@ -9,7 +9,7 @@
 
 #define SIZE_MAX_BYTES ((size_t)64 << 20)
 
-/* Counters of one uid stand together: tasks are reported in the order of the plan. */
+/* Counters of one uid stand together: report_sort. */
 static void put_counters(struct json *json, const struct report *report)
 {
     json_put_object(json, "counters");
