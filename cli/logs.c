@@ -425,20 +425,18 @@ static weir_error *nothing_found(const struct looking *looking)
     if (looking->name != NULL)
         return weir_errorf(WEIR_E_CONNECTOR, "%s has no log '%s'", looking->process, looking->name);
     return weir_errorf(WEIR_E_CONNECTOR,
-        "no task manager that is registered has a log of job %s%s: it was deleted "
-        "(env.log.size-max), "
-        "or lies on a machine that is gone",
+        "no task manager that is registered has a log of job %s%s: there is no such job ('weir "
+        "list -a'), none of its workers has begun, it was deleted (env.log.size-max), or lies on a "
+        "machine that is gone",
         looking->job, looking->worker < 0 ? "" : ", of that worker");
 }
 
 static weir_error *show(struct looking *looking, bool is_followed)
 {
-    if (is_followed)
-        return follow(looking);
-    WEIR_TRY(look(looking));
+    WEIR_TRY(is_followed ? follow(looking) : look(looking));
     if (looking->count == 0)
         return nothing_found(looking);
-    return print_all(looking);
+    return is_followed ? NULL : print_all(looking);
 }
 
 static weir_error *is_it(void *arg, const char *process)

@@ -395,6 +395,15 @@ static void a_job_is_followed_to_its_last_words(void **state)
     expect_talk("logs", "-f " JOB, replies, 0, "==> tm " JOB "-1-0.log <==\none\ncutSIGSE", "");
 }
 
+static void following_a_job_that_nobody_knows_and_that_has_no_logs_is_an_error(void **state)
+{
+    static const struct reply unknown[] = { { "GET /v1/jobs/" JOB "/status", 404,
+                                                "{\"errors\":[\"none\"]}" },
+        { "GET /v1/taskmanagers", 200, "{\"taskmanagers\":[]}" }, END };
+    expect_talk("logs", "-f " JOB, unknown, 1, "",
+        "has a log of job " JOB ": there is no such job");
+}
+
 static int fixed_place(void **state)
 {
     setenv("TZ", "UTC", 1);
@@ -418,6 +427,7 @@ int main(void)
         cmocka_unit_test(the_logs_of_a_process_are_listed_and_printed),
         cmocka_unit_test(the_logs_of_a_job_are_those_of_its_workers_the_newest_last),
         cmocka_unit_test(a_job_is_followed_to_its_last_words),
+        cmocka_unit_test(following_a_job_that_nobody_knows_and_that_has_no_logs_is_an_error),
     };
     return cmocka_run_group_tests(tests, fixed_place, NULL);
 }
