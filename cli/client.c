@@ -69,7 +69,9 @@ static weir_error *read_token(const char *path, char **token)
     *token = NULL;
     if (path == NULL)
         return NULL;
-    WEIR_TRY(os_read_file(path, TOKEN_SIZE_MAX, &text, &size));
+    weir_error *error = os_read_file(path, TOKEN_SIZE_MAX, &text, &size);
+    if (error != NULL)
+        return weir_error_wrap(error, "security.token-file cannot be read");
     size_t skipped = strspn(text, " \t\r\n");
     size_t end = strlen(text);
     while (end > skipped && strchr(" \t\r\n", text[end - 1]) != NULL)
@@ -272,8 +274,11 @@ static weir_error *refusal(const struct client *client, const struct document *e
         const char *line = document_text_at(errors, i);
         buffer_printf(text, "%s%s", i == 0 ? "" : "\n", line == NULL ? "?" : line);
     }
-    weir_error *error = weir_errorf(WEIR_E_CONNECTOR, "the job manager says (%d): %s",
-        client->status, buffer_text(text));
+    weir_error *error = weir_errorf(WEIR_E_CONNECTOR, "the job manager says (%d): %s%s",
+        client->status, buffer_text(text),
+        client->status != 401 ? ""
+                              : "; the command weir sends that of 'security.token-file': set it in "
+                                "the configuration, or by -D security.token-file=FILE");
     weir_buffer_free(text);
     return client->status == 503 ? weir_error_retriable(error) : error;
 }

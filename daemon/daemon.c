@@ -99,7 +99,9 @@ static weir_error *read_secret(const char *option, const char *path, const char 
     size_t size;
     if (path == NULL)
         return NULL;
-    WEIR_TRY(os_read_file(path, SECRET_FILE_MAX, &bytes, &size));
+    weir_error *error = os_read_file(path, SECRET_FILE_MAX, &bytes, &size);
+    if (error != NULL)
+        return weir_error_wrap(error, "%s cannot be read", option);
     size_t end = strcspn(bytes, " \t\r\n");
     *secret = mem_printf("%.*s", (int)end, bytes);
     mem_free(bytes);

@@ -67,6 +67,9 @@ static void the_token_of_the_configuration_is_shown(void **state)
     struct rig *rig = rig_open(jobs, "secret");
     assert_int_equal(rig_ask(rig, "list", ""), 1);
     assert_non_null(strstr(rig->error, "says (401)"));
+    assert_non_null(strstr(rig->error, "-D security.token-file=FILE"));
+    assert_int_equal(rig_ask(rig, "list", "-Dsecurity.token-file=/nobody/has/it"), 1);
+    assert_non_null(strstr(rig->error, "security.token-file cannot be read: "));
     temp_dir_write(temp_dir_path(rig->dir, "token"), " secret\n", 8);
     char *option = mem_printf("-Dsecurity.token-file=%s/token", rig->dir);
     assert_int_equal(rig_ask(rig, "list", option), 0);
