@@ -245,7 +245,8 @@ static weir_error *tell_started(const struct starting *it, const struct document
     int64_t slots = document_int(overview, "slots-total", 0),
             taskmanagers = document_int(overview, "taskmanagers", 0);
     char *path = mem_printf("%s/address", it->known->dir), *names[LOCAL_PROCESSES_MAX];
-    weir_error *error = os_write_file(path, client->url, strlen(client->url));
+    /* Not client->url: that may be of a leader on another machine, which goes while this one stays. */
+    weir_error *error = os_write_file(path, client->urls[0], strlen(client->urls[0]));
     mem_free(path);
     WEIR_TRY(error);
     WEIR_TRY(say_started(it, taskmanagers, slots));
@@ -486,14 +487,31 @@ static void print_processes(const struct local_cluster *cluster, weir_buffer *ou
                 cluster->processes[i].name, cluster->dir, cluster->processes[i].name);
 }
 
-static void put_ended(struct document *answer, const struct local_cluster *cluster)
+/* What this machine knows without its job manager. */
+static struct document *document_of(const struct client *client,
+    const struct local_cluster *cluster)
 {
+    struct document *answer = document_new();
     char *names[LOCAL_PROCESSES_MAX];
     uint32_t count = 0;
+    document_put_text(answer, "address", client->url);
+    document_put_int(answer, "processes", cluster->count);
+    document_put_int(answer, "alive", local_alive(cluster));
     for (uint32_t i = 0; i < cluster->count; i++)
         if (!os_daemon_is_alive(&cluster->processes[i].daemon))
             names[count++] = (char *)(uintptr_t)cluster->processes[i].name;
     document_put_list(answer, "ended", names, count);
+    return answer;
+}
+
+/* The job manager is silent. */
+static weir_error *tell_processes(const struct client *client, const struct local_cluster *cluster)
+{
+    if (client->is_json)
+        return client_answer(client, document_of(client, cluster));
+    weir_buffer *out = weir_buffer_new(CLI_OUTPUT_MAX);
+    print_processes(cluster, out);
+    return buffer_to_stdout(out);
 }
 
 /* Of the jobs that are not over: how many run, and which wait for slots, as none of their tasks has got one. */
@@ -542,16 +560,12 @@ static weir_error *tell_status(const struct client *client, const struct local_c
 {
     int64_t running = count_those(jobs, is_running);
     if (client->is_json) {
-        struct document *answer = document_new();
-        document_put_text(answer, "address", client->url);
-        document_put_int(answer, "processes", cluster->count);
-        document_put_int(answer, "alive", local_alive(cluster));
+        struct document *answer = document_of(client, cluster);
         document_put_int(answer, "taskmanagers", document_int(overview, "taskmanagers", 0));
         document_put_int(answer, "slots", document_int(overview, "slots-total", 0));
         document_put_int(answer, "slots-available", document_int(overview, "slots-available", 0));
         document_put_int(answer, "jobs-running", running);
         document_put_int(answer, "jobs-waiting-for-slots", count_those(jobs, waits_for_slots));
-        put_ended(answer, cluster);
         return client_answer(client, answer);
     }
     int64_t taskmanagers = document_int(overview, "taskmanagers", 0);
@@ -588,12 +602,8 @@ static weir_error *status(const struct verb_call *call, struct client *client,
             "no cluster runs in %s; 'weir cluster start' starts one", dir);
     weir_error *error = ask_status(client, &overview, &jobs);
     if (error != NULL) {
-        weir_buffer *out = weir_buffer_new(CLI_OUTPUT_MAX);
         document_free(overview);
-        print_processes(cluster, out);
-        if (client->is_json)
-            weir_buffer_reset(out);
-        return weir_error_join(error, buffer_to_stdout(out));
+        return weir_error_join(error, tell_processes(client, cluster));
     }
     error = tell_status(client, cluster, overview, document_get(jobs, "jobs"));
     document_free(overview);

@@ -112,7 +112,7 @@ static void a_cluster_is_started_shown_and_ended(void **state)
         "'weir rescale abc N'\n"
         "job def (new) is INITIALIZING\n");
     assert_int_equal(ask("status", rest, rpc, " --json"), 0);
-    expect_text(rig->out, "\"processes\":3,\"alive\":3,\"taskmanagers\":2");
+    expect_text(rig->out, "\"processes\":3,\"alive\":3,\"ended\":[],\"taskmanagers\":2");
     expect_text(rig->out, "\"jobs-running\":1,\"jobs-waiting-for-slots\":1");
     char *log;
     size_t size;
@@ -198,7 +198,7 @@ static void one_that_has_ended_is_shown_and_started_again_as_it_was(void **state
     expect_text(rig->out, "/taskmanager-1.log says why, 'weir cluster start' starts it again\n");
     assert_int_equal(ask("status", rest, rpc, " --json"), 1);
     expect_text(rig->out, "\"alive\":2,");
-    expect_text(rig->out, "\"ended\":[\"taskmanager-1\"]}");
+    expect_text(rig->out, "\"ended\":[\"taskmanager-1\"],");
     assert_int_equal(start_again(""), 0);
     expect_text(rig->out,
         "Started taskmanager-1; the cluster has 3 task managers"); /* it counts starts */
@@ -217,6 +217,60 @@ static void one_that_has_ended_is_shown_and_started_again_as_it_was(void **state
     assert_int_equal(ask("stop", rest, rpc, " --json"), 0);
     assert_string_equal(rig->out, "{\"stopped\":3,\"killed\":0,\"jobs\":3}\n");
     expect_nobody_lives();
+}
+
+static void a_silent_job_manager_does_not_keep_what_this_machine_knows(void **state)
+{
+    unsigned rest = free_port(), rpc = free_port();
+    write_program("weir-jobmanager", jobmanager);
+    write_taskmanager();
+    assert_int_equal(ask("start", rest, rpc, ""), 0);
+    end_process("jobmanager");
+    assert_int_equal(ask("status", rest, rpc, ""), 1);
+    expect_text(rig->out, "jobmanager has ended: ");
+    expect_text(rig->error, "no job manager answers at");
+    assert_int_equal(ask("status", rest, rpc, " --json"), 1);
+    expect_text(rig->out, "\"processes\":2,\"alive\":1,\"ended\":[\"jobmanager\"]}\n");
+    expect_text(rig->error, "no job manager answers at");
+}
+
+/* It answers every request with where its leader is. */
+static void write_standby(unsigned leader)
+{
+    char *text =
+        mem_printf("#!/usr/bin/env python3\n"
+                   "import http.server, sys\n"
+                   "port = int([a for a in sys.argv if a.startswith('rest.port=')][-1][10:])\n"
+                   "class H(http.server.BaseHTTPRequestHandler):\n"
+                   "    def do_GET(self):\n"
+                   "        self.send_response(307)\n"
+                   "        self.send_header('Location', 'http://127.0.0.1:%u' + self.path)\n"
+                   "        self.send_header('Content-Length', '0')\n"
+                   "        self.end_headers()\n"
+                   "http.server.HTTPServer(('127.0.0.1', port), H).serve_forever()\n",
+            leader);
+    write_program("weir-jobmanager", text);
+    mem_free(text);
+}
+
+static void a_standby_that_is_started_is_remembered_and_not_the_leader_that_it_names(void **state)
+{
+    unsigned leader = free_port(), rest = free_port();
+    char *first = home, *url;
+    write_program("weir-jobmanager", jobmanager);
+    write_taskmanager();
+    assert_int_equal(ask("start", leader, free_port(), ""), 0);
+    write_standby(leader);
+    home = mem_printf("%s/standby", programs);
+    assert_int_equal(ask("start", rest, free_port(), ""), 0);
+    url = local_address(home);
+    char *expected = mem_printf("http://127.0.0.1:%u", rest);
+    assert_string_equal(url, expected);
+    assert_int_equal(ask("stop", rest, 1, ""), 0);
+    mem_free(expected);
+    mem_free(url);
+    mem_free(home);
+    home = first;
 }
 
 static void a_cluster_that_runs_gets_what_is_missing_and_nothing_of_it_is_ended(void **state)
@@ -287,6 +341,8 @@ int main(void)
         TEST(half_a_cluster_is_none),
         TEST(one_that_has_ended_is_shown_and_started_again_as_it_was),
         TEST(a_cluster_that_runs_gets_what_is_missing_and_nothing_of_it_is_ended),
+        TEST(a_silent_job_manager_does_not_keep_what_this_machine_knows),
+        TEST(a_standby_that_is_started_is_remembered_and_not_the_leader_that_it_names),
         TEST(a_pid_file_that_a_crash_has_cut_names_nobody),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
