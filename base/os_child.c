@@ -145,7 +145,8 @@ static weir_error *not_started(const struct os_child_options *options, int code)
         return weir_errorf(WEIR_E_USAGE,
             "'%s' cannot run here: it is no program for this machine (%s); build the job for it",
             options->path, strerror(code));
-    return weir_errorf(WEIR_E_IO, "cannot start '%s': %s", options->path, strerror(code));
+    return weir_errorf(WEIR_E_IO, "cannot start '%s': %s%s", options->path, strerror(code),
+        code == EACCES ? "; check its mode, and that its directory is not mounted noexec" : "");
 }
 
 /* The errno that the child has met before its exec; 0: it is running. */

@@ -201,8 +201,8 @@ static weir_error *launch(struct task_executor *executor, struct child *child)
         .data_size_max = max == 0 ? 0 : max + DATA_SLACK_SIZE };
     weir_error *error = FAULT_STEP(WORKER_START, os_child_start(&options, &child->process));
     weir_buffer_free(input);
-    if (error != NULL)
-        return error;
+    if (error != NULL) /* the path is that of a copy: people know the program by its name */
+        return weir_error_wrap(error, "'%s' has not been started", child->arguments[0]);
     child->state = CHILD_RUNNING;
     if (child->is_planner)
         child->kill_by_ms = os_monotonic_ms() + PLAN_MS;

@@ -181,6 +181,8 @@ static void what_is_no_program_is_said(void **state)
         .log_path = log };
     weir_error *error = os_child_start(&options, &child);
     expect_error(error, WEIR_E_USAGE, path);
+    assert_int_equal(chmod(path, 0600), 0);
+    expect_error(os_child_start(&options, &child), WEIR_E_IO, "is not mounted noexec");
     options.path = "/none/at/all";
     error = os_child_start(&options, &child);
     assert_non_null(error);

@@ -353,8 +353,9 @@ static void a_job_manager_that_comes_anew_is_told_anew(void **state)
 
 static void an_executable_that_makes_no_plan_is_told_so(void **state)
 {
-    static const char *const scripts[][2] = { { "#!/bin/sh\nexit 0\n", "status 0 without a plan" },
-        { "#!/bin/sh\nexit 3\n", "status 3 without a plan" } };
+    static const char *const scripts[][2] = { { "no program", "'job' has not been started: '/" },
+        { "#!/bin/sh\nexit 0\n", "status 0 without a plan; is it a program with weir_main" },
+        { "#!/bin/sh\nexit 3\n", "status 3 without a plan; is it a program with weir_main" } };
     for (size_t i = 0; i < COUNT_OF(scripts); i++) {
         struct rig rig;
         struct arena arena;
@@ -375,7 +376,6 @@ static void an_executable_that_makes_no_plan_is_told_so(void **state)
         assert_int_not_equal(planned.code, 0);
         char *text = mem_printf("%.*s", (int)planned.text.size, planned.text.data);
         assert_non_null(strstr(text, scripts[i][1]));
-        assert_non_null(strstr(text, "weir_main"));
         mem_free(text);
         rig_close(&rig);
     }
