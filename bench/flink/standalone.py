@@ -33,11 +33,12 @@ class Flink:
     def __init__(self, ports, slots, settings, heap="1g"):
         self.rest, self.heap, self.processes = ports[1], heap, []
         settings = {
+            **settings,
             "jobmanager.rpc.address": "127.0.0.1", "jobmanager.bind-host": "127.0.0.1", "jobmanager.rpc.port": ports[0],
             "rest.address": "127.0.0.1", "rest.bind-address": "127.0.0.1", "rest.port": ports[1],
+            "rest.bind-port": ports[1],
             "taskmanager.host": "127.0.0.1", "taskmanager.bind-host": "127.0.0.1",
-            "taskmanager.numberOfTaskSlots": slots, "taskmanager.cpu.cores": slots, "io.tmp.dirs": sides.WORK / "tmp",
-            **settings}
+            "taskmanager.numberOfTaskSlots": slots, "taskmanager.cpu.cores": slots, "io.tmp.dirs": sides.WORK / "tmp"}
         (sides.WORK / "conf").mkdir()
         (sides.WORK / "conf" / "config.yaml").write_text("".join(f"{key}: {value}\n" for key, value in settings.items()))
         self.start(JOB_MANAGER, "1g")
