@@ -216,7 +216,8 @@ void rescale_step(struct entry *entry, int64_t now_ms)
             look_at_checkpoint(entry, now_ms);
         return;
     case RESCALE_ARRIVING:
-        if (entry->job.stats->running_since_ms == 0 || entry->job.state != JOB_RUNNING)
+        if (entry->job.stats->running_since_ms == 0 || entry->job.state != JOB_RUNNING ||
+            entry->is_version_unstored) /* the next leader would go on with the old one */
             return;
         rescale->operation->downtime_ms = now_ms - rescale->left_ms;
         end(entry, NULL);

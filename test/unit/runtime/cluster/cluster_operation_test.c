@@ -44,6 +44,26 @@ static void a_running_job_is_rescaled_up_and_down(void **state)
     check_output(out, 0);
 }
 
+static void a_rescale_is_answered_when_the_next_leader_would_go_on_with_it(void **state)
+{
+    char out[OS_PATH_MAX], id[DISPATCHER_ID_SIZE] = "";
+    snprintf(out, sizeof(out), "%s", output("out"));
+    const char *arguments[] = { "--parallelism", "2", "--output", out, ENDLESS, NULL };
+    const struct job *job = submit(arguments);
+    wait_checkpoints(job, 1);
+    move("jobs", "away");
+    check(dispatcher_rescale(dispatcher, job->id, 1, id));
+    int64_t until = now_ms() + BOUND_MS;
+    while (job->plan->vertices[job->plan->vertex_count - 1].parallelism != 1 && now_ms() < until)
+        turn();
+    wait_checkpoints(job, job->history.completed_count + 1); /* the new tasks run */
+    assert_false(dispatcher_operation(dispatcher, id)->is_done);
+    move("away", "jobs");
+    wait_operation(id);
+    stop(job);
+    check_output(out, 0);
+}
+
 static void a_job_whose_checkpoints_are_temporary_keeps_its_state_when_it_is_rescaled_or_moves(
     void **state)
 {
@@ -258,6 +278,7 @@ int main(int argc, char **argv)
             a_job_whose_checkpoints_are_temporary_keeps_its_state_when_it_is_rescaled_or_moves),
         WITH_CLUSTER(a_job_stops_with_a_savepoint_and_another_one_goes_on_from_it),
         WITH_CLUSTER(a_running_job_is_rescaled_up_and_down),
+        WITH_CLUSTER(a_rescale_is_answered_when_the_next_leader_would_go_on_with_it),
         WITH_CLUSTER(a_job_is_cancelled_and_its_slots_are_free_again),
         WITH_CLUSTER(a_rescale_to_what_the_job_has_changes_nothing_and_says_so),
         WITH_CLUSTER(a_rescale_that_is_not_done_gives_way_to_another_one),
