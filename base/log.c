@@ -153,6 +153,21 @@ static void line_compose(struct line *line, enum log_level level, const char *co
     line_add_all_escaped(line, message, is_json);
 }
 
+char *log_message_of(const char *line)
+{
+    static const char json[] = "\"message\":\"";
+    bool is_json = strncmp(line, "{\"time\":\"", 9) == 0;
+    const char *at = is_json ? strstr(line, json) : NULL;
+    if (at != NULL) {
+        at += sizeof(json) - 1;
+        size_t size = strlen(at);
+        return mem_printf("%.*s", (int)(size < 2 ? 0 : size - 2), at); /* without "} */
+    }
+    bool is_ours = strlen(line) > 24 && line[10] == 'T' && line[23] == 'Z' && line[24] == ' ';
+    at = is_ours ? strstr(line, ": ") : NULL;
+    return mem_strdup(at == NULL ? line : at + 2);
+}
+
 /* -- the file ------------------------------------------------------------------------------- */
 
 static weir_error *open_kept(void)

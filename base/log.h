@@ -22,6 +22,8 @@ void log_set_json(bool is_json);
 weir_error *log_set_file(const char *path, uint64_t size_max) WEIR_MUST_USE;
 void log_line(enum log_level level, const char *component, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
+/* The message of a line that log_line wrote; another line is its own. mem_free it. */
+char *log_message_of(const char *line);
 #define log_debug(component_, ...) log_line(LOG_DEBUG, component_, __VA_ARGS__)
 #define log_info(component_, ...)  log_line(LOG_INFO, component_, __VA_ARGS__)
 #define log_warn(component_, ...)  log_line(LOG_WARN, component_, __VA_ARGS__)

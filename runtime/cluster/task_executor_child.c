@@ -333,11 +333,11 @@ static char *tail_of(const char *path)
     return text;
 }
 
-/* Of a program that says why it ends, that is in its last line. */
-static const char *last_line(const char *text)
+/* Of a program that says why it ends, that is in its last line. mem_free it. */
+static char *last_line(const char *text)
 {
     const char *line = strrchr(text, '\n');
-    return line == NULL ? text : line + 1;
+    return log_message_of(line == NULL ? text : line + 1);
 }
 
 static int32_t code_of(const struct os_child_end *end)
@@ -365,19 +365,30 @@ static char *describe_no_plan(int status)
         status);
 }
 
+static char *describe_end(const struct child *child, const struct os_child_end *end,
+    const char *line)
+{
+    const char *mark = line[0] == '\0' ? "" : "; its last words: ";
+    bool is_late = !child->is_planner && end->status == weir_code_exit(WEIR_E_TIMEOUT);
+    if (end->signal != 0)
+        return mem_printf("it was killed by %s%s%s%s", os_signal_name(end->signal),
+            end->has_core ? " (core dumped)" : "", mark, line);
+    if (child->is_planner && end->status != 0 && line[0] == '\0')
+        return describe_no_plan(end->status);
+    /* A planner, and a worker whose watchdog has ended it, say why in a sentence. */
+    if ((child->is_planner && end->status != 0) || (is_late && line[0] != '\0'))
+        return mem_strdup(line);
+    return mem_printf("it ended with status %d%s%s", end->status, mark, line);
+}
+
 /* What people read of its end; mem_free it. */
 static char *describe(const struct child *child, const struct os_child_end *end, const char *tail)
 {
     if (child->why != NULL)
         return mem_strdup(child->why);
-    if (end->signal != 0)
-        return mem_printf("it was killed by %s%s%s%s", os_signal_name(end->signal),
-            end->has_core ? " (core dumped)" : "",
-            tail[0] == '\0' ? "" : "; its last words: ", last_line(tail));
-    if (child->is_planner && end->status != 0)
-        return tail[0] == '\0' ? describe_no_plan(end->status) : mem_strdup(last_line(tail));
-    return mem_printf("it ended with status %d%s%s", end->status,
-        tail[0] == '\0' ? "" : "; its last words: ", last_line(tail));
+    char *line = last_line(tail), *text = describe_end(child, end, line);
+    mem_free(line);
+    return text;
 }
 
 static void planner_ended(struct task_executor *executor, struct child *child,

@@ -411,9 +411,9 @@ static void bite(struct worker *worker, const struct task *task)
 {
     const struct plan_vertex *vertex = task_vertex(task);
     weir_error *error = weir_errorf(WEIR_E_TIMEOUT,
-        "task '%s' has not come back from its code for %g s: it loops, or waits for something; "
-        "work "
-        "that may wait belongs into an asynchronous call",
+        "vertex '%s' has not come back from its code for more than %g s: it loops, or waits for "
+        "something; work that may wait belongs into an asynchronous call, and code that works that "
+        "long needs a larger taskmanager.worker.watchdog",
         vertex->name, (double)worker->start.watchdog_ms / 1000);
     log_error("worker", "%s", weir_error_message(error));
     os_exit(weir_code_exit(WEIR_E_TIMEOUT));

@@ -542,7 +542,7 @@ class Rogues(cluster.ClusterTest):
                                               "taskmanager.memory.process.size": "256MB"})
 
         def doings():
-            for crime, words in (("crash", "SIGSEGV"), ("loop", "has not come back"), ("hog", "MB of memory"),
+            for crime, words in (("crash", "SIGSEGV"), ("loop", "for more than 3 s: it loops"), ("hog", "MB of memory"),
                                  ("fail", "is not to my taste")):
                 with self.subTest(crime):
                     job = self.rogue(one, crime)

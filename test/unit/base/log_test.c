@@ -72,6 +72,24 @@ static void json_is_for_machines(void **state)
         "\"message\":\"say \\\"a\\\\b\\\"\\n\\u0001\"}\n");
 }
 
+static void the_message_of_a_line_is_read_from_it_again(void **state)
+{
+    static const char *const rows[][2] = {
+        { "2025-11-21T02:45:10.007Z ERROR worker: x: y", "x: y" },
+        { "{\"time\":\"2025-11-21T02:45:10.007Z\",\"level\":\"error\",\"component\":\"a\","
+          "\"message\":\"x: y\"}",
+            "x: y" },
+        { "weir: no log: at all", "weir: no log: at all" },
+        { "2025-11-21T02:45:10.007Z", "2025-11-21T02:45:10.007Z" },
+        { "", "" },
+    };
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        char *message = log_message_of(rows[i][0]);
+        assert_string_equal(message, rows[i][1]);
+        mem_free(message);
+    }
+}
+
 static void lines_below_the_level_are_not_written(void **state)
 {
     log_debug("a", "hidden");
@@ -201,6 +219,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         CAUGHT(a_line_is_for_people),
         CAUGHT(json_is_for_machines),
+        CAUGHT(the_message_of_a_line_is_read_from_it_again),
         CAUGHT(lines_below_the_level_are_not_written),
         CAUGHT(nothing_reaches_the_terminal_raw),
         CAUGHT(a_long_line_is_cut),

@@ -45,7 +45,8 @@ static void what_user_code_does_wrong_ends_that_attempt_and_is_told(void **state
 {
     static const struct {
         const char *badness, *told;
-    } rows[] = { { "segfault", "SIGSEGV in operator 'count'" }, { "loop", "has not come back" },
+    } rows[] = { { "segfault", "SIGSEGV in operator 'count'" },
+        { "loop", "has not come back from its code for more than 5 s: it loops" },
         { "eat", "MB of memory" } };
     char out[OS_PATH_MAX];
     for (size_t i = 0; i < (MEMORY_FACTOR == 0 ? 2 : 3); i++) {
@@ -63,6 +64,8 @@ static void what_user_code_does_wrong_ends_that_attempt_and_is_told(void **state
         assert_int_equal(good_job->history.failure_count, 0);
         check_output(good_out, 5000);
         assert_non_null(strstr(weir_error_message(bad_job->error), rows[i].told));
+        assert_null(strstr(weir_error_message(bad_job->error), "status"));
+        assert_null(strstr(weir_error_message(bad_job->error), "ERROR"));
     }
 }
 
