@@ -187,15 +187,29 @@ void client_pause(struct client *client)
 
 /* -- requests --------------------------------------------------------------------------------------- */
 
-static weir_error *explain(const struct client *client, weir_error *error)
+static weir_error *explain_silence(const struct client *client, const char *path, int64_t waited_ms,
+    weir_error *error)
 {
-    if (client->status != 0 || weir_error_code(error) != WEIR_E_CONNECTOR)
-        return error;
+    return weir_error_wrap(error,
+        "the job manager at %s has not answered what was asked, %s, within %.1f s: 'weir cluster "
+        "status' shows whether its process runs, 'weir logs jobmanager' or its log what it does; "
+        "--timeout TIME waits longer",
+        client->url, path, (double)waited_ms / 1000);
+}
+
+static weir_error *explain(const struct client *client, const char *path, int64_t waited_ms,
+    weir_error *error)
+{
     bool is_retriable = weir_error_is_retriable(error);
-    error = weir_error_wrap(error,
-        "no job manager answers at %s: 'weir cluster start' starts one here, -m HOST:PORT says "
-        "where one is",
-        client->url);
+    if (client->status != 0)
+        return error;
+    if (weir_error_code(error) == WEIR_E_TIMEOUT)
+        error = explain_silence(client, path, waited_ms, error);
+    else if (weir_error_code(error) == WEIR_E_CONNECTOR)
+        error = weir_error_wrap(error,
+            "no job manager answers at %s: 'weir cluster start' starts one here, -m HOST:PORT says "
+            "where one is",
+            client->url);
     return is_retriable ? weir_error_retriable(error) : error;
 }
 
@@ -257,13 +271,14 @@ static weir_error *request(struct client *client, struct http_call *http, const 
     struct http_answer *answer)
 {
     uint32_t next = 0;
+    int64_t begin_ms = os_monotonic_ms();
     weir_error *error = request_led(client, http, path, answer);
     while (error != NULL && answer->is_unreachable && left_ms(client) > 0 &&
            try_another(client, &next)) {
         weir_error_free(error);
         error = request_led(client, http, path, answer);
     }
-    return error == NULL ? NULL : explain(client, error);
+    return error == NULL ? NULL : explain(client, path, os_monotonic_ms() - begin_ms, error);
 }
 
 /* The sentences of "errors", each on a line. */

@@ -153,7 +153,7 @@ static const struct {
     { CURLE_COULDNT_CONNECT, WEIR_E_CONNECTOR, true,
         "refused or unreachable: check that it runs there, and the port" },
     { CURLE_COULDNT_RESOLVE_HOST, WEIR_E_CONNECTOR, true, "the name is not known: check it" },
-    { CURLE_OPERATION_TIMEDOUT, WEIR_E_TIMEOUT, true, "it took too long" },
+    { CURLE_OPERATION_TIMEDOUT, WEIR_E_TIMEOUT, true, "no answer in time" },
     { CURLE_PEER_FAILED_VERIFICATION, WEIR_E_CONNECTOR, false,
         "its certificate is not trusted: check the CA file, and that it is made out for this "
         "name" },

@@ -49,7 +49,8 @@ static void who_never_answers_is_waited_for_so_long_and_no_longer(void **state)
 {
     static const struct reply silent[] = { { LIST, 0, NULL }, { NULL, 0, NULL } };
     expect_talk("list", "--timeout 50ms", silent, 1, "Waiting for response...\n",
-        "it took too long");
+        "has not answered what was asked, /v1/jobs/overview, within 0.1 s: 'weir cluster status' "
+        "shows");
 }
 
 static void a_wait_that_is_over_tells_what_has_failed_first_and_not_that_it_was_too_late(
