@@ -30,6 +30,7 @@ struct starting {
     const struct local_cluster *known; /* what the directory tells; nothing if all of it is dead */
     struct local_cluster *started;
     uint32_t taskmanager_count; /* that there are to be */
+    bool was_killed;            /* the job manager before: nobody has stopped it */
 };
 
 static bool refuse_connection(void *arg, struct connection *it)
@@ -232,10 +233,17 @@ static weir_error *say_started(const struct starting *it, int64_t taskmanagers, 
     weir_error *error = client_say(client,
         "Started %s%s %" PRId64 " task manager%s with %" PRId64 " slot%s: %s\n"
         "Logs are in %s; 'weir cluster stop' ends it.\n",
-        names, is_all ? " and" : "; the cluster has", taskmanagers, taskmanagers == 1 ? "" : "s",
-        slots, slots == 1 ? "" : "s", client->url, it->known->dir);
+        names, is_all ? " and" : "; the cluster has", taskmanagers, cli_plural(taskmanagers), slots,
+        cli_plural(slots), client->url, it->known->dir);
     mem_free(names);
-    return error;
+    WEIR_TRY(error);
+    if (!it->was_killed || client->conf.ha.type != CONF_HA_NONE)
+        return NULL;
+    return client_say(client,
+        "The job manager before has ended without being stopped; without high availability this "
+        "one "
+        "does not know its jobs: start each again from its newest checkpoint, 'weir run -s "
+        "CHECKPOINTS/JOB/chk-N PROGRAM'.\n");
 }
 
 static weir_error *tell_started(const struct starting *it, const struct document *overview)
@@ -312,6 +320,7 @@ static weir_error *start(const struct verb_call *call, struct client *client,
 {
     struct starting it = { .call = call, .client = client, .known = cluster };
     WEIR_TRY(local_read(dir, cluster));
+    it.was_killed = local_knows(cluster, "jobmanager") && !local_lives(cluster, "jobmanager");
     if (local_alive(cluster) == 0)
         *cluster = (struct local_cluster){ .dir = dir }; /* files of the dead are written over */
     it.taskmanager_count = choose_count(call->config, cluster);
@@ -420,14 +429,14 @@ static weir_error *tell_stopped(const struct client *client, const char *dir, ui
     if (alive == 0)
         WEIR_TRY(client_say(client, "No cluster runs in %s.\n", dir));
     else
-        WEIR_TRY(client_say(client, "Stopped %u processes.\n", alive));
+        WEIR_TRY(client_say(client, "Stopped %u process%s.\n", alive, alive == 1 ? "" : "es"));
     if (killed > 0)
         WEIR_TRY(client_say(client, "Killed, for they did not end in time: %u.\n", killed));
     if (jobs > 0)
         WEIR_TRY(client_say(client,
             "Ended with it, for they had not ended: %" PRId64
             " job%s. Without high availability the next job manager does not know of them.\n",
-            jobs, jobs == 1 ? "" : "s"));
+            jobs, cli_plural(jobs)));
     struct document *answer = document_new();
     document_put_int(answer, "stopped", alive);
     document_put_int(answer, "killed", killed);
@@ -472,6 +481,59 @@ const struct verb verb_cluster_stop = { .name = "cluster stop",
 
 /* -- status ------------------------------------------------------------------------------------------------- */
 
+/* What the job manager says. Thread: one. */
+struct said {
+    struct document *overview, *jobs, *taskmanagers;
+};
+
+/* An id of a task manager ends with its pid and six random digits. */
+static bool is_of(const char *id, int pid)
+{
+    char mark[24];
+    snprintf(mark, sizeof(mark), "-%d-", pid);
+    size_t size = strlen(id), end = strlen(mark) + 6;
+    return size >= end && strncmp(id + size - end, mark, strlen(mark)) == 0;
+}
+
+/* It is alive, and the job manager does not know it. */
+static bool is_unregistered(const struct said *said, const struct local_process *it)
+{
+    const struct document *list = document_get(said->taskmanagers, "taskmanagers");
+    if (strcmp(it->name, "jobmanager") == 0 || !os_daemon_is_alive(&it->daemon))
+        return false;
+    for (uint32_t i = 0; i < document_count(list); i++) {
+        const char *id = document_text(document_at(list, i), "id");
+        if (id != NULL && is_of(id, it->daemon.pid))
+            return false;
+    }
+    return true;
+}
+
+/* *names: their names, of the cluster. Returns how many. */
+static uint32_t list_unregistered(const struct said *said, const struct local_cluster *cluster,
+    char **names)
+{
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < cluster->count; i++)
+        if (is_unregistered(said, &cluster->processes[i]))
+            names[count++] = (char *)(uintptr_t)cluster->processes[i].name;
+    return count;
+}
+
+static void print_unregistered(const struct client *client, const struct said *said,
+    const struct local_cluster *cluster, weir_buffer *out)
+{
+    for (uint32_t i = 0; i < cluster->count; i++) {
+        const struct local_process *it = &cluster->processes[i];
+        if (is_unregistered(said, it))
+            buffer_printf(out,
+                "%s is alive, but not registered at %s: it is frozen ('kill -CONT %d' lets it go "
+                "on), or does not reach the job manager (%s/%s.log says why); 'kill -9 %d' and "
+                "'weir cluster start' replace it\n",
+                it->name, client->url, it->daemon.pid, cluster->dir, it->name, it->daemon.pid);
+    }
+}
+
 static void print_processes(const struct local_cluster *cluster, weir_buffer *out)
 {
     buffer_printf(out, "%-20s %10s  %s\n", "PROCESS", "PID", "STATE");
@@ -514,14 +576,6 @@ static weir_error *tell_processes(const struct client *client, const struct loca
     return buffer_to_stdout(out);
 }
 
-/* Of the jobs that are not over: how many run, and which wait for slots, as none of their tasks has got one. */
-static bool waits_for_slots(const struct document *job)
-{
-    const struct document *tasks = document_get(job, "tasks");
-    int64_t total = document_int(tasks, "total", 0);
-    return total > 0 && document_int(tasks, "scheduled", 0) == total;
-}
-
 static bool is_running(const struct document *job)
 {
     const char *state = document_text(job, "state");
@@ -546,69 +600,83 @@ static void print_those_that_do_not_run(const struct document *jobs, weir_buffer
             job_state_has_ended(state))
             continue;
         buffer_printf(out, "job %s (%s) is %s", id, name, state);
-        if (waits_for_slots(job))
+        int64_t slots = document_int(job, "slots-required", 0);
+        if (job_waits_for_slots(job))
             buffer_printf(out,
                 ": it waits for %" PRId64
-                " slots; start another task manager, or 'weir rescale %s N'",
-                document_int(job, "slots-required", 0), id);
+                " slot%s; start another task manager, or 'weir rescale %s N'",
+                slots, cli_plural(slots), id);
         buffer_printf(out, "\n");
     }
 }
 
 static weir_error *tell_status(const struct client *client, const struct local_cluster *cluster,
-    const struct document *overview, const struct document *jobs)
+    const struct said *said)
 {
+    const struct document *overview = said->overview, *jobs = document_get(said->jobs, "jobs");
     int64_t running = count_those(jobs, is_running);
     if (client->is_json) {
+        char *names[LOCAL_PROCESSES_MAX];
         struct document *answer = document_of(client, cluster);
         document_put_int(answer, "taskmanagers", document_int(overview, "taskmanagers", 0));
         document_put_int(answer, "slots", document_int(overview, "slots-total", 0));
         document_put_int(answer, "slots-available", document_int(overview, "slots-available", 0));
         document_put_int(answer, "jobs-running", running);
-        document_put_int(answer, "jobs-waiting-for-slots", count_those(jobs, waits_for_slots));
+        document_put_int(answer, "jobs-waiting-for-slots", count_those(jobs, job_waits_for_slots));
+        document_put_list(answer, "unregistered", names, list_unregistered(said, cluster, names));
         return client_answer(client, answer);
     }
-    int64_t taskmanagers = document_int(overview, "taskmanagers", 0);
+    int64_t taskmanagers = document_int(overview, "taskmanagers", 0),
+            slots = document_int(overview, "slots-total", 0);
     weir_buffer *out = weir_buffer_new(CLI_OUTPUT_MAX);
     print_processes(cluster, out);
+    print_unregistered(client, said, cluster, out);
     buffer_printf(out,
-        "%s: %" PRId64 " task manager%s, %" PRId64 " of %" PRId64 " slots free, %" PRId64
+        "%s: %" PRId64 " task manager%s, %" PRId64 " of %" PRId64 " slot%s free, %" PRId64
         " job%s running\n",
-        client->url, taskmanagers, taskmanagers == 1 ? "" : "s",
-        document_int(overview, "slots-available", 0), document_int(overview, "slots-total", 0),
-        running, running == 1 ? "" : "s");
+        client->url, taskmanagers, cli_plural(taskmanagers),
+        document_int(overview, "slots-available", 0), slots, cli_plural(slots), running,
+        cli_plural(running));
     print_those_that_do_not_run(jobs, out);
     return buffer_to_stdout(out);
 }
 
-/* Both answers; document_free them. */
-static weir_error *ask_status(struct client *client, struct document **overview,
-    struct document **jobs)
+/* All answers, also after an error; release_said. */
+static weir_error *ask_status(struct client *client, struct said *said)
 {
-    *overview = *jobs = NULL;
-    WEIR_TRY(client_call(client, HTTP_GET, "/v1/overview", NULL, overview));
-    return client_call(client, HTTP_GET, "/v1/jobs/overview", NULL, jobs);
+    *said = (struct said){ .overview = NULL };
+    WEIR_TRY(client_call(client, HTTP_GET, "/v1/overview", NULL, &said->overview));
+    WEIR_TRY(client_call(client, HTTP_GET, "/v1/taskmanagers", NULL, &said->taskmanagers));
+    return client_call(client, HTTP_GET, "/v1/jobs/overview", NULL, &said->jobs);
+}
+
+static void release_said(struct said *said)
+{
+    document_free(said->overview);
+    document_free(said->taskmanagers);
+    document_free(said->jobs);
 }
 
 static weir_error *status(const struct verb_call *call, struct client *client,
     struct local_cluster *cluster, const char *dir)
 {
-    struct document *overview, *jobs;
+    struct said said;
+    char *names[LOCAL_PROCESSES_MAX];
     WEIR_TRY(local_read(dir, cluster));
     if (!config_given(call->config, "jobmanager"))
         take_address(client, dir);
     if (cluster->count == 0 && !config_given(call->config, "jobmanager"))
         return weir_errorf(WEIR_E_CONNECTOR,
             "no cluster runs in %s; 'weir cluster start' starts one", dir);
-    weir_error *error = ask_status(client, &overview, &jobs);
+    weir_error *error = ask_status(client, &said);
     if (error != NULL) {
-        document_free(overview);
+        release_said(&said);
         return weir_error_join(error, tell_processes(client, cluster));
     }
-    error = tell_status(client, cluster, overview, document_get(jobs, "jobs"));
-    document_free(overview);
-    document_free(jobs);
-    call->outcome->status = local_alive(cluster) < cluster->count;
+    error = tell_status(client, cluster, &said);
+    call->outcome->status =
+        local_alive(cluster) < cluster->count || list_unregistered(&said, cluster, names) > 0;
+    release_said(&said);
     return error;
 }
 
@@ -624,7 +692,7 @@ const struct verb verb_cluster_status = { .name = "cluster status",
             "says of\n"
             "task managers, slots and jobs, by name those that do not run, and what they wait for. "
             "Exit\n"
-            "status 1: one has ended, or the job manager is silent.",
+            "status 1: one has ended or is not registered, or the job manager is silent.",
     .takes = "options only",
     VERB_OPTIONS(dir_options),
     .run = run_status };

@@ -94,12 +94,23 @@ uint32_t local_alive(const struct local_cluster *cluster)
     return alive;
 }
 
+static const struct local_process *find(const struct local_cluster *cluster, const char *name)
+{
+    uint32_t i = 0;
+    while (i < cluster->count && strcmp(cluster->processes[i].name, name) != 0)
+        i++;
+    return i < cluster->count ? &cluster->processes[i] : NULL;
+}
+
+bool local_knows(const struct local_cluster *cluster, const char *name)
+{
+    return find(cluster, name) != NULL;
+}
+
 bool local_lives(const struct local_cluster *cluster, const char *name)
 {
-    for (uint32_t i = 0; i < cluster->count; i++)
-        if (strcmp(cluster->processes[i].name, name) == 0)
-            return os_daemon_is_alive(&cluster->processes[i].daemon);
-    return false;
+    const struct local_process *it = find(cluster, name);
+    return it != NULL && os_daemon_is_alive(&it->daemon);
 }
 
 char *local_arguments(const struct local_cluster *cluster, const char *name)

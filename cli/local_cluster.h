@@ -34,6 +34,8 @@ char *local_dir(const char *given);
 char *local_address(const char *dir);
 /* What the directory says; a directory that is not there says nothing. */
 weir_error *local_read(const char *dir, struct local_cluster *cluster) WEIR_MUST_USE;
+/* It was started there, and not stopped since: it lives, or somebody has killed it. */
+bool local_knows(const struct local_cluster *cluster, const char *name);
 bool local_lives(const struct local_cluster *cluster, const char *name);
 /* What it was started with last, a line for each argument; NULL: it was not. mem_free it. */
 char *local_arguments(const struct local_cluster *cluster, const char *name);

@@ -128,6 +128,13 @@ bool job_state_has_ended(const char *state)
            strcmp(state, "CANCELED") == 0;
 }
 
+bool job_waits_for_slots(const struct document *job)
+{
+    const struct document *tasks = document_get(job, "tasks");
+    int64_t total = document_int(tasks, "total", 0);
+    return total > 0 && document_int(tasks, "scheduled", 0) == total;
+}
+
 static bool fits(const struct document *job, const char *word, bool by_name)
 {
     const char *text = document_text(job, by_name ? "name" : "jid");

@@ -35,6 +35,8 @@ bool job_is_id(const char *word);
 /* By id, by 4 or more digits of its front, or by name; of several with a name the one that has not ended. */
 weir_error *job_find(struct client *client, const char *word, char id[JOB_ID_SIZE]) WEIR_MUST_USE;
 bool job_state_has_ended(const char *state);
+/* Of an overview: it has not ended, and none of its tasks has got a slot. */
+bool job_waits_for_slots(const struct document *job);
 /* A path for others, who are elsewhere in the file system: absolute, "file:" taken away. mem_free it. NULL of NULL
  * and "". */
 weir_error *job_path(const char *path, char **absolute) WEIR_MUST_USE;

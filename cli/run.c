@@ -242,16 +242,54 @@ static weir_error *tell_end(struct client *client, const struct watched *job)
         job->id, job->duration_ms);
 }
 
+/* Of a job that waits for slots: of how many, and how many are free. False: it does not, or nobody says so. */
+static bool ask_slots(struct client *client, const char *id, int64_t *wanted, int64_t *available)
+{
+    struct document *overview = NULL, *answer = NULL;
+    bool is_waiting = false;
+    client_renew(client);
+    weir_error *error = client_call(client, HTTP_GET, "/v1/jobs/overview", NULL, &answer);
+    if (error == NULL)
+        error = client_call(client, HTTP_GET, "/v1/overview", NULL, &overview);
+    const struct document *jobs = error == NULL ? document_get(answer, "jobs") : NULL;
+    for (uint32_t i = 0; i < document_count(jobs) && !is_waiting; i++) {
+        const struct document *job = document_at(jobs, i);
+        const char *jid = document_text(job, "jid");
+        is_waiting = jid != NULL && strcmp(jid, id) == 0 && job_waits_for_slots(job);
+        *wanted = document_int(job, "slots-required", 0);
+    }
+    *available = document_int(overview, "slots-available", 0);
+    document_free(overview);
+    document_free(answer);
+    weir_error_free(error);
+    return is_waiting;
+}
+
+/* Detached, and it does not run yet. That is no failure: the job manager has it, and a script that starts it once more
+ * would have two. */
+static weir_error *tell_not_yet(struct client *client, const struct watched *job)
+{
+    int64_t wanted, available;
+    if (client->is_json || !ask_slots(client, job->id, &wanted, &available))
+        return client_say(client,
+            "Job %s is still %s, and goes on; 'weir list -a' shows what becomes of it, 'weir logs "
+            "jobmanager' what it does.\n",
+            job->id, job->state);
+    return client_say(client,
+        "Job %s is still %s: it waits for %" PRId64 " slot%s, of which %" PRId64
+        " %s free, and runs once they are; start another task manager, cancel another job, or let "
+        "it run with fewer: 'weir rescale %s N'.\n",
+        job->id, job->state, wanted, cli_plural(wanted), available, available == 1 ? "is" : "are",
+        job->id);
+}
+
 static weir_error *tell_left(struct client *client, const struct watched *job)
 {
     if (job->is_interrupted)
         WEIR_TRY(client_say(client, "Detached. Job %s goes on; 'weir cancel %s' ends it.\n",
             job->id, job->id));
     else if (strcmp(job->state, "RUNNING") != 0)
-        WEIR_TRY(client_say(client,
-            "Job %s is still %s, for example because slots are missing ('weir cluster status' "
-            "counts them); 'weir list' shows what becomes of it.\n",
-            job->id, job->state));
+        WEIR_TRY(tell_not_yet(client, job));
     return client_answer(client, document_of(job));
 }
 
@@ -314,9 +352,12 @@ const struct verb verb_run_job = { .name = "run",
         "Waits for\n"
         "the end of the job and shows its states, unless detached; exit status 0 if it has "
         "finished.\n"
-        "Detached, it waits until the job runs or has failed, up to 10 s or --timeout, and says "
-        "so if it\n"
-        "does neither. Ctrl-C does not end the job: the command detaches, and says how to end "
+        "Detached, it waits until the job runs or has failed, up to 10 s or --timeout; if it does "
+        "neither,\n"
+        "as when slots are missing, it says what the job waits for, and the exit status is 0: the "
+        "job is\n"
+        "accepted, and not to be run again. Ctrl-C does not end the job: the command detaches, and "
+        "says how to end "
         "it.",
     .takes = "options, the executable of a job, and its arguments",
     .argument_min = 1,

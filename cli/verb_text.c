@@ -9,9 +9,10 @@ const char verb_about[] =
 const char verb_statuses[] =
     "Exit status: 0 it is done, 1 it is not, 2 it was asked wrongly; 130 and 143: run was "
     "interrupted, and\n"
-    "left the job running. What looks at files (inspect, savepoint of a checkpoint) says more: the "
-    "codes of\n"
-    "weir/error.h; of inspect 1 is a difference.\n";
+    "left the job running. A job that run --detached has left waiting is accepted: 0. What looks "
+    "at files\n"
+    "(inspect, savepoint of a checkpoint) says more: the codes of weir/error.h; of inspect 1 is a "
+    "difference.\n";
 
 char *verb_option_help(const struct verb_option *option)
 {

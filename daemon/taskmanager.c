@@ -14,6 +14,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #define WORKER_THREADS 2
 #define JOBS_MAX       16384
@@ -82,10 +83,11 @@ static weir_error *fetch(void *arg, const char *url, const char *digest, const c
 
 /* -- life ------------------------------------------------------------------------------------------ */
 
-/* Two on one machine, and one that begins anew, are different ones. */
+/* Two on one machine, and one that begins anew, are different ones. By the pid 'weir cluster status' knows which of its
+ * processes has registered. */
 static char *make_id(const struct conf *conf)
 {
-    return mem_printf("%s-%06llx", conf->taskmanager.host,
+    return mem_printf("%s-%d-%06llx", conf->taskmanager.host, getpid(),
         (unsigned long long)(os_random() & 0xffffff));
 }
 

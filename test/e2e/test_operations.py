@@ -106,17 +106,31 @@ class Address(OperationsTest):
         rest = cluster.free_port()
         self.addCleanup(self.weir, "cluster", "stop", env=env)
         self.weir("cluster", "start", "-D", f"rest.port={rest}", "-D", f"jobmanager.rpc.port={cluster.free_port()}",
-                  "-D", f"io.tmp.dirs={self.directory}", env=env)
+                  "-D", f"io.tmp.dirs={self.directory}", "-D", "heartbeat.timeout=3s", env=env)
         self.assertIn("No running jobs.", self.weir("list", env=env))
         self.assertIn(f"REST on localhost:{rest}", self.weir("logs", "jobmanager", env=env))
         said = self.weir("cluster", "status", env=env)
-        self.assertIn("1 task manager, 1 of 1 slots free, 0 jobs running", said)
+        self.assertIn("1 task manager, 1 of 1 slot free, 0 jobs running", said)
         (pid,) = (line.split()[1] for line in said.splitlines() if line.startswith("taskmanager-1 "))
+        self.assertNotIn("not registered", said)
+        os.kill(int(pid), signal.SIGSTOP)
+        said = cluster.wait_until("it is missed", lambda: self.missed(env))
+        self.assertIn(f"'kill -CONT {pid}' lets it go on", said)
+        self.assertIn("0 task managers, 0 of 0 slots free", said)
         os.kill(int(pid), signal.SIGKILL)
         self.assertIn("Started taskmanager-1; the cluster has 1 task manager with 1 slot:",
                       cluster.wait_until("its end is seen", lambda: self.start_again(env)))
         self.weir("cluster", "stop", env=env)
         self.assertNotIn(str(rest), self.weir("list", "-D", f"rest.port={cluster.free_port()}", status=1, env=env))
+
+    def missed(self, env):
+        """None: the task manager that is frozen still counts."""
+        done = subprocess.run([program.BIN / "weir", "cluster", "status"], text=True,
+                              env={**os.environ, "WEIR_CONF": os.devnull, **env}, capture_output=True,
+                              timeout=LIMIT_S, check=False)
+        is_missed = "taskmanager-1 is alive, but not registered" in done.stdout
+        self.assertEqual(done.returncode, int(is_missed), done.stdout + done.stderr)
+        return done.stdout if is_missed else None
 
     def start_again(self, env):
         """None: the one that was killed has not ended yet."""

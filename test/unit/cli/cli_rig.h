@@ -41,7 +41,7 @@ struct rig {
     struct http_server *server;
     _Atomic bool is_over;
     const struct reply *replies; /* the last one has no request */
-    uint32_t at;
+    uint32_t at, repeated; /* that row is answered until the next one is asked for; 0: none is */
     weir_buffer *requests; /* "\n" behind each; of the thread until rig_requests */
     struct http_request *kept;
     const char *leader; /* it is a standby, and that one leads; NULL: it is not */
@@ -70,11 +70,16 @@ static void rig_handle(void *arg, struct http_request *request)
         (int)body.size, body.data);
     buffer_printf(rig->requests, "%s\n", line);
     const struct reply *reply = &rig->replies[rig->at];
+    bool repeats = rig->repeated != 0 && rig->at == rig->repeated;
+    if (repeats && strcmp(reply->request, line) != 0) {
+        reply = &rig->replies[++rig->at];
+        repeats = false;
+    }
     if (reply->request == NULL || strcmp(reply->request, line) != 0) {
         http_reply(request, 599, "text/plain", WEIR_STR("not in the rows"));
         return;
     }
-    rig->at++;
+    rig->at += !repeats;
     if (reply->status == 0)
         rig->kept = request;
     else

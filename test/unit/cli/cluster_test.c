@@ -21,11 +21,12 @@ static void write_program(const char *name, const char *text)
 
 static const char jobmanager[] =
     "#!/usr/bin/env python3\n"
-    "import glob, http.server, sys\n"
+    "import glob, http.server, json, sys\n"
     "port = int([a for a in sys.argv if a.startswith('rest.port=')][-1][10:])\n"
     "class H(http.server.BaseHTTPRequestHandler):\n"
     "    def do_GET(self):\n"
-    "        n = len(glob.glob(sys.argv[0] + '.*'))\n"
+    "        names = glob.glob(sys.argv[0] + '.*')\n"
+    "        n = len(names)\n"
     "        body = "
     "b'{\"taskmanagers\":%d,\"slots-total\":%d,\"slots-available\":1,\"jobs-running\":2,\"jobs\":[{"
     "\"state\":\"RUNNING\",\"tasks\":{\"total\":4,\"scheduled\":1}},{\"state\":\"FAILED\"},"
@@ -34,6 +35,10 @@ static const char jobmanager[] =
     "{\"jid\":\"def\",\"name\":\"new\",\"state\":\"INITIALIZING\",\"tasks\":{\"total\":0,"
     "\"scheduled\":0}}]}' % (n, "
     "n)\n"
+    "        if self.path == '/v1/taskmanagers':\n"
+    "            body = json.dumps({'taskmanagers': [{'id': 'host-%s-0a1b2c' % name.rsplit('.', "
+    "1)[1]} "
+    "for name in names]}).encode()\n"
     "        self.send_response(200)\n"
     "        self.send_header('Content-Length', str(len(body)))\n"
     "        self.end_headers()\n"
@@ -102,6 +107,7 @@ static void a_cluster_is_started_shown_and_ended(void **state)
     assert_int_equal(ask("start", rest, rpc, " -n 2 --slots 3 --memory 64MB"), 0);
     expect_text(rig->out,
         "Started a job manager and 2 task managers with 2 slots: http://127.0.0.1:");
+    assert_null(strstr(rig->out, "does not know its jobs"));
     assert_int_equal(ask("start", rest, rpc, ""), 1);
     expect_text(rig->error, "a cluster runs in");
     assert_int_equal(ask("status", 1, rpc, ""), 0); /* the address is that of the start */
@@ -219,6 +225,33 @@ static void one_that_has_ended_is_shown_and_started_again_as_it_was(void **state
     expect_nobody_lives();
 }
 
+/* As the job manager sees one that is frozen: nothing has come from it for too long. */
+static void one_that_is_alive_but_not_registered_is_named_with_what_to_do(void **state)
+{
+    unsigned rest = free_port(), rpc = free_port();
+    struct local_cluster *cluster = mem_alloc(sizeof(*cluster));
+    write_program("weir-jobmanager", jobmanager);
+    write_taskmanager();
+    assert_int_equal(ask("start", rest, rpc, " -n 2"), 0);
+    expect_ok(local_read(home, cluster));
+    for (uint32_t i = 0; i < cluster->count; i++) {
+        if (strcmp(cluster->processes[i].name, "taskmanager-2") != 0)
+            continue;
+        char *file =
+            mem_printf("%s/weir-jobmanager.%d", programs, cluster->processes[i].daemon.pid);
+        expect_ok(os_remove(file));
+        mem_free(file);
+    }
+    mem_free(cluster);
+    assert_int_equal(ask("status", rest, rpc, ""), 1);
+    expect_text(rig->out, "taskmanager-2 is alive, but not registered at http://127.0.0.1:");
+    expect_text(rig->out, "('kill -CONT ");
+    expect_text(rig->out, "1 task manager, 1 of 1 slot free, 1 job running\n");
+    assert_null(strstr(rig->out, "taskmanager-1 is alive, but"));
+    assert_int_equal(ask("status", rest, rpc, " --json"), 1);
+    expect_text(rig->out, "\"unregistered\":[\"taskmanager-2\"]");
+}
+
 static void a_silent_job_manager_does_not_keep_what_this_machine_knows(void **state)
 {
     unsigned rest = free_port(), rpc = free_port();
@@ -289,6 +322,8 @@ static void a_cluster_that_runs_gets_what_is_missing_and_nothing_of_it_is_ended(
     end_process("jobmanager");
     assert_int_equal(start_again(""), 0);
     expect_text(rig->out, "Started jobmanager; the cluster has 3 task managers");
+    expect_text(rig->out, "this one does not know its jobs: start each again from its newest "
+                          "checkpoint, 'weir run -s CHECKPOINTS/JOB/chk-N PROGRAM'.\n");
     assert_int_equal(ask("stop", rest, rpc, " --json"), 0);
     expect_nobody_lives();
 }
@@ -341,6 +376,7 @@ int main(void)
         TEST(half_a_cluster_is_none),
         TEST(one_that_has_ended_is_shown_and_started_again_as_it_was),
         TEST(a_cluster_that_runs_gets_what_is_missing_and_nothing_of_it_is_ended),
+        TEST(one_that_is_alive_but_not_registered_is_named_with_what_to_do),
         TEST(a_silent_job_manager_does_not_keep_what_this_machine_knows),
         TEST(a_standby_that_is_started_is_remembered_and_not_the_leader_that_it_names),
         TEST(a_pid_file_that_a_crash_has_cut_names_nobody),

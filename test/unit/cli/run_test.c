@@ -132,8 +132,31 @@ static void a_job_that_is_not_running_in_time_is_left_with_a_word(void **state)
     assert_int_equal(rig_ask(rig, "run", line), 0);
     mem_free(line);
     assert_string_equal(rig->error, "");
-    assert_non_null(
-        strstr(rig->out, SUBMITTED "Job " JOB " is still CREATED, for example because slots"));
+    assert_non_null(strstr(rig->out, SUBMITTED "Job " JOB " is still CREATED, and goes on; "));
+    rig_close(rig);
+    drop_lead();
+}
+
+static void a_job_that_waits_for_slots_is_left_with_how_many_it_needs(void **state)
+{
+    struct reply replies[16] = { { NULL, 0, NULL } };
+    lead(replies, true, "");
+    replies[2] = (struct reply)JOB_IS("CREATED");
+    replies[3] = (struct reply){ "GET /v1/jobs/overview", 200,
+        "{\"jobs\":[{\"jid\":\"" OTHER "\",\"slots-required\":9,\"tasks\":{\"total\":1,"
+        "\"scheduled\":1}},{\"jid\":\"" JOB "\",\"slots-required\":4,\"tasks\":{\"total\":8,"
+        "\"scheduled\":8}}]}" };
+    replies[4] = (struct reply){ "GET /v1/overview", 200, "{\"slots-available\":1}" };
+    struct rig *rig = rig_open(replies, NULL);
+    rig->repeated = 2;
+    char *line = mem_printf("-d --timeout 1s %s", file);
+    assert_int_equal(rig_ask(rig, "run", line), 0);
+    mem_free(line);
+    assert_string_equal(rig->error, "");
+    assert_string_equal(rig->out,
+        SUBMITTED "Job " JOB " is still CREATED: it waits for 4 slots, of which 1 is free, and "
+                  "runs once they are; start another task manager, cancel another job, or let it "
+                  "run with fewer: 'weir rescale " JOB " N'.\n");
     rig_close(rig);
     drop_lead();
 }
@@ -225,6 +248,7 @@ int main(void)
         cmocka_unit_test(a_job_that_fails_or_is_cancelled_is_a_failure_with_its_reason),
         cmocka_unit_test(whoever_detaches_waits_until_the_job_runs_or_has_failed),
         cmocka_unit_test(a_job_that_is_not_running_in_time_is_left_with_a_word),
+        cmocka_unit_test(a_job_that_waits_for_slots_is_left_with_how_many_it_needs),
         cmocka_unit_test(what_goes_wrong_on_the_way_says_what_became_of_the_job),
         cmocka_unit_test(an_interrupt_leaves_the_job_running),
         cmocka_unit_test(what_is_no_executable_is_not_sent),
