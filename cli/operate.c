@@ -6,6 +6,7 @@
 
 #include <inttypes.h>
 #include <stdlib.h>
+#include <string.h>
 
 typedef weir_error *ask_fn(const struct verb_call *call, struct client *client, const char *id);
 
@@ -23,19 +24,52 @@ static weir_error *with_job(const struct verb_call *call, ask_fn *ask)
 
 /* -- checkpoint ------------------------------------------------------------------------------------- */
 
-static weir_error *say_checkpoint(const struct client *client, const char *id, int64_t number)
+/* What the history of the job says of one that has no place to be found at. */
+#define NO_PLACE "<checkpoint-not-externally-addressable>"
+
+static weir_error *say_checkpoint(const struct client *client, const char *id, int64_t number,
+    const char *location)
 {
-    if (number < 0)
-        return weir_errorf(WEIR_E_CORRUPT,
-            "the checkpoint is complete, but nobody says its number");
-    WEIR_TRY(client_say(client,
-        "Checkpoint %" PRId64 " for job %s completed.\n"
-        "You can resume your program from this checkpoint with the run command.\n",
-        number, id));
+    bool is_temporary = strcmp(location, NO_PLACE) == 0;
+    WEIR_TRY(client_say(client, "Checkpoint %" PRId64 " for job %s completed.\n", number, id));
+    if (is_temporary)
+        WEIR_TRY(client_say(client,
+            "It is temporary, and goes with the job: what is to be resumed from is a savepoint "
+            "('weir savepoint %s DIR'), or a checkpoint of a job with --checkpoints DIR.\n",
+            id));
+    else
+        WEIR_TRY(client_say(client,
+            "Path: %s\n"
+            "You can resume your program from this checkpoint with the run command.\n",
+            location));
     struct document *answer = document_new();
     document_put_text(answer, "jobid", id);
     document_put_int(answer, "checkpointId", number);
+    document_put_text(answer, "location", is_temporary ? NULL : location);
     return client_answer(client, answer);
+}
+
+/* The answer of the operation is as Flink's, the number alone: the history of the job has the path. */
+static weir_error *find_checkpoint(struct client *client, const char *id, int64_t number)
+{
+    struct document *answer;
+    if (number < 0)
+        return weir_errorf(WEIR_E_CORRUPT,
+            "the checkpoint is complete, but nobody says its number");
+    char *path = mem_printf("/v1/jobs/%s/checkpoints/details/%" PRId64, id, number);
+    weir_error *error = client_call(client, HTTP_GET, path, NULL, &answer);
+    mem_free(path);
+    if (error != NULL)
+        return weir_error_wrap(error, "checkpoint %" PRId64 " is complete, but nobody says where",
+            number);
+    const char *location = document_text(answer, "external_path");
+    if (location != NULL)
+        error = say_checkpoint(client, id, number, location);
+    else
+        error = weir_errorf(WEIR_E_CORRUPT,
+            "checkpoint %" PRId64 " is complete, but nobody says where", number);
+    document_free(answer);
+    return error;
 }
 
 static weir_error *checkpoint(const struct verb_call *call, struct client *client, const char *id)
@@ -51,7 +85,7 @@ static weir_error *checkpoint(const struct verb_call *call, struct client *clien
     document_put_text(operation.body, "triggerId", NULL);
     weir_error *error = operation_run(client, &operation, "the checkpoint");
     if (error == NULL)
-        error = say_checkpoint(client, id,
+        error = find_checkpoint(client, id,
             document_int(operation_result(&operation), "checkpointId", -1));
     operation_release(&operation);
     return error;
@@ -71,7 +105,7 @@ static const struct verb_option checkpoint_options[] = {
 const struct verb verb_checkpoint = { .name = "checkpoint",
     .usage = "JOB",
     .brief = "takes a checkpoint now",
-    .help = "Takes a checkpoint of a job now, and waits until it is complete.",
+    .help = "Takes a checkpoint of a job now, waits until it is complete, and says its path.",
     .takes = "1 job, and options",
     .argument_min = 1,
     .argument_max = 1,

@@ -218,14 +218,21 @@ static void what_is_a_path_is_never_looked_for_among_jobs(void **state)
     expect_talk("savepoint", "nowhere", by_name, 1, "", "there is no job 'nowhere'");
 }
 
-static void a_checkpoint_says_its_number(void **state)
+#define ROWS_CHECKPOINT \
+    { "POST /v1/jobs/" JOB "/checkpoints {\"checkpointType\":\"CONFIGURED\",\"triggerId\":null}", \
+        202, BEGUN }, \
+    { \
+        "GET /v1/jobs/" JOB "/checkpoints/" ASKED, 200, DONE("\"checkpointId\":26") \
+    }
+#define DETAILS "GET /v1/jobs/" JOB "/checkpoints/details/26"
+#define COMPLETED \
+    "Triggering checkpoint for job " JOB ".\n" WAITING "Checkpoint 26 for job " JOB " completed." \
+    "\n"
+
+static void a_checkpoint_says_its_number_and_its_path(void **state)
 {
-    static const struct reply replies[] = {
-        { "POST /v1/jobs/" JOB
-          "/checkpoints {\"checkpointType\":\"CONFIGURED\",\"triggerId\":null}",
-            202, BEGUN },
-        { "GET /v1/jobs/" JOB "/checkpoints/" ASKED, 200, DONE("\"checkpointId\":26") }, END
-    };
+    static const struct reply replies[] = { ROWS_CHECKPOINT,
+        { DETAILS, 200, "{\"id\":26,\"external_path\":\"/c/early/chk-26\"}" }, END };
     static const struct reply full[] = {
         { "POST /v1/jobs/" JOB "/checkpoints {\"checkpointType\":\"FULL\",\"triggerId\":null}", 202,
             BEGUN },
@@ -234,11 +241,38 @@ static void a_checkpoint_says_its_number(void **state)
         END
     };
     expect_talk("checkpoint", JOB, replies, 0,
-        "Triggering checkpoint for job " JOB ".\n" WAITING "Checkpoint 26 for job " JOB
-        " completed.\n"
-        "You can resume your program from this checkpoint with the run command.\n",
+        COMPLETED "Path: /c/early/chk-26\n"
+                  "You can resume your program from this checkpoint with the run command.\n",
         "");
+    expect_talk("checkpoint", "--json " JOB, replies, 0,
+        "{\"jobid\":\"" JOB "\",\"checkpointId\":26,\"location\":\"/c/early/chk-26\"}\n", "");
     expect_talk("checkpoint", "-full --json " JOB, full, 1, "", "weir.TIMEOUT");
+}
+
+static void of_a_temporary_checkpoint_nobody_is_told_to_resume(void **state)
+{
+    static const struct reply replies[] = { ROWS_CHECKPOINT,
+        { DETAILS, 200,
+            "{\"id\":26,\"external_path\":\"<checkpoint-not-externally-addressable>\"}" },
+        END };
+    expect_talk("checkpoint", JOB, replies, 0,
+        COMPLETED "It is temporary, and goes with the job: what is to be resumed from is a "
+                  "savepoint ('weir savepoint " JOB
+                  " DIR'), or a checkpoint of a job with --checkpoints DIR.\n",
+        "");
+    expect_talk("checkpoint", "--json " JOB, replies, 0,
+        "{\"jobid\":\"" JOB "\",\"checkpointId\":26,\"location\":null}\n", "");
+}
+
+static void a_checkpoint_whose_path_nobody_says_is_complete_all_the_same(void **state)
+{
+    static const struct reply forgotten[] = { ROWS_CHECKPOINT,
+        { DETAILS, 404, "{\"errors\":[\"Could not find checkpointing statistics\"]}" }, END };
+    static const struct reply without[] = { ROWS_CHECKPOINT, { DETAILS, 200, "{\"id\":26}" }, END };
+    expect_talk("checkpoint", "--json " JOB, forgotten, 1, "",
+        "checkpoint 26 is complete, but nobody says where");
+    expect_talk("checkpoint", "--json " JOB, without, 1, "",
+        "checkpoint 26 is complete, but nobody says where");
 }
 
 static void a_rescale_says_how_long_there_was_no_output(void **state)
@@ -421,7 +455,9 @@ int main(void)
         cmocka_unit_test(polling_ends_with_the_first_answer_that_makes_no_sense_or_at_the_time_out),
         cmocka_unit_test(a_savepoint_is_disposed_of_by_its_path),
         cmocka_unit_test(what_is_a_path_is_never_looked_for_among_jobs),
-        cmocka_unit_test(a_checkpoint_says_its_number),
+        cmocka_unit_test(a_checkpoint_says_its_number_and_its_path),
+        cmocka_unit_test(of_a_temporary_checkpoint_nobody_is_told_to_resume),
+        cmocka_unit_test(a_checkpoint_whose_path_nobody_says_is_complete_all_the_same),
         cmocka_unit_test(a_rescale_says_how_long_there_was_no_output),
         cmocka_unit_test(explain_prints_what_comes),
         cmocka_unit_test(the_logs_of_a_process_are_listed_and_printed),
