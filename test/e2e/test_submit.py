@@ -1,5 +1,5 @@
 """`JOB run --cluster`: the program becomes `weir run`, with itself as the job. Here `weir` is a script that tells
-what it was asked; test_operations.py has the real one, called by name."""
+what it was asked; test_verbs.py has the real one, and a cluster."""
 import os
 import shutil
 import subprocess
