@@ -25,7 +25,8 @@
  * listener, `connections_max`: more are closed at once; a connection that is not opened, or whose owner has
  * not called connection_keep, is a stranger. It is closed NET_HANDSHAKE_MS after its begin, whatever it says
  * meanwhile: this is also the time-out of connecting and of the TLS handshake. And of the strangers of a listener
- * there are NET_STRANGERS_MAX: for one more the oldest goes, so that many who say nothing keep nobody out.
+ * there are NET_STRANGERS_MAX: for one more the oldest goes, so that many who say nothing keep nobody out. A turn
+ * of the loop takes NET_ACCEPTED_MAX from a port: who has come is heard, and who had to go has left, before more come.
  *
  * Prefixes: net_, listener_, connection_
  * Thread: one owns a net and everything attached; net_waker's waker_wake: any. */
@@ -40,6 +41,7 @@
 #define NET_QUEUED_MAX_DEFAULT (512u << 20)
 #define NET_CONNECTIONS_MAX    4096u
 #define NET_STRANGERS_MAX      1024u
+#define NET_ACCEPTED_MAX       64u
 #define NET_HANDSHAKE_MS       10000
 
 struct tls; /* tls.h; NULL: plain */

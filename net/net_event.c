@@ -238,29 +238,38 @@ char *net_address_text(const struct sockaddr *address, int size)
     return mem_printf(address->sa_family == AF_INET6 ? "[%s]:%s" : "%s:%s", host, port);
 }
 
-static void accept_one(struct evconnlistener *it, evutil_socket_t fd, struct sockaddr *address,
-    int size, void *arg)
-{
-    (void)it;
-    struct port *port = arg;
-    net_no_delay(fd);
-    port->accepted(port->arg, fd, address, size);
-}
-
 static void resume(void *arg)
 {
     struct port *port = arg;
     evconnlistener_enable(port->listener);
 }
 
+static void pause_accepting(struct port *port, int64_t for_ms)
+{
+    evconnlistener_disable(port->listener);
+    deadline_set(port->net, &port->pause, for_ms, resume, port);
+}
+
+static void accept_one(struct evconnlistener *it, evutil_socket_t fd, struct sockaddr *address,
+    int size, void *arg)
+{
+    (void)it;
+    struct port *port = arg;
+    net_no_delay(fd);
+    /* libevent accepts for as long as others come, and what makes room for them is freed at the end of the turn only. */
+    if (++port->accepted_count % NET_ACCEPTED_MAX == 0)
+        pause_accepting(port, 0);
+    port->accepted(port->arg, fd, address, size);
+}
+
 /* Out of descriptors: what waits to be accepted stays there and would keep the loop spinning. */
 static void accept_failed(struct evconnlistener *it, void *arg)
 {
+    (void)it;
     struct port *port = arg;
     log_warn("net", "cannot accept a connection on port %u: %s; raise the limit of open files",
         port->number, strerror(errno));
-    evconnlistener_disable(it);
-    deadline_set(port->net, &port->pause, PAUSE_MS, resume, port);
+    pause_accepting(port, PAUSE_MS);
 }
 
 static uint16_t bound_port(struct evconnlistener *listener)

@@ -44,7 +44,8 @@ typedef void (*net_accepted)(void *arg, int fd, const struct sockaddr *address, 
 struct port {
     struct net *net;
     struct evconnlistener *listener;
-    struct deadline pause; /* no descriptor was left: wait a little */
+    struct deadline pause;   /* no descriptor was left, or enough have come */
+    uint32_t accepted_count; /* ever, modulo 2^32 */
     net_accepted accepted;
     void *arg;
     uint16_t number;

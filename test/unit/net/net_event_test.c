@@ -346,6 +346,27 @@ static void strangers_in_numbers_keep_nobody_out(void **state)
     mem_free(ends);
 }
 
+static void a_turn_takes_no_more_than_its_share_of_a_crowd(void **state)
+{
+    enum { COUNT = 3 * NET_ACCEPTED_MAX };
+    struct net *net = net_new();
+    struct end *ends = mem_alloc_array(COUNT, sizeof(*ends));
+    int fds[COUNT];
+    struct acceptor acceptor = { .ends = ends, .count_max = COUNT };
+    struct listener *listener = listen_here(net, &acceptor, NULL, 0);
+    for (uint32_t i = 0; i < COUNT; i++)
+        fds[i] = raw_connect(listener);
+    while (acceptor.count < COUNT) {
+        uint32_t before = acceptor.count;
+        net_wait(net, -1);
+        assert_in_range(acceptor.count - before, 0, NET_ACCEPTED_MAX);
+    }
+    for (uint32_t i = 0; i < COUNT; i++)
+        close(fds[i]);
+    net_free(net);
+    mem_free(ends);
+}
+
 static void a_refused_one_is_closed_and_a_freed_listener_leaves_its_connections(void **state)
 {
     struct net *net = net_new();
@@ -416,6 +437,7 @@ int main(void)
         cmocka_unit_test_teardown(a_connect_that_nobody_answers_times_out, clock_restore),
         cmocka_unit_test(a_thousand_connections_are_served_and_more_than_allowed_are_closed),
         cmocka_unit_test(strangers_in_numbers_keep_nobody_out),
+        cmocka_unit_test(a_turn_takes_no_more_than_its_share_of_a_crowd),
         cmocka_unit_test(a_refused_one_is_closed_and_a_freed_listener_leaves_its_connections),
         cmocka_unit_test(a_wait_ends_at_its_time_or_when_it_is_woken),
     };
