@@ -7,6 +7,8 @@ import hashlib
 import http.client
 import os
 import pathlib
+import resource
+import select
 import socket
 import ssl
 import struct
@@ -19,6 +21,51 @@ import secure
 
 FRAME = struct.Struct("<4sIII")  # net/net.h: magic, kind, size, checksum
 REGISTER = 3
+STRANGERS_MAX, ACCEPTED_MAX = 1024, 64  # net/net.h: of the port for task managers; of a port in a turn
+HTTP_CONNECTIONS_MAX = 256  # net/http_server.h
+FLOOD = 10000
+OTHER_FILES = 64  # more than a job manager opens meanwhile: jobs, executables, connections that are known
+
+
+class Flood:
+    """Connections to a port of process `pid` that never say a whole word, all of them held at once."""
+
+    def __init__(self, pid, port, words):
+        self.pid, self.port, self.words = pid, port, words
+        self.held = []
+        self.idle = self.peak = len(os.listdir(f"/proc/{pid}/fd"))
+
+    def grow(self, count):
+        for index in range(count):
+            self.held.append(socket.create_connection(("127.0.0.1", self.port), 30))
+            try:
+                self.held[-1].send(self.words)
+            except ConnectionError:
+                pass  # closed already
+            if index % 50 == 0:
+                self.look()
+
+    def renew(self, count):
+        """The oldest begin again."""
+        self.grow(count)
+        for connection in self.held[:count]:
+            connection.close()
+        del self.held[:count]
+
+    def look(self):
+        self.peak = max(self.peak, len(os.listdir(f"/proc/{self.pid}/fd")))
+
+    def open(self):
+        """How many the other side has not closed."""
+        self.look()
+        poll = select.poll()
+        for connection in self.held:
+            poll.register(connection, select.POLLRDHUP)
+        return len(self.held) - len(poll.poll(0))
+
+    def close(self):
+        for connection in self.held:
+            connection.close()
 
 
 class SecurityTest(secure.SecureTest):
@@ -149,39 +196,45 @@ class SecurityTest(secure.SecureTest):
 
     def test_what_is_no_message_is_closed_and_the_cluster_goes_on(self):
         one = self.start_cluster(token=secure.TOKEN, settings={"security.token-file": self.token_file})
+        port = one.rest_ports[0]
         for data in (b"GET / HTTP/1.1\r\n\r\n", self.frame(REGISTER, b"x" * 100), self.frame(REGISTER, b"", 1 << 31),
                      self.frame(REGISTER, b"", 0xffffffff), self.frame(REGISTER, b"", magic=b"WRF\2"), os.urandom(1 << 20)):
-            self.ends(one.rpc_port, data)
-        for data in (b"\0" * 100000, b"GET /" + b"a" * 100000 + b" HTTP/1.1\r\n\r\n", b"GET / HTTP/9.9\r\n\r\n",
-                     b"PUT / HTTP/1.1\r\nContent-Length: 99999999999999999999\r\n\r\n"):
-            answer = self.ends(one.rest_ports[0], data)
-            self.assertRegex(answer, rb"^(HTTP/1.1 (4|5)\d\d .*)?", answer)
+            self.assertEqual(self.ends(one.rpc_port, data), b"", data[:32])
+            self.assertEqual(one.request(port, "GET", "/v1/overview")[0], 200, data[:32])
+        for status, data in ((431, b"\0" * 100000), (431, b"GET /" + b"a" * 100000 + b" HTTP/1.1\r\n\r\n"),
+                             (400, b"GET /\0 HTTP/1.1\r\n\r\n"), (505, b"GET / HTTP/9.9\r\n\r\n"),
+                             (400, b"PUT / HTTP/1.1\r\nContent-Length: 99999999999999999999\r\n\r\n")):
+            self.assertRegex(self.ends(port, data), rb"^HTTP/1\.1 %d " % status, data[:32])
+            self.assertEqual(one.request(port, "GET", "/v1/overview")[0], 200, data[:32])
         self.run_job(one)
 
     def test_ten_thousand_who_say_nothing_keep_nobody_out(self):
+        limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+        self.assertGreater(limits[1], FLOOD + 1000, "too few open files for this test: raise ulimit -Hn")
+        resource.setrlimit(resource.RLIMIT_NOFILE, (limits[1], limits[1]))
+        self.addCleanup(resource.setrlimit, resource.RLIMIT_NOFILE, limits)
         one = self.start_cluster(settings={"heartbeat.timeout": "5s"})
         job = one.submit("steady", "--rate", "2000", "--count", "1000000000", "--output", self.output, "--parallelism", "2",
                          "--checkpoints", self.checkpoints, "--checkpoint-interval", "200ms")
         job.wait("RUNNING")
-        for port, words in ((one.rpc_port, b"WRF\1"), (one.rest_ports[0], b"GET / HTT")):
-            held = []
-            try:
-                for _ in range(10000):
-                    held.append(socket.create_connection(("127.0.0.1", port), 30))
-                    try:
-                        held[-1].send(words)
-                    except ConnectionError:
-                        pass
-                    while len(held) > 2000:
-                        held.pop(0).close()
-                job.wait_checkpoints(2)
-                one.start_task_manager()
-                one.wait_task_managers(len(one.task_managers))
-                files = len(os.listdir(f"/proc/{one.job_managers[0].pid}/fd"))
-                self.assertLess(files, 2048)
-            finally:
-                for connection in held:
-                    connection.close()
+        for port, words, bound in ((one.rpc_port, b"WRF\1", STRANGERS_MAX),
+                                   (one.rest_ports[0], b"GET / HTT", HTTP_CONNECTIONS_MAX)):
+            flood = Flood(one.job_managers[0].pid, port, words)
+            self.addCleanup(flood.close)
+            flood.grow(FLOOD)
+            one.wait_until(f"at most {bound} of {FLOOD} connections are open", lambda: flood.open() <= bound)
+            one.start_task_manager()
+
+            def registered():
+                """While others keep coming; every single question has its answer."""
+                flood.renew(100)
+                return len(one.get("/v1/taskmanagers")["taskmanagers"]) == len(one.task_managers)
+            one.wait_until("a task manager comes in between them", registered)
+            self.assertEqual(len(flood.held), FLOOD)
+            self.assertGreaterEqual(flood.peak, bound)
+            self.assertLessEqual(flood.peak, flood.idle + bound + ACCEPTED_MAX + OTHER_FILES)
+            job.wait_checkpoints(2)
+            flood.close()
         self.assertEqual(job.restarts(), 0, one.logs())
         job.cancel()
 
