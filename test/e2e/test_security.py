@@ -46,22 +46,23 @@ class Flood:
                 self.look()
 
     def renew(self, count):
-        """The oldest begin again."""
-        self.grow(count)
-        for connection in self.held[:count]:
+        """Of those that the other side has closed, so many begin again."""
+        for connection in self.closed()[:count]:
+            self.held.remove(connection)
             connection.close()
-        del self.held[:count]
+            self.grow(1)
 
     def look(self):
         self.peak = max(self.peak, len(os.listdir(f"/proc/{self.pid}/fd")))
 
-    def open(self):
-        """How many the other side has not closed."""
+    def closed(self):
+        """Those that the other side has closed."""
         self.look()
         poll = select.poll()
         for connection in self.held:
             poll.register(connection, select.POLLRDHUP)
-        return len(self.held) - len(poll.poll(0))
+        gone = {descriptor for descriptor, _ in poll.poll(0)}
+        return [connection for connection in self.held if connection.fileno() in gone]
 
     def close(self):
         for connection in self.held:
@@ -222,7 +223,8 @@ class SecurityTest(secure.SecureTest):
             flood = Flood(one.job_managers[0].pid, port, words)
             self.addCleanup(flood.close)
             flood.grow(FLOOD)
-            one.wait_until(f"at most {bound} of {FLOOD} connections are open", lambda: flood.open() <= bound)
+            one.wait_until(f"at most {bound} are open", lambda: len(flood.held) - len(flood.closed()) <= bound)
+            self.assertNotIn(flood.held[-1], flood.closed(), "the oldest go for new ones")
             one.start_task_manager()
 
             def registered():
