@@ -203,7 +203,7 @@ static void mistakes_of_its_options_are_found_before_the_job_runs(void **state)
     static const char *const odd[] = { "acks=0", NULL };
     struct weir_kafka_sink_options rows[8];
     static const char *const words[COUNT_OF(rows)] = { "needs .brokers", "needs .brokers",
-        "needs a .topic", "needs a .topic", "is at most 8388608 bytes, not 8388609",
+        "needs a .topic", "needs a .topic", "is at most 67108864 bytes, not 67108865",
         "is not yours to set", "needs a .format that can encode", "a format without options" };
     for (size_t i = 0; i < COUNT_OF(rows); i++)
         rows[i] = plain;
@@ -211,7 +211,7 @@ static void mistakes_of_its_options_are_found_before_the_job_runs(void **state)
     rows[1].brokers = "";
     rows[2].topic = NULL;
     rows[3].topic = "";
-    rows[4].chunk_size = (8u << 20) + 1;
+    rows[4].chunk_size = (64u << 20) + 1;
     rows[5].client = odd;
     rows[6].format.format_class = &decodes_only;
     rows[7].format.options = &plain;
