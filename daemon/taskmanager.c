@@ -145,8 +145,7 @@ static void turn(struct taskmanager_daemon *it, int64_t limit_ms)
 {
     int64_t now = os_monotonic_ms();
     task_executor_step(it->executor, now);
-    int64_t deadline = task_executor_deadline_ms(it->executor);
-    deadline = limit_ms < deadline ? limit_ms : deadline;
+    int64_t deadline = os_earlier(limit_ms, task_executor_deadline_ms(it->executor));
     net_wait(it->net, deadline == INT64_MAX ? -1 : deadline <= now ? 0 : deadline - now);
 }
 
@@ -160,8 +159,7 @@ static void drain(struct taskmanager_daemon *it)
         return;
     log_info("taskmanager",
         "SIGTERM: leaves when its jobs have; for %g s at most (taskmanager.shutdown-timeout), a "
-        "second signal ends "
-        "it at once",
+        "second signal ends it at once",
         (double)timeout_ms / 1000);
     task_executor_leave(it->executor);
     while (!task_executor_has_left(it->executor) && os_signals_seen() == 1 &&
