@@ -5,6 +5,7 @@
 #include "base/fault.h"
 #include "base/hash.h"
 #include "base/log.h"
+#include "base/os.h"
 #include "runtime/cluster/address.h"
 #include "runtime/cluster/dispatcher_private.h"
 
@@ -343,7 +344,7 @@ int64_t dispatcher_deadline_ms(const struct dispatcher *dispatcher)
     int64_t deadline = peers_deadline_ms(dispatcher), logs = logs_deadline_ms(dispatcher);
     if (resources_changes(dispatcher->resources) != dispatcher->changes_seen)
         return dispatcher->now_ms;
-    deadline = logs < deadline ? logs : deadline;
+    deadline = os_earlier(logs, deadline);
     return dispatcher->due_ms < deadline ? dispatcher->due_ms : deadline;
 }
 

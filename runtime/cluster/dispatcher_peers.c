@@ -6,6 +6,7 @@
 #include "base/assert.h"
 #include "base/fault.h"
 #include "base/log.h"
+#include "base/os.h"
 #include "net/token.h"
 #include "runtime/cluster/address.h"
 #include "runtime/cluster/dispatcher_private.h"
@@ -321,7 +322,7 @@ int64_t peers_deadline_ms(const struct dispatcher *dispatcher)
             continue;
         int64_t at_ms =
             connection_heard_ms(peer->connection) + dispatcher->options.heartbeat_timeout_ms + 1;
-        deadline = at_ms < deadline ? at_ms : deadline;
+        deadline = os_earlier(at_ms, deadline);
     }
     return deadline;
 }

@@ -5,6 +5,7 @@
 #include "base/buffer.h"
 #include "base/fault.h"
 #include "base/log.h"
+#include "base/os.h"
 #include "net/token.h"
 
 #include <inttypes.h>
@@ -713,7 +714,7 @@ int64_t gateway_deadline_ms(const struct gateway *gateway)
                 connection_heard_ms(worker->connection) + gateway->options.heartbeat_timeout_ms + 1;
         else if (worker->lost_ms > 0)
             at_ms = worker->lost_ms + gateway->reason_ms;
-        deadline = at_ms < deadline ? at_ms : deadline;
+        deadline = os_earlier(at_ms, deadline);
     }
     return deadline;
 }

@@ -512,11 +512,11 @@ int64_t jobmanager_deadline_ms(const struct jobmanager *jobmanager)
     int64_t deadline = execution_deadline_ms(&jobmanager->execution);
     if (jobmanager->has_coordinator) {
         int64_t at_ms = coordinator_deadline_ms(&jobmanager->coordinator);
-        deadline = at_ms < deadline ? at_ms : deadline;
+        deadline = os_earlier(at_ms, deadline);
     }
     if (execution_to_publish(&jobmanager->execution) > 0) {
         int64_t at_ms = os_monotonic_ms() + PUBLISHED_POLL_MS;
-        deadline = at_ms < deadline ? at_ms : deadline;
+        deadline = os_earlier(at_ms, deadline);
     }
     return deadline;
 }

@@ -30,6 +30,13 @@ void report_reset(struct report *report)
     report_init(report);
 }
 
+/* mem_free it. */
+static char *key_of(const char *uid, const char *name, size_t *size)
+{
+    *size = strlen(uid) + 1 + strlen(name);
+    return mem_printf("%s%c%s", uid, 0, name);
+}
+
 /* One more than what was stored; 0: nothing. */
 static uint32_t find(const struct report *report, const char *key, size_t size)
 {
@@ -63,8 +70,8 @@ static uint32_t add_counter(struct report *report, const char *uid, const char *
 
 void report_count(struct report *report, const char *uid, const char *name, int64_t value)
 {
-    char *key = mem_printf("%s%c%s", uid, 0, name);
-    size_t size = strlen(uid) + 1 + strlen(name);
+    size_t size;
+    char *key = key_of(uid, name, &size);
     uint32_t number = find(report, key, size);
     if (number == 0 && report->counter_count < REPORT_COUNTERS_MAX)
         number = add_counter(report, uid, key, size);
@@ -94,8 +101,9 @@ void report_sort(struct report *report)
         qsort(report->counters, report->counter_count, sizeof(*report->counters), compare_counters);
     for (uint32_t i = 0; i < report->counter_count; i++) {
         const struct report_counter *it = &report->counters[i];
-        char *key = mem_printf("%s%c%s", it->uid, 0, it->name);
-        store(report, key, strlen(it->uid) + 1 + strlen(it->name), i + 1);
+        size_t size;
+        char *key = key_of(it->uid, it->name, &size);
+        store(report, key, size, i + 1);
         mem_free(key);
     }
 }

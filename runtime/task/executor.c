@@ -3,6 +3,7 @@
 
 #include "base/assert.h"
 #include "base/memory.h"
+#include "base/os.h"
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -82,7 +83,7 @@ int64_t executor_deadline_ms(const struct executor *executor)
     int64_t deadline = INT64_MAX;
     for (uint32_t i = 0; i < executor->task_count; i++) {
         int64_t at = task_deadline_ms(executor->tasks[i]);
-        deadline = at < deadline ? at : deadline;
+        deadline = os_earlier(at, deadline);
     }
     return deadline;
 }
