@@ -29,6 +29,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 LOGS = os.path.join("build", "test-logs")
 TAIL_LINES = 60
+VERDICT_LINES = 20
 SLOW_SECONDS = 10
 LONG_FACTOR = 5  # of time limits under WEIR_TEST_LONG
 LONG_KILLS = 10  # times as many are wanted then
@@ -123,6 +124,12 @@ def execute(command, log, timeout):
         shutil.rmtree(scratch, ignore_errors=True)
 
 
+def verdicts(text):
+    """What failed and why, a line each: who reads the end of a log only may see nothing of it."""
+    begin = r"(?:FAIL|ERROR): |\[  FAILED  \] \D|not ok |\w*(?:Error|Exception): |==\d+==ERROR|WARNING: ThreadS"
+    return re.findall(f"^(?:{begin}).*$", text, re.MULTILINE)[:VERDICT_LINES]
+
+
 def run_one(name, command, directory, timeout):
     log = os.path.join(directory, name.replace("/", "_") + ".log")
     start = time.monotonic()
@@ -132,7 +139,7 @@ def run_one(name, command, directory, timeout):
         text = file.read()
     result = count(text, code)
     if result[1]:
-        tail = "\n".join("    " + line for line in text.splitlines()[-TAIL_LINES:])
+        tail = "\n".join("    " + line for line in verdicts(text) + text.splitlines()[-TAIL_LINES:])
         print(f"FAILED {name} (exit code {code}, {seconds:.1f} s), all of it in {log}\n{tail}", flush=True)
     elif seconds >= SLOW_SECONDS:
         print(f"  {name}: {result[0]} passed, {seconds:.1f} s", flush=True)

@@ -2,6 +2,7 @@
 import os
 import pathlib
 import re
+import shlex
 import subprocess
 import sys
 import tempfile
@@ -52,6 +53,12 @@ class RunTests(unittest.TestCase):
         for text, code, expected in COUNTS:
             with self.subTest(text=text, code=code):
                 self.assertEqual(run_tests.count(text, code), expected)
+
+    def test_what_failed_is_named_before_the_end_of_a_long_log(self):
+        says = r"FAIL: test_b (x.Y)\nTraceback\nAssertionError: 1 is not 2\n" + 99 * r"a line of a daemon\n"
+        code, lines = run_all("run", "x", shlex.join(["bash", "-c", f'printf "{says}"; exit 1']))
+        self.assertEqual(code, 1)
+        self.assertEqual(lines[1:3], ["    FAIL: test_b (x.Y)", "    AssertionError: 1 is not 2"])
 
     def test_what_hangs_is_stopped_and_has_failed(self):
         code, line = run("run", "x", "--timeout", "0.3", "bash -c 'sleep 50'")
