@@ -33,7 +33,6 @@ int main(void)
     static const struct sim_suite suite = { .run = sim_cluster_run,
         .has_events = true,
         .seeds = 800,
-        .seeds_long = 10000,
         .coverage = coverage,
         .coverage_count = sizeof(coverage) / sizeof(coverage[0]) };
     return sim_seeds_main(&suite);

@@ -11,7 +11,7 @@
 #include <string.h>
 
 #define TWICE_EVERY 10u
-#define LONG_FACTOR 20u
+#define LONG_FACTOR 10u
 #define SEED_MAX    UINT64_C(1000000000000)
 #define MAX_EVENTS  64u
 
@@ -100,7 +100,8 @@ static uint32_t share(uint32_t seeds)
 static bool read_wish(const struct sim_suite *suite, struct wish *wish)
 {
     bool is_long = getenv("WEIR_TEST_LONG") != NULL;
-    *wish = (struct wish){ .seeds = share(is_long ? suite->seeds_long : suite->seeds), .first = 1 };
+    *wish = (struct wish){ .seeds = share(is_long ? LONG_FACTOR * suite->seeds : suite->seeds),
+        .first = 1 };
     uint64_t minimise = 0;
     sim_mutant = sim_mutant_find(getenv("SIM_MUTANT"));
     if (sim_mutant == SIM_MUTANTS) {
@@ -306,7 +307,6 @@ int sim_seeds_of_process(uint32_t seeds)
     };
     struct sim_suite suite = { .run = sim_run,
         .seeds = seeds,
-        .seeds_long = seeds * LONG_FACTOR,
         .coverage = coverage,
         .coverage_count = sizeof(coverage) / sizeof(coverage[0]) - (sim_outside != NULL) };
     return sim_seeds_main(&suite);

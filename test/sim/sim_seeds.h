@@ -35,14 +35,14 @@ struct sim_coverage {
 /* Thread: immutable after init. */
 struct sim_suite {
     sim_runner run;
-    bool has_events; /* SIM_FAULTS means something */
-    uint32_t seeds, seeds_long;
+    bool has_events;                     /* SIM_FAULTS means something */
+    uint32_t seeds;                      /* ten times as many in the long version */
     const struct sim_coverage *coverage; /* what must have come up in `seeds` seeds */
     uint32_t coverage_count;
 };
 /* The result is the program's. */
 int sim_seeds_main(const struct sim_suite *suite);
-/* The same for seeds of sim_run, twenty times as many in the long version. */
+/* The same for seeds of sim_run. */
 int sim_seeds_of_process(uint32_t seeds);
 /* Each of these mutants must be found within `seeds_max` seeds, which are tried in order until one is red: a
  * mutant costs as many as it needs; how many that were is printed, and a number that grows says that the
