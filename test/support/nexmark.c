@@ -37,14 +37,19 @@ static const char *const cities[] = { "Phoenix", "Los Angeles", "San Francisco",
 
 struct channel {
     weir_str name, url;
-    char name_text[CHANNEL_SIZE], url_text[URL_SIZE];
+};
+
+struct channel_text {
+    char name[CHANNEL_SIZE], url[URL_SIZE];
 };
 
 /* Thread: immutable after init. */
 static struct {
     uint64_t seed;
     char pool[POOL_SIZE]; /* of letters, of which random texts are slices */
-    struct channel channels[HOT_CHANNELS + COLD_CHANNELS];
+    struct channel channels[HOT_CHANNELS +
+                            COLD_CHANNELS]; /* apart from what they view: they stay in the cache */
+    struct channel_text texts[HOT_CHANNELS + COLD_CHANNELS];
     char names[FIRST_NAMES * LAST_NAMES][NAME_SIZE];
 } tables;
 
@@ -59,22 +64,22 @@ static void make_pool(uint64_t *state)
 /* The first four are the hot ones. Nine of ten of the others say their id in the URL. */
 static void make_channel(uint64_t *state, uint32_t index)
 {
-    struct channel *channel = &tables.channels[index];
+    struct channel_text *text = &tables.texts[index];
     uint32_t cold = index - HOT_CHANNELS;
     const char *parts[3];
     for (int i = 0; i < 3; i++)
         parts[i] = tables.pool + nexmark_below(state, POOL_SIZE - POOL_LEFT_OUT);
-    int size = snprintf(channel->url_text, URL_SIZE,
+    int size = snprintf(text->url, URL_SIZE,
         "https://www.nexmark.com/%.5s/%.5s/%.5s/item.htm?query=1", parts[0], parts[1], parts[2]);
     if (index < HOT_CHANNELS)
-        snprintf(channel->name_text, CHANNEL_SIZE, "%s", hot_channels[index]);
+        snprintf(text->name, CHANNEL_SIZE, "%s", hot_channels[index]);
     else
-        snprintf(channel->name_text, CHANNEL_SIZE, "channel-%u", cold);
+        snprintf(text->name, CHANNEL_SIZE, "channel-%u", cold);
     if (index >= HOT_CHANNELS && nexmark_below(state, 10) > 0)
-        snprintf(channel->url_text + size, (size_t)(URL_SIZE - size), "&channel_id=%u",
+        snprintf(text->url + size, (size_t)(URL_SIZE - size), "&channel_id=%u",
             cold * 2654435761u >> 1);
-    channel->name = weir_str_of(channel->name_text);
-    channel->url = weir_str_of(channel->url_text);
+    tables.channels[index] =
+        (struct channel){ .name = weir_str_of(text->name), .url = weir_str_of(text->url) };
 }
 
 void nexmark_init(uint64_t seed)
@@ -175,17 +180,30 @@ static void make_auction(int64_t number, uint64_t *state, struct nexmark_event *
     event->extra = extra(state, &text, 320);
 }
 
+/* Without a branch: half of them would be guessed wrong, which costs as much as all the rest of the draw. */
+static int64_t either(bool is_first, int64_t first, int64_t second)
+{
+    int64_t mask = -(int64_t)is_first;
+    return (first & mask) | (second & ~mask);
+}
+
 static void make_bid(int64_t number, uint64_t *state, struct nexmark_event *event, char *text)
 {
-    event->id = FIRST_ID + (nexmark_below(state, 2) > 0 ? last_auction(number) / HOT * HOT
-                                                        : any_auction(state, number));
-    event->party = FIRST_ID + (nexmark_below(state, 4) > 0 ? last_person(number) / HOT * HOT + 1
-                                                           : any_person(state, number));
+    bool is_hot = nexmark_below(state, 2) > 0;
+    uint64_t drawn = *state;
+    int64_t cold = any_auction(&drawn, number);
+    event->id = FIRST_ID + either(is_hot, last_auction(number) / HOT * HOT, cold);
+    *state = (uint64_t)either(is_hot, (int64_t)*state, (int64_t)drawn);
+    is_hot = nexmark_below(state, 4) > 0;
+    drawn = *state;
+    cold = any_person(&drawn, number);
+    event->party = FIRST_ID + either(is_hot, last_person(number) / HOT * HOT + 1, cold);
+    *state = (uint64_t)either(is_hot, (int64_t)*state, (int64_t)drawn);
     event->price = price(state);
+    is_hot = nexmark_below(state, 2) > 0;
     const struct channel *channel =
-        &tables.channels[nexmark_below(state, 2) > 0
-                             ? nexmark_below(state, HOT_CHANNELS)
-                             : HOT_CHANNELS + nexmark_below(state, COLD_CHANNELS)];
+        &tables.channels[either(!is_hot, HOT_CHANNELS, 0) +
+                         nexmark_below(state, either(is_hot, HOT_CHANNELS, COLD_CHANNELS))];
     event->name = channel->name;
     event->text = channel->url;
     event->extra = extra(state, &text, 68);
