@@ -24,6 +24,15 @@
 
 #define SHARED_FD 3
 
+#define TOLD_SIZE 4096u
+#define TOLD_MARK UINT64_C(0x7265656474306c64)
+
+/* What a child leaves for its parent, in a page of its own. The mark is written last. */
+struct told {
+    _Atomic uint64_t mark;
+    _Atomic uint32_t number;
+};
+
 struct os_child {
     pid_t pid;
     int memory_fd; /* the other end of its descriptor 3 */
@@ -54,21 +63,37 @@ void os_children_watch(struct waker *waker)
     ASSERT(sigaction(SIGCHLD, &action, NULL) == 0);
 }
 
+/* Thread: immutable after init. */
+struct signal_row {
+    int number;
+    bool dumps_core;
+    const char *name;
+};
+
+static const struct signal_row *row_of(int signal)
+{
+    static const struct signal_row rows[] = { { SIGSEGV, true, "SIGSEGV" },
+        { SIGABRT, true, "SIGABRT" }, { SIGBUS, true, "SIGBUS" }, { SIGFPE, true, "SIGFPE" },
+        { SIGILL, true, "SIGILL" }, { SIGKILL, false, "SIGKILL" }, { SIGTERM, false, "SIGTERM" },
+        { SIGINT, false, "SIGINT" }, { SIGXCPU, true, "SIGXCPU" }, { SIGSYS, true, "SIGSYS" },
+        { SIGTRAP, true, "SIGTRAP" }, { SIGHUP, false, "SIGHUP" }, { SIGQUIT, true, "SIGQUIT" },
+        { SIGPIPE, false, "SIGPIPE" }, { SIGXFSZ, true, "SIGXFSZ" } };
+    static const struct signal_row other = { 0, false, "a signal" };
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        if (rows[i].number == signal)
+            return &rows[i];
+    }
+    return &other;
+}
+
 const char *os_signal_name(int signal)
 {
-    static const struct {
-        int number;
-        const char *name;
-    } names[] = { { SIGSEGV, "SIGSEGV" }, { SIGABRT, "SIGABRT" }, { SIGBUS, "SIGBUS" },
-        { SIGFPE, "SIGFPE" }, { SIGILL, "SIGILL" }, { SIGKILL, "SIGKILL" }, { SIGTERM, "SIGTERM" },
-        { SIGINT, "SIGINT" }, { SIGXCPU, "SIGXCPU" }, { SIGSYS, "SIGSYS" }, { SIGTRAP, "SIGTRAP" },
-        { SIGHUP, "SIGHUP" }, { SIGQUIT, "SIGQUIT" }, { SIGPIPE, "SIGPIPE" },
-        { SIGXFSZ, "SIGXFSZ" } };
-    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
-        if (names[i].number == signal)
-            return names[i].name;
-    }
-    return "a signal";
+    return row_of(signal)->name;
+}
+
+bool os_signal_dumps_core(int signal)
+{
+    return row_of(signal)->dumps_core;
 }
 
 /* -- starting --------------------------------------------------------------------------------------- */
@@ -275,9 +300,42 @@ static weir_error *linux_output(struct os_child *child, size_t size_max, char **
     return weir_errorf(WEIR_E_LIMIT, "a child process has written more than %zu bytes", size_max);
 }
 
+static bool linux_told(struct os_child *child, uint32_t *number)
+{
+    struct told told;
+    if (lseek(child->memory_fd, 0, SEEK_END) != TOLD_SIZE ||
+        pread(child->memory_fd, &told, sizeof(told), 0) != (ssize_t)sizeof(told) ||
+        told.mark != TOLD_MARK)
+        return false;
+    *number = told.number;
+    return true;
+}
+
+/* -- the child's side --------------------------------------------------------------------------------- */
+
+static struct told *told_page; /* NULL: none; else for the life of the process */
+
+/* In the place of what was read. Without it the child has less to say, and that is all. */
+static void make_page(void)
+{
+    if (ftruncate(SHARED_FD, 0) != 0 || ftruncate(SHARED_FD, TOLD_SIZE) != 0)
+        return;
+    void *page = mmap(NULL, TOLD_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED, SHARED_FD, 0);
+    told_page = page == MAP_FAILED ? NULL : page;
+}
+
+void os_child_tell(uint32_t number)
+{
+    if (told_page == NULL)
+        return;
+    atomic_store(&told_page->number, number);
+    atomic_store(&told_page->mark, TOLD_MARK);
+}
+
 weir_error *os_child_input(size_t size_max, char **bytes, size_t *size)
 {
     if (read_whole(SHARED_FD, size_max, bytes, size)) {
+        make_page();
         close(SHARED_FD);
         return NULL;
     }
@@ -325,6 +383,7 @@ const struct os_child_class os_child_linux = {
     .pid = linux_pid,
     .rss = linux_rss,
     .output = linux_output,
+    .told = linux_told,
     .free = linux_free,
     .trim_log = linux_trim_log,
 };
@@ -358,6 +417,11 @@ uint64_t os_child_rss(const struct os_child *child)
 weir_error *os_child_output(struct os_child *child, size_t size_max, char **bytes, size_t *size)
 {
     return os_child_current->output(child, size_max, bytes, size);
+}
+
+bool os_child_told(struct os_child *child, uint32_t *number)
+{
+    return os_child_current->told(child, number);
 }
 
 void os_child_free(struct os_child *child)

@@ -91,6 +91,13 @@ uint32_t os_user_id(void)
     return geteuid();
 }
 
+uint64_t os_core_size_max(void)
+{
+    struct rlimit limit;
+    ASSERT(getrlimit(RLIMIT_CORE, &limit) == 0);
+    return limit.rlim_cur;
+}
+
 uint64_t os_raise_file_limit(uint64_t wanted)
 {
     struct rlimit limit;

@@ -97,6 +97,12 @@ static weir_error *output(struct os_child *child, size_t size_max, char **bytes,
     return NULL;
 }
 
+static bool told(struct os_child *child, uint32_t *number)
+{
+    *number = (uint32_t)child->size;
+    return child->size % 2 == 1;
+}
+
 static void free_child(struct os_child *child)
 {
     if (child == NULL)
@@ -121,6 +127,7 @@ static const struct os_child_class objects = { .start = start,
     .pid = pid,
     .rss = rss,
     .output = output,
+    .told = told,
     .free = free_child,
     .trim_log = trim_log };
 

@@ -269,6 +269,12 @@ static weir_error *child_output(struct os_child *child, size_t size_max, char **
     return NULL;
 }
 
+static bool child_told(struct os_child *child, uint32_t *number)
+{
+    (void)child, (void)number;
+    return false;
+}
+
 static void child_free(struct os_child *child)
 {
     if (child->process != NULL) {
@@ -291,6 +297,7 @@ static const struct os_child_class child_table = {
     .pid = child_pid,
     .rss = child_rss,
     .output = child_output,
+    .told = child_told,
     .free = child_free,
     .trim_log = child_trim_log,
 };

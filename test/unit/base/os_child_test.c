@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -213,8 +214,89 @@ static void a_log_that_is_too_long_keeps_its_end(void **state)
     mem_free(path);
 }
 
-int main(void)
+/* -- what it leaves ------------------------------------------------------------------------------- */
+
+/* This program, as a child; what it does is its first argument. */
+static int be_child(const char *what)
 {
+    char *bytes;
+    size_t size;
+    const struct rlimit none = { 0, 0 };
+    setrlimit(RLIMIT_CORE, &none);
+    weir_error *error = os_child_input(100, &bytes, &size);
+    if (error != NULL || size != 8 || memcmp(bytes, "question", 8) != 0)
+        return 1;
+    mem_free(bytes);
+    close(3); /* which is another one's by now */
+    os_child_tell(5);
+    if (strcmp(what, "tell") == 0)
+        os_child_tell(7);
+    if (strcmp(what, "crash") == 0)
+        abort();
+    return 0;
+}
+
+static struct os_child *start_self(const char *what)
+{
+    struct os_child *child;
+    char *argv[] = { (char[]){ "self" }, mem_strdup(what), NULL };
+    char *log = mem_printf("%s/log", dir);
+    struct os_child_options options = { .path = "/proc/self/exe",
+        .argv = argv,
+        .directory = dir,
+        .log_path = log,
+        .input = WEIR_STR("question") };
+    expect_ok(os_child_start(&options, &child));
+    mem_free(argv[1]);
+    mem_free(log);
+    return child;
+}
+
+static void what_it_has_told_last_is_known_however_it_ends(void **state)
+{
+    static const struct {
+        const char *what;
+        int status, signal;
+        uint32_t number;
+    } rows[] = { { "tell", 0, 0, 7 }, { "crash", -1, SIGABRT, 5 } };
+    for (size_t i = 0; i < COUNT_OF(rows); i++) {
+        uint32_t number = 0;
+        struct os_child *child = start_self(rows[i].what);
+        struct os_child_end end = wait_end(child);
+        assert_int_equal(end.status, rows[i].status);
+        assert_int_equal(end.signal, rows[i].signal);
+        assert_true(os_child_told(child, &number));
+        assert_int_equal(number, rows[i].number);
+        os_child_free(child);
+    }
+    os_child_tell(1); /* nobody has started us: nothing happens */
+}
+
+static void one_that_has_said_nothing_has_told_nothing(void **state)
+{
+    static const char *const scripts[] = { "exit 0", "printf answer > /proc/self/fd/3",
+        "head -c 4096 /dev/zero > /proc/self/fd/3" };
+    for (size_t i = 0; i < COUNT_OF(scripts); i++) {
+        uint32_t number = 42;
+        struct os_child *child = start(scripts[i], WEIR_STR("question"));
+        assert_int_equal(wait_end(child).status, 0);
+        assert_false(os_child_told(child, &number));
+        assert_int_equal(number, 42);
+        os_child_free(child);
+    }
+}
+
+static void signals_that_leave_a_core_are_known(void **state)
+{
+    assert_true(os_signal_dumps_core(SIGSEGV) && os_signal_dumps_core(SIGABRT));
+    assert_false(os_signal_dumps_core(SIGKILL) || os_signal_dumps_core(SIGTERM));
+    assert_false(os_signal_dumps_core(0) || os_signal_dumps_core(SIGRTMIN));
+}
+
+int main(int argc, char **argv)
+{
+    if (argc > 1)
+        return be_child(argv[1]);
 #define WITH_DIR(test_) cmocka_unit_test_setup_teardown(test_, open_dir, close_dir)
     const struct CMUnitTest tests[] = {
         WITH_DIR(its_status_comes_back_and_what_it_says_is_in_the_log),
@@ -224,6 +306,9 @@ int main(void)
         WITH_DIR(who_is_freed_while_it_runs_is_killed),
         WITH_DIR(what_is_no_program_is_said),
         WITH_DIR(a_log_that_is_too_long_keeps_its_end),
+        WITH_DIR(what_it_has_told_last_is_known_however_it_ends),
+        WITH_DIR(one_that_has_said_nothing_has_told_nothing),
+        cmocka_unit_test(signals_that_leave_a_core_are_known),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
