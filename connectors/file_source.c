@@ -62,6 +62,8 @@ struct file_source {
     bool is_there;         /* the current split has come to its offset */
     uint32_t header_left;  /* lines to pass over */
     struct lines lines;
+    const struct split *polled; /* the last poll has taken lines of it; NULL: of none */
+    uint64_t polled_offset;     /* of the first of them */
     weir_buffer *value;         /* of an item */
     uint64_t emitted, consumed; /* lines, and bytes of files, since the start: for the lag */
 };
@@ -302,6 +304,8 @@ static uint32_t emit_lines(struct file_source *source, weir_ctx *ctx, struct spl
 {
     uint32_t count = 0, room = weir_source_room(ctx);
     struct line line;
+    source->polled = split;
+    source->polled_offset = source->lines.offset;
     while (count < room && lines_take(&source->lines, &line)) {
         if (source->header_left > 0) {
             source->header_left--;
@@ -345,6 +349,7 @@ static weir_error *read_split(struct file_source *source, weir_ctx *ctx, struct 
 static weir_error *poll_source(weir_ctx *ctx, void *instance, enum weir_source_status *status)
 {
     struct file_source *source = instance;
+    source->polled = NULL;
     while (source->current < source->split_count && source->splits[source->current].is_finished)
         source->current++;
     if (source->current == source->split_count) {
@@ -391,6 +396,19 @@ static int64_t lag(weir_ctx *ctx, void *instance)
     return lines < 9e18 ? (int64_t)lines : INT64_MAX;
 }
 
+static uint32_t positions(const void *instance, struct weir_position *list, uint32_t max)
+{
+    const struct file_source *source = instance;
+    if (source->polled == NULL || source->lines.offset == source->polled_offset)
+        return 0;
+    if (max > 0)
+        list[0] = (struct weir_position){ .topic = weir_str_of(source->polled->name),
+            .partition = -1,
+            .first = (int64_t)source->polled_offset,
+            .last = (int64_t)source->lines.offset - 1 };
+    return 1;
+}
+
 static const struct weir_source_class file_source_class = {
     .name = "file",
     .options_size = sizeof(struct weir_file_source_options),
@@ -402,6 +420,7 @@ static const struct weir_source_class file_source_class = {
     .snapshot = snapshot,
     .close = close_source,
     .lag = lag,
+    .positions = positions,
 };
 
 struct weir_source weir_file_source_with(const struct weir_file_source_options *options)

@@ -468,7 +468,7 @@ static weir_error *on_denied(struct kafka_source *source, struct partition_state
     return assign(source, index, index + 1);
 }
 
-static struct partition_state *state_of(struct kafka_source *source,
+static struct partition_state *state_of(const struct kafka_source *source,
     const rd_kafka_message_t *message)
 {
     if (message->partition < 0 || message->partition >= PARTITIONS_MAX)
@@ -526,9 +526,10 @@ static weir_error *take_message(weir_ctx *ctx, struct kafka_source *source,
 
 static void drop_messages(struct kafka_source *source)
 {
-    for (uint32_t i = 0; i < source->message_count; i++)
+    uint32_t count = source->message_count;
+    source->message_count = 0; /* first: positions reads them whenever it crashes */
+    for (uint32_t i = 0; i < count; i++)
         rd_kafka_message_destroy(source->messages[i]);
-    source->message_count = 0;
 }
 
 static weir_error *poll_source(weir_ctx *ctx, void *instance, enum weir_source_status *status)
@@ -635,6 +636,43 @@ static int64_t lag(weir_ctx *ctx, void *instance)
     return sum;
 }
 
+/* It goes on with the last position, which is of the same partition, or begins another one. */
+static uint32_t add_position(struct weir_position *list, uint32_t count, uint32_t max,
+    struct weir_position next)
+{
+    for (uint32_t i = 0; i < count && i < max; i++) {
+        if (list[i].partition != next.partition)
+            continue;
+        list[i].last = next.last;
+        return count;
+    }
+    if (count < max)
+        list[count] = next;
+    return count < max ? count + 1 : max + 1; /* of the others it is enough that there are some */
+}
+
+/* The position of a partition moves behind a record when that has been decoded: so what is not behind it is the one. */
+static uint32_t positions(const void *instance, struct weir_position *list, uint32_t max)
+{
+    const struct kafka_source *source = instance;
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < source->message_count; i++) {
+        const rd_kafka_message_t *message = source->messages[i];
+        const struct partition_state *it = state_of(source, message);
+        if (message->err != RD_KAFKA_RESP_ERR_NO_ERROR || it == NULL ||
+            (it->end >= 0 && message->offset >= it->end))
+            continue;
+        struct weir_position next = { .topic = weir_str_of(source->options->topic),
+            .partition = message->partition,
+            .first = message->offset,
+            .last = message->offset };
+        if (message->offset >= it->next)
+            return add_position(list, 0, max, next);
+        count = add_position(list, count, max, next);
+    }
+    return count;
+}
+
 static void close_source(weir_ctx *ctx, void *instance)
 {
     struct kafka_source *source = instance;
@@ -664,7 +702,8 @@ static const struct weir_source_class kafka_source_class = { .name = "kafka",
     .snapshot = snapshot,
     .checkpoint_complete = checkpoint_complete,
     .close = close_source,
-    .lag = lag };
+    .lag = lag,
+    .positions = positions };
 
 struct weir_source weir_kafka_source_with(const struct weir_kafka_source_options *options)
 {

@@ -25,7 +25,7 @@ struct chain_instance {
     const struct chain_options *options;
     void *instances[2];
     bool is_open[2];
-    uint32_t active;
+    uint32_t active, polled; /* polled: the one that the last poll was for */
 };
 
 static const struct weir_source_class *class_of(const struct chain_options *options, uint32_t index)
@@ -84,6 +84,7 @@ static weir_error *poll_chain(weir_ctx *ctx, void *instance, enum weir_source_st
     struct chain_instance *chain = instance;
     weir_item_scope(ctx, scopes[chain->active]);
     const struct weir_source_class *class = class_of(chain->options, chain->active);
+    chain->polled = chain->active;
     WEIR_TRY(class->poll(ctx, chain->instances[chain->active], status));
     if (chain->active == 1 || *status != WEIR_SOURCE_FINISHED)
         return NULL;
@@ -124,6 +125,14 @@ static int64_t lag(weir_ctx *ctx, void *instance)
     return class->lag == NULL ? -1 : class->lag(ctx, chain->instances[chain->active]);
 }
 
+static uint32_t positions(const void *instance, struct weir_position *list, uint32_t max)
+{
+    const struct chain_instance *chain = instance;
+    const struct weir_source_class *class = class_of(chain->options, chain->polled);
+    return class->positions == NULL ? 0
+                                    : class->positions(chain->instances[chain->polled], list, max);
+}
+
 static void close_chain(weir_ctx *ctx, void *instance)
 {
     struct chain_instance *chain = instance;
@@ -144,7 +153,8 @@ static const struct weir_source_class source_chain_class = { .name = "chain",
     .snapshot = snapshot,
     .checkpoint_complete = checkpoint_complete,
     .close = close_chain,
-    .lag = lag };
+    .lag = lag,
+    .positions = positions };
 
 /* Options that lie elsewhere need not live as long as the job. */
 static struct weir_source keep(struct weir_job *job, struct weir_source source)

@@ -151,6 +151,13 @@ struct weir_source {
     _Alignas(16) char stored[WEIR_OPTIONS_SIZE_MAX];
 };
 
+/* Records of one partition or file that came one behind the other. */
+struct weir_position {
+    weir_str topic;      /* or the name of the file */
+    int32_t partition;   /* -1: a file */
+    int64_t first, last; /* offsets; of a file the first and the last byte */
+};
+
 struct weir_source_class {
     const char *name;
     size_t options_size;
@@ -165,6 +172,10 @@ struct weir_source_class {
     void (*close)(weir_ctx *ctx, void *instance);
     /* Records between what was emitted and the end of the input as now known; -1: unknown. */
     int64_t (*lag)(weir_ctx *ctx, void *instance);
+    /* For the last words of a crash: where the records of the last poll came from, and inside of poll the one that is
+     * being decoded, if that is known. Fills in at most `max`; returns how many there are. Called by a signal handler
+     * on the task's thread: it may read memory, nothing else. NULL: nobody knows. */
+    uint32_t (*positions)(const void *instance, struct weir_position *list, uint32_t max);
 };
 
 /* Copies options_size bytes of options into the value. More than WEIR_OPTIONS_SIZE_MAX are not stored,

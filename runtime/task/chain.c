@@ -217,7 +217,10 @@ static weir_error *open_one(struct chain *chain, struct weir_ctx *ctx,
     ctx->file_count = restore.staged_count;
     if (ctx->op->has_keyed_state)
         WEIR_TRY(open_backend(chain, ctx, &restore, groups));
-    WEIR_TRY(call_open(ctx));
+    context_enter(ctx, "in its opening");
+    weir_error *failed = call_open(ctx);
+    context_leave(ctx);
+    WEIR_TRY(failed);
     if (ctx->keyed != NULL)
         WEIR_TRY(keyed_commit(ctx->keyed));
     weir_error *error = ctx->error;
@@ -261,7 +264,9 @@ static void call_close(struct weir_ctx *ctx)
 static void context_free(struct weir_ctx *ctx)
 {
     workers_drain(ctx->host->workers, ctx); /* no run may be under way in close */
+    context_enter(ctx, "in its closing");
     call_close(ctx);
+    context_leave(ctx);
     timers_free(ctx->timers);
     if (ctx->keyed != NULL)
         keyed_free(ctx->keyed);
@@ -465,8 +470,10 @@ weir_error *chain_snapshot(struct chain *chain, uint64_t checkpoint,
         arena_alloc(&snapshot->arena, chain->count * sizeof(struct operator_snapshot));
     for (uint32_t i = 0; i < chain->count; i++) {
         struct weir_ctx *ctx = chain->contexts[i];
+        context_enter(ctx, "in a snapshot");
         weir_error *error =
             snapshot_one(ctx, checkpoint, &snapshot->operators[i], &snapshot->arena, &parts[i]);
+        context_leave(ctx);
         if (error == NULL)
             continue;
         const struct backend_class *class = ctx->host->backend;
@@ -497,7 +504,9 @@ static weir_error *complete_one(struct weir_ctx *ctx, uint64_t checkpoint)
 weir_error *chain_checkpoint_complete(struct chain *chain, uint64_t checkpoint)
 {
     for (uint32_t i = 0; i < chain->count; i++) {
+        context_enter(chain->contexts[i], "in the end of a checkpoint");
         weir_error *error = complete_one(chain->contexts[i], checkpoint);
+        context_leave(chain->contexts[i]);
         if (error != NULL)
             return weir_error_wrap(error, "operator '%s' cannot finish checkpoint %llu",
                 chain->contexts[i]->op->name, (unsigned long long)checkpoint);

@@ -311,8 +311,11 @@ static void async_done(struct task *task, void *arg)
     (void)task;
     ctx->async_count--;
     weir_error *error = call->error;
-    if (error == NULL)
+    if (error == NULL) {
+        context_enter(ctx, "behind an asynchronous call");
         error = call->done(ctx, call->arg);
+        context_leave(ctx);
+    }
     if (error != NULL)
         context_fail(ctx, error);
     mem_free(call);

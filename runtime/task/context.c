@@ -253,6 +253,19 @@ void context_rows(struct weir_ctx *ctx, const struct weir_row *rows, uint32_t ro
     current_context = outer;
 }
 
+/* Called by the task, never from inside of another one's. */
+void context_enter(struct weir_ctx *ctx, const char *call)
+{
+    ctx->call = call;
+    current_context = ctx;
+}
+
+void context_leave(struct weir_ctx *ctx)
+{
+    current_context = NULL;
+    ctx->call = NULL;
+}
+
 /* -- time --------------------------------------------------------------------------------------------- */
 
 static void fire_one(struct weir_ctx *ctx, enum weir_time time, int64_t at_ms, weir_str key,
@@ -272,7 +285,7 @@ uint32_t context_fire(struct weir_ctx *ctx, enum weir_time time, int64_t until_m
     weir_str key;
     uint64_t key_hash;
     uint32_t count = 0, ahead = 0;
-    current_context = ctx;
+    context_enter(ctx, "in a timer");
     while (count < count_max && ctx->error == NULL) {
         ahead = ahead > 0 ? ahead - 1 : timers_prefetch(ctx->timers, time, until_ms);
         if (!timers_pop(ctx->timers, time, until_ms, &at_ms, &key, &key_hash))
@@ -280,7 +293,7 @@ uint32_t context_fire(struct weir_ctx *ctx, enum weir_time time, int64_t until_m
         fire_one(ctx, time, at_ms, key, key_hash);
         count++;
     }
-    current_context = NULL;
+    context_leave(ctx);
     return count;
 }
 
@@ -305,5 +318,7 @@ void context_finish(struct weir_ctx *ctx)
         return;
     if (ctx->keyed != NULL)
         keyed_unselect(ctx->keyed);
+    context_enter(ctx, "at the end of its input");
     after_callback(ctx, NULL, ctx->op->op->on_finish(ctx));
+    context_leave(ctx);
 }

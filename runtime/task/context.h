@@ -72,6 +72,7 @@ struct weir_ctx {
     int64_t watermark_ms;
     int64_t now_ms;
     struct weir_error *error; /* sticky */
+    const char *call;         /* that is under way, for people; NULL: none, or one of records */
     bool is_open;
 
     struct counter counters[COUNTERS_MAX];
@@ -100,6 +101,9 @@ struct weir_ctx {
     uint32_t async_count; /* calls whose done has not run */
 };
 
+/* Around a call that is not one of records: current.h. `call`: "in a timer"; static. */
+void context_enter(struct weir_ctx *ctx, const char *call);
+void context_leave(struct weir_ctx *ctx);
 /* Handles rows that came to this operator. Rows are valid until it returns. */
 void context_rows(struct weir_ctx *ctx, const struct weir_row *rows, uint32_t row_count);
 /* Makes the key and time of a row current. */

@@ -78,6 +78,12 @@ uint64_t executor_steps(const struct executor *executor, const struct task **tas
     return (uint64_t)metric_get(&executor->steps);
 }
 
+bool executor_ask(const struct executor *executor, char to[OS_CRASH_TEXT_MAX])
+{
+    to[0] = '\0';
+    return executor->is_started && os_crash_ask(executor->thread, to);
+}
+
 int64_t executor_deadline_ms(const struct executor *executor)
 {
     int64_t deadline = INT64_MAX;

@@ -10,6 +10,7 @@
 #ifndef WEIR_TASK_EXECUTOR_H
 #define WEIR_TASK_EXECUTOR_H
 
+#include "base/os_crash.h"
 #include "runtime/task/task.h"
 
 struct executor;
@@ -28,6 +29,9 @@ bool executor_round(struct executor *executor); /* true: a task worked */
 /* For a watchdog: how many steps have begun, and of which task the last one is; NULL: none is under way.
  * Thread: any. */
 uint64_t executor_steps(const struct executor *executor, const struct task **task);
+/* In the words of os_crash_watch, what its thread is in the middle of. False: it has none, or does not say.
+ * Thread: control. */
+bool executor_ask(const struct executor *executor, char to[OS_CRASH_TEXT_MAX]);
 /* The earliest deadline of its tasks, wall clock; INT64_MAX: none. */
 int64_t executor_deadline_ms(const struct executor *executor);
 

@@ -458,6 +458,11 @@ const struct plan_vertex *task_vertex(const struct task *task)
     return task->vertex;
 }
 
+uint32_t task_number(const struct task *task)
+{
+    return task->number;
+}
+
 int task_wake_fd(const struct task *task)
 {
     return task->waker == NULL ? -1 : waker_fd(task->waker);

@@ -80,6 +80,7 @@ void task_drain(
     struct task *task); /* to sources it is as if their input were over: all timers fire */
 const struct task_metrics *task_metrics(const struct task *task);
 const struct plan_vertex *task_vertex(const struct task *task);
+uint32_t task_number(const struct task *task); /* in the plan */
 int task_wake_fd(const struct task *task);
 /* Exact counters of its operators: calls each(arg, uid, name, value). */
 void task_counters(const struct task *task,

@@ -102,6 +102,23 @@ static void fleet_close(struct fleet *fleet)
     temp_dir_free(fleet->staging);
 }
 
+/* What it says of the last poll holds all that this has emitted, and no other file. */
+static void check_positions(struct fleet *fleet, uint32_t i)
+{
+    const weir_ctx *ctx = fleet->ctxs[i];
+    struct weir_position at = { .partition = 42 };
+    uint32_t count = fleet->source.source_class->positions(fleet->instances[i], &at, 1);
+    assert_int_equal(count, fleet->source.source_class->positions(fleet->instances[i], NULL, 0));
+    assert_true(count == 1 || (count == 0 && ctx->row_count == 0));
+    for (uint32_t r = 0; r < ctx->row_count; r++) {
+        const struct weir_message *message = ctx->rows[r];
+        assert_true(weir_str_equal(at.topic, message->topic));
+        assert_int_equal(at.partition, -1);
+        assert_true(at.first <= message->offset);
+        assert_true(message->offset + (int64_t)message->value.size <= at.last + 1);
+    }
+}
+
 /* One poll of one subtask; what it emitted is read after the poll: it must still be there. */
 static weir_error *fleet_poll(struct fleet *fleet, uint32_t i, struct seen *seen, bool *finished)
 {
@@ -109,6 +126,7 @@ static weir_error *fleet_poll(struct fleet *fleet, uint32_t i, struct seen *seen
     enum weir_source_status status;
     stub_ctx_next_batch(ctx);
     WEIR_TRY(fleet->source.source_class->poll(ctx, fleet->instances[i], &status));
+    check_positions(fleet, i);
     for (uint32_t r = 0; r < ctx->row_count; r++)
         see(seen, ctx->rows[r]);
     *finished = status == WEIR_SOURCE_FINISHED;
@@ -411,6 +429,33 @@ static void a_damaged_packed_file_fails_and_is_no_dead_letter(void **state)
     temp_dir_free(dir);
 }
 
+static void of_each_poll_it_is_known_where_its_lines_come_from(void **state)
+{
+    char *dir = temp_dir_new();
+    struct fleet fleet;
+    struct weir_position at;
+    bool finished;
+    temp_dir_write(temp_dir_path(dir, "a.txt"), "one\ntwo\nthree\nfour\nfive", 23);
+    struct weir_file_source_options options = { .path = dir, .format = weir_raw() };
+    assert_null(fleet_open(&fleet, &options, 1, NULL));
+    const struct weir_source_class *class = fleet.source.source_class;
+    assert_int_equal(class->positions(fleet.instances[0], &at, 1), 0);
+    static const int64_t rows[][2] = { { 0, 13 }, { 14, 18 }, { 19, 22 } }; /* three at most */
+    for (size_t i = 0; i < COUNT(rows); i++) {
+        do /* the first only opens the file */
+            assert_null(fleet_poll(&fleet, 0, NULL, &finished));
+        while (fleet.ctxs[0]->row_count == 0 && !finished);
+        assert_int_equal(class->positions(fleet.instances[0], &at, 1), 1);
+        assert_true(weir_str_equal(at.topic, WEIR_STR("a.txt")));
+        assert_int_equal(at.first, rows[i][0]);
+        assert_int_equal(at.last, rows[i][1]);
+    }
+    assert_null(fleet_finish(&fleet, NULL));
+    assert_int_equal(class->positions(fleet.instances[0], &at, 1), 0);
+    fleet_close(&fleet);
+    temp_dir_free(dir);
+}
+
 static void what_cannot_be_read_is_named_at_the_start(void **state)
 {
     char *dir = temp_dir_new();
@@ -517,6 +562,7 @@ int main(void)
         cmocka_unit_test(header_lines_are_passed_over_once),
         cmocka_unit_test(a_line_that_is_too_long_is_a_dead_letter_with_its_true_size),
         cmocka_unit_test(a_damaged_packed_file_fails_and_is_no_dead_letter),
+        cmocka_unit_test(of_each_poll_it_is_known_where_its_lines_come_from),
         cmocka_unit_test(what_cannot_be_read_is_named_at_the_start),
         cmocka_unit_test(a_file_of_the_checkpoint_that_is_gone_or_cut_stops_the_job),
         cmocka_unit_test(items_of_something_else_are_refused),

@@ -5,6 +5,7 @@
  * test lets them. What they are asked is written down as a story. */
 #include <weir/job.h>
 
+#include "runtime/task/task_private.h"
 #include "test/sim/sim_os.h"
 #include "test/support/task_rig.h"
 
@@ -108,6 +109,16 @@ static void counting_close(weir_ctx *ctx, void *instance)
     tell("close", ((struct counting *)instance)->number);
 }
 
+static uint32_t counting_positions(const void *instance, struct weir_position *list, uint32_t max)
+{
+    const struct counting *it = instance;
+    if (it->next > 0 && max > 0)
+        list[0] = (struct weir_position){ .partition = (int32_t)it->number,
+            .first = it->next - 1,
+            .last = it->next - 1 };
+    return it->next > 0;
+}
+
 static const struct weir_source_class counting_class = { .name = "counting",
     .options_size = sizeof(struct counting_options),
     .instance_size = sizeof(struct counting),
@@ -116,7 +127,8 @@ static const struct weir_source_class counting_class = { .name = "counting",
     .poll = counting_poll,
     .snapshot = counting_snapshot,
     .checkpoint_complete = counting_complete,
-    .close = counting_close };
+    .close = counting_close,
+    .positions = counting_positions };
 
 static struct weir_source counting(const struct counting_options *options)
 {
@@ -262,6 +274,25 @@ static void both_hear_of_a_complete_checkpoint_once_they_are_open(void **state)
     expect_story("end 1, open 2, complete 1, complete 2");
 }
 
+static void the_positions_are_those_of_the_source_that_was_polled(void **state)
+{
+    struct weir_position at;
+    start(1, 0);
+    rig_step(&rig);
+    const struct weir_ctx *head = rig.task->head;
+    const struct weir_source_class *class = head->op->source.source_class;
+    assert_int_equal(class->positions(head->instance, &at, 1), 0);
+    static const int64_t rows[][2] = { { 1, 0 }, { 1, 1 }, { 1, 2 },
+        { 1, 2 }, /* it has ended, and the second is open */
+        { 2, 0 }, { 2, 1 } };
+    for (size_t i = 0; i < COUNT_OF(rows); i++) {
+        rig_step(&rig);
+        assert_int_equal(class->positions(head->instance, &at, 1), 1);
+        assert_int_equal(at.partition, rows[i][0]);
+        assert_int_equal(at.first, rows[i][1]);
+    }
+}
+
 /* -- across a restart ----------------------------------------------------------------------------- */
 
 static void a_restart_in_the_first_goes_on_in_the_first(void **state)
@@ -348,6 +379,7 @@ int main(void)
         TEST(the_second_opens_when_the_first_has_ended),
         TEST(a_first_source_without_records_is_passed_at_once),
         TEST(a_second_source_that_does_not_open_fails_the_task),
+        TEST(the_positions_are_those_of_the_source_that_was_polled),
         TEST(both_hear_of_a_complete_checkpoint_once_they_are_open),
         TEST(a_restart_in_the_first_goes_on_in_the_first),
         TEST(a_restart_in_the_second_goes_on_in_the_second),

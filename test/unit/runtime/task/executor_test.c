@@ -2,6 +2,7 @@
 #include "runtime/task/executor.h"
 
 #include "base/os_process.h"
+#include "runtime/task/current.h"
 #include "runtime/task/task_private.h"
 #include "test/support/task_rig.h"
 
@@ -13,7 +14,7 @@
 #include "test/support/expect.h"
 
 static _Atomic uint32_t polls, emitted;
-static _Atomic bool has_more;
+static _Atomic bool has_more, is_stuck;
 
 static const struct weir_type *slow_type(const void *options)
 {
@@ -30,6 +31,8 @@ static weir_error *slow_poll(weir_ctx *ctx, void *instance, enum weir_source_sta
 {
     static const struct item item = { .key = 1, .value = 2 };
     polls++;
+    while (is_stuck)
+        os_sleep_ms(1);
     *status = WEIR_SOURCE_IDLE;
     if (!has_more)
         return NULL;
@@ -89,7 +92,7 @@ static void on_failed(void *arg, uint32_t subtask, weir_error *error)
 static int begin(void **state)
 {
     polls = emitted = running_count = acked_count = 0;
-    has_more = false;
+    has_more = is_stuck = false;
     job = job_new(NULL);
     build(job);
     expect_ok(plan_build(job, &(struct plan_options){ .job = "slot", .parallelism = 2 }, &plan));
@@ -212,6 +215,28 @@ static void a_letter_wakes_the_thread(void **state)
     task_free(task);
 }
 
+static void a_thread_that_does_not_come_back_says_where_it_is(void **state)
+{
+    char said[OS_CRASH_TEXT_MAX];
+    const struct task *current;
+    struct executor *executor = executor_new("slot");
+    struct task *task = new_task(1);
+    executor_add(executor, task);
+    assert_false(executor_ask(executor, said)); /* it has no thread */
+    os_crash_watch(current_describe);
+    is_stuck = true;
+    expect_ok(executor_start(executor));
+    wait_until(&polls, 1);
+    assert_true(executor_ask(executor, said));
+    assert_string_equal(said, "source 'slow' (2/2)");
+    executor_steps(executor, &current);
+    assert_int_equal(task_number(current), 1);
+    is_stuck = false;
+    executor_stop(executor);
+    executor_free(executor);
+    task_free(task);
+}
+
 #define TEST(test_) cmocka_unit_test_setup_teardown(test_, begin, end)
 
 int main(void)
@@ -222,6 +247,7 @@ int main(void)
         TEST(an_empty_slot_does_nothing),
         TEST(the_thread_steps_and_sleeps_when_there_is_nothing),
         TEST(a_letter_wakes_the_thread),
+        TEST(a_thread_that_does_not_come_back_says_where_it_is),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
