@@ -239,6 +239,9 @@ static void put_failure(struct json *json, const struct history_failure *it,
     if (it->vertex != NULL)
         json_put_printf(json, "taskName", "%s - subtask %u (attempt %llu)", it->vertex,
             it->subtask + 1, (unsigned long long)it->attempt);
+    else if (it->place != NULL)
+        json_put_printf(json, "taskName", "one of the tasks on %s (attempt %llu)", it->place,
+            (unsigned long long)it->attempt);
     if (it->place != NULL) {
         json_put_text(json, "endpoint", it->place);
         json_put_text(json, "location", it->place);

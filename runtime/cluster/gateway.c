@@ -16,6 +16,9 @@
 #define KILL_MS \
     3000 /* for a worker to end by itself, and for its end to be told when a part could restart */
 
+#define PROGRESS_TASKS    8u
+#define PROGRESS_SIZE_MAX 4096u
+
 /* What a task can have to tell between two steps, each of which the job manager takes all of: that it runs and has ended,
  * and one ack, decline and failure. More is not heard, or a worker that has gone mad would fill the job manager's inbox,
  * which is everybody's end: it has room for 16 (jobmanager.c). */
@@ -72,21 +75,47 @@ static uint32_t first_subtask_of(const struct gateway *gateway, uint32_t worker)
     return 0;
 }
 
+/* The task that it was in, if that is known, or there is only one. */
+static bool find_task(const struct gateway *gateway, uint32_t worker, uint32_t told,
+    uint32_t *subtask)
+{
+    bool is_told = told > 0 && told <= gateway->options.plan->subtask_count &&
+                   gateway->placement[told - 1] == worker;
+    *subtask = is_told ? told - 1 : first_subtask_of(gateway, worker);
+    return is_told || (worker < gateway->worker_count && gateway->workers[worker].task_count == 1);
+}
+
 static bool *has_failed(struct gateway *gateway, uint32_t worker)
 {
     return worker < gateway->worker_count ? &gateway->workers[worker].has_failed
                                           : &gateway->has_failed;
 }
 
-/* Once for a worker: what follows is in its wake. Takes the error. */
-static void fail(struct gateway *gateway, uint32_t worker, weir_error *error)
+/* `told`: the number of the task + 1; 0: not known. Takes the error. */
+static void report_failure(const struct gateway *gateway, uint32_t worker, uint32_t told,
+    weir_error *error)
+{
+    uint32_t subtask;
+    if (find_task(gateway, worker, told, &subtask))
+        gateway->host.failed(gateway->host.arg, subtask, error);
+    else
+        jobmanager_worker_failed(gateway->host.arg, subtask, error);
+}
+
+/* Once for a worker: what follows is in its wake. `told`, the error: as above. */
+static void fail_in(struct gateway *gateway, uint32_t worker, uint32_t told, weir_error *error)
 {
     if (*has_failed(gateway, worker) || gateway->state == GATEWAY_IDLE) {
         weir_error_free(error);
         return;
     }
     *has_failed(gateway, worker) = true;
-    gateway->host.failed(gateway->host.arg, first_subtask_of(gateway, worker), error);
+    report_failure(gateway, worker, told, error);
+}
+
+static void fail(struct gateway *gateway, uint32_t worker, weir_error *error)
+{
+    fail_in(gateway, worker, 0, error);
 }
 
 /* It may still be there, and only a new attempt can fence it: also if it had failed in another way before. */
@@ -283,7 +312,8 @@ static void on_event(struct gateway *gateway, uint32_t worker, uint32_t kind,
     case MESSAGE_FAILED:
         gateway->workers[worker].has_failed = true;
         gateway->states[message->subtask] = TASK_FAILED;
-        host->failed(host->arg, message->subtask, error_of(message));
+        report_failure(gateway, worker, message->is_of_worker ? 0 : message->subtask + 1,
+            error_of(message));
         return;
     case MESSAGE_PUBLISHED:
         gateway->workers[worker].published = message->checkpoint;
@@ -396,6 +426,25 @@ static bool is_of_the_way(const struct gateway_worker *worker, int32_t code)
     return !worker->is_here && (code == WEIR_E_IO || code == WEIR_E_TIMEOUT);
 }
 
+/* Of a worker that could not say where it was: how far its tasks were. */
+static void put_progress(const struct gateway *gateway, uint32_t worker, weir_buffer *text)
+{
+    const struct plan *plan = gateway->options.plan;
+    uint32_t count = 0;
+    for (uint32_t v = 0; v < plan->vertex_count; v++) {
+        const struct plan_vertex *vertex = &plan->vertices[v];
+        for (uint32_t i = 0; i < vertex->parallelism; i++) {
+            uint32_t subtask = vertex->first_subtask + i;
+            if (gateway->placement[subtask] == worker && ++count <= PROGRESS_TASKS)
+                buffer_printf(text, "%s '%.100s' (%u/%u) at record %" PRId64,
+                    count == 1 ? "; its tasks, as last heard:" : ",", vertex->name, i + 1,
+                    vertex->parallelism, gateway->metrics[subtask].records_in);
+        }
+    }
+    if (count > PROGRESS_TASKS)
+        buffer_printf(text, ", and %u more", count - PROGRESS_TASKS);
+}
+
 void gateway_worker_ended(struct gateway *gateway, const struct message_worker_ended *message)
 {
     if (gateway->state == GATEWAY_IDLE || message->attempt != gateway->deployed.attempt ||
@@ -406,11 +455,15 @@ void gateway_worker_ended(struct gateway *gateway, const struct message_worker_e
     jobmanager_wake(gateway->host.arg);
     if (worker->is_leaving)
         return;
-    fail(gateway, message->worker,
-        weir_error_wrap(message_error(message->code,
-                            message->is_retriable || is_of_the_way(worker, message->code),
-                            message->text),
-            "the worker on task manager '%s' has ended", worker->task_manager));
+    weir_buffer *text = weir_buffer_new(NET_FRAME_MAX + PROGRESS_SIZE_MAX);
+    weir_buffer_add_str(text, message->text);
+    if (message->task == 0 && worker->is_deployed)
+        put_progress(gateway, message->worker, text);
+    weir_error *error = message_error(message->code,
+        message->is_retriable || is_of_the_way(worker, message->code), weir_buffer_view(text));
+    weir_buffer_free(text);
+    fail_in(gateway, message->worker, message->task,
+        weir_error_wrap(error, "the worker on task manager '%s' has ended", worker->task_manager));
 }
 
 void gateway_task_manager_lost(struct gateway *gateway, const struct task_manager *it)

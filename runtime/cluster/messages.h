@@ -163,12 +163,13 @@ struct message_worker_ended {
     int32_t code;      /* enum weir_code of its failure; 0: it ended well, or by a signal */
     weir_str text;     /* how it ended, for people */
     bool is_retriable; /* its own code is not to blame */
+    uint32_t task; /* that it was in, by its own words: number of the subtask + 1; 0: not known */
 };
 WEIR_TYPE(message_worker_ended, WEIR_FIELD(1, message_worker_ended, epoch),
     WEIR_FIELD(2, message_worker_ended, job), WEIR_FIELD(3, message_worker_ended, attempt),
     WEIR_FIELD(4, message_worker_ended, worker), WEIR_FIELD(5, message_worker_ended, was_killed),
     WEIR_FIELD(6, message_worker_ended, code), WEIR_FIELD(7, message_worker_ended, text),
-    WEIR_FIELD(8, message_worker_ended, is_retriable));
+    WEIR_FIELD(8, message_worker_ended, is_retriable), WEIR_FIELD(9, message_worker_ended, task));
 
 struct message_hello {
     uint32_t protocol;
@@ -217,13 +218,14 @@ struct message_event {
     weir_str text;
     weir_str bytes; /* ACKED: the snapshot, as checkpoint metadata; METRICS: see metrics_report.h */
     int64_t sync_us, async_us, alignment_us;
+    bool is_of_worker; /* FAILED: of no task, or nobody knows which; `subtask` is any of its own */
 };
 WEIR_TYPE(message_event, WEIR_FIELD(1, message_event, epoch), WEIR_FIELD(2, message_event, attempt),
     WEIR_FIELD(3, message_event, subtask), WEIR_FIELD(4, message_event, checkpoint),
     WEIR_FIELD(5, message_event, code), WEIR_FIELD(6, message_event, is_retriable),
     WEIR_FIELD(7, message_event, text), WEIR_FIELD(8, message_event, bytes),
     WEIR_FIELD(9, message_event, sync_us), WEIR_FIELD(10, message_event, async_us),
-    WEIR_FIELD(11, message_event, alignment_us));
+    WEIR_FIELD(11, message_event, alignment_us), WEIR_FIELD(12, message_event, is_of_worker));
 
 /* A struct log_question, and its answer (log_dir.h). */
 struct message_log {

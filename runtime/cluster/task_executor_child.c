@@ -39,6 +39,14 @@ static void tell_planned(struct task_executor *executor, const struct child *chi
         message_send(executor->connection, MESSAGE_PLANNED, &message);
 }
 
+/* A number of a task is what the program says: it is believed no further than the job's plan goes (gateway.c). */
+static uint32_t told_task(const struct child *child)
+{
+    uint32_t number;
+    bool has_told = child->process != NULL && os_child_told(child->process, &number);
+    return has_told && number < UINT32_MAX ? number + 1 : 0;
+}
+
 static void tell_ended(struct task_executor *executor, const struct child *child, int32_t code,
     bool is_retriable, const char *text)
 {
@@ -49,7 +57,8 @@ static void tell_ended(struct task_executor *executor, const struct child *child
         .was_killed = child->was_killed,
         .code = code,
         .text = weir_str_of(text),
-        .is_retriable = is_retriable };
+        .is_retriable = is_retriable,
+        .task = told_task(child) };
     if (executor->is_registered)
         message_send(executor->connection, MESSAGE_WORKER_ENDED, &message);
 }

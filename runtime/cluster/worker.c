@@ -156,7 +156,8 @@ static void send_told(struct worker *worker, const struct told *told)
     struct message_event message = { .epoch = worker->start.epoch,
         .attempt = worker->start.attempt,
         .subtask = told->subtask == UINT32_MAX ? own_subtask(worker) : told->subtask,
-        .checkpoint = told->checkpoint };
+        .checkpoint = told->checkpoint,
+        .is_of_worker = told->subtask == UINT32_MAX };
     if (told->error != NULL) {
         message.code = (int32_t)weir_error_code(told->error);
         message.is_retriable = weir_error_is_retriable(told->error);
@@ -407,14 +408,19 @@ static void look_at_publishing(struct worker *worker)
 }
 
 /* A step that has not come back: told, and then this process ends, because its thread cannot be ended. */
-static void bite(struct worker *worker, const struct task *task)
+static void bite(struct worker *worker, const struct executor *slot, const struct task *task)
 {
     const struct plan_vertex *vertex = task_vertex(task);
+    uint32_t number = task_number(task);
+    char what[OS_CRASH_TEXT_MAX];
+    bool has_said = executor_ask(slot, what) && what[0] != '\0';
+    os_child_tell(number);
     weir_error *error = weir_errorf(WEIR_E_TIMEOUT,
-        "vertex '%s' has not come back from its code for more than %g s: it loops, or waits for "
-        "something; work that may wait belongs into an asynchronous call, and code that works that "
-        "long needs a larger taskmanager.worker.watchdog",
-        vertex->name, (double)worker->start.watchdog_ms / 1000);
+        "vertex '%s' (%u/%u) has not come back from its code for more than %g s: it loops, or "
+        "waits for something%s%s; work that may wait belongs into an asynchronous call, and code "
+        "that works that long needs a larger taskmanager.worker.watchdog",
+        vertex->name, number - vertex->first_subtask + 1, vertex->parallelism,
+        (double)worker->start.watchdog_ms / 1000, has_said ? ", in " : "", has_said ? what : "");
     log_error("worker", "%s", weir_error_message(error));
     os_exit(weir_code_exit(WEIR_E_TIMEOUT));
 }
@@ -423,12 +429,13 @@ static void look_at_slots(struct worker *worker, int64_t now_ms)
 {
     for (uint32_t i = 0; worker->start.watchdog_ms > 0 && i < worker->watched_count; i++) {
         const struct task *task;
-        uint64_t steps = executor_steps(taskmanager_slot(worker->taskmanager, i), &task);
+        const struct executor *slot = taskmanager_slot(worker->taskmanager, i);
+        uint64_t steps = executor_steps(slot, &task);
         struct watched *it = &worker->watched[i];
         if (task == NULL || steps != it->steps || it->since_ms == 0)
             *it = (struct watched){ .steps = steps, .since_ms = now_ms };
         else if (now_ms - it->since_ms > worker->start.watchdog_ms)
-            bite(worker, task);
+            bite(worker, slot, task);
     }
 }
 
@@ -468,6 +475,9 @@ int64_t worker_deadline_ms(const struct worker *worker)
 /* In a signal handler. */
 static void describe_crash(char *to, size_t size)
 {
+    uint32_t number;
+    if (current_task(&number))
+        os_child_tell(number);
     current_describe(to, size);
 }
 

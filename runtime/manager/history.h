@@ -18,9 +18,10 @@
 
 /* Why an attempt ended, or a part of its tasks. Thread: control. */
 struct history_failure {
-    char *text;          /* of the error */
-    char *vertex;        /* the plan's name of the task; NULL: no task's */
-    char *place;         /* the task manager it ran on; NULL: this process */
+    char *text; /* of the error */
+    char *
+        vertex; /* the plan's name of the task; NULL: no task's, or nobody knows which of those at `place` */
+    char *place;         /* the task manager it ran on; NULL: this process, or no task's */
     uint32_t subtask;    /* of the vertex */
     uint32_t task_count; /* that went down with it: of its region, or of the job */
     uint64_t attempt;

@@ -133,6 +133,14 @@ static void host_failed(void *arg, uint32_t subtask, weir_error *error)
         &(struct event){ .kind = EVENT_FAILED, .subtask = subtask, .error = error });
 }
 
+void jobmanager_worker_failed(struct jobmanager *jobmanager, uint32_t subtask, weir_error *error)
+{
+    jobmanager_post(jobmanager, &(struct event){ .kind = EVENT_FAILED,
+                                    .subtask = subtask,
+                                    .is_of_worker = true,
+                                    .error = error });
+}
+
 static void host_acked(void *arg, struct subtask_snapshot *snapshot)
 {
     jobmanager_post(arg, &(struct event){ .kind = EVENT_ACKED,
@@ -189,8 +197,9 @@ static void report_restart(const struct jobmanager *jobmanager)
         execution->restart_count);
 }
 
-/* `subtask` UINT32_MAX: no task's. */
-static void remember(struct jobmanager *jobmanager, const weir_error *error, uint32_t subtask)
+/* `event` NULL: no task's. */
+static void remember(struct jobmanager *jobmanager, const weir_error *error,
+    const struct event *event)
 {
     const struct jobmanager_options *options = &jobmanager->options;
     if (options->history == NULL)
@@ -201,12 +210,12 @@ static void remember(struct jobmanager *jobmanager, const weir_error *error, uin
         .task_count = jobmanager->execution.restarting_count,
         .has_restarted = !jobmanager->execution.is_fatal };
     char *text = mem_strdup(weir_error_message(error)), *place = NULL;
-    if (subtask != UINT32_MAX) {
-        const struct plan_vertex *vertex = jobmanager_vertex(jobmanager, subtask);
+    if (event != NULL && options->tasks.place != NULL)
+        place = mem_strdup(options->tasks.place(options->tasks.arg, event->subtask));
+    if (event != NULL && !event->is_of_worker) {
+        const struct plan_vertex *vertex = jobmanager_vertex(jobmanager, event->subtask);
         failure.vertex = mem_strdup(vertex->name);
-        failure.subtask = subtask - vertex->first_subtask;
-        if (options->tasks.place != NULL)
-            place = mem_strdup(options->tasks.place(options->tasks.arg, subtask));
+        failure.subtask = event->subtask - vertex->first_subtask;
     }
     failure.text = text;
     failure.place = place;
@@ -216,8 +225,8 @@ static void remember(struct jobmanager *jobmanager, const weir_error *error, uin
     mem_free(place);
 }
 
-static void keep_failure(struct jobmanager *jobmanager, weir_error *error, uint32_t subtask,
-    bool counts)
+static void keep_failure(struct jobmanager *jobmanager, weir_error *error,
+    const struct event *event, bool counts)
 {
     if (!counts) {
         log_debug("job", "%s: failed too, in the wake of the first failure: %s", jobmanager->label,
@@ -225,7 +234,7 @@ static void keep_failure(struct jobmanager *jobmanager, weir_error *error, uint3
         weir_error_free(error);
         return;
     }
-    remember(jobmanager, error, subtask);
+    remember(jobmanager, error, event);
     weir_error_free(jobmanager->error);
     jobmanager->error = error;
     if (jobmanager->execution.state == EXECUTION_RESTARTING)
@@ -235,7 +244,7 @@ static void keep_failure(struct jobmanager *jobmanager, weir_error *error, uint3
 void jobmanager_failed(struct jobmanager *jobmanager, weir_error *error, int64_t now_ms)
 {
     ASSERT(error != NULL);
-    keep_failure(jobmanager, error, UINT32_MAX,
+    keep_failure(jobmanager, error, NULL,
         execution_failed(&jobmanager->execution, weir_error_code(error),
             weir_error_is_retriable(error), now_ms, os_random()));
 }
@@ -256,7 +265,7 @@ static void task_failed(struct jobmanager *jobmanager, struct event *event, int6
     set_regions(jobmanager);
     event->error = NULL; /* taken */
     ASSERT(error != NULL);
-    keep_failure(jobmanager, error, event->subtask,
+    keep_failure(jobmanager, error, event,
         execution_task_failed(&jobmanager->execution, event->subtask, weir_error_code(error),
             weir_error_is_retriable(error), now_ms, os_random()));
 }

@@ -145,6 +145,9 @@ void jobmanager_host(struct jobmanager *jobmanager, struct task_host *host);
 void jobmanager_start(struct jobmanager *jobmanager, int64_t now_ms);
 /* Handles all events and what is due. False: the job is over. */
 bool jobmanager_step(struct jobmanager *jobmanager, int64_t now_ms);
+/* As a host's `failed`, but nobody knows which task of the process it was that this one runs in. Takes the error.
+ * Thread: any. */
+void jobmanager_worker_failed(struct jobmanager *jobmanager, uint32_t subtask, weir_error *error);
 /* The tasks have moved on in a way that no call of a host tells. Thread: any. */
 void jobmanager_wake(struct jobmanager *jobmanager);
 /* When to step at the latest, although nothing wakes the control thread. `now_ms`: monotonic. */

@@ -35,6 +35,7 @@ struct restored {
 struct event {
     enum event_kind kind;
     uint32_t subtask;
+    bool is_of_worker;   /* FAILED: of it, or of another one of its worker */
     uint64_t generation; /* of the deployment it comes from: that of an older one is dropped */
     uint64_t checkpoint;
     uint64_t restore; /* RESTORED: which one: only what is waited for counts */

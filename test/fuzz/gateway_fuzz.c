@@ -235,6 +235,7 @@ static void end_worker(struct rig *rig, uint32_t worker, weir_str bytes)
         .worker = worker };
     message.code = byte_of(&bytes);
     message.is_retriable = byte_of(&bytes) % 2 == 1;
+    message.task = byte_of(&bytes) % 8; /* also of others, and of none */
     message.text = bytes;
     gateway_worker_ended(rig->gateway, &message);
 }

@@ -415,6 +415,16 @@ static void a_failure_is_told_with_its_task_and_the_only_error_of_a_job_without_
     assert_string_equal(json_string_value(json_object_get(entry, "taskName")),
         "clicks - subtask 2 (attempt 1)");
     json_decref(all);
+    static char why[] = "killed by SIGKILL", place[] = "tm-1";
+    history_failed(&client.dispatcher->jobs[0].history,
+        &(struct history_failure){ .text = why, .place = place, .attempt = 2 });
+    all = get(&client,
+        RUNNING "/exceptions"); /* a worker has ended, and nobody knows in which task */
+    entry = json_array_get(json_object_get(json_object_get(all, "exceptionHistory"), "entries"), 0);
+    assert_string_equal(json_string_value(json_object_get(entry, "taskName")),
+        "one of the tasks on tm-1 (attempt 2)");
+    assert_string_equal(json_string_value(json_object_get(entry, "taskManagerId")), "tm-1");
+    json_decref(all);
     all = get(&client, "/jobs/" FAILED_JOB "/exceptions");
     assert_string_equal(json_string_value(json_object_get(all, "root-exception")),
         "the plan is wrong: 'x'");

@@ -209,13 +209,21 @@ static inline void close_worker(struct rig *rig, uint32_t worker)
     it->is_closed = true;
 }
 
-static inline void end_worker(struct rig *rig, uint32_t worker, int32_t code, const char *text)
+/* `task`: as in the message. */
+static inline void end_worker_in(struct rig *rig, uint32_t worker, uint32_t task, int32_t code,
+    const char *text)
 {
     struct message_worker_ended message = { .attempt = attempt_of(rig),
         .worker = worker,
         .code = code,
-        .text = weir_str_of(text) };
+        .text = weir_str_of(text),
+        .task = task };
     gateway_worker_ended(rig->gateway, &message);
+}
+
+static inline void end_worker(struct rig *rig, uint32_t worker, int32_t code, const char *text)
+{
+    end_worker_in(rig, worker, 0, code, text);
 }
 
 /* One failure, with these words; the attempt is over, and whoever is still there is told so. */

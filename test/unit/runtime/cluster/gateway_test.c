@@ -162,6 +162,81 @@ static void how_a_worker_has_ended_is_what_people_read(void **state)
     }
 }
 
+/* Worker 1 has two tasks. What it says is believed of its own, else nobody knows which it was. */
+static void the_task_that_a_worker_was_in_is_named_and_no_other_one(void **state)
+{
+    for (uint32_t told = 0; told <= 5; told++) {
+        struct rig rig;
+        rig_open(&rig);
+        to_deployed(&rig);
+        bool is_own = told > 0 && told <= 4 && gateway_worker_of(rig.gateway, told - 1) == 1;
+        end_worker_in(&rig, 1, told, 0, "it was killed by SIGSEGV");
+        expect_failure(&rig, WEIR_E_INTERNAL, "SIGSEGV");
+        const struct history_failure *it = history_failure(&rig.history, 0);
+        assert_string_equal(it->place, "tm-1");
+        if (is_own) {
+            uint32_t v = 0;
+            while (
+                told - 1 - rig.plan->vertices[v].first_subtask >= rig.plan->vertices[v].parallelism)
+                v++;
+            assert_string_equal(it->vertex, rig.plan->vertices[v].name);
+            assert_int_equal(it->subtask, told - 1 - rig.plan->vertices[v].first_subtask);
+        } else {
+            assert_null(it->vertex);
+        }
+        rig_close(&rig);
+    }
+}
+
+static void of_a_worker_that_could_not_say_where_it_was_the_progress_is_told(void **state)
+{
+    for (uint32_t has_said = 0; has_said < 2; has_said++) {
+        struct rig rig;
+        rig_open(&rig);
+        to_deployed(&rig);
+        uint32_t subtask = subtask_of(&rig, 1);
+        struct worker_task_metrics metrics = { .subtask = subtask, .records_in = 4711 };
+        weir_buffer *bytes = weir_buffer_new(1 << 16);
+        worker_metrics_put(&metrics, 1, bytes);
+        say(&rig, 1, MESSAGE_METRICS,
+            (struct message_event){ .attempt = attempt_of(&rig),
+                .bytes = weir_buffer_view(bytes) });
+        weir_buffer_free(bytes);
+        end_worker_in(&rig, 1, has_said ? subtask + 1 : 0, 0, "it used too much memory");
+        turn(&rig);
+        const char *text = history_failure(&rig.history, 0)->text;
+        assert_non_null(strstr(text, "it used too much memory"));
+        if (has_said) {
+            assert_null(strstr(text, "as last heard"));
+        } else {
+            assert_non_null(strstr(text, "memory; its tasks, as last heard: '"));
+            assert_non_null(strstr(text, "/2) at record 4711"));
+            assert_non_null(strstr(text, "/2) at record 0"));
+        }
+        rig_close(&rig);
+    }
+}
+
+/* A data connection that breaks is nobody's. */
+static void a_failure_of_a_worker_is_no_failure_of_its_first_task(void **state)
+{
+    for (uint32_t is_of_worker = 0; is_of_worker < 2; is_of_worker++) {
+        struct rig rig;
+        rig_open(&rig);
+        to_deployed(&rig);
+        say(&rig, 1, MESSAGE_FAILED,
+            (struct message_event){ .attempt = attempt_of(&rig),
+                .subtask = subtask_of(&rig, 1),
+                .code = WEIR_E_IO,
+                .is_of_worker = is_of_worker == 1,
+                .text = WEIR_STR("the connection to worker 0 is lost") });
+        expect_failure(&rig, WEIR_E_IO, "the connection to worker 0");
+        assert_int_equal(history_failure(&rig.history, 0)->vertex == NULL, is_of_worker == 1);
+        assert_string_equal(history_failure(&rig.history, 0)->place, "tm-1");
+        rig_close(&rig);
+    }
+}
+
 static void a_connection_that_closes_without_a_reason_fails_a_little_later(void **state)
 {
     struct rig rig;
@@ -743,6 +818,9 @@ int main(void)
         cmocka_unit_test(a_worker_with_another_plan_ends_the_attempt),
         cmocka_unit_test(no_port_is_announced_that_is_none),
         cmocka_unit_test(how_a_worker_has_ended_is_what_people_read),
+        cmocka_unit_test(the_task_that_a_worker_was_in_is_named_and_no_other_one),
+        cmocka_unit_test(of_a_worker_that_could_not_say_where_it_was_the_progress_is_told),
+        cmocka_unit_test(a_failure_of_a_worker_is_no_failure_of_its_first_task),
         cmocka_unit_test(a_connection_that_closes_without_a_reason_fails_a_little_later),
         cmocka_unit_test(a_worker_that_ends_before_it_says_hello_fails_the_attempt),
         cmocka_unit_test(an_end_of_another_attempt_or_worker_is_ignored),
