@@ -115,7 +115,8 @@ static const struct weir_option rows[] = {
         "of io.tmp.dirs.", 0, 0 },
     { "env.log.size-max", WEIR_OPTION_SIZE, "SIZE", "256MB",
         "All logs of a process, its workers' and those of the ones before it: the oldest are deleted. A file has at "
-        "most a sixteenth of it.", 1 << 20, INT64_MAX },
+        "most a sixteenth of it. Cores of workers have as much again, and the newest stays whatever its size.", 1 << 20,
+        INT64_MAX },
     { "log.format", WEIR_OPTION_TEXT, "text|json", "text", "Of log lines, in the log and on standard error.", 0, 0 },
     { "log.level", WEIR_OPTION_TEXT, "debug|info|warn|error", "info", "The least that is shown.", 0, 0 },
 };

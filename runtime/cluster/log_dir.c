@@ -95,15 +95,15 @@ static void release(struct listing *listing)
 }
 
 /* All regular files, by name. Only what was returned without an error is released. */
-static weir_error *list_files(const struct log_dir *dir, struct listing *listing)
+static weir_error *list_files(const char *dir, struct listing *listing)
 {
     *listing = (struct listing){ .files = NULL };
-    WEIR_TRY(os_list(dir->path, &listing->names, &listing->name_count));
+    WEIR_TRY(os_list(dir, &listing->names, &listing->name_count));
     listing->files = mem_alloc_array(listing->name_count + 1, sizeof(*listing->files));
     weir_error *error = NULL;
     for (uint32_t i = 0; i < listing->name_count && error == NULL; i++) {
         struct os_stat stat;
-        char *path = log_dir_file(dir, listing->names[i]);
+        char *path = mem_printf("%s/%s", dir, listing->names[i]);
         error = os_stat(path, &stat);
         mem_free(path);
         if (error == NULL && stat.is_regular)
@@ -133,7 +133,7 @@ weir_error *log_dir_trim(const struct log_dir *dir, bool (*is_used)(void *arg, c
 {
     struct listing listing;
     uint64_t size = 0;
-    WEIR_TRY(list_files(dir, &listing));
+    WEIR_TRY(list_files(dir->path, &listing));
     uint32_t left = listing.count;
     for (uint32_t i = 0; i < listing.count; i++)
         size += listing.files[i].size;
@@ -150,6 +150,47 @@ weir_error *log_dir_trim(const struct log_dir *dir, bool (*is_used)(void *arg, c
         left--;
     }
     release(&listing);
+    return error;
+}
+
+/* -- cores ------------------------------------------------------------------------------------------- */
+
+/* Deletes the oldest, but not the newest. */
+static weir_error *trim_cores(const char *dir, uint64_t size_max)
+{
+    struct listing listing;
+    uint64_t size = 0;
+    WEIR_TRY(list_files(dir, &listing));
+    for (uint32_t i = 0; i < listing.count; i++)
+        size += listing.files[i].size;
+    qsort(listing.files, listing.count, sizeof(*listing.files), by_age);
+    weir_error *error = NULL;
+    for (uint32_t i = 0;
+         i + 1 < listing.count && (listing.count - i > LOG_CORES_MAX || size > size_max); i++) {
+        char *path = mem_printf("%s/%s", dir, listing.files[i].name.data);
+        error = weir_error_join(error, os_remove(path));
+        mem_free(path);
+        size -= listing.files[i].size;
+    }
+    release(&listing);
+    return error;
+}
+
+weir_error *log_dir_keep_core(const struct log_dir *dir, const char *from, const char *name,
+    char **path)
+{
+    char *cores = log_dir_file(dir, "cores"), *to = mem_printf("%s/%s", cores, name);
+    *path = NULL;
+    weir_error *error = os_make_dirs(cores);
+    if (error == NULL)
+        error = os_rename(from, to);
+    if (error == NULL) {
+        *path = to;
+        to = NULL;
+        error = trim_cores(cores, dir->size_max);
+    }
+    mem_free(to);
+    mem_free(cores);
     return error;
 }
 
@@ -208,7 +249,7 @@ weir_error *log_dir_answer(const struct log_dir *dir, const struct log_question 
     struct listing listing;
     weir_error *error = NULL;
     ASSERT(question->kind < LOG_KIND_COUNT);
-    WEIR_TRY(list_files(dir, &listing));
+    WEIR_TRY(list_files(dir->path, &listing));
     if (question->kind == LOG_LIST)
         log_files_put(listing.files,
             listing.count > 2 * LOG_FILES_MAX ? 2 * LOG_FILES_MAX : listing.count, out);

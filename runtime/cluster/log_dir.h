@@ -10,6 +10,10 @@
  * Half of size_max is for files that are being written, each has an equal share of it; the rest is for those that
  * nobody writes any more, and the oldest of them go.
  *
+ * Cores of workers lie in a directory of their own in it, `cores`, and nobody can ask for them: the newest, whatever its
+ * size, which who wants cores has to limit, and of those before it LOG_CORES_MAX - 1 at most, as long as all of them
+ * together have no more than size_max bytes.
+ *
  * Others ask for a file by its name only, and get one that is in the list: no path is made of what they say.
  *
  * Prefixes: log_dir_, log_files_
@@ -22,6 +26,7 @@
 
 #define LOG_FILES_MAX 1000u
 #define LOG_TEXT_MAX  (1u << 20)
+#define LOG_CORES_MAX 3u
 #define LOG_END       UINT64_MAX /* an offset: the last LOG_TEXT_MAX bytes */
 
 struct log_dir;
@@ -36,6 +41,11 @@ uint64_t log_dir_file_max(const struct log_dir *dir,
 /* Deletes what is too much, oldest first, but nothing that is_used. */
 weir_error *log_dir_trim(const struct log_dir *dir, bool (*is_used)(void *arg, const char *name),
     void *arg) WEIR_MUST_USE;
+
+/* Moves a core in; `path`: where it is now; mem_free it. A rename, which fails across file systems: then nothing was
+ * moved, and `path` is NULL. */
+weir_error *log_dir_keep_core(const struct log_dir *dir, const char *from, const char *name,
+    char **path) WEIR_MUST_USE;
 
 /* What somebody asks. Thread: its holder. */
 enum log_kind {

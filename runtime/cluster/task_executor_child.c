@@ -5,7 +5,9 @@
 #include "base/fault.h"
 #include "base/log.h"
 #include "base/os.h"
+#include "base/os_process.h"
 #include "runtime/cluster/address.h"
+#include "runtime/cluster/core_file.h"
 #include "runtime/cluster/task_executor_private.h"
 #include "runtime/cluster/worker.h"
 #include "types/msgpack.h"
@@ -374,28 +376,59 @@ static char *describe_no_plan(int status)
         status);
 }
 
-static char *describe_end(const struct child *child, const struct os_child_end *end,
-    const char *line)
+/* Of a core, if its signal leaves one; mem_free it. */
+static char *describe_core(const struct task_executor *executor, const struct child *child,
+    const struct os_child_end *end)
 {
-    const char *mark = line[0] == '\0' ? "" : "; its last words: ";
+    if (!end->has_core)
+        return mem_strdup(!os_signal_dumps_core(end->signal) ? ""
+                          : os_core_size_max() == 0          ? " (no core: RLIMIT_CORE is 0)"
+                                                             : " (no core)");
+    char *name = mem_printf("%s-%" PRIu64 "-%u", child->job, child->attempt, child->worker),
+         *spare = mem_printf("%s/core", executor->options.work_dir), *pattern = core_file_pattern();
+    struct core_place place = { .dir = child->dir,
+        .name = name,
+        .logs = executor->options.logs,
+        .spare = spare };
+    char *text = core_file_keep(pattern, &place);
+    mem_free(pattern);
+    mem_free(spare);
+    mem_free(name);
+    return text;
+}
+
+static char *describe_signal(const struct task_executor *executor, const struct child *child,
+    const struct os_child_end *end, const char *line)
+{
+    char *core = describe_core(executor, child, end);
+    char *text = mem_printf("it was killed by %s%s%s%s", os_signal_name(end->signal), core,
+        line[0] == '\0' ? "" : "; its last words: ", line);
+    mem_free(core);
+    return text;
+}
+
+static char *describe_end(const struct task_executor *executor, const struct child *child,
+    const struct os_child_end *end, const char *line)
+{
     bool is_late = !child->is_planner && end->status == weir_code_exit(WEIR_E_TIMEOUT);
     if (end->signal != 0)
-        return mem_printf("it was killed by %s%s%s%s", os_signal_name(end->signal),
-            end->has_core ? " (core dumped)" : "", mark, line);
+        return describe_signal(executor, child, end, line);
     if (child->is_planner && end->status != 0 && line[0] == '\0')
         return describe_no_plan(end->status);
     /* A planner, and a worker whose watchdog has ended it, say why in a sentence. */
     if ((child->is_planner && end->status != 0) || (is_late && line[0] != '\0'))
         return mem_strdup(line);
-    return mem_printf("it ended with status %d%s%s", end->status, mark, line);
+    return mem_printf("it ended with status %d%s%s", end->status,
+        line[0] == '\0' ? "" : "; its last words: ", line);
 }
 
 /* What people read of its end; mem_free it. */
-static char *describe(const struct child *child, const struct os_child_end *end, const char *tail)
+static char *describe(const struct task_executor *executor, const struct child *child,
+    const struct os_child_end *end, const char *tail)
 {
     if (child->why != NULL)
         return mem_strdup(child->why);
-    char *line = last_line(tail), *text = describe_end(child, end, line);
+    char *line = last_line(tail), *text = describe_end(executor, child, end, line);
     mem_free(line);
     return text;
 }
@@ -426,7 +459,7 @@ static void planner_ended(struct task_executor *executor, struct child *child,
 static void on_ended(struct task_executor *executor, struct child *child,
     const struct os_child_end *end)
 {
-    char *tail = tail_of(child->log_path), *text = describe(child, end, tail);
+    char *tail = tail_of(child->log_path), *text = describe(executor, child, end, tail);
     log_line(child->was_killed || (end->signal == 0 && end->status == 0) ? LOG_INFO : LOG_WARN,
         "taskmanager", "%s %s-%" PRIu64 "-%u (process %d): %s",
         child->is_planner ? "planner" : "worker", child->job, child->attempt, child->worker,

@@ -206,6 +206,49 @@ static void files_that_are_written_share_half_of_what_is_allowed(void **state)
     assert_int_equal(log_dir_file_max(dir, 100), SIZE_MAX_OF_ALL / 200);
 }
 
+/* Its path; mem_free it. */
+static char *keep_core(uint32_t number, size_t size)
+{
+    char name[32], *path, *wanted, *from = log_dir_file(dir, "dumped");
+    snprintf(name, sizeof(name), "job-%u-0", number);
+    make("dumped", size, 1000 - (int)number);
+    expect_ok(log_dir_keep_core(dir, from, name, &path));
+    wanted = mem_printf("%s/taskmanager-1/cores/%s", root, name);
+    assert_string_equal(path, wanted);
+    assert_false(is_there("dumped"));
+    mem_free(wanted);
+    mem_free(from);
+    return path;
+}
+
+static void of_cores_the_newest_are_kept_and_nobody_can_ask_for_them(void **state)
+{
+    char none[] = "", names[][32] = { "cores/job-1-0", "cores/job-2-0", "cores/job-3-0",
+        "cores/job-4-0", "cores/job-5-0" };
+    weir_buffer *out;
+    for (uint32_t i = 1; i <= 4; i++)
+        mem_free(keep_core(i, 100));
+    assert_false(is_there(names[0]));
+    assert_true(is_there(names[1]) && is_there(names[2]) && is_there(names[3]));
+    mem_free(keep_core(5, SIZE_MAX_OF_ALL + 1)); /* alone it is more than there may be of logs */
+    assert_true(is_there(names[4]));
+    assert_false(is_there(names[1]) || is_there(names[2]) || is_there(names[3]));
+    make("job-5-0.log", 10, 0);
+    expect_ok(log_dir_trim(dir, is_written, none)); /* and costs no log */
+    assert_true(is_there("job-5-0.log") && is_there(names[4]));
+    expect_text(LOG_OUTPUT, NULL, LOG_END, "xxxxxxend\n");
+    expect_error(ask(LOG_NAMED, names[4], LOG_END, &out), WEIR_E_CONNECTOR, "there is no log");
+    weir_buffer_free(out);
+}
+
+static void a_core_that_cannot_be_moved_stays(void **state)
+{
+    char *path, *from = log_dir_file(dir, "none");
+    expect_error(log_dir_keep_core(dir, from, "job-1-0", &path), WEIR_E_IO, "cores/job-1-0");
+    assert_null(path);
+    mem_free(from);
+}
+
 int main(void)
 {
 #define IN_DIR(test_) cmocka_unit_test_setup_teardown(test_, begin, end)
@@ -220,6 +263,8 @@ int main(void)
         IN_DIR(the_oldest_that_nobody_writes_go_when_there_is_too_much),
         IN_DIR(there_are_at_most_so_many_files),
         IN_DIR(files_that_are_written_share_half_of_what_is_allowed),
+        IN_DIR(of_cores_the_newest_are_kept_and_nobody_can_ask_for_them),
+        IN_DIR(a_core_that_cannot_be_moved_stays),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -7,6 +7,7 @@
 #include "test/support/temp_dir.h"
 #include "test/unit/runtime/cluster/fake_net.h"
 
+#include <sys/resource.h>
 #include <sys/stat.h>
 
 #define DIGEST    "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
@@ -381,6 +382,33 @@ static void an_executable_that_makes_no_plan_is_told_so(void **state)
     }
 }
 
+/* -- how they end ------------------------------------------------------------------------------------ */
+
+static void how_a_worker_was_killed_is_told_and_why_there_is_no_core(void **state)
+{
+    static const struct {
+        const char *script, *text;
+    } rows[] = {
+        { "echo some; echo words; kill -SEGV $$",
+            "it was killed by SIGSEGV (no core: RLIMIT_CORE is 0); its last words: words" },
+        { "kill -KILL $$", "it was killed by SIGKILL" }, { "exit 3", "it ended with status 3" }
+    };
+    for (size_t i = 0; i < COUNT_OF(rows); i++) {
+        struct rig rig;
+        struct message_worker_ended ended;
+        char *script = mem_printf("#!/bin/sh\n%s\n", rows[i].script);
+        rig_open_with(&rig, script);
+        say_registered(&rig, 5, NULL, 0);
+        start(&rig, 5, FIRST, 1);
+        wait_children(&rig, 0);
+        read_last(&rig.leader, MESSAGE_WORKER_ENDED, &ended);
+        assert_true(weir_str_equal(ended.text, weir_str_of(rows[i].text)));
+        assert_int_equal(ended.task, 0); /* it did not say */
+        mem_free(script);
+        rig_close(&rig);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -394,6 +422,9 @@ int main(void)
         cmocka_unit_test(who_leaves_says_so_at_once_and_waits_for_the_answer_and_its_workers),
         cmocka_unit_test(a_job_manager_that_comes_anew_is_told_anew),
         cmocka_unit_test(an_executable_that_makes_no_plan_is_told_so),
+        cmocka_unit_test(how_a_worker_was_killed_is_told_and_why_there_is_no_core),
     };
+    const struct rlimit none = { 0, 0 };
+    assert_int_equal(setrlimit(RLIMIT_CORE, &none), 0);
     return cmocka_run_group_tests(tests, fake_net_put, fake_net_restore);
 }
