@@ -11,6 +11,8 @@ How    A job runs at a rate under chaos, is stopped with a savepoint, and goes o
 
 import os
 import pathlib
+import re
+import resource
 import random
 import signal
 import socket
@@ -531,19 +533,90 @@ class Rogues(cluster.ClusterTest):
         self.assertEqual(one.workers(job=healthy), workers)
         self.finish(one, healthy)
 
+    def limit_cores(self, is_unlimited):
+        """Of the processes that are started from here on."""
+        before = resource.getrlimit(resource.RLIMIT_CORE)
+        self.addCleanup(resource.setrlimit, resource.RLIMIT_CORE, before)
+        resource.setrlimit(resource.RLIMIT_CORE, (before[1] if is_unlimited else 0, before[1]))
+
     def test_what_user_code_does_wrong_ends_its_own_job_only_and_is_told(self):
+        self.limit_cores(False)
         one = self.cluster(slots=2, settings={"taskmanager.worker.watchdog": "3s",
                                               "taskmanager.memory.process.size": "256MB"})
+        where = r"in operator 'commit' \(1/1\), at or before record \d+ of this attempt"
+        told = {"crash": rf"by SIGSEGV \(no core: RLIMIT_CORE is 0\); its last words: SIGSEGV {where}\Z",
+                "abort": rf"by SIGABRT \(no core: RLIMIT_CORE is 0\); its last words: SIGABRT {where}\Z",
+                "loop": rf"vertex '.*' \(1/1\) has not come back .* for more than 3 s: it loops, .*, {where}; work",
+                "hog": r"MB of memory.*; its tasks, as last heard: 'ticks-0' \(1/1\) at record \d+, '.*commit.*' "
+                       r"\(1/1\) at record \d+\Z",
+                "fail": "is not to my taste"}
 
         def doings():
-            for crime, words in (("crash", "SIGSEGV"), ("loop", "for more than 3 s: it loops"), ("hog", "MB of memory"),
-                                 ("fail", "is not to my taste")):
+            for crime, words in told.items():
                 with self.subTest(crime):
                     job = self.rogue(one, crime)
                     job.wait("FAILED")
-                    self.assertIn(words, job.failure())
+                    self.assertRegex(job.failure(), words)
+                    self.check_place(one, job, None if crime == "hog" else "commit")
                     self.assertEqual(one.free_slots(), 2)
         self.beside(one, doings)
+
+    def check_place(self, one, job, operator):
+        """The failure names the vertex of the operator, and where it ran. None: nobody can know the vertex."""
+        entry = job.get("/exceptions")["exceptionHistory"]["entries"][0]
+        manager = entry["taskManagerId"]
+        self.assertIn(manager, [it["id"] for it in one.get("/v1/taskmanagers")["taskmanagers"]])
+        self.assertEqual(entry["endpoint"], manager)
+        if operator is None:
+            self.assertRegex(entry["taskName"], rf"\Aone of the tasks on {manager} \(attempt \d+\)\Z")
+            return
+        (vertex,) = (it["name"] for it in job.vertices() if operator in it["name"])
+        self.assertRegex(entry["taskName"], rf"\A{re.escape(vertex)} - subtask 1 \(attempt \d+\)\Z")
+
+    def test_of_a_crash_the_place_in_the_input_and_the_core_are_told(self):
+        self.limit_cores(True)
+        lines = [f'{{"index":{i:8d}}}\n' for i in range(5000)]
+        (self.directory / "input").mkdir()
+        (self.directory / "input" / "ticks.ndjson").write_text("".join(lines))
+        one = self.cluster(task_managers=1, slots=1)
+        job = self.rogue(one, "abort", "--at", 3000, "--input", self.directory / "input")
+        job.wait("FAILED")
+        self.check_place(one, job, "commit")
+        self.check_core(one, job.failure())
+        found = re.search(r"SIGABRT in operator 'commit' \(1/1\), at or before record (\d+) of this attempt: "
+                          r"file 'ticks.ndjson', bytes (\d+) to (\d+)\Z", job.failure())
+        self.assertIsNotNone(found, job.failure())
+        record, first, last = (int(number) for number in found.groups())
+        size = len(lines[0])
+        self.assertEqual((first % size, (last + 1) % size), (0, 0))
+        self.assertTrue(first // size <= 3000 <= last // size, job.failure())
+        self.assertLessEqual((last + 1 - first) // size, 256)
+        self.assertEqual(record, (last + 1) // size)
+        (self.directory / "rogue-none.closed").touch()
+        planner = self.rogue(one, "none")
+        planner.wait("FAILED")
+        self.assertIn("it was killed by SIGABRT (", planner.failure())
+        self.check_core(one, planner.failure())
+
+    def check_core(self, one, text):
+        """A core is where it is said to be, if this machine keeps cores in the directory of the process."""
+        pattern = pathlib.Path("/proc/sys/kernel/core_pattern").read_text().rstrip("\n")
+        if resource.getrlimit(resource.RLIMIT_CORE)[0] == 0:
+            self.assertIn("SIGABRT (no core: RLIMIT_CORE is 0)", text)
+            return
+        if pattern[0] in "|/":
+            self.assertRegex(text, rf"SIGABRT \((no core|core dumped by core_pattern '{re.escape(pattern)}')\)")
+            return
+        found = re.search(r"SIGABRT \(core dumped: '(.+)'\)", text)
+        self.assertIsNotNone(found, text)
+        core = pathlib.Path(found[1])
+        self.assertEqual(core.parent.name, "cores")
+        self.assertTrue(core.is_relative_to(self.directory / "tmp"))
+        with core.open("rb") as file:
+            self.assertEqual((file.read(4), file.seek(16), file.read(2)), (b"\x7fELF", 16, b"\x04\x00"))
+        one.wait_until("the directory of the worker is gone", lambda: not list(
+            path for path in (self.directory / "tmp").glob("weir.*/*") if path.name.startswith(core.name)))
+        self.assertTrue(core.exists())
 
     def test_what_cannot_run_fails_with_a_clear_word_and_costs_nobody_anything(self):
         one = self.cluster(slots=2)

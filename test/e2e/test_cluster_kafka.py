@@ -4,7 +4,7 @@ What   Of two pipelines in one job, which share nothing, the worker of one is ki
        goes on, and both outputs are exact. And the main job: generated events flow into a topic while userprofile runs
        with parallelism 4 on two task managers, under two job managers. Workers, task managers and the leader are
        killed and frozen, drawn from a seed; between two leaders the job goes on reading. Readers with read_committed
-       watch the outputs all the time.
+       watch the outputs all the time. And what is read of a crash names the place in the topic.
 How    At the end the main job is stopped with a savepoint, and a bounded run from there reads the rest in one process;
        the oracle, which knows nothing of the engine, compares final profiles, dead letters and fragments.
        WEIR_TEST_LONG=1: more events, more kills.
@@ -13,6 +13,7 @@ How    At the end the main job is stopped with a savepoint, and a bounded run fr
 import os
 import pathlib
 import random
+import re
 import shutil
 import signal
 import subprocess
@@ -111,6 +112,23 @@ class Pipelines(cluster.ClusterTest):
         self.assertIn(witness, after)
         self.assertNotIn(victim, after)
         return at[-1] - at[0]
+
+
+class Crash(cluster.ClusterTest):
+    def test_a_crash_behind_a_source_says_partition_and_offset(self):
+        kafka = kafka_tools.Kafka(SHARED.bootstrap)
+        kafka.create_topic("rogue", partitions=1)
+        kafka.feed("rogue", b"".join(b'{"index":%d}\n' % i for i in range(1000)))
+        one = self.cluster(task_managers=1, slots=1)
+        job = one.submit("rogue", "--crime", "abort", "--at", 700, "--brokers", SHARED.bootstrap, "--output",
+                         self.directory / "out", "--restart", "none")
+        job.wait("FAILED")
+        found = re.search(r"SIGABRT in operator 'commit' \(1/1\), at or before record \d+ of this attempt: "
+                          r"topic 'rogue', partition 0, offset(?:s (\d+) to)? (\d+)\Z", job.failure())
+        self.assertIsNotNone(found, job.failure())
+        last = int(found[2])
+        first = int(found[1] or last)
+        self.assertTrue(first <= 700 <= last < first + 256, job.failure())
 
 
 class UserprofileOnACluster(program.ProgramTest):

@@ -1,9 +1,10 @@
 /* rogue.c -- a job for tests of a cluster: well until a record, and then it does what no job should.
  *
  *      generator -- by key --> commit --> files
+ *      files or Kafka, with --input or --brokers: commit is chained to the source
  *
- * What   At record --at: crash follows a null pointer, loop never comes back, hog allocates without end, fail returns
- *        an error. Besides, plan names its source after its process: each process makes another plan; and no
+ * What   At record --at: crash follows a null pointer, abort does that, loop never comes back, hog allocates without end,
+ *        fail returns an error. Besides, plan names its source after its process: each process makes another plan; and no
  *        process makes one while there is a file <output>.closed.
  * How    Its one rule for tests: what happens to it must not be noticed by the job beside it. */
 #include <weir/weir.h>
@@ -55,6 +56,8 @@ static weir_error *on_record(weir_ctx *ctx, const void *record)
     const struct crime *crime = weir_config(ctx);
     if (tick->index == crime->at && strcmp(crime->kind, "crash") == 0)
         crash();
+    if (tick->index == crime->at && strcmp(crime->kind, "abort") == 0)
+        abort();
     if (tick->index == crime->at && strcmp(crime->kind, "hog") == 0)
         hog();
     while (tick->index == crime->at && strcmp(crime->kind, "loop") == 0)
@@ -71,6 +74,18 @@ static const struct weir_operator commit = { .uid = "commit",
     .out = &tick_type,
     .on_record = on_record };
 
+static struct weir_source ticks(weir_job *job)
+{
+    const char *input = weir_job_text(job, "input"), *brokers = weir_job_text(job, "brokers");
+    if (input[0] != '\0')
+        return weir_file_source(.path = input, .format = weir_json(&tick_type));
+    if (brokers[0] != '\0')
+        return weir_kafka_source(.brokers = brokers, .topic = "rogue",
+            .format = weir_json(&tick_type));
+    return weir_generator(.type = &tick_type, .generate = generate,
+        .count = (uint64_t)weir_job_number(job, "count"), .per_second = 1000);
+}
+
 static void build(weir_job *job)
 {
     char closed[4096];
@@ -82,11 +97,11 @@ static void build(weir_job *job)
     snprintf(crime->kind, sizeof(crime->kind), "%s", weir_job_text(job, "crime"));
     crime->at = (uint64_t)weir_job_number(job, "at");
     snprintf(source, 32, "ticks-%d", strcmp(crime->kind, "plan") == 0 ? (int)getpid() : 0);
-    weir_stream *ticks = weir_source(job, source,
-        weir_generator(.type = &tick_type, .generate = generate,
-            .count = (uint64_t)weir_job_number(job, "count"), .per_second = 1000));
-    weir_stream *committed =
-        weir_process(weir_key_by(ticks, WEIR_KEY(tick, index)), &commit, crime);
+    struct weir_source from = ticks(job);
+    weir_stream *stream = weir_source(job, source, from);
+    if (strcmp(from.source_class->name, "generator") == 0)
+        stream = weir_key_by(stream, WEIR_KEY(tick, index));
+    weir_stream *committed = weir_process(stream, &commit, crime);
     weir_sink(committed, "out",
         weir_file_sink(.path = weir_job_text(job, "output"), .format = weir_json(&tick_type)));
 }
@@ -94,7 +109,9 @@ static void build(weir_job *job)
 static const struct weir_option options[] = {
     { "output", WEIR_OPTION_TEXT, "DIR", "out", "where the records go", 0, 0 },
     { "count", WEIR_OPTION_NUMBER, "N", "1000000", "records", 1, INT64_MAX },
-    { "crime", WEIR_OPTION_TEXT, "KIND", "none", "crash, loop, hog, fail or plan", 0, 0 },
+    { "crime", WEIR_OPTION_TEXT, "KIND", "none", "crash, abort, loop, hog, fail or plan", 0, 0 },
+    { "input", WEIR_OPTION_TEXT, "DIR", "", "of files to read", 0, 0 },
+    { "brokers", WEIR_OPTION_TEXT, "HOST:PORT", "", "of the topic 'rogue' to read", 0, 0 },
     { "at", WEIR_OPTION_NUMBER, "N", "100", "the record at which it happens", 0, INT64_MAX },
 };
 
