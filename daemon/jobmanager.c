@@ -36,6 +36,12 @@ struct jobmanager_daemon {
 
 /* -- REST ------------------------------------------------------------------------------------------- */
 
+/* Clients and task managers show a token or a certificate; else they are this machine's, and of one user. */
+static bool asks_user(const struct jobmanager_daemon *it)
+{
+    return it->daemon.token == NULL && !it->daemon.conf.security.is_mutual;
+}
+
 /* A standby knows who leads, and says where. */
 static void handle(void *arg, struct http_request *request)
 {
@@ -60,6 +66,7 @@ static weir_error *open_server(struct jobmanager_daemon *it)
         .port = conf->rest.port,
         .tls = it->daemon.server,
         .token = it->daemon.token,
+        .asks_user = asks_user(it),
         .body_dir = it->bodies_dir,
         .body_max = conf->blob.size_max,
         .body_max_fix = "raise blob.size-max of the job manager, or send a smaller one",
@@ -80,7 +87,7 @@ static weir_error *open_rest(void *arg, struct dispatcher *dispatcher, struct bl
     struct rest_options rest = { .dispatcher = dispatcher,
         .blobs = blobs,
         .ui_dir = conf->rest.ui_dir,
-        .has_proof = it->daemon.token != NULL || conf->security.is_mutual,
+        .has_proof = !asks_user(it),
         .settings = it->settings,
         .setting_count = it->setting_count };
     it->rest = rest_new(&rest);
@@ -121,6 +128,7 @@ static struct leader *make_leader(struct jobmanager_daemon *it)
         .dispatcher = { .net = it->net,
             .workers = it->workers,
             .token = it->daemon.token,
+            .asks_user = asks_user(it),
             .blobs_url = it->blobs_url,
             .checkpoints = conf->checkpoints,
             .savepoints = conf->savepoints,

@@ -111,6 +111,7 @@ static weir_error *open_all(struct taskmanager_daemon *it)
         .memory_size = conf->taskmanager.memory_size,
         .memory_factor_percent = conf->taskmanager.memory_factor_percent,
         .token = it->daemon.token,
+        .asks_user = !is_ssl, /* with TLS its certificate says who it is */
         .address = it->election == NULL ? it->address : NULL,
         .election = it->election,
         .tls = it->daemon.client,

@@ -3,6 +3,7 @@
 
 #include "base/assert.h"
 #include "base/memory.h"
+#include "base/os_peer.h"
 #include "net/frame.h"
 
 #include <event2/buffer.h>
@@ -398,6 +399,12 @@ int64_t connection_event_heard_ms(const struct connection *it)
 const char *connection_event_peer(const struct connection *it)
 {
     return it->peer;
+}
+
+weir_error *connection_event_check_user(const struct connection *it)
+{
+    ASSERT(it->state == OPEN);
+    return os_peer_check(bufferevent_getfd(it->stream));
 }
 
 /* -- all of them ---------------------------------------------------------------------------------- */

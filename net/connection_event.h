@@ -37,5 +37,6 @@ void connection_event_close(struct connection *it);
 void connection_event_close_flushed(struct connection *it);
 int64_t connection_event_heard_ms(const struct connection *it);
 const char *connection_event_peer(const struct connection *it);
+weir_error *connection_event_check_user(const struct connection *it) WEIR_MUST_USE;
 
 #endif

@@ -11,6 +11,7 @@
 #include "base/buffer.h"
 #include "base/log.h"
 #include "base/memory.h"
+#include "base/os_peer.h"
 #include "net/net_event.h"
 #include "net/token.h"
 
@@ -134,6 +135,21 @@ const char *http_body_file(const struct http_request *request)
 const char *http_client(const struct http_request *request)
 {
     return request->name;
+}
+
+weir_error *http_check_user(const struct http_request *request)
+{
+    weir_error *error = request->client == NULL
+                            ? weir_errorf(WEIR_E_USAGE, "the other end is gone")
+                            : os_peer_check(bufferevent_getfd(request->client->stream));
+    if (error == NULL)
+        return NULL;
+    weir_error *refusal = weir_errorf(WEIR_E_USAGE,
+        "without a token only the user of the cluster and root may do that, and %s: do it as that "
+        "user, or give the cluster a 'security.token-file'",
+        weir_error_message(error));
+    weir_error_free(error);
+    return refusal;
 }
 
 /* -- the end of a connection ------------------------------------------------------------------------ */
@@ -383,6 +399,14 @@ static bool is_allowed(const struct http_server *server, const struct http_head 
            token_equal(weir_str_of(given + sizeof(scheme) - 1), weir_str_of(server->token));
 }
 
+/* A body that does not fit into memory fills a disk before a handler sees it. */
+static weir_error *check_large(const struct client *client)
+{
+    const struct http_head *head = &client->request->reader.head;
+    bool is_large = head->is_chunked || head->content_length > HTTP_BODY_MEMORY;
+    return client->server->options.asks_user && is_large ? http_check_user(client->request) : NULL;
+}
+
 static void take_head(struct client *client)
 {
     struct http_request *request = client->request;
@@ -393,6 +417,12 @@ static void take_head(struct client *client)
         refuse(client, 401,
             "the token is missing or not the right one: send that of the cluster as "
             "'Authorization: Bearer TOKEN'");
+        return;
+    }
+    weir_error *stranger = check_large(client);
+    if (stranger != NULL) {
+        refuse(client, 403, weir_error_message(stranger));
+        weir_error_free(stranger);
         return;
     }
     if (head->expects_continue)

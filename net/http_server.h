@@ -4,10 +4,10 @@
  *                          \----------- http_reply_file(request, ...) thread: exactly one, which ends the request
  *
  * A request is judged by its head before any byte of its body is taken: the token (`Authorization: Bearer TOKEN`,
- * 401), the size (413), what is no HTTP (400, 405, 431, 501, 505). Such answers are {"errors":["..."]}, and the
- * handler never hears of them. One connection has one request at a time; it is kept for the next one unless either
- * side says no. A client that goes away
- * takes its connection along, not its request: the reply goes nowhere then.
+ * 401), whose a large body is (403: asks_user), the size (413), what is no HTTP (400, 405, 431, 501, 505). Such answers
+ * are {"errors":["..."]}, and the handler never hears of them. One connection has one request at a time; it is kept for
+ * the next one unless either side says no. A client that goes away takes its connection along, not its request: the
+ * reply goes nowhere then.
  *
  * Bodies up to HTTP_BODY_MEMORY bytes are in memory, larger ones in a file of their own in body_dir (none: in memory,
  * too), which is removed with the request; a handler that wants to keep it renames it. Writing it blocks the net for
@@ -40,6 +40,7 @@ struct http_server_options {
     uint16_t port; /* 0: any that is free */
     const struct tls *tls;
     const char *token;    /* NULL: anybody may ask */
+    bool asks_user;       /* large bodies are taken from this process's user and root only */
     const char *body_dir; /* exists; NULL: bodies stay in memory */
     uint64_t body_max;    /* 0: HTTP_BODY_MAX */
     const char *
@@ -66,6 +67,8 @@ const char *http_body_file(const struct http_request *request); /* NULL: in memo
 void http_target(const struct http_request *request,
     weir_buffer *out);                                       /* path and query, escaped */
 const char *http_client(const struct http_request *request); /* "127.0.0.1:40123" */
+/* Has this process's user sent it, or root (base/os_peer.h)? Else why it is refused, with the fix. */
+weir_error *http_check_user(const struct http_request *request) WEIR_MUST_USE;
 
 /* A header of the reply to come; a value with control characters is left out. */
 void http_add_header(struct http_request *request, const char *name, const char *value);

@@ -93,3 +93,8 @@ const char *connection_peer(const struct connection *it)
 {
     return net_current->peer(it);
 }
+
+weir_error *connection_check_user(const struct connection *it)
+{
+    return net_current->check_user(it);
+}

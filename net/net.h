@@ -101,6 +101,8 @@ void connection_close_flushed(
 int64_t connection_heard_ms(
     const struct connection *it); /* monotonic: when something last came in */
 const char *connection_peer(const struct connection *it); /* "127.0.0.1:40123", for people */
+/* Of an open one: base/os_peer.h. */
+weir_error *connection_check_user(const struct connection *it) WEIR_MUST_USE;
 
 /* -- the table -------------------------------------------------------------------------------- */
 /* Thread: immutable after init: set net_current before the first net is made. What the simulator replaces: each
@@ -125,6 +127,7 @@ struct net_class {
     void (*close_flushed)(struct connection *it);
     int64_t (*heard_ms)(const struct connection *it);
     const char *(*peer)(const struct connection *it);
+    weir_error *(*check_user)(const struct connection *it);
 };
 extern const struct net_class net_libevent; /* net_event.c */
 extern const struct net_class *net_current; /* &net_libevent at start */

@@ -511,4 +511,5 @@ const struct net_class net_libevent = {
     .close_flushed = connection_event_close_flushed,
     .heard_ms = connection_event_heard_ms,
     .peer = connection_event_peer,
+    .check_user = connection_event_check_user,
 };

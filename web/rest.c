@@ -123,6 +123,25 @@ static bool is_for_another(const struct rest_request *request)
     return !conf_is_loopback(name);
 }
 
+/* Refused: 403. What only looks is everybody's. */
+static bool may_change(struct call *call)
+{
+    weir_error *error = NULL;
+    bool has_proof = call->rest->options.has_proof;
+    if (comes_from_elsewhere(call->request))
+        error = weir_errorf(WEIR_E_USAGE, "A page of another origin may not do that.");
+    else if (!has_proof && is_for_another(call->request))
+        error = weir_errorf(WEIR_E_USAGE,
+            "This was sent to another name: only localhost may be asked for that.");
+    else if (!has_proof)
+        error = call->request->check_user(call->request->arg);
+    if (error == NULL)
+        return true;
+    rest_error(call, 403, "%s", weir_error_message(error));
+    weir_error_free(error);
+    return false;
+}
+
 static void no_route(struct call *call, const char *path)
 {
     bool is_get = strcmp(call->request->method, "GET") == 0;
@@ -143,11 +162,8 @@ static void run(struct call *call, const char *path)
         rest_route_cut(copy, &segments) ? rest_route_find(call->request->method, &segments) : NULL;
     if (route == NULL)
         no_route(call, path);
-    else if (route->has_changes && comes_from_elsewhere(call->request))
-        rest_error(call, 403, "A page of another origin may not do that.");
-    else if (route->has_changes && !call->rest->options.has_proof && is_for_another(call->request))
-        rest_error(call, 403,
-            "This was sent to another name: only localhost may be asked for that.");
+    else if (route->has_changes && !may_change(call))
+        return;
     else if (rest_route_resolve(route, &segments, call))
         route->handle(call);
 }

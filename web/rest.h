@@ -11,10 +11,11 @@
  * what takes a while is an operation there. Nothing waits: what a disk or
  * another machine must bring first (an executable that is stored, a log) is answered later.
  *
- * Whoever may send a request may run programs: the server in front must have refused those who may not. What
- * a browser sends from a page of another origin is refused here (Sec-Fetch-Site), unless it only looks; and
- * where nobody must prove anything, so is what was sent to a name that is not this machine's (Host): a page whose
- * name was made to lead here.
+ * Whoever may send a request that changes something may run programs. The server in front has refused those who have
+ * not the token or certificate that is asked for. Where none is (has_proof), which is on this machine alone, everybody
+ * may look, and what changes something is refused here unless the job manager's own user sends it, or root; and if it was
+ * sent to a name that is not this machine's (Host): by a page whose name was made to lead here. What a browser sends from
+ * a page of another origin is refused always (Sec-Fetch-Site).
  *
  * Thread: control. Limits: REST_JSON_MAX bytes of a JSON body, REST_PATH_MAX of a path, REST_REPLY_MAX of a reply. */
 #ifndef WEIR_WEB_REST_H
@@ -61,6 +62,8 @@ struct rest_request {
     const char *body_file;  /* instead of a body; NULL: none */
     const char *fetch_site; /* of the header Sec-Fetch-Site; NULL: none */
     const char *host;       /* of the header Host; NULL: none */
+    /* Is it of the job manager's user, or root's? Asked only when something is to change, and nobody has shown a proof. */
+    weir_error *(*check_user)(const void *arg);
     /* A reply that comes later: once, from the dispatcher, which may be ending. Borrowed for the call. */
     void (*answer)(void *answer_arg, struct rest_reply *reply);
     void *answer_arg;

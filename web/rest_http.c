@@ -16,6 +16,11 @@ static const char *query(const void *request, const char *name)
     return http_query(request, name);
 }
 
+static weir_error *check_user(const void *request)
+{
+    return http_check_user(request);
+}
+
 static void send(void *arg, struct rest_reply *reply)
 {
     struct http_request *request = arg;
@@ -37,6 +42,7 @@ void rest_http_handle(void *arg, struct http_request *request)
         .body_file = http_body_file(request),
         .fetch_site = http_header(request, "Sec-Fetch-Site"),
         .host = http_header(request, "Host"),
+        .check_user = check_user,
         .answer = send,
         .answer_arg = request };
     if (!rest_handle(arg, &asked, &reply))

@@ -108,7 +108,9 @@ static const struct weir_option rows[] = {
     { "security.ssl.mutual", WEIR_OPTION_FLAG, "true|false", "false",
         "Clients must show a certificate, too.", 0, 0 },
     { "security.token-file", WEIR_OPTION_TEXT, "FILE", NULL,
-        "A file with the secret that every client must know. All machines of the cluster have the same.", 0, 0 },
+        "A file with the secret that every client must know, for its owner alone (chmod 600). All machines of the cluster "
+        "have the same. Without one, and without certificates of clients, other users of this machine may look, and change "
+        "nothing.", 0, 0 },
     { "env.log.dir", WEIR_OPTION_TEXT, "DIR", NULL,
         "Where each process of this machine keeps its log and what its workers print, in a directory of its own. "
         "Without it the directory that systemd gives a service (/var/log/weir), else weir-logs-<user id> in the first "

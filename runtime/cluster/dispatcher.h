@@ -97,6 +97,7 @@ struct dispatcher_options {
     struct job_store *store; /* NULL: jobs live as long as this process */
     uint64_t epoch;
     const char *token;          /* of task managers; NULL: none is asked for */
+    bool asks_user;             /* they must be of this process's user, or root's: base/os_peer.h */
     const char *blobs_url;      /* told to task managers */
     struct blob_store *blobs;   /* executables */
     const char *checkpoints;    /* default root; NULL: none */

@@ -70,15 +70,28 @@ static weir_error *check_protocol(uint32_t protocol, const char *fix)
 
 /* -- task managers -------------------------------------------------------------------------------- */
 
-static weir_error *check_register(const struct dispatcher *dispatcher,
-    const struct message_register *message)
+/* It gets executables and data, and what it says of jobs is believed. */
+static weir_error *check_user(const struct peer *peer)
 {
+    if (!peer->dispatcher->options.asks_user)
+        return NULL;
+    weir_error *error = connection_check_user(peer->connection);
+    return error == NULL ? NULL
+                         : weir_error_wrap(error,
+                               "all processes of a cluster run as one user, or have the same "
+                               "security.token-file");
+}
+
+static weir_error *check_register(const struct peer *peer, const struct message_register *message)
+{
+    const struct dispatcher *dispatcher = peer->dispatcher;
     WEIR_TRY(
         check_protocol(message->protocol, "run one version of Weir on all machines of a cluster"));
     if (dispatcher->options.token != NULL &&
         !token_equal(message->token, weir_str_of(dispatcher->options.token)))
         return weir_errorf(WEIR_E_USAGE, "its token is not that of this cluster: give all "
                                          "processes the same security.token-file");
+    WEIR_TRY(check_user(peer));
     if (message->epoch > dispatcher->options.epoch)
         return weir_errorf(WEIR_E_FENCED,
             "epoch %" PRIu64 " has begun: this job manager (epoch %" PRIu64 ") leads no more",
@@ -128,7 +141,7 @@ static void answer_register(struct peer *peer)
 static weir_error *on_register(struct peer *peer, const struct message_register *message)
 {
     struct dispatcher *dispatcher = peer->dispatcher;
-    WEIR_TRY(check_register(dispatcher, message));
+    WEIR_TRY(check_register(peer, message));
     char *id = mem_printf("%.*s", (int)message->id.size, message->id.data);
     char *host = mem_printf("%.*s", (int)message->host.size, message->host.data);
     replace_old(peer, id);

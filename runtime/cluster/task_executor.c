@@ -76,10 +76,23 @@ static weir_error *end_unknown(struct task_executor *executor, weir_str jobs)
     return is_sound ? NULL : weir_errorf(WEIR_E_CORRUPT, "a REGISTERED message is damaged");
 }
 
+/* What it orders is done as this user, so whoever has found its port free must not be taken for it. */
+static weir_error *check_user(const struct task_executor *executor)
+{
+    if (!executor->options.asks_user)
+        return NULL;
+    weir_error *error = connection_check_user(executor->connection);
+    return error == NULL
+               ? NULL
+               : weir_error_wrap(error, "all processes of a cluster run as one user, or use "
+                                        "security.ssl.enabled");
+}
+
 static weir_error *on_registered(struct task_executor *executor,
     const struct message_registered *message)
 {
     const struct task_executor_options *options = &executor->options;
+    WEIR_TRY(check_user(executor));
     executor->epoch = message->epoch;
     executor->is_registered = true;
     executor->is_leave_known = false;

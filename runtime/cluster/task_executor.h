@@ -43,6 +43,7 @@ struct task_executor_options {
     uint64_t memory_size; /* of all slots */
     uint32_t memory_factor_percent;
     const char *token; /* NULL: none */
+    bool asks_user; /* the job manager must be of this process's user, or root's: base/os_peer.h */
     const char
         *address; /* of the job manager, "host:port"; NULL: that of who leads by the election */
     struct election *election; /* observed, stepped here; NULL: there is one job manager */

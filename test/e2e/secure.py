@@ -77,7 +77,12 @@ class SecureTest(program.ProgramTest):
         self.keys = self.directory / "keys"
         self.keys.mkdir()
         self.token_file = self.keys / "token"
-        self.token_file.write_text(f"{TOKEN}\n")
+        self.write_secret(self.token_file, TOKEN)
+
+    @staticmethod
+    def write_secret(path, text, mode=0o600):
+        path.write_text(f"{text}\n")
+        path.chmod(mode)
 
     def make_certificates(self):
         subprocess.run(["bash", "-c", CERTIFICATES], cwd=self.keys, check=True, timeout=60, capture_output=True)

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """A cluster that strangers can reach: TLS, the token, certificates of clients; and what strangers send to its ports.
 
-Everything is on the loopback.
+Everything is on the loopback. Without a token strangers are the other users of the machine: only root can be several.
 """
 import hashlib
 import http.client
@@ -9,9 +9,11 @@ import os
 import pathlib
 import resource
 import select
+import shutil
 import socket
 import ssl
 import struct
+import subprocess
 import sys
 import unittest
 
@@ -104,7 +106,7 @@ class SecurityTest(secure.SecureTest):
             with ssl.create_default_context().wrap_socket(socket.create_connection(("127.0.0.1", port), 10),
                                                           server_hostname="localhost"):
                 pass  # one that does not know the CA
-        (self.keys / "wrong").write_text("wrong\n")
+        self.write_secret(self.keys / "wrong", "wrong")
         self.refused_daemon(one, "its token is not that of this cluster", security__token_file=self.keys / "wrong")
         self.refused_daemon(one, "certificate", security__ssl__ca=self.keys / "other-ca.pem")
         self.refused_daemon(one, "no connection to job manager", security__ssl__enabled="false")
@@ -292,6 +294,106 @@ class SecurityTest(secure.SecureTest):
         finally:
             for connection in slow:
                 connection.close()
+
+
+class OtherUsersTest(program.ProgramTest):
+    """A cluster of OWN, without a token, on a machine that others use, too."""
+
+    OWN, OTHER = 65534, 65533
+
+    def setUp(self):
+        super().setUp()
+        if os.geteuid() != 0:
+            print("SKIPPED: other users: only root can be somebody else", file=sys.stderr, flush=True)
+            self.skipTest("not root")
+        self.directory.chmod(0o755)
+        self.bin = self.directory / "bin"
+        self.bin.mkdir()
+        for name in ("weir", "weir-jobmanager", "weir-taskmanager", "steady", "wordcount"):
+            shutil.copy(program.path_of(name), self.bin / name)  # where everybody reaches them
+            (self.bin / name).chmod(0o755)
+        for user in (self.OWN, self.OTHER):
+            place = self.directory / str(user)
+            place.mkdir()
+            os.chown(place, user, user)
+        self.port, self.rpc_port = cluster.free_port(), cluster.free_port()
+        self.settings = {"rest.port": self.port, "jobmanager.rpc.port": self.rpc_port}
+
+    def command(self, user, name, words):
+        place = self.directory / str(user)
+        env = {**os.environ, "WEIR_CONF": os.devnull, "WEIR_HOME": str(place / "home"), "TMPDIR": str(place)}
+        before = () if user == 0 else ("setpriv", f"--reuid={user}", f"--regid={user}", "--clear-groups")
+        return [*before, os.fspath(self.bin / name), *(str(word) for word in words)], env
+
+    def weir(self, user, *words, status=0):
+        argv, env = self.command(user, "weir", words)
+        done = subprocess.run(argv, env=env, cwd="/", capture_output=True, text=True, timeout=120)
+        self.assertEqual(done.returncode, status, f"{user}: {words}\n{done.stdout}\n{done.stderr}")
+        return done.stderr if status else done.stdout
+
+    def words(self, **settings):
+        return [part for key, value in {**self.settings, **settings}.items() for part in ("-D", f"{key}={value}")]
+
+    def start(self, user, **settings):
+        argv, env = self.command(user, "weir", ("cluster", "stop"))
+        self.addCleanup(subprocess.run, argv, env=env, cwd="/", timeout=120, capture_output=True)
+        self.weir(user, "cluster", "start", *self.words(**settings), "--slots", 4)
+
+    def task_manager_says(self, user, words, **settings):
+        """One of that user's, which is not taken, or does not take the job manager, until it says so."""
+        log = self.directory / "task-manager.log"
+        argv, env = self.command(user, "weir-taskmanager", self.words(**settings))
+        with open(log, "ab") as out:
+            one = subprocess.Popen(argv, env=env, cwd="/", stdout=out, stderr=out)
+        try:
+            cluster.wait_until(f"it says '{words}'", lambda: words in log.read_text(), context=log.read_text)
+        finally:
+            one.terminate()
+            self.assertEqual(one.wait(60), 0, log.read_text())
+        self.assertNotIn("is registered at", log.read_text())
+
+    def job(self, user, name="steady"):
+        place = self.directory / str(self.OWN)
+        return (self.bin / name, "--count", 10**9, "--rate", 100, "--output", place / f"out-{user}", "--checkpoints",
+                place / f"checkpoints-{user}")
+
+    def test_they_may_look_and_change_nothing(self):
+        self.start(self.OWN)
+        at = ("-m", f"localhost:{self.port}")
+        job = self.weir(self.OWN, "run", "-d", *self.job(self.OWN)).split()[-1]
+        self.assertIn(job, self.weir(self.OTHER, "list", *at))
+        self.weir(self.OTHER, "explain", *at, job)
+        refused = f"the other end belongs to user {self.OTHER}, this process to user {self.OWN}"
+        for words in (("run", *at, *self.job(self.OTHER)),  # that executable is there
+                      ("run", *at, self.bin / "wordcount", "--input", "/"), ("cancel", *at, job),
+                      ("stop", *at, "-p", self.directory, job), ("savepoint", *at, job, self.directory),
+                      ("checkpoint", *at, job), ("rescale", *at, job, 2), ("savepoint", *at, "-d", "/tmp/none")):
+            with self.subTest(words=words[0]):
+                said = self.weir(self.OTHER, *words, status=1)
+                self.assertIn("says (403): ", said)
+                self.assertIn(refused, said)
+                self.assertIn("security.token-file", said)
+        self.assertEqual(self.weir(self.OTHER, "list", *at, "-a").count(" : steady ("), 1)
+        another = self.weir(0, "run", *at, "-d", *self.job(0)).split()[-1]  # root may
+        for one in (another, job):
+            self.weir(self.OWN, "cancel", one)
+        cluster.wait_until("both are over", lambda: self.weir(0, "list", *at, "-a").count("(CANCELED)") == 2)
+
+    def test_their_task_managers_are_not_taken(self):
+        self.start(self.OWN)
+        self.task_manager_says(self.OTHER, "it refuses this task manager: all processes of a cluster run as one user")
+        self.assertIn("1 task manager, 4 of 4 slots free", self.weir(self.OWN, "cluster", "status"))
+
+    def test_what_they_have_put_in_the_place_of_the_job_manager_is_not_obeyed(self):
+        # it has its ports, which are free while the job manager does not run, and takes every task manager
+        tokens = {}
+        for user in (self.OWN, self.OTHER):
+            tokens[user] = self.directory / str(user) / "token"
+            secure.SecureTest.write_secret(tokens[user], secure.TOKEN)
+            os.chown(tokens[user], user, user)
+        self.start(self.OTHER, **{"security.token-file": tokens[self.OTHER]})
+        self.task_manager_says(self.OWN, "or use security.ssl.enabled: the other end belongs to user",
+                               **{"security.token-file": tokens[self.OWN]})
 
 
 if __name__ == "__main__":

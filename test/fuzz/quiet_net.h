@@ -102,6 +102,12 @@ static const char *quiet_peer(const struct connection *it)
     return "somebody";
 }
 
+static weir_error *quiet_check_user(const struct connection *it)
+{
+    (void)it;
+    return NULL;
+}
+
 static inline void quiet_begin(void)
 {
     static const struct net_class quiet = { .waker = quiet_own_waker,
@@ -113,7 +119,8 @@ static inline void quiet_begin(void)
         .close = quiet_close,
         .close_flushed = quiet_close,
         .heard_ms = quiet_heard_ms,
-        .peer = quiet_peer };
+        .peer = quiet_peer,
+        .check_user = quiet_check_user };
     static struct os os;
     if (quiet_waker == NULL) {
         log_set_level(LOG_ERROR);

@@ -420,6 +420,13 @@ int64_t sim_connection_deadline_ms(const struct net *net)
     return deadline_ms;
 }
 
+/* All are of one user. */
+static weir_error *check_user(const struct connection *it)
+{
+    (void)it;
+    return NULL;
+}
+
 const struct net_class sim_connection_class = {
     .new = open_net,
     .free = free_net,
@@ -438,4 +445,5 @@ const struct net_class sim_connection_class = {
     .close_flushed = close_flushed,
     .heard_ms = heard_ms,
     .peer = peer_of,
+    .check_user = check_user,
 };

@@ -1,6 +1,7 @@
 /* http_server_test.c -- what goes over the wire: answers now and later, who is refused, who is too slow. */
 #include "net/http_server.h"
 
+#include "test/support/stranger.h"
 #include "test/support/temp_dir.h"
 #include "test/unit/net/net_kit.h"
 
@@ -225,6 +226,36 @@ static void nobody_is_let_in_without_the_token(void **state)
     close_rig(&rig);
 }
 
+static void a_large_body_of_another_user_is_refused_before_it_comes(void **state)
+{
+    static const char *const large[] = {
+        "PUT /size HTTP/1.1\r\nContent-Length: 1048577\r\nExpect: 100-continue\r\n\r\n",
+        "PUT /size HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n",
+    };
+    struct rig rig;
+    open_rig(&rig, (struct http_server_options){ .asks_user = true });
+    for (size_t i = 0; i < COUNT_OF(large); i++) {
+        stranger_begin();
+        int fd = dial_raw(&rig);
+        stranger_end();
+        expect_reply(&rig, fd, large[i], "HTTP/1.1 403 Forbidden\r\n",
+            "the other end belongs to user 65534, this process to user 0: do it as that user, or "
+            "give the cluster a 'security.token-file'\"]}");
+        close(fd);
+    }
+    assert_int_equal(rig.handled_count, 0);
+    stranger_begin();
+    int fd = dial_raw(&rig);
+    stranger_end();
+    expect_reply(&rig, fd, "PUT /size HTTP/1.1\r\nContent-Length: 2\r\n\r\n{}", "HTTP/1.1 200",
+        "memory 2"); /* a handler's to judge */
+    close(fd);
+    fd = dial_raw(&rig);
+    expect_reply(&rig, fd, large[0], "HTTP/1.1 100 Continue\r\n", "\r\n\r\n");
+    close(fd);
+    close_rig(&rig);
+}
+
 static void what_is_no_request_is_refused_with_the_reason(void **state)
 {
     static const struct {
@@ -398,6 +429,7 @@ int main(void)
         cmocka_unit_test(one_connection_serves_request_after_request),
         cmocka_unit_test(an_answer_may_come_later_or_too_late),
         cmocka_unit_test(nobody_is_let_in_without_the_token),
+        cmocka_unit_test(a_large_body_of_another_user_is_refused_before_it_comes),
         cmocka_unit_test(what_is_no_request_is_refused_with_the_reason),
         cmocka_unit_test(a_large_body_goes_to_a_file_that_goes_with_the_request),
         cmocka_unit_test(a_file_is_sent_whole),

@@ -2,6 +2,7 @@
 #include "net/net.h"
 
 #include "net/frame.h"
+#include "test/support/stranger.h"
 #include "test/unit/net/net_kit.h"
 
 #include <arpa/inet.h>
@@ -30,6 +31,29 @@ static void a_frame_sent_before_the_connection_is_open_comes_back(void **state)
     expect_error(server.why, WEIR_E_IO, "closed the connection");
     listener_free(listener);
     net_free(net);
+}
+
+static void each_end_knows_whose_the_other_one_is(void **state)
+{
+    for (int is_stranger = 0; is_stranger < 2; is_stranger++) {
+        struct net *net = net_new();
+        struct end client = { 0 }, server = { .echoes = true };
+        struct acceptor acceptor = { .ends = &server, .count_max = 1 };
+        struct listener *listener = listen_here(net, &acceptor, NULL, 0);
+        if (is_stranger)
+            stranger_begin();
+        dial(net, &client, listener, "127.0.0.1", NULL);
+        stranger_end();
+        connection_send(client.it, 41, WEIR_STR("hello"));
+        wait_until(net, client.frame_count == 1);
+        expect_ok(connection_check_user(client.it));
+        if (is_stranger)
+            expect_error(connection_check_user(server.it), WEIR_E_USAGE, "to user 65534");
+        else
+            expect_ok(connection_check_user(server.it));
+        listener_free(listener);
+        net_free(net);
+    }
 }
 
 static void a_name_is_looked_up(void **state)
@@ -422,6 +446,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_frame_sent_before_the_connection_is_open_comes_back),
+        cmocka_unit_test(each_end_knows_whose_the_other_one_is),
         cmocka_unit_test(a_name_is_looked_up),
         cmocka_unit_test(a_look_up_may_be_given_up),
         cmocka_unit_test(a_wake_by_descriptor_ends_a_wait_that_may_not_sleep),

@@ -37,6 +37,7 @@ FAKE_VOID(close, struct connection *it)
 FAKE_VOID(close_flushed, struct connection *it)
 FAKE(heard_ms, int64_t, 42, const struct connection *it)
 FAKE(peer, const char *, "somebody", const struct connection *it)
+FAKE(check_user, weir_error *, NULL, const struct connection *it)
 
 static const struct net_class fake_class = {
     .new = fake_new,
@@ -56,6 +57,7 @@ static const struct net_class fake_class = {
     .close_flushed = fake_close_flushed,
     .heard_ms = fake_heard_ms,
     .peer = fake_peer,
+    .check_user = fake_check_user,
 };
 
 #define expect_asked(name_, call_) \
@@ -88,6 +90,7 @@ static void every_function_asks_the_table(void **state)
     expect_asked("close_flushed", connection_close_flushed(it));
     expect_asked("heard_ms", assert_int_equal(connection_heard_ms(it), 42));
     expect_asked("peer", assert_string_equal(connection_peer(it), "somebody"));
+    expect_asked("check_user", expect_ok(connection_check_user(it)));
     expect_asked("free", net_free(net));
     expect_asked("nobody", net_free(NULL));
     expect_asked("nobody", listener_free(NULL));

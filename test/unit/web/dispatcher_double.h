@@ -461,12 +461,22 @@ static inline void client_answered(void *arg, struct rest_reply *reply)
     *reply = (struct rest_reply){ 0 };
 }
 
+/* Whether what is asked next comes from another user. */
+static bool client_is_foreign;
+
+static inline weir_error *client_check_user(const void *arg)
+{
+    (void)arg;
+    return client_is_foreign ? weir_errorf(WEIR_E_USAGE, "that is user 65534's") : NULL;
+}
+
 /* False would be an answer that comes later: it came. */
 static inline void client_handle(struct client *client, struct rest_request request)
 {
     struct rest_reply later = { 0 };
     request.answer = client_answered;
     request.answer_arg = &later;
+    request.check_user = client_check_user;
     if (!rest_handle(client->rest, &request, &client->reply))
         client->reply = later;
 }

@@ -182,6 +182,26 @@ static void what_was_sent_to_another_name_may_look_and_not_touch(void **state)
     }
 }
 
+static void another_user_may_look_and_not_touch_unless_a_proof_was_asked_for(void **state)
+{
+    struct client client = client_new(NULL);
+    client_is_foreign = true;
+    for (uint32_t i = 0; i < rest_route_count; i++) {
+        if (!rest_routes[i].has_changes)
+            continue;
+        expect(&client, rest_routes[i].method, rest_routes[i].pattern, 403,
+            "{\"errors\":[\"that is user 65534's\"]}");
+        assert_string_equal(client.dispatcher->asked, "");
+    }
+    expect(&client, "GET", "/jobs/overview", 200, "jobs");
+    expect(&client, "GET", "/jobs/" RUNNING_JOB "/checkpoints", 200, "counts");
+    client_free(&client);
+    client = client_new(&(struct rest_options){ .has_proof = true });
+    expect(&client, "GET", "/jobs/" RUNNING_JOB "/yarn-cancel", 202, "{}");
+    client_free(&client);
+    client_is_foreign = false;
+}
+
 static void every_route_that_changes_something_says_so(void **state)
 {
     for (uint32_t i = 0; i < rest_route_count; i++)
@@ -226,6 +246,7 @@ int main(void)
         cmocka_unit_test(a_path_that_is_too_long_or_too_deep_is_refused),
         cmocka_unit_test(a_page_of_another_origin_may_look_and_not_touch),
         cmocka_unit_test(what_was_sent_to_another_name_may_look_and_not_touch),
+        cmocka_unit_test(another_user_may_look_and_not_touch_unless_a_proof_was_asked_for),
         cmocka_unit_test(every_route_that_changes_something_says_so),
         cmocka_unit_test(a_log_is_asked_for_by_its_name),
     };

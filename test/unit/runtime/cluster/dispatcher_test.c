@@ -56,6 +56,7 @@ static void lead(struct rig *rig, uint64_t epoch)
         .store = rig->store,
         .epoch = epoch,
         .token = "secret",
+        .asks_user = true,
         .blobs_url = "http://localhost/v1/blobs",
         .blobs = rig->blobs,
         .heartbeat_ms = 200,
@@ -173,9 +174,9 @@ static void a_task_manager_that_leaves_is_answered_and_gets_no_more_work(void **
 
 static void who_is_not_believed_is_told_why_and_closed(void **state)
 {
-    struct message_register wrong[7];
+    struct message_register wrong[8];
     static const char *const words[] = { "token", "token", "version", "damaged", "damaged",
-        "damaged", "leads no more" };
+        "damaged", "leads no more", "run as one user" };
     for (size_t i = 0; i < COUNT_OF(wrong); i++)
         wrong[i] = registration();
     wrong[0].token = WEIR_STR("guess");
@@ -189,6 +190,7 @@ static void who_is_not_believed_is_told_why_and_closed(void **state)
         struct rig rig;
         struct message_refused refused;
         rig_open(&rig);
+        rig.managers[0].is_foreign = i == 7;
         assert_true(dispatcher_accepted(rig.dispatcher, &rig.managers[0]));
         speak(&rig.managers[0], MESSAGE_REGISTER, &wrong[i]);
         read_last(&rig.managers[0], MESSAGE_REFUSED, &refused);

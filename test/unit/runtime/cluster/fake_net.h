@@ -18,6 +18,7 @@ struct connection {
     weir_buffer *last[KINDS]; /* of each kind */
     bool is_kept, is_closed;
     int64_t heard_ms;
+    bool is_foreign; /* of another user */
 };
 
 static struct os own_os;
@@ -65,13 +66,19 @@ static int64_t own_heard_ms(const struct connection *it)
     return it->heard_ms;
 }
 
+static weir_error *own_check_user(const struct connection *it)
+{
+    return it->is_foreign ? weir_errorf(WEIR_E_USAGE, "the other end is a stranger's") : NULL;
+}
+
 static const struct net_class own_net = { .set_handler = own_set_handler,
     .set_frame_max = own_set_frame_max,
     .keep = own_keep,
     .send = own_send,
     .close = own_close,
     .close_flushed = own_close,
-    .heard_ms = own_heard_ms };
+    .heard_ms = own_heard_ms,
+    .check_user = own_check_user };
 
 /* Of what was sent last; strings point into it. */
 static void read_last(const struct connection *it, enum message_kind kind, void *message)

@@ -76,6 +76,7 @@ static void rig_open_with(struct rig *rig, const char *script)
         .bind_host = "localhost",
         .slot_count = 4,
         .memory_size = UINT64_C(1) << 30,
+        .asks_user = true,
         .address = "leader:6123",
         .work_dir = rig->dir,
         .fetch = no_fetch };
@@ -189,6 +190,22 @@ static void nobody_is_obeyed_before_the_registration(void **state)
     start(&rig, 5, FIRST, 1);
     assert_true(rig.leader.is_closed);
     assert_int_equal(task_executor_child_count(rig.executor), 0);
+    rig_close(&rig);
+}
+
+static void a_job_manager_of_another_user_is_not_obeyed(void **state)
+{
+    struct rig rig;
+    rig_open(&rig);
+    rig.leader.is_foreign = true;
+    say_registered(&rig, 5, NULL, 0);
+    assert_true(rig.leader.is_closed);
+    assert_false(task_executor_is_registered(rig.executor));
+    clock_ms += 10000;
+    step(&rig); /* another try: the port is the cluster's again */
+    rig.leader.is_foreign = false;
+    say_registered(&rig, 5, NULL, 0);
+    assert_true(task_executor_is_registered(rig.executor));
     rig_close(&rig);
 }
 
@@ -415,6 +432,7 @@ int main(void)
         cmocka_unit_test(a_leader_that_was_replaced_is_not_obeyed),
         cmocka_unit_test(one_that_takes_the_place_of_another_has_a_directory_of_its_own),
         cmocka_unit_test(nobody_is_obeyed_before_the_registration),
+        cmocka_unit_test(a_job_manager_of_another_user_is_not_obeyed),
         cmocka_unit_test(a_job_manager_that_says_nothing_is_left),
         cmocka_unit_test(workers_of_jobs_that_a_new_leader_does_not_know_end),
         cmocka_unit_test(an_attempt_ends_with_all_older_ones_and_no_newer_one),
