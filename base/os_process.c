@@ -86,6 +86,20 @@ bool os_dir_is_own(const char *path)
            (found.st_mode & (S_IWGRP | S_IWOTH)) == 0;
 }
 
+weir_error *os_check_private(const char *path)
+{
+    struct stat found;
+    if (stat(path, &found) != 0 || !S_ISREG(found.st_mode))
+        return NULL; /* who reads it says so */
+    mode_t others = found.st_mode & (S_IRWXG | S_IRWXO);
+    bool is_given = found.st_uid == 0 && geteuid() != 0 && (others & ~(mode_t)S_IRGRP) == 0;
+    if (others == 0 || is_given)
+        return NULL;
+    return weir_errorf(WEIR_E_USAGE,
+        "'%s' is secret, but not its owner's alone (mode %04o): chmod 600 '%s'", path,
+        (unsigned)(found.st_mode & 07777), path);
+}
+
 uint32_t os_user_id(void)
 {
     return geteuid();

@@ -29,6 +29,10 @@ void os_dir_unclaim(int claim); /* -1 is fine */
 
 /* A directory, no link, of this process's user, which nobody else may write into. */
 bool os_dir_is_own(const char *path);
+/* Of a file with a secret in it: an error with the fix when others than its owner may use it. What root has may be read by
+ * its group, unless this process is root's: so secrets are given to a service (Debian's ssl-cert, Kubernetes, systemd).
+ * One that is not there is no error. */
+weir_error *os_check_private(const char *path) WEIR_MUST_USE;
 uint32_t os_user_id(void);
 
 /* Becomes another program; argv[0] is looked for as a shell does, and the last one is NULL. Returns only

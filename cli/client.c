@@ -4,16 +4,17 @@
 #include "base/buffer.h"
 #include "base/memory.h"
 #include "base/os.h"
+#include "base/os_process.h"
 #include "cli/local_cluster.h"
+#include "cli/operation.h"
 
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 
-#define TOKEN_SIZE_MAX ((size_t)4096)
-#define POLL_FIRST_MS  10
-#define HOPS_MAX       3 /* from standby to standby */
-#define JSON_TYPE      "application/json; charset=UTF-8"
+#define POLL_FIRST_MS 10
+#define HOPS_MAX      3 /* from standby to standby */
+#define JSON_TYPE     "application/json; charset=UTF-8"
 
 /* -- where ---------------------------------------------------------------------------------------- */
 
@@ -61,43 +62,22 @@ static char *url_of(const struct conf *conf, const char *given)
         (int)size, host, port, (int)rest, host + size);
 }
 
-/* The file's text without the white space around it: an editor puts a line end there. */
-static weir_error *read_token(const char *path, char **token)
+/* Those of the configuration as it is now. */
+static weir_error *take_secrets(struct client *client)
 {
-    char *text;
-    size_t size;
-    *token = NULL;
-    if (path == NULL)
-        return NULL;
-    weir_error *error = os_read_file(path, TOKEN_SIZE_MAX, &text, &size);
-    if (error != NULL)
-        return weir_error_wrap(error, "security.token-file cannot be read");
-    size_t skipped = strspn(text, " \t\r\n");
-    size_t end = strlen(text);
-    while (end > skipped && strchr(" \t\r\n", text[end - 1]) != NULL)
-        end--;
-    *token = mem_printf("%.*s", (int)(end - skipped), text + skipped);
-    mem_free(text);
-    return NULL;
-}
-
-/* Of a cluster that 'weir cluster start' has started here, unless the configuration says where another one is. */
-static char *remembered_url(const struct client *client)
-{
-    const struct config *config = client->conf.config;
-    if (config_given(config, "rest.port") || config_given(config, "rest.address"))
-        return NULL;
-    char *dir = local_dir(NULL), *url = dir == NULL ? NULL : local_address(dir);
-    mem_free(dir);
-    return url;
+    const struct conf *conf = &client->conf;
+    mem_free(client->token);
+    client->token = NULL;
+    if (conf->security.key != NULL)
+        WEIR_TRY(os_check_private(conf->security.key));
+    return conf_secret(conf, "security.token-file", &client->token);
 }
 
 /* "a:1,b:2": each is as good as the other. */
 static void add_urls(struct client *client, const char *given)
 {
-    char *here = given == NULL ? remembered_url(client) : NULL;
     if (given == NULL)
-        client->urls[client->url_count++] = here != NULL ? here : url_of(&client->conf, NULL);
+        client->urls[client->url_count++] = url_of(&client->conf, NULL);
     for (const char *at = given; at != NULL && client->url_count < CLIENT_URLS_MAX;) {
         char *one = mem_printf("%.*s", (int)strcspn(at, ","), at);
         client->urls[client->url_count++] = url_of(&client->conf, one);
@@ -107,35 +87,126 @@ static void add_urls(struct client *client, const char *given)
     }
 }
 
-void client_use_conf(struct client *client)
-{
-    char *url = url_of(&client->conf, NULL);
-    client_set_url(client, url);
-    mem_free(url);
-}
-
-void client_set_url(struct client *client, const char *url)
+/* It alone is asked. */
+static void set_url(struct client *client, char *url)
 {
     for (uint32_t i = 0; i < client->url_count; i++)
         mem_free(client->urls[i]);
-    client->urls[0] = mem_strdup(url);
+    client->urls[0] = url;
     client->url_count = 1;
     mem_free(client->url);
     client->url = mem_strdup(url);
 }
 
+void client_use_conf(struct client *client)
+{
+    set_url(client, url_of(&client->conf, NULL));
+}
+
+/* Lines behind the URL. */
+static weir_error *complete(struct conf *conf, const char *text)
+{
+    weir_error *error = NULL;
+    for (const char *at = strchr(text, '\n'); at != NULL && error == NULL; at = strchr(at, '\n')) {
+        size_t size = strcspn(++at, "\n");
+        char *line = mem_printf("%.*s", (int)size, at);
+        if (size > 0)
+            error = conf_complete(conf, line);
+        mem_free(line);
+    }
+    return error;
+}
+
+weir_error *client_use_cluster(struct client *client, const char *dir)
+{
+    char *text = local_address(dir);
+    if (text == NULL)
+        return NULL;
+    weir_error *error = complete(&client->conf, text);
+    if (error == NULL)
+        error = take_secrets(client);
+    if (error == NULL)
+        set_url(client, mem_printf("%.*s", (int)strcspn(text, "\n"), text));
+    mem_free(text);
+    return error;
+}
+
+weir_error *client_keep_cluster(const struct client *client, const char *dir)
+{
+    static const char security[] = "security.";
+    const struct config *config = client->conf.config;
+    uint32_t count;
+    const struct weir_option *rows = conf_rows(&count);
+    char *path = mem_printf("%s/address", dir);
+    weir_buffer *text = weir_buffer_new(CLI_OUTPUT_MAX);
+    weir_error *error = NULL;
+    /* Not client->url: that may be of a leader on another machine, which goes while this one stays. */
+    buffer_printf(text, "%s", client->urls[0]);
+    for (uint32_t i = 0; i < count && error == NULL; i++) {
+        char *file = NULL;
+        if (strncmp(rows[i].name, security, strlen(security)) != 0 ||
+            !config_given(config, rows[i].name))
+            continue;
+        const char *value = config_text(config, rows[i].name);
+        if (strcmp(rows[i].value_name, "FILE") == 0)
+            error = job_path(value, &file);
+        buffer_printf(text, "\n%s=%s", rows[i].name, file != NULL ? file : value);
+        mem_free(file);
+    }
+    if (error == NULL)
+        error = os_write_file(path, buffer_text(text), buffer_size(text));
+    weir_buffer_free(text);
+    mem_free(path);
+    return error;
+}
+
+/* Without their schemes: which one it is, is not said by -m. */
+static bool is_same_place(const struct conf *conf, const char *given, const char *address)
+{
+    char *url = url_of(conf, given);
+    const char *asked = strstr(url, "://"), *known = strstr(address, "://");
+    size_t size = known == NULL ? 0 : strcspn(known, "\n");
+    bool is_same =
+        asked != NULL && size > 0 && strlen(asked) == size && strncmp(asked, known, size) == 0;
+    mem_free(url);
+    return is_same;
+}
+
+/* A cluster that 'weir cluster start' has started here is asked if it is the one that is meant by -m, or if nothing says
+ * where another one is. */
+static weir_error *use_remembered(struct client *client, const char *given)
+{
+    const struct config *config = client->conf.config;
+    bool is_elsewhere = given == NULL &&
+                        (config_given(config, "rest.port") || config_given(config, "rest.address"));
+    char *dir = is_elsewhere ? NULL : local_dir(NULL);
+    char *address = dir == NULL ? NULL : local_address(dir);
+    weir_error *error = NULL;
+    if (address != NULL && (given == NULL || is_same_place(&client->conf, given, address)))
+        error = client_use_cluster(client, dir);
+    mem_free(address);
+    mem_free(dir);
+    return error;
+}
+
 weir_error *client_open(const struct verb_call *call, struct client *client)
 {
+    const char *given = config_text(call->config, "jobmanager");
     *client = (struct client){ .is_json = config_flag(call->config, "json"),
         .timeout_ms = config_number(call->config, "timeout") };
     WEIR_TRY(load_conf(call, client));
-    weir_error *error = read_token(client->conf.security.token_file, &client->token);
+    weir_error *error = take_secrets(client);
+    if (error == NULL && !config_has(call->config, "dir")) /* `weir cluster` says which one */
+        error = use_remembered(client, given);
     if (error != NULL) {
+        mem_free(client->token);
         conf_release(&client->conf);
         return error;
     }
-    add_urls(client, config_text(call->config, "jobmanager"));
-    client->url = mem_strdup(client->urls[0]);
+    if (client->url_count == 0) {
+        add_urls(client, given);
+        client->url = mem_strdup(client->urls[0]);
+    }
     client->waker = waker_new();
     client_renew(client);
     client_start_wait(client);

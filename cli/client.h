@@ -1,6 +1,7 @@
 /* client.h -- the REST interface of a job manager, as the verbs ask it.
  *
- *      client_open     where it is (-m, the configuration, or what was started here), its token, its TLS; of
+ *      client_open     where it is (-m, the configuration, or what was started here), its token, its TLS: those of the
+ *                      configuration, and of what was started here those that it was started with; of
  *                      several, and of standbys that say who leads, the one that answers
  *      client_call     a request, JSON in and out; what the server refuses is an error in its words
  *      client_start_wait, client_pause     a wait that ends
@@ -40,9 +41,12 @@ struct client {
 /* After an error there is nothing to close. */
 weir_error *client_open(const struct verb_call *call, struct client *client) WEIR_MUST_USE;
 void client_close(struct client *client);
-/* That of the configuration, or this one, alone is asked. */
+/* That of the configuration alone is asked; or that of the cluster which `weir cluster start` has started with this
+ * directory, if it has, with what that was started with where the configuration says nothing. */
 void client_use_conf(struct client *client);
-void client_set_url(struct client *client, const char *url);
+weir_error *client_use_cluster(struct client *client, const char *dir) WEIR_MUST_USE;
+/* For client_use_cluster of later verbs: where this one is asked, with which token file and certificates. */
+weir_error *client_keep_cluster(const struct client *client, const char *dir) WEIR_MUST_USE;
 
 /* `body` NULL: of a GET none, of others {}. An answer that is wanted (NULL: it is not) is document_free'd. Errors
  * that may pass (no answer, 503) are retriable. */

@@ -252,11 +252,8 @@ static weir_error *tell_started(const struct starting *it, const struct document
     const struct local_cluster *started = it->started;
     int64_t slots = document_int(overview, "slots-total", 0),
             taskmanagers = document_int(overview, "taskmanagers", 0);
-    char *path = mem_printf("%s/address", it->known->dir), *names[LOCAL_PROCESSES_MAX];
-    /* Not client->url: that may be of a leader on another machine, which goes while this one stays. */
-    weir_error *error = os_write_file(path, client->urls[0], strlen(client->urls[0]));
-    mem_free(path);
-    WEIR_TRY(error);
+    char *names[LOCAL_PROCESSES_MAX];
+    WEIR_TRY(client_keep_cluster(client, it->known->dir));
     WEIR_TRY(say_started(it, taskmanagers, slots));
     struct document *answer = document_new();
     document_put_text(answer, "address", client->url);
@@ -306,15 +303,6 @@ static bool is_complete(const struct starting *it)
     return is_it;
 }
 
-/* Where `start` has put it: other options than now may have been given. */
-static void take_address(struct client *client, const char *dir)
-{
-    char *url = local_address(dir);
-    if (url != NULL)
-        client_set_url(client, url);
-    mem_free(url);
-}
-
 static weir_error *start(const struct verb_call *call, struct client *client,
     struct local_cluster *cluster, const char *dir)
 {
@@ -334,7 +322,7 @@ static weir_error *start(const struct verb_call *call, struct client *client,
         WEIR_TRY(check_ports(&client->conf));
     client_use_conf(client); /* not the address of one before, */
     if (cluster->count > 0)
-        take_address(client, dir); /* but that of this one */
+        WEIR_TRY(client_use_cluster(client, dir)); /* but that of this one */
     WEIR_TRY(os_make_dirs(dir));
     it.started = mem_alloc(sizeof(*it.started));
     *it.started = (struct local_cluster){ .dir = dir };
@@ -452,8 +440,9 @@ static weir_error *stop(const struct verb_call *call, struct client *client,
     uint32_t killed;
     WEIR_TRY(local_read(dir, cluster));
     uint32_t alive = local_alive(cluster);
-    take_address(client, dir);
-    int64_t jobs = alive == 0 ? 0 : count_jobs(client);
+    weir_error *error = client_use_cluster(client, dir);
+    int64_t jobs = alive == 0 ? 0 : error != NULL ? -1 : count_jobs(client);
+    weir_error_free(error); /* it is ended by its processes, whether it can be asked or not */
     WEIR_TRY(local_stop(cluster, client->timeout_ms, &killed));
     return tell_stopped(client, dir, alive, killed, jobs);
 }
@@ -664,7 +653,7 @@ static weir_error *status(const struct verb_call *call, struct client *client,
     char *names[LOCAL_PROCESSES_MAX];
     WEIR_TRY(local_read(dir, cluster));
     if (!config_given(call->config, "jobmanager"))
-        take_address(client, dir);
+        WEIR_TRY(client_use_cluster(client, dir));
     if (cluster->count == 0 && !config_given(call->config, "jobmanager"))
         return weir_errorf(WEIR_E_CONNECTOR,
             "no cluster runs in %s; 'weir cluster start' starts one", dir);

@@ -14,7 +14,7 @@
 #define PID_FILE_MAX ((size_t)256)
 #define LOG_FILE_MAX ((size_t)64 << 20)
 #define LOG_END      2000
-#define URL_MAX      ((size_t)4096)
+#define ADDRESS_MAX  ((size_t)64 << 10)
 #define ARGS_MAX     ((size_t)1 << 20)
 
 static char *file_of(const char *dir, const char *name, const char *ending)
@@ -38,7 +38,7 @@ char *local_address(const char *dir)
 {
     char *path = file_of(dir, "address", ""), *text = NULL;
     size_t size;
-    weir_error_free(os_read_file(path, URL_MAX, &text, &size));
+    weir_error_free(os_read_file(path, ADDRESS_MAX, &text, &size));
     mem_free(path);
     return text;
 }

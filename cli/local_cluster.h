@@ -3,7 +3,8 @@
  *      DIR/<name>.pid     pid and birth of a process (base/os_daemon.h): "4711 <birth>"
  *      DIR/<name>.args    its arguments, one a line: it is started with them again
  *      DIR/<name>.log     what it prints; appended to
- *      DIR/address        the URL of the job manager
+ *      DIR/address        the URL of the job manager; behind it, a line each, what it takes to be heard there:
+ *                         "security.token-file=/path"
  *
  * Names are jobmanager, taskmanager-1, taskmanager-2 ...
  * Prefixes: local_. Thread: one. Limits: LOCAL_PROCESSES_MAX processes. */
@@ -30,7 +31,7 @@ struct local_cluster {
 
 /* The directory: the one given, else WEIR_HOME, else ~/.weir; NULL: neither is set. mem_free it. */
 char *local_dir(const char *given);
-/* Where the job manager of a cluster there answers, a URL; NULL: none was started there. mem_free it. */
+/* The text of DIR/address; NULL: none was started there. mem_free it. */
 char *local_address(const char *dir);
 /* What the directory says; a directory that is not there says nothing. */
 weir_error *local_read(const char *dir, struct local_cluster *cluster) WEIR_MUST_USE;

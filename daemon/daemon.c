@@ -14,11 +14,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define SECRET_FILE_MAX ((size_t)4096)
-#define OVERRIDES_MAX   256u
-#define FILES_WANTED    ((uint64_t)65536) /* open ones; RocksDB of a worker alone may have thousands */
-#define SWEEP_MAX       1000u             /* directories at a start */
-#define FILES_MIN       ((uint64_t)4096)
+#define OVERRIDES_MAX 256u
+#define FILES_WANTED  ((uint64_t)65536) /* open ones; RocksDB of a worker alone may have thousands */
+#define SWEEP_MAX     1000u             /* directories at a start */
+#define FILES_MIN     ((uint64_t)4096)
 
 /* -- arguments ------------------------------------------------------------------------------------ */
 
@@ -90,25 +89,6 @@ static weir_error *read_arguments(struct arguments *arguments, int argc, char **
 }
 
 /* -- what the configuration names ----------------------------------------------------------------- */
-
-/* The first word of the file that the option names; *secret stays NULL if it names none. */
-static weir_error *read_secret(const char *option, const char *path, const char *what,
-    char **secret)
-{
-    char *bytes;
-    size_t size;
-    if (path == NULL)
-        return NULL;
-    weir_error *error = os_read_file(path, SECRET_FILE_MAX, &bytes, &size);
-    if (error != NULL)
-        return weir_error_wrap(error, "%s cannot be read", option);
-    size_t end = strcspn(bytes, " \t\r\n");
-    *secret = mem_printf("%.*s", (int)end, bytes);
-    mem_free(bytes);
-    if (end > 0)
-        return NULL;
-    return weir_errorf(WEIR_E_USAGE, "%s '%s' is empty; write %s into it", option, path, what);
-}
 
 static weir_error *make_tls(struct daemon *daemon)
 {
@@ -182,11 +162,9 @@ static weir_error *open_daemon(struct daemon *daemon, int argc, char **argv)
     if (files < FILES_MIN)
         log_warn("daemon", "only %llu files may be open at once; raise the limit (ulimit -Hn)",
             (unsigned long long)files);
-    WEIR_TRY(read_secret("security.token-file", daemon->conf.security.token_file,
-        "a random word, for example that of `head -c 32 /dev/urandom | sha256sum`,",
-        &daemon->token));
-    WEIR_TRY(read_secret("high-availability.zookeeper.client.auth-file", daemon->conf.ha.auth_file,
-        "user:password", &daemon->zookeeper_auth));
+    WEIR_TRY(conf_secret(&daemon->conf, "security.token-file", &daemon->token));
+    WEIR_TRY(conf_secret(&daemon->conf, "high-availability.zookeeper.client.auth-file",
+        &daemon->zookeeper_auth));
     WEIR_TRY(make_tls(daemon));
     WEIR_TRY(open_logs(daemon));
     return make_work_dir(daemon);

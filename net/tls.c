@@ -4,6 +4,7 @@
 #include "base/assert.h"
 #include "base/memory.h"
 #include "base/os.h"
+#include "base/os_process.h"
 
 #include <openssl/err.h>
 #include <openssl/ssl.h>
@@ -53,7 +54,7 @@ static weir_error *load_identity(SSL_CTX *context, const struct tls_files *files
             "it must be PEM, without a pass phrase, and belong to the certificate");
     if (SSL_CTX_check_private_key(context) != 1)
         return file_error(files->key_file, "the private key", "it belongs to another certificate");
-    return NULL;
+    return os_check_private(files->key_file); /* OpenSSL takes one that all may read */
 }
 
 static weir_error *load_authority(SSL_CTX *context, const char *ca_file)

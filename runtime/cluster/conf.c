@@ -5,6 +5,7 @@
 #include "base/buffer.h"
 #include "base/memory.h"
 #include "base/os.h"
+#include "base/os_process.h"
 #include "runtime/cluster/conf_yaml.h"
 
 #include <arpa/inet.h>
@@ -14,6 +15,8 @@
 
 #define MS_MAX       (INT64_C(365) * 24 * 3600 * 1000)
 #define FILE_COLUMNS 100u
+#define SECRET_MAX   ((size_t)4096)
+#define BLANKS       " \t\r\n"
 #define LOOPBACK     "An address that other machines reach needs security.ssl and a token."
 
 /* clang-format off */
@@ -256,7 +259,6 @@ static weir_error *fill(struct conf *conf)
     conf->ha.quorum = TEXT("high-availability.zookeeper.quorum");
     conf->ha.path_root = TEXT("high-availability.zookeeper.path.root");
     conf->ha.session_timeout_ms = NUMBER("high-availability.zookeeper.client.session-timeout");
-    conf->ha.auth_file = TEXT("high-availability.zookeeper.client.auth-file");
     conf->security.is_ssl = config_flag(config, "security.ssl.enabled");
     conf->security.is_mutual = config_flag(config, "security.ssl.mutual");
     conf->security.cert = TEXT("security.ssl.cert");
@@ -291,10 +293,46 @@ weir_error *conf_load(const char *path, const char *const *overrides, uint32_t c
     return error;
 }
 
+weir_error *conf_complete(struct conf *conf, const char *text)
+{
+    char *key = mem_printf("%.*s", (int)strcspn(text, "="), text);
+    bool is_given = config_has(conf->config, key) && config_given(conf->config, key);
+    mem_free(key);
+    if (is_given)
+        return NULL;
+    WEIR_TRY(override_with(conf->config, text));
+    return fill(conf);
+}
+
 void conf_release(struct conf *conf)
 {
     config_free(conf->config);
     *conf = (struct conf){ .config = NULL };
+}
+
+weir_error *conf_secret(const struct conf *conf, const char *option, char **secret)
+{
+    const char *path = config_text(conf->config, option);
+    char *bytes = NULL;
+    size_t size;
+    *secret = NULL;
+    if (path == NULL)
+        return NULL;
+    weir_error *error = os_check_private(path);
+    if (error == NULL)
+        error = os_read_file(path, SECRET_MAX, &bytes, &size);
+    if (error != NULL)
+        return weir_error_wrap(error, "%s cannot be used", option);
+    size_t begin = strspn(bytes, BLANKS), end = strcspn(bytes + begin, BLANKS);
+    if (end > 0)
+        *secret = mem_printf("%.*s", (int)end, bytes + begin);
+    mem_free(bytes);
+    if (end > 0)
+        return NULL;
+    return weir_errorf(WEIR_E_USAGE,
+        "%s '%s' is empty; write the secret into it, in one word, for example that of `head -c 32 "
+        "/dev/urandom | sha256sum`",
+        option, path);
 }
 
 /* -- what belongs together -------------------------------------------------------------------- */

@@ -62,9 +62,9 @@ struct conf {
     struct {
         enum conf_ha type;
         const char *storage_dir, *cluster_id;
-        int64_t lease_ms;                           /* file */
-        const char *quorum, *path_root, *auth_file; /* ZooKeeper */
-        int64_t session_timeout_ms;                 /* ZooKeeper */
+        int64_t lease_ms;               /* file */
+        const char *quorum, *path_root; /* ZooKeeper */
+        int64_t session_timeout_ms;     /* ZooKeeper */
     } ha;
     struct {
         bool is_ssl, is_mutual;
@@ -86,9 +86,14 @@ struct conf {
 weir_error *conf_load(const char *path, const char *const *overrides, uint32_t count,
     struct conf *conf) WEIR_MUST_USE;
 void conf_release(struct conf *conf);
+/* "key=value" for an option that nobody has given. */
+weir_error *conf_complete(struct conf *conf, const char *text) WEIR_MUST_USE;
 /* May a process of the cluster run with this? Addresses and their protection, high availability, times. One
  * clear sentence with the fix. */
 weir_error *conf_check(const struct conf *conf) WEIR_MUST_USE;
+/* The secret in the file that the option names, in one word, mem_free it; NULL: it names none. A file that others may
+ * read is refused. */
+weir_error *conf_secret(const struct conf *conf, const char *option, char **secret) WEIR_MUST_USE;
 /* Whether only processes of this machine can reach the address: localhost, 127.0.0.0/8, ::1. */
 bool conf_is_loopback(const char *address);
 

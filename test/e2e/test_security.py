@@ -179,6 +179,46 @@ class SecurityTest(secure.SecureTest):
                         result = program.run(daemon, "--conf", "/dev/null", "-D", f"{key}={address}", *options)
                         self.assert_refused(result, program.EXIT["usage"], key, "security.ssl.enabled", "localhost")
 
+    def test_secrets_that_others_may_read_are_refused_at_the_start(self):
+        self.make_certificates()
+        for mode in (0o644, 0o640, 0o604):
+            self.token_file.chmod(mode)
+            (self.keys / "machine.key").chmod(mode)
+            for daemon in ("weir-jobmanager", "weir-taskmanager"):
+                for path, settings in ((self.token_file, {"security.token-file": self.token_file}),
+                                       (self.keys / "machine.key", self.tls())):
+                    with self.subTest(daemon=daemon, path=path, mode=mode):
+                        words = (part for key, value in settings.items() for part in ("-D", f"{key}={value}"))
+                        result = program.run(daemon, "--conf", os.devnull, *words)
+                        self.assert_refused(result, program.EXIT["usage"], f"(mode {mode:04o}): chmod 600 '{path}'")
+
+    def test_a_cluster_that_was_started_with_a_token_and_tls_is_operated_without_saying_so(self):
+        self.make_certificates()
+        port, home = cluster.free_port(), self.directory / "home"
+        settings = {**self.tls(mutual=True), "security.token-file": self.token_file, "rest.port": port,
+                    "jobmanager.rpc.port": cluster.free_port(), "io.tmp.dirs": self.directory / "tmp"}
+        env = {**os.environ, "WEIR_HOME": str(home), "WEIR_CONF": os.devnull,
+               "PATH": f"{program.BIN}:{os.environ['PATH']}"}  # where the job finds weir
+
+        def weir(*words):
+            result = program.run("weir", *words, env=env)
+            self.assertEqual(result.status, 0, f"{words}\n{result.out}\n{result.err}")
+            return result.out
+        (self.directory / "tmp").mkdir()
+        self.addCleanup(program.run, "weir", "cluster", "stop", env=env)
+        weir("cluster", "start", *(part for key, value in settings.items() for part in ("-D", f"{key}={value}")))
+        arguments = ("--count", "1000", "--output", self.output, "--checkpoints", self.checkpoints)
+        self.assertIn("has finished", weir("run", program.path_of("steady"), *arguments))
+        self.assertIn("(FINISHED)", weir("list", "-a"))
+        self.assertIn("1 task manager,", weir("cluster", "status"))
+        itself = program.run("steady", "run", "--cluster", f"localhost:{port}", *arguments[:2], "--output",
+                             self.directory / "itself", "--checkpoints", self.directory / "of-itself", env=env)
+        self.assert_well(itself)
+        self.assertNotIn(secure.TOKEN, (home / "address").read_text())
+        self.assertIn("Stopped 2 processes.", weir("cluster", "stop"))
+        self.assertIn("no job manager answers at http://localhost:",
+                      program.run("weir", "list", "-m", f"localhost:{port}", env=env).err, "all of it is forgotten")
+
     # ------------------------------------------------------------ what strangers send
 
     def frame(self, kind, payload, size=None, magic=b"WRF\1"):

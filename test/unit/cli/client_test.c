@@ -4,6 +4,8 @@
 #include "test/support/certificates.h"
 #include "test/unit/cli/cli_rig.h"
 
+#include <sys/stat.h>
+
 #define LIST "GET /v1/jobs/overview"
 
 static void what_a_server_refuses_is_shown_in_its_words(void **state)
@@ -70,9 +72,14 @@ static void the_token_of_the_configuration_is_shown(void **state)
     assert_non_null(strstr(rig->error, "says (401)"));
     assert_non_null(strstr(rig->error, "-D security.token-file=FILE"));
     assert_int_equal(rig_ask(rig, "list", "-Dsecurity.token-file=/nobody/has/it"), 1);
-    assert_non_null(strstr(rig->error, "security.token-file cannot be read: "));
+    assert_non_null(strstr(rig->error, "security.token-file cannot be used: "));
     temp_dir_write(temp_dir_path(rig->dir, "token"), " secret\n", 8);
+    assert_int_equal(chmod(temp_dir_path(rig->dir, "token"), 0644), 0);
     char *option = mem_printf("-Dsecurity.token-file=%s/token", rig->dir);
+    assert_int_equal(rig_ask(rig, "list", option), 2);
+    assert_non_null(
+        strstr(rig->error, "is secret, but not its owner's alone (mode 0644): chmod 600"));
+    assert_int_equal(chmod(temp_dir_path(rig->dir, "token"), 0600), 0);
     assert_int_equal(rig_ask(rig, "list", option), 0);
     mem_free(option);
     rig_close_complete(rig);
@@ -188,12 +195,44 @@ static void a_cluster_that_was_started_here_is_found_unless_something_else_is_sa
     mem_free(url);
 }
 
+static void a_cluster_that_was_started_with_a_token_is_asked_with_it_unless_another_one_is_said(
+    void **state)
+{
+    static const struct reply jobs[] = { { LIST, 200, "{\"jobs\":[]}" },
+        { LIST, 200, "{\"jobs\":[]}" }, { NULL, 0, NULL } };
+    struct rig *rig = rig_open(jobs, "secret");
+    unsigned port = http_server_port(rig->server);
+    char *home = temp_dir_new();
+    char *token = mem_printf("%s/token", home), *other = mem_printf("%s/other", home);
+    char *address = mem_printf("http://localhost:%u\nsecurity.token-file=%s", port, token);
+    char *same = mem_printf("list -m localhost:%u", port),
+         *wrong = mem_printf("list -D security.token-file=%s", other);
+    setenv("WEIR_HOME", home, 1);
+    temp_dir_write(temp_dir_path(home, "address"), address, strlen(address));
+    temp_dir_write(token, "secret", 6);
+    temp_dir_write(other, "wrong", 5);
+    chmod(token, 0600), chmod(other, 0600);
+    assert_int_equal(rig_call(rig, "list"), 0);
+    assert_int_equal(rig_call(rig, same), 0); /* as ./job --cluster says it */
+    assert_int_equal(rig_call(rig, wrong), 1);
+    assert_non_null(strstr(rig->error, "says (401)"));
+    chmod(token, 0640);
+    assert_int_equal(rig_call(rig, "list"), 2);
+    assert_non_null(strstr(rig->error, "security.token-file cannot be used: "));
+    unsetenv("WEIR_HOME");
+    rig_close_complete(rig);
+    temp_dir_free(home);
+    mem_free(token), mem_free(other), mem_free(address), mem_free(same), mem_free(wrong);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_a_server_refuses_is_shown_in_its_words),
         cmocka_unit_test(who_is_not_there_is_named_with_what_to_do),
         cmocka_unit_test(a_cluster_that_was_started_here_is_found_unless_something_else_is_said),
+        cmocka_unit_test(
+            a_cluster_that_was_started_with_a_token_is_asked_with_it_unless_another_one_is_said),
         cmocka_unit_test(a_standby_leads_to_the_leader_and_of_several_one_that_is_there_is_asked),
         cmocka_unit_test(who_never_answers_is_waited_for_so_long_and_no_longer),
         cmocka_unit_test(

@@ -286,6 +286,31 @@ static void write_standby(unsigned leader)
     mem_free(text);
 }
 
+static void what_it_takes_to_be_heard_is_remembered_with_the_address(void **state)
+{
+    unsigned rest = free_port(), rpc = free_port();
+    write_program("weir-jobmanager", jobmanager);
+    write_taskmanager();
+    char *token = mem_printf("%s/token", programs);
+    temp_dir_write(token, "secret", 6);
+    assert_int_equal(chmod(token, 0600), 0);
+    char *more = mem_printf(" -D security.token-file=%s", token);
+    assert_int_equal(ask("start", rest, rpc, more), 0);
+    char *expected = mem_printf("http://127.0.0.1:%u\nsecurity.token-file=%s", rest, token);
+    for (int i = 0; i < 2; i++) {
+        char *text = local_address(home);
+        assert_string_equal(text, expected);
+        mem_free(text);
+        assert_int_equal(start_again(" -n 2"), i); /* says nothing of it; then all runs */
+    }
+    assert_int_equal(chmod(token, 0644), 0);
+    assert_int_equal(ask("status", rest, rpc, ""), 2);
+    assert_int_equal(ask("stop", rest, rpc, ""), 0); /* ends it, though it cannot be asked */
+    mem_free(expected);
+    mem_free(more);
+    mem_free(token);
+}
+
 static void a_standby_that_is_started_is_remembered_and_not_the_leader_that_it_names(void **state)
 {
     unsigned leader = free_port(), rest = free_port();
@@ -378,6 +403,7 @@ int main(void)
         TEST(a_cluster_that_runs_gets_what_is_missing_and_nothing_of_it_is_ended),
         TEST(one_that_is_alive_but_not_registered_is_named_with_what_to_do),
         TEST(a_silent_job_manager_does_not_keep_what_this_machine_knows),
+        TEST(what_it_takes_to_be_heard_is_remembered_with_the_address),
         TEST(a_standby_that_is_started_is_remembered_and_not_the_leader_that_it_names),
         TEST(a_pid_file_that_a_crash_has_cut_names_nobody),
     };

@@ -5,6 +5,8 @@
 #include "test/support/temp_dir.h"
 #include "test/unit/net/net_kit.h"
 
+#include <sys/stat.h>
+
 static char *dir;
 
 static int make_certificates(void **state)
@@ -166,6 +168,20 @@ static void files_that_do_not_fit_are_named(void **state)
     }
 }
 
+static void a_key_that_others_may_read_is_no_secret(void **state)
+{
+    struct tls *tls;
+    struct tls_files files = files_of("server.pem", "server.key", "ca.pem");
+    assert_int_equal(chmod(files.key_file, 0640), 0);
+    expect_error(tls_server_new(&files, &tls), WEIR_E_USAGE,
+        "server.key' is secret, but not its owner's alone (mode 0640): chmod 600");
+    assert_null(tls);
+    expect_error(tls_client_new(&files, &tls), WEIR_E_USAGE, "(mode 0640): chmod 600");
+    assert_int_equal(chmod(files.key_file, 0600), 0);
+    expect_ok(tls_server_new(&files, &tls));
+    tls_free(tls);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -174,6 +190,7 @@ int main(void)
         cmocka_unit_test(plain_and_tls_do_not_mix),
         cmocka_unit_test(a_refused_connection_is_no_matter_of_certificates),
         cmocka_unit_test(files_that_do_not_fit_are_named),
+        cmocka_unit_test(a_key_that_others_may_read_is_no_secret),
     };
     return cmocka_run_group_tests(tests, make_certificates, remove_certificates);
 }

@@ -7,6 +7,7 @@
 #include "test/support/temp_dir.h"
 
 #include <stdlib.h>
+#include <sys/stat.h>
 
 #include "test/support/expect.h"
 
@@ -200,6 +201,57 @@ static void an_open_port_needs_tls_and_proof(void **state)
     }
 }
 
+static void a_secret_is_a_word_in_a_file_of_its_owner_alone(void **state)
+{
+    static const char key[] = "security.token-file";
+    static const struct {
+        const char *text, *error;
+        unsigned mode;
+    } rows[] = {
+        { " secret\n", NULL, 0600 },
+        { "secret word", NULL, 0400 },
+        { "secret", "is secret, but not its owner's alone (mode 0640): chmod 600 '", 0640 },
+        { "secret", "is secret, but not its owner's alone (mode 0604): chmod 600 '", 0604 },
+        { " \n", "is empty; write the secret into it", 0600 },
+    };
+    char *dir = temp_dir_new(), *secret, *option = mem_printf("%s=%s/token", key, dir);
+    struct conf conf;
+    expect_ok(load("", option, &conf));
+    expect_error(conf_secret(&conf, key, &secret), WEIR_E_IO, "security.token-file cannot be used");
+    for (size_t i = 0; i < COUNT_OF(rows); i++) {
+        const char *path = config_text(conf.config, key);
+        expect_ok(os_write_file(path, rows[i].text, strlen(rows[i].text)));
+        assert_int_equal(chmod(path, rows[i].mode), 0);
+        if (rows[i].error != NULL) {
+            expect_error(conf_secret(&conf, key, &secret), WEIR_E_USAGE, rows[i].error);
+            continue;
+        }
+        expect_ok(conf_secret(&conf, key, &secret));
+        assert_string_equal(secret, "secret");
+        mem_free(secret);
+    }
+    conf_release(&conf);
+    expect_ok(conf_load(NULL, NULL, 0, &conf));
+    expect_ok(conf_secret(&conf, key, &secret));
+    assert_null(secret);
+    conf_release(&conf);
+    mem_free(option);
+    temp_dir_free(dir);
+}
+
+static void what_nobody_has_said_is_completed_and_what_was_said_stays(void **state)
+{
+    struct conf conf;
+    expect_ok(load("security.ssl.ca: a\n", NULL, &conf));
+    expect_ok(conf_complete(&conf, "security.ssl.ca=b"));
+    expect_ok(conf_complete(&conf, "security.ssl.enabled=true"));
+    assert_string_equal(conf.security.ca, "a");
+    assert_true(conf.security.is_ssl);
+    expect_error(conf_complete(&conf, "security.nothing=1"), WEIR_E_USAGE, "security.nothing");
+    expect_error(conf_complete(&conf, "a line"), WEIR_E_USAGE, "is no option");
+    conf_release(&conf);
+}
+
 static void what_belongs_together_is_checked(void **state)
 {
     static const struct {
@@ -310,6 +362,8 @@ int main(void)
         cmocka_unit_test(a_file_that_is_not_there_is_named),
         cmocka_unit_test(only_addresses_of_this_machine_are_loopback),
         cmocka_unit_test(an_open_port_needs_tls_and_proof),
+        cmocka_unit_test(a_secret_is_a_word_in_a_file_of_its_owner_alone),
+        cmocka_unit_test(what_nobody_has_said_is_completed_and_what_was_said_stays),
         cmocka_unit_test(what_belongs_together_is_checked),
         cmocka_unit_test(with_high_availability_checkpoints_are_where_every_leader_sees_them),
         cmocka_unit_test(the_file_in_the_tree_is_made_from_the_table),
