@@ -39,6 +39,7 @@ test  | libzookeeper-java      | -            | the same
 test  | default-jdk-headless   | javac        | compiles the twin of the events that benchmarks are made of
 test  | strace                 | strace       | makes calls of a process fail, or take long
 test  | valgrind               | valgrind     | counts instructions of the hot paths
+test  | systemd                | systemd-analyze | judges the units that are installed
 test  | maven                  | mvn          | fetches that broker
 '
 

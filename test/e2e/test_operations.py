@@ -2,12 +2,13 @@
 """A cluster as those see it who must find out at night what is wrong with it: logs, addresses, states.
 
 What   The command weir against real processes. That what a job's workers have printed can be read when they are gone,
-       and nothing else on the machine can.
+       and nothing else on the machine can. That systemd is told when a daemon is ready.
 How    No broker is needed.
 """
 import http.client
 import os
 import signal
+import socket
 import subprocess
 import sys
 import unittest
@@ -139,6 +140,27 @@ class Address(OperationsTest):
                               timeout=LIMIT_S, check=False)
         self.assertTrue(done.returncode == 0 or "runs in" in done.stderr, done.stderr)
         return done.stdout
+
+
+class Notify(ProgramTest):
+    def test_the_daemons_tell_systemd_when_they_are_ready_and_when_they_end(self):
+        # as units of Type=notify do: whoever is started behind them finds that they answer
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as systemd:
+            systemd.bind(os.fspath(self.directory / "notify"))
+            systemd.settimeout(LIMIT_S)
+            port = cluster.free_port()
+            options = [part for key, value in (("rest.port", port), ("jobmanager.rpc.port", cluster.free_port()),
+                                               ("io.tmp.dirs", self.directory)) for part in ("-D", f"{key}={value}")]
+            env = {**os.environ, "NOTIFY_SOCKET": os.fspath(self.directory / "notify")}
+            daemons = []
+            for name in ("weir-jobmanager", "weir-taskmanager"):
+                daemons.append(self.start(name, "--conf", os.devnull, *options, env=env))
+                self.assertEqual(systemd.recv(100), b"READY=1")
+                self.assertIn("taskmanagers", cluster.request(port, "GET", "/v1/overview"))
+            for daemon in reversed(daemons):
+                daemon.process.terminate()
+                self.assertEqual(systemd.recv(100), b"STOPPING=1")
+                self.assert_well(daemon.end())
 
 
 class Standby(OperationsTest):
