@@ -7,14 +7,17 @@
 
 #include "base/assert.h"
 #include "base/memory.h"
+#include "base/os.h"
 #include "base/os_process.h"
 
+#include <errno.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #define THREADS_MAX 256u
 #define JOBS_MAX    (1u << 20)
@@ -287,6 +290,28 @@ void workers_share(struct workers *workers, uint64_t count, void (*run)(void *ar
     help(&share);
     if (helper_count > 0)
         withdraw(workers, &share);
+}
+
+static bool is_idle(const struct workers *workers)
+{
+    return workers->waiting_count + workers->running_count == 0;
+}
+
+bool workers_wait(struct workers *workers, int64_t timeout_ms)
+{
+    int64_t until_ns = os_monotonic_ns() + timeout_ms * 1000000;
+    struct timespec until = { .tv_sec = until_ns / 1000000000, .tv_nsec = until_ns % 1000000000 };
+    int status = 0;
+    while (workers->thread_count == 0 && workers_step(workers))
+        ;
+    lock(workers);
+    while (!is_idle(workers) && status == 0)
+        status =
+            pthread_cond_clockwait(&workers->finished, &workers->lock, CLOCK_MONOTONIC, &until);
+    ASSERT(status == 0 || status == ETIMEDOUT);
+    bool has_ended = is_idle(workers);
+    unlock(workers);
+    return has_ended;
 }
 
 void workers_drain(struct workers *workers, const void *lane)

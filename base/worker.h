@@ -27,6 +27,9 @@ bool workers_is_running(struct workers *workers); /* a job, just now */
 bool workers_is_waiting(struct workers *workers); /* a job, for its turn */
 /* Waits until no job of the lane is waiting or running. With zero threads: runs them. */
 void workers_drain(struct workers *workers, const void *lane);
+/* Waits until no job is waiting or running, at most that long. False: some are; a disk may not answer. With zero
+ * threads: runs them. */
+bool workers_wait(struct workers *workers, int64_t timeout_ms);
 /* Calls run(arg, 0) ... run(arg, count - 1), in any order, on the caller's thread and on workers that have
  * nothing to do meanwhile, at most one thread a core, and returns when all have returned. A worker may call
  * it: nobody is waited for who has not begun. `workers` NULL, or zero threads: the caller does it alone, in

@@ -19,6 +19,7 @@
 #define WORKER_THREADS   4
 #define JOBS_MAX         16384
 #define START_TIMEOUT_MS 60000
+#define END_MS           3000 /* for what workers do, when the process is told to end */
 
 /* Thread: control. */
 struct jobmanager_daemon {
@@ -205,6 +206,17 @@ static void close_all(struct jobmanager_daemon *it)
     mem_free(it->settings);
 }
 
+/* A disk that does not answer must not keep whoever wants this process to end. What is cut off is what a kill -9 may cut
+ * off at any time; the next leader goes on from what is complete. */
+static _Noreturn void end_without_waiting(const struct jobmanager_daemon *it, weir_error *error)
+{
+    log_warn("jobmanager",
+        "ends without waiting for a disk that has not answered within %d s: complete checkpoints "
+        "hold, and the next leader goes on from them",
+        END_MS / 1000);
+    os_exit(daemon_end(&it->daemon, error));
+}
+
 int main(int argc, char **argv)
 {
     struct jobmanager_daemon it = { .net = NULL };
@@ -222,6 +234,8 @@ int main(int argc, char **argv)
             error = turn(&it);
         os_notify("STOPPING=1");
         os_signals_unwatch();
+        if (!workers_wait(it.workers, END_MS))
+            end_without_waiting(&it, error);
     }
     close_all(&it);
     status = daemon_end(&it.daemon, error);

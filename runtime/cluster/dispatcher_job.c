@@ -1,11 +1,14 @@
 /* dispatcher_job.c -- the life of one job: planned (dispatcher_plan.c), opened, run by its job manager, over.
  * Prefixes: entry_
  *
- *   TO_PLAN -> PLANNING -> TO_OPEN -> OPENING -> RUNNING -> OVER
- *                             ^                     |
- *                             '---------------------'
+ *   TO_PLAN -> PLANNING -> TO_OPEN -> OPENING -> RUNNING -> TO_CLOSE -> CLOSING -> OVER
+ *                             ^                                            |
+ *                             '--------------------------------------------'
  *                              rescaled (dispatcher_rescale.c), moved (dispatcher_move.c): the job manager goes, and
- *                              another one comes, with the same checkpoints, as after a failure */
+ *                              another one comes, with the same checkpoints, as after a failure
+ *
+ * What blocks is an errand: a directory is opened and closed by a worker, and what a job manager has begun (a checkpoint
+ * is read, or published) ends before it goes, however long its disk takes. The job is CANCELLING, or FAILING, till then. */
 #include "base/assert.h"
 #include "base/fault.h"
 #include "base/log.h"
@@ -17,7 +20,7 @@
 
 #include <stdio.h>
 
-#define ASK_AGAIN_MS   50   /* for the checkpoint of a rescale, when one is under way */
+#define ASK_AGAIN_MS   50 /* for the checkpoint of a rescale, when one is under way; for a worker */
 #define STORE_PAUSE_MS 1000 /* until the job store, or a directory of checkpoints, is asked again */
 #define ARENA_SIZE_MAX ((size_t)64 << 20)
 
@@ -93,18 +96,26 @@ static void tell_end(struct entry *entry)
     operations_job_over(entry);
 }
 
+static void be_over(struct entry *entry)
+{
+    ASSERT(entry->storage == NULL);
+    entry->phase = ENTRY_OVER;
+    entry->dispatcher->over_count++;
+    tell_end(entry);
+}
+
 /* No job manager has it any more, and none will. Takes the error. */
 void entry_finish(struct entry *entry, enum job_state state, weir_error *error)
 {
+    ASSERT(entry->jobmanager == NULL);
     weir_error_free(entry->job.error);
     entry->job.error = error;
     entry->job.end_ms = os_wall_ms();
     entry->end_state = state;
-    storage_close(entry->storage); /* between two versions */
-    entry->storage = NULL;
-    entry->phase = ENTRY_OVER;
-    entry->dispatcher->over_count++;
-    tell_end(entry);
+    if (entry->storage != NULL) /* between two versions */
+        entry->phase = ENTRY_TO_CLOSE;
+    else
+        be_over(entry);
 }
 
 /* -- opening ---------------------------------------------------------------------------------------- */
@@ -221,9 +232,7 @@ static void on_opened(void *arg, bool is_over)
     bool is_stored_now;
     FAULT_STEP_VOID(JOB_START_STORE, is_stored_now = store_start(entry));
     if (!is_stored_now) {
-        storage_close(entry->storage);
-        entry->storage = NULL;
-        entry->phase = ENTRY_TO_OPEN;
+        entry->phase = ENTRY_TO_OPEN; /* its directory stays open */
         return;
     }
     make_gateway(entry);
@@ -255,7 +264,7 @@ static const struct entry *find_rival(const struct entry *entry)
     const struct job_spec *spec = &entry->version->spec;
     for (uint32_t i = 0; i < dispatcher->entry_count && spec->checkpoints != NULL; i++) {
         const struct entry *it = dispatcher->entries[i];
-        bool is_open = it->phase == ENTRY_OPENING || it->phase == ENTRY_RUNNING ||
+        bool is_open = (it->phase >= ENTRY_OPENING && it->phase < ENTRY_OVER) ||
                        (it->phase == ENTRY_TO_OPEN && it->has_started);
         if (it != entry && is_open && it->version->spec.checkpoints != NULL &&
             is_same_dir(it->version->spec.checkpoints, spec->checkpoints) &&
@@ -285,8 +294,10 @@ static void open_entry(struct entry *entry)
         return;
     }
     entry->phase = ENTRY_OPENING;
-    if (!errands_submit(dispatcher->errands, dispatcher, run_open, on_opened, entry))
-        entry->phase = ENTRY_TO_OPEN; /* too much is waiting: a little later */
+    if (errands_submit(dispatcher->errands, dispatcher, run_open, on_opened, entry))
+        return;
+    entry->phase = ENTRY_TO_OPEN; /* too much is waiting */
+    entry->again_ms = dispatcher->now_ms + ASK_AGAIN_MS;
 }
 
 /* -- running ---------------------------------------------------------------------------------------- */
@@ -296,6 +307,13 @@ static bool comes_again(const struct entry *entry)
 {
     bool is_to = entry->rescale.step == RESCALE_LEAVING || entry->move == MOVE_LEFT;
     return is_to && !entry->is_cancel_wanted;
+}
+
+/* The same when its job manager is over: the directory stays open. */
+static bool is_kept(const struct entry *entry)
+{
+    return entry->job.stats != NULL && entry->job.stats->state == EXECUTION_CANCELED &&
+           comes_again(entry);
 }
 
 static enum job_state state_of(const struct entry *entry)
@@ -322,8 +340,7 @@ static enum job_state state_of(const struct entry *entry)
     return entry->job.state; /* told when everything is put away */
 }
 
-/* `put_away` NULL: the storage stays open. */
-static void let_go(struct entry *entry, void (*put_away)(struct storage *storage))
+static void let_go(struct entry *entry)
 {
     entry->job.jobmanager = NULL;
     entry->job.stats = NULL;
@@ -333,10 +350,6 @@ static void let_go(struct entry *entry, void (*put_away)(struct storage *storage
     entry->jobmanager = NULL;
     entry->gateway = NULL;
     entry->move = MOVE_NONE;
-    if (put_away == NULL)
-        return;
-    put_away(entry->storage);
-    entry->storage = NULL;
 }
 
 /* What a new leader starts; until the store has taken it, that is the old version. */
@@ -354,11 +367,11 @@ static void store_version(struct entry *entry)
 }
 
 /* The old tasks are gone, because they were to; the new ones come as after a failure. False: they were not to go. */
-static bool comes_back(struct entry *entry, enum execution_state state)
+static bool comes_back(struct entry *entry)
 {
-    if (!comes_again(entry) || state != EXECUTION_CANCELED)
+    if (!is_kept(entry))
         return false;
-    let_go(entry, NULL);
+    let_go(entry);
     if (entry->rescale.step == RESCALE_LEAVING) {
         rescale_change(entry);
         store_version(entry);
@@ -379,7 +392,7 @@ static bool claims_back(struct entry *entry, enum execution_state state, weir_er
     log_error("dispatcher", "job %s: %s; this job manager leads, so it claims the job back, once",
         entry->job.id, weir_error_message(error));
     weir_error_free(error);
-    let_go(entry, storage_close);
+    let_go(entry);
     entry->has_claimed_back = true;
     entry->phase = ENTRY_TO_OPEN;
     entry_set_state(entry, JOB_RESTARTING);
@@ -390,15 +403,71 @@ static void on_over(struct entry *entry)
 {
     enum execution_state state = entry->job.stats->state;
     weir_error *error = jobmanager_take_error(entry->jobmanager);
-    if (claims_back(entry, state, error) || comes_back(entry, state))
+    if (claims_back(entry, state, error) || comes_back(entry))
         return;
     error = weir_error_join(error, jobmanager_settle(entry->jobmanager));
-    let_go(entry, storage_close);
+    let_go(entry);
     entry_finish(entry,
         state == EXECUTION_FINISHED   ? JOB_FINISHED
         : state == EXECUTION_CANCELED ? JOB_CANCELED
                                       : JOB_FAILED,
         error);
+}
+
+/* -- closing ---------------------------------------------------------------------------------------- */
+
+/* Thread: worker. */
+static void run_close(void *arg)
+{
+    struct entry *entry = arg;
+    storage_close(entry->closing);
+    entry->closing = NULL;
+}
+
+static void on_closed(void *arg, bool is_over)
+{
+    struct entry *entry = arg;
+    if (is_over)
+        return;
+    ASSERT(entry->phase == ENTRY_CLOSING);
+    entry_touch(entry);
+    if (entry->storage != NULL && !is_kept(entry))
+        entry->phase = ENTRY_TO_CLOSE; /* it was to come back, but was cancelled meanwhile */
+    else if (entry->jobmanager != NULL)
+        on_over(entry);
+    else
+        be_over(entry);
+}
+
+/* In the lane of the job manager, if there is one: behind all that it has begun. */
+static void close_entry(struct entry *entry)
+{
+    struct dispatcher *dispatcher = entry->dispatcher;
+    bool keeps = is_kept(entry);
+    entry->closing = keeps ? NULL : entry->storage;
+    if (!errands_submit(dispatcher->errands, entry->jobmanager, run_close, on_closed, entry)) {
+        entry->closing = NULL;
+        entry->again_ms = dispatcher->now_ms + ASK_AGAIN_MS; /* too much is waiting */
+        return;
+    }
+    entry->phase = ENTRY_CLOSING;
+    if (!keeps)
+        entry->storage = NULL;
+}
+
+/* Its job manager is over: the slots are free, and what is left may wait for a disk. A savepoint that is being written
+ * is heard of before. */
+static void begin_close(struct entry *entry)
+{
+    enum execution_state state = entry->job.stats->state;
+    if (state == EXECUTION_FAILED)
+        entry_set_state(entry, JOB_FAILING);
+    else if (state == EXECUTION_CANCELED && !is_kept(entry))
+        entry_set_state(entry, JOB_CANCELLING);
+    if (jobmanager_is_asked(entry->jobmanager))
+        return;
+    entry->phase = ENTRY_TO_CLOSE;
+    close_entry(entry);
 }
 
 static void step_running(struct entry *entry, int64_t now_ms)
@@ -407,10 +476,8 @@ static void step_running(struct entry *entry, int64_t now_ms)
     gateway_step(entry->gateway, now_ms);
     bool goes_on = jobmanager_step(entry->jobmanager, now_ms);
     gateway_step(entry->gateway, now_ms); /* what the job manager has just asked for */
-    if (!goes_on && jobmanager_is_asked(entry->jobmanager))
-        return; /* a savepoint is being written */
     if (!goes_on) {
-        on_over(entry);
+        begin_close(entry);
         return;
     }
     entry_set_state(entry, state_of(entry));
@@ -425,8 +492,7 @@ void entry_cancel(struct entry *entry)
     entry_touch(entry);
     if (entry->phase == ENTRY_RUNNING)
         FAULT_STEP_VOID(CANCEL_TASKS, jobmanager_cancel(entry->jobmanager));
-    else if (entry->phase != ENTRY_OPENING &&
-             entry->phase != ENTRY_OVER) /* that one is the worker's now */
+    else if (entry->phase <= ENTRY_TO_OPEN) /* no worker has it in hand */
         entry_finish(entry, JOB_CANCELED, NULL);
 }
 
@@ -460,7 +526,12 @@ void entry_step(struct entry *entry, int64_t now_ms)
     case ENTRY_RUNNING:
         step_running(entry, now_ms);
         return;
+    case ENTRY_TO_CLOSE:
+        if (is_time)
+            close_entry(entry);
+        return;
     case ENTRY_OPENING:
+    case ENTRY_CLOSING:
     case ENTRY_OVER:
         return;
     }
@@ -487,10 +558,12 @@ int64_t entry_deadline_ms(const struct entry *entry)
     case ENTRY_PLANNING:
         return entry->deadline_ms + 1;
     case ENTRY_TO_OPEN:
+    case ENTRY_TO_CLOSE:
         return is_again ? entry->again_ms : now_ms;
     case ENTRY_RUNNING:
         return os_earlier(store, running_deadline_ms(entry));
     case ENTRY_OPENING:
+    case ENTRY_CLOSING:
     case ENTRY_OVER:
         break;
     }
@@ -560,9 +633,10 @@ struct entry *entry_new(struct dispatcher *dispatcher, const struct submission *
 void entry_free(struct entry *entry)
 {
     struct job *job = &entry->job;
-    if (entry->phase == ENTRY_RUNNING) {
+    if (entry->jobmanager != NULL) {
         gateway_abandon(entry->gateway);
-        let_go(entry, storage_leave); /* what its workers write goes on lying there */
+        let_go(entry);
+        storage_leave(entry->storage); /* what its workers write goes on lying there */
     } else {
         storage_close(entry->storage); /* opened, and nobody has heard of it */
     }

@@ -20,7 +20,9 @@ enum entry_phase {
     ENTRY_PLANNING, /* a task manager makes its plan */
     ENTRY_TO_OPEN,
     ENTRY_OPENING, /* a worker opens its checkpoint directory */
-    ENTRY_RUNNING, /* it has a job manager */
+    ENTRY_RUNNING,  /* it has a job manager */
+    ENTRY_TO_CLOSE, /* that is over, or none comes any more */
+    ENTRY_CLOSING,  /* a worker ends what was begun, and closes the directory */
     ENTRY_OVER
 };
 
@@ -62,7 +64,7 @@ struct rescale {
     int64_t left_ms;
 };
 
-/* Thread: control; a worker while OPENING, which nobody else touches. */
+/* Thread: control; a worker while OPENING or CLOSING, which nobody else touches. */
 struct entry {
     struct job job;         /* what others see; first */
     int64_t due_ms;         /* to be stepped then, although nothing has happened to it */
@@ -81,6 +83,7 @@ struct entry {
     bool is_end_unstored, is_version_unstored; /* the store could not take it */
     enum job_state end_state;                  /* OVER: told when it is stored */
     struct storage *storage; /* RUNNING; OPENING again: that of the version before */
+    struct storage *closing; /* CLOSING: NULL, it stays open */
     weir_error *open_error;
     struct jobmanager *jobmanager;
     struct gateway *gateway;

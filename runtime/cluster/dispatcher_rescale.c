@@ -129,7 +129,6 @@ void rescale_planned(struct entry *entry, struct version *version)
         rescale_failed(entry, error);
 }
 
-/* Not while it reads what it is restored from: the control thread would have to wait for that. */
 static bool is_down(const struct jobmanager_stats *stats)
 {
     switch (stats->state) {
@@ -137,7 +136,7 @@ static bool is_down(const struct jobmanager_stats *stats)
     case EXECUTION_RUNNING:
     case EXECUTION_FAILING:
     case EXECUTION_RESTARTING:
-        return stats->running_since_ms == 0 && !stats->is_restoring;
+        return stats->running_since_ms == 0;
     case EXECUTION_STOPPING:
     case EXECUTION_FINISHING:
     case EXECUTION_CANCELLING:

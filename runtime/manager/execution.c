@@ -156,6 +156,7 @@ static void end(struct execution *execution, enum execution_state state)
 {
     ASSERT(!execution_is_over(execution));
     execution->state = state;
+    execution->is_restoring = false;
     execution->restart_ms = execution->stop_by_ms = execution->retry_ms = NEVER;
     execution->todo = 0;
     todo(execution, EXECUTION_END);

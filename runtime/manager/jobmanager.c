@@ -508,7 +508,6 @@ bool jobmanager_step(struct jobmanager *jobmanager, int64_t now_ms)
     tick_coordinator(jobmanager, now_ms);
     act_all(jobmanager, now_ms);
     jobmanager->stats.state = execution->state;
-    jobmanager->stats.is_restoring = execution->is_restoring;
     if (!jobmanager->coordinator.is_running)
         jobmanager->stats.running_since_ms = 0;
     jobmanager->stats.restarts = execution->restart_count;

@@ -126,7 +126,6 @@ struct jobmanager_stats {
     uint64_t attempt;
     uint32_t restarts;
     int64_t running_since_ms;   /* monotonic, all tasks; 0: not now */
-    bool is_restoring;          /* a worker reads what tasks are to be restored from */
     uint64_t completed, failed; /* checkpoints */
     uint64_t last_checkpoint;   /* newest complete, this run or restored; 0: none */
     int64_t last_duration_ms;
@@ -137,7 +136,8 @@ struct jobmanager_stats {
 
 struct jobmanager;
 struct jobmanager *jobmanager_new(const struct jobmanager_options *options);
-/* Waits for its lane; tears nothing down: that was done, or is the owner's. */
+/* Waits for its lane, whose name is its address: whoever must not wait for a disk submits something to it when the job
+ * is over, and frees it behind that. Tears nothing down: that was done, or is the owner's. */
 void jobmanager_free(struct jobmanager *jobmanager);
 /* Fills in the calls of a host, and what is known of the attempt; the rest is the owner's. */
 void jobmanager_host(struct jobmanager *jobmanager, struct task_host *host);

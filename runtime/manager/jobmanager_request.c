@@ -28,18 +28,19 @@ struct savepoint_job {
 
 /* -- the workers' part ---------------------------------------------------------------------------- */
 
+/* The last thing: the job manager may go when it has heard of it, and does not wait for a disk. */
 static void tell(struct savepoint_job *job, char *path, weir_error *error)
 {
-    jobmanager_post(job->jobmanager, &(struct event){ .kind = EVENT_SAVED,
-                                         .checkpoint = job->checkpoint,
-                                         .path = path,
-                                         .request = job->request,
-                                         .error = error });
     weir_error *left = os_remove_tree(job->pin_dir);
     if (left != NULL)
         log_warn("savepoint", "%s: cannot tidy up: %s", job->jobmanager->label,
             weir_error_message(left));
     weir_error_free(left);
+    jobmanager_post(job->jobmanager, &(struct event){ .kind = EVENT_SAVED,
+                                         .checkpoint = job->checkpoint,
+                                         .path = path,
+                                         .request = job->request,
+                                         .error = error });
     mem_free(job->pin_dir);
     mem_free(job->directory);
     weir_buffer_free(job->bytes);

@@ -168,6 +168,23 @@ class Disks(cluster.ClusterTest):
         job.wait_checkpoints(2)
         self.finish(one, job)
 
+    # ------------------------------------------------------------ silent
+
+    def test_a_disk_that_does_not_answer_holds_up_its_job_alone_and_not_the_end_of_the_job_manager(self):
+        one = self.cluster(task_managers=1, faults=True)
+        one.leader().kill9()
+        leader = one.start_job_manager(fault="restore-read-before:1:stall-300000")
+        one.wait_task_managers(1)
+        silent = self.steady(one, 1, name="silent")
+        one.wait_until("its checkpoints are read", lambda: "stalled for" in leader.said())
+        one.ask("PATCH", silent.path)
+        silent.wait("CANCELLING")
+        other = self.steady(one, 1)
+        other.wait_checkpoints(2)
+        self.assertEqual(silent.state(), "CANCELLING")
+        self.assertEqual(leader.stop(), 0, leader.said())
+        self.assertIn("ends without waiting for a disk", leader.said())
+
 
 if __name__ == "__main__":
     unittest.main()

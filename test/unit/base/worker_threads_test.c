@@ -90,6 +90,20 @@ static void one_lane_does_not_hold_up_another(void **state)
     workers_free(workers);
 }
 
+static void a_wait_ends_when_all_have_ended_or_in_time(void **state)
+{
+    int lane;
+    atomic_store(&is_open, false);
+    struct workers *workers = workers_new(2, 8);
+    assert_true(workers_wait(workers, 0));
+    assert_true(workers_submit(workers, &lane, wait_for_opening, NULL));
+    assert_true(workers_submit(workers, &lane, wait_for_opening, NULL)); /* for its turn */
+    assert_false(workers_wait(workers, 10));
+    open_the_gate(NULL);
+    assert_true(workers_wait(workers, 60000));
+    workers_free(workers);
+}
+
 static atomic_int shares[JOBS];
 
 static void take_a_share(void *arg, uint64_t index)
@@ -126,6 +140,7 @@ int main(void)
         cmocka_unit_test(lanes_keep_their_order_over_many_threads),
         cmocka_unit_test(freeing_runs_what_is_waiting),
         cmocka_unit_test(one_lane_does_not_hold_up_another),
+        cmocka_unit_test(a_wait_ends_when_all_have_ended_or_in_time),
         cmocka_unit_test(shared_work_is_done_once_by_whoever_is_there),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -6,6 +6,7 @@
 #include "net/sha256.h"
 #include "runtime/cluster/job_store.h"
 #include "test/support/temp_dir.h"
+#include "test/support/trial.h"
 #include "test/unit/runtime/cluster/fake_net.h"
 
 #include <stdio.h>
@@ -246,6 +247,102 @@ static void one_that_registers_again_takes_the_place_of_its_old_connection(void 
 }
 
 /* -- the life of a job without tasks ------------------------------------------------------------------ */
+
+/* The job, as its executable would plan it. */
+static void make_plan(const struct rig *rig, uint32_t parallelism, weir_buffer *out)
+{
+    weir_job *job;
+    trial_reset(&(struct trial){ .count = 1, .parallelism = parallelism });
+    char *checkpoints = mem_printf("%s/checkpoints", rig->dir);
+    struct job_spec spec = { .plan = trial_plan(&job),
+        .checkpoints = checkpoints,
+        .retained = 1,
+        .interval_ms = 1000,
+        .timeout_ms = 1000,
+        .stop_timeout_ms = 1000,
+        .restart = RESTART_DEFAULT,
+        .backend = "hashmap",
+        .memory_size = UINT64_C(64) << 20 };
+    job_spec_encode(&spec, out);
+    mem_free(checkpoints);
+    job_free(job);
+}
+
+/* The task manager answers what it was asked last. */
+static void answer_plan(struct rig *rig, uint32_t parallelism)
+{
+    struct message_plan plan;
+    weir_buffer *bytes = weir_buffer_new(JOB_SPEC_SIZE_MAX);
+    make_plan(rig, parallelism, bytes);
+    read_last(&rig->managers[0], MESSAGE_PLAN, &plan);
+    struct message_planned planned = { .request = plan.request, .spec = weir_buffer_view(bytes) };
+    speak(&rig->managers[0], MESSAGE_PLANNED, &planned);
+    weir_buffer_free(bytes);
+}
+
+/* Up to its first restore, which no worker has read yet: as if the disk did not answer. */
+static const struct job *submit_to_stall(struct rig *rig)
+{
+    connect_manager(rig, 0);
+    const struct job *job = submit(rig);
+    answer_plan(rig, 2);
+    for (uint32_t i = 0; i < 10 && job->jobmanager == NULL; i++) {
+        workers_step(rig->workers);
+        dispatcher_step(rig->dispatcher, clock_ms);
+    }
+    assert_int_equal(job->state, JOB_CREATED);
+    assert_true(workers_is_waiting(rig->workers));
+    return job;
+}
+
+/* Whatever is due, but no disk. */
+static void turn_stalled(struct rig *rig)
+{
+    for (uint32_t i = 0; i < 10; i++)
+        dispatcher_step(rig->dispatcher, clock_ms);
+}
+
+static void a_cancel_waits_for_a_disk_that_stalls_and_nobody_else_does(void **state)
+{
+    struct rig rig;
+    char other[DISPATCHER_ID_SIZE];
+    rig_open(&rig);
+    const struct job *job = submit_to_stall(&rig);
+    expect_ok(dispatcher_cancel(rig.dispatcher, job->id));
+    turn_stalled(&rig);
+    assert_int_equal(job->state, JOB_CANCELLING);
+    expect_ok(dispatcher_cancel(rig.dispatcher, job->id)); /* again: nothing more to do */
+    struct submission submission = { .program = "job", .digest = rig.digest };
+    expect_ok(dispatcher_submit(rig.dispatcher, &submission, other));
+    turn_stalled(&rig);
+    assert_int_equal(rig.managers[0].sent[MESSAGE_PLAN], 2); /* the cluster goes on */
+    assert_int_equal(job->state, JOB_CANCELLING);
+    turn(&rig);
+    assert_int_equal(job->state, JOB_CANCELED);
+    rig_close(&rig);
+}
+
+static void a_job_whose_disk_stalls_is_rescaled_or_cancelled_when_it_answers(void **state)
+{
+    for (uint32_t is_cancelled = 0; is_cancelled < 2; is_cancelled++) {
+        struct rig rig;
+        char id[DISPATCHER_ID_SIZE] = "";
+        rig_open(&rig);
+        const struct job *job = submit_to_stall(&rig);
+        const struct jobmanager *first = job->jobmanager;
+        expect_ok(dispatcher_rescale(rig.dispatcher, job->id, 1, id));
+        answer_plan(&rig, 1);
+        turn_stalled(&rig);
+        assert_ptr_equal(job->jobmanager, first);
+        if (is_cancelled)
+            expect_ok(dispatcher_cancel(rig.dispatcher, job->id));
+        turn(&rig);
+        assert_int_equal(job->state, is_cancelled ? JOB_CANCELED : JOB_CREATED);
+        if (!is_cancelled)
+            assert_int_equal(job->plan->vertices[0].parallelism, 1);
+        rig_close(&rig);
+    }
+}
 
 static void a_job_can_be_cancelled_before_and_while_it_is_planned(void **state)
 {
@@ -616,6 +713,8 @@ int main(void)
         cmocka_unit_test(a_worker_of_a_job_that_does_not_run_is_refused),
         cmocka_unit_test(one_that_registers_again_takes_the_place_of_its_old_connection),
         cmocka_unit_test(a_job_can_be_cancelled_before_and_while_it_is_planned),
+        cmocka_unit_test(a_cancel_waits_for_a_disk_that_stalls_and_nobody_else_does),
+        cmocka_unit_test(a_job_whose_disk_stalls_is_rescaled_or_cancelled_when_it_answers),
         cmocka_unit_test(a_plan_that_cannot_be_made_or_read_fails_the_job_with_its_words),
         cmocka_unit_test(a_task_manager_that_is_lost_while_it_plans_is_replaced),
         cmocka_unit_test(a_plan_that_does_not_come_fails_the_job),
