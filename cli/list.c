@@ -36,6 +36,9 @@ static void print_job(const struct document *job, weir_buffer *out)
                *state = document_text(job, "state");
     buffer_printf(out, "%s : %s : %s (%s)\n", date, id == NULL ? "?" : id,
         name == NULL ? "?" : name, state == NULL ? "?" : state);
+    if (state != NULL && strcmp(state, "SUSPENDED") == 0)
+        buffer_printf(out, "    this job manager cannot run it: 'weir logs jobmanager' says why, "
+                           "and what to do\n");
 }
 
 static void print_kind(const struct document *jobs, unsigned kind, const char *title,

@@ -261,7 +261,7 @@ void rest_job_exceptions(struct call *call)
     if (job->error != NULL)
         only = (struct history_failure){ .text = (char *)(uintptr_t)weir_error_message(job->error),
             .code = weir_error_code(job->error),
-            .at_ms = job->end_ms };
+            .at_ms = job->state == JOB_SUSPENDED ? job->entered_ms[JOB_SUSPENDED] : job->end_ms };
     const struct history_failure *newest = history_failure(&job->history, 0);
     if (newest == NULL && only.text != NULL)
         newest = &only;

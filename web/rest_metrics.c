@@ -134,7 +134,8 @@ static double downtime_ms(const struct metric_job *it)
     STATE(X, running, "running", JOB_RUNNING) \
     STATE(X, restarting, "restarting", JOB_RESTARTING) \
     STATE(X, failing, "failing", JOB_FAILING) \
-    STATE(X, cancelling, "cancelling", JOB_CANCELLING)
+    STATE(X, cancelling, "cancelling", JOB_CANCELLING) \
+    STATE(X, suspended, "suspended", JOB_SUSPENDED)
 TABLE(rest_metrics_of_job, OF_JOB)
 
 #define TASK struct subtask

@@ -2,14 +2,16 @@
  *
  *   submit --> INITIALIZING --plan made by a task manager--> CREATED --slots--> RUNNING ... --> FINISHED
  *                   |  no plan                                                              FAILED, CANCELED
- *                   '------> FAILED
+ *                   '------> FAILED; SUSPENDED if it has run before
  *
  * Each job has a job manager of its own (runtime/manager/jobmanager.h), a gateway to its workers (gateway.h),
  * and its checkpoint directory. This is what is left: ids, the list, connections of task managers and workers,
  * operations that take a while (a savepoint, a stop), and the job store, from which a new leader starts
  * every job that was not over.
  *
- * States are Flink's job states: what people and Flink's tools know.
+ * States are Flink's job states: what people and Flink's tools know. SUSPENDED is a job that this leader cannot run, for
+ * its executable makes no plan for this cluster any more: it is kept, with its checkpoints, until it is cancelled or
+ * another leader (of the version before, say) can.
  *
  * Operations that take a while have an id, as Flink's trigger ids; asking for the same one twice gives the
  * same operation. What became of them is kept OPERATION_KEEP_MS, also when the job is gone.
@@ -66,7 +68,7 @@ struct job {
     const struct jobmanager_stats *stats; /* NULL with it */
     const struct gateway *gateway;        /* NULL with it */
     struct history history;
-    weir_error *error; /* why it failed; NULL: it did not */
+    weir_error *error; /* why it failed, or is suspended; NULL: it did not, and is not */
 };
 
 enum operation_kind {

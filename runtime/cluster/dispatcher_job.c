@@ -72,12 +72,12 @@ static bool store_end(struct entry *entry)
 void entry_set_state(struct entry *entry, enum job_state state)
 {
     struct job *job = &entry->job;
+    bool is_bad = state == JOB_FAILED || state == JOB_SUSPENDED;
+    const char *why = is_bad && job->error != NULL ? weir_error_message(job->error) : NULL;
     if (job->state == state && job->entered_ms[state] > 0)
         return;
-    log_line(state == JOB_FAILED ? LOG_ERROR : LOG_INFO, "dispatcher", "job %s (%s) is %s%s%s",
-        job->id, job->name, job_state_name(state),
-        state == JOB_FAILED && job->error != NULL ? ": " : "",
-        state == JOB_FAILED && job->error != NULL ? weir_error_message(job->error) : "");
+    log_line(is_bad ? LOG_ERROR : LOG_INFO, "dispatcher", "job %s (%s) is %s%s%s", job->id,
+        job->name, job_state_name(state), why == NULL ? "" : ": ", why == NULL ? "" : why);
     job->state = state;
     job->entered_ms[state] = os_wall_ms();
 }
@@ -530,6 +530,7 @@ void entry_step(struct entry *entry, int64_t now_ms)
         if (is_time)
             close_entry(entry);
         return;
+    case ENTRY_SUSPENDED:
     case ENTRY_OPENING:
     case ENTRY_CLOSING:
     case ENTRY_OVER:
@@ -562,6 +563,7 @@ int64_t entry_deadline_ms(const struct entry *entry)
         return is_again ? entry->again_ms : now_ms;
     case ENTRY_RUNNING:
         return os_earlier(store, running_deadline_ms(entry));
+    case ENTRY_SUSPENDED:
     case ENTRY_OPENING:
     case ENTRY_CLOSING:
     case ENTRY_OVER:
@@ -626,6 +628,7 @@ struct entry *entry_new(struct dispatcher *dispatcher, const struct submission *
     job->argument_count = submission->argument_count;
     job->start_ms = os_wall_ms();
     history_init(&job->history, 0);
+    entry_init_planning(entry);
     entry_set_state(entry, JOB_INITIALIZING);
     return entry;
 }

@@ -2,14 +2,21 @@
  * Prefixes: entry_, version_
  *
  * The job's executable makes it (runtime/cluster/job_spec.h), so a task manager has to run that. One that is lost is
- * replaced by another one; one that says nothing for PLAN_TIMEOUT_MS has failed. */
+ * replaced by another one; one that says nothing for PLAN_TIMEOUT_MS has failed.
+ *
+ * A job that is new fails without a plan. One that has run, under another leader, had one: that there is none now is the
+ * fault of a machine, or of the moment, and it is planned again, later and later, for about an hour. Then it is
+ * SUSPENDED; and at once, if what was made is no plan for this cluster: its executable is of another version. It has not
+ * failed, its checkpoints are kept, and the next leader tries anew: a cluster that is set back to the version before can
+ * go on with it. */
 #include "base/assert.h"
 #include "base/log.h"
+#include "base/os.h"
 #include "runtime/cluster/address.h"
 #include "runtime/cluster/dispatcher_private.h"
 
 #define PLAN_TIMEOUT_MS 60000
-#define PLAN_PAUSE_MS   1000 /* until a plan that must be possible is tried again */
+#define PLAN_AGAIN_MAX  64u
 #define ARENA_SIZE_MAX  ((size_t)64 << 20)
 
 /* -- versions ------------------------------------------------------------------------------------- */
@@ -131,19 +138,78 @@ static weir_error *take_plan(struct entry *entry, weir_str bytes)
     return NULL;
 }
 
-/* A new leader plans what runs already: that it cannot now is the fault of a machine, or of the moment. Takes the
- * error. */
+/* -- a job that has run ------------------------------------------------------------------------------- */
+
+void entry_init_planning(struct entry *entry)
+{
+    static const struct restart_options options = { .kind = RESTART_EXPONENTIAL,
+        .delay_ms = 1000,
+        .delay_max_ms = 60000,
+        .reset_ms = INT64_MAX,
+        .attempts_max = PLAN_AGAIN_MAX,
+        .multiplier_percent = 200,
+        .jitter_percent = 10 };
+    restart_init(&entry->planning, &options);
+}
+
+/* Where its checkpoints are, for people: without a plan, its arguments say it. NULL: nowhere. mem_free it. */
+static char *checkpoints_of(const struct entry *entry)
+{
+    static const char name[] = "--checkpoints";
+    const char *root = entry->dispatcher->options.checkpoints, *given = NULL;
+    for (uint32_t i = 0; i < entry->job.argument_count; i++) {
+        const char *it = entry->arguments[i];
+        if (strcmp(it, name) == 0 && i + 1 < entry->job.argument_count)
+            given = entry->arguments[++i];
+        else if (strncmp(it, name, sizeof(name) - 1) == 0 && it[sizeof(name) - 1] == '=')
+            given = it + sizeof(name);
+    }
+    if (given != NULL)
+        return mem_strdup(given);
+    return root == NULL ? NULL : mem_printf("%s/%s", root, entry->job.id);
+}
+
+/* Takes the error. */
+static void suspend(struct entry *entry, weir_error *error)
+{
+    enum weir_code code = weir_error_code(error);
+    const char *id = entry->job.id, *why = weir_error_message(error);
+    char *root = checkpoints_of(entry);
+    entry->job.error =
+        root == NULL
+            ? weir_errorf(code,
+                  "%s. The job is suspended, and has no directory of checkpoints to go on from: "
+                  "'weir cancel %s' ends it, 'weir run' begins it anew",
+                  why, id)
+            : weir_errorf(code,
+                  "%s. The job is suspended, its checkpoints in '%s' are kept: 'weir cancel %s' "
+                  "ends "
+                  "it, 'weir run -s %s/<job>/chk-<n> EXECUTABLE' goes on from the newest of them",
+                  why, root, id, root);
+    mem_free(root);
+    weir_error_free(error);
+    entry->phase = ENTRY_SUSPENDED;
+    entry_set_state(entry, JOB_SUSPENDED);
+}
+
+/* Takes the error. */
 static void plan_again(struct entry *entry, weir_error *error)
 {
-    log_warn("dispatcher", "job %s, which has run, cannot be planned now; again soon: %s",
-        entry->job.id, weir_error_message(error));
+    int64_t now_ms = entry->dispatcher->now_ms, delay_ms;
+    if (!restart_next(&entry->planning, now_ms, os_random(), &delay_ms)) {
+        suspend(entry, error);
+        return;
+    }
+    log_warn("dispatcher", "job %s, which has run, cannot be planned now; again in %.1f s: %s",
+        entry->job.id, (double)delay_ms / 1000, weir_error_message(error));
     weir_error_free(error);
     entry->phase = ENTRY_TO_PLAN;
-    entry->again_ms = entry->dispatcher->now_ms + PLAN_PAUSE_MS;
+    entry->again_ms = now_ms + delay_ms;
 }
 
 void entry_planned(struct entry *entry, weir_str spec, weir_error *error)
 {
+    bool is_made = error == NULL;
     entry->plan_request[0] = '\0';
     entry->planner = NULL;
     entry_touch(entry);
@@ -156,7 +222,7 @@ void entry_planned(struct entry *entry, weir_str spec, weir_error *error)
     if (error == NULL)
         return;
     if (entry->phase == ENTRY_PLANNING && entry->has_started) {
-        plan_again(entry, error);
+        (is_made ? suspend : plan_again)(entry, error);
     } else if (entry->phase == ENTRY_PLANNING) {
         entry_finish(entry, JOB_FAILED, error);
     } else if (entry->rescale.step == RESCALE_PLANNING) {

@@ -16,10 +16,11 @@
 
 /* What is being done about a job that has no job manager. */
 enum entry_phase {
-    ENTRY_TO_PLAN,  /* nobody was asked yet */
-    ENTRY_PLANNING, /* a task manager makes its plan */
+    ENTRY_TO_PLAN,   /* nobody was asked yet */
+    ENTRY_PLANNING,  /* a task manager makes its plan */
+    ENTRY_SUSPENDED, /* it has run, and has no plan now: the next leader asks again */
     ENTRY_TO_OPEN,
-    ENTRY_OPENING, /* a worker opens its checkpoint directory */
+    ENTRY_OPENING,  /* a worker opens its checkpoint directory */
     ENTRY_RUNNING,  /* it has a job manager */
     ENTRY_TO_CLOSE, /* that is over, or none comes any more */
     ENTRY_CLOSING,  /* a worker ends what was begun, and closes the directory */
@@ -76,6 +77,7 @@ struct entry {
     const char *program;
     const char **arguments;
     struct version *version;
+    struct restart planning; /* of one that has run: when it is planned again, how often */
     char plan_request[DISPATCHER_ID_SIZE];
     struct task_manager *planner;
     int64_t deadline_ms; /* of the plan request */
@@ -152,6 +154,7 @@ void entry_cancel(struct entry *entry);
 weir_error *version_new(weir_str bytes, struct version **version) WEIR_MUST_USE;
 void version_free(struct version *version); /* NULL is fine */
 void entry_set_version(struct entry *entry, struct version *version);
+void entry_init_planning(struct entry *entry);
 void entry_ask_for_plan(struct entry *entry, int64_t now_ms);
 /* Of a job that is new, or of its rescale: is the plan late, the task manager lost? */
 void entry_look_at_planner(struct entry *entry, int64_t now_ms);

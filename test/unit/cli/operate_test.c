@@ -65,6 +65,21 @@ static void a_list_has_the_lines_of_flinks(void **state)
         "");
 }
 
+static void a_job_that_is_suspended_is_listed_with_where_the_reason_is(void **state)
+{
+    static const struct reply jobs[] = { { "GET /v1/jobs/overview", 200,
+                                             "{\"jobs\":[{\"jid\":\"" JOB "\",\"name\":\"old\","
+                                             "\"state\":\"SUSPENDED\",\"start-time\":1000}]}" },
+        END };
+    expect_talk("list", "-r", jobs, 0,
+        WAITING
+        "------------------ Running/Restarting Jobs -------------------\n"
+        "01.01.1970 00:00:01 : " JOB " : old (SUSPENDED)\n"
+        "    this job manager cannot run it: 'weir logs jobmanager' says why, and what to do\n"
+        "--------------------------------------------------------------\n",
+        "");
+}
+
 static void a_cancelled_job_is_not_waited_for(void **state)
 {
     static const struct reply ok[] = { { "PATCH /v1/jobs/" JOB "?mode=cancel {}", 202, "{}" },
@@ -448,6 +463,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_list_has_the_lines_of_flinks),
+        cmocka_unit_test(a_job_that_is_suspended_is_listed_with_where_the_reason_is),
         cmocka_unit_test(a_cancelled_job_is_not_waited_for),
         cmocka_unit_test(a_job_is_found_by_the_front_of_its_id_or_by_its_name),
         cmocka_unit_test(a_stop_takes_the_savepoint_along),

@@ -2,6 +2,7 @@
  * believed, what is remembered. Whole jobs run in cluster_test.c. */
 #include "runtime/cluster/dispatcher.h"
 
+#include "base/sealed.h"
 #include "base/worker.h"
 #include "net/sha256.h"
 #include "runtime/cluster/job_store.h"
@@ -459,23 +460,103 @@ static void refuse_plan(struct rig *rig)
     turn(rig);
 }
 
-static void a_job_that_has_run_is_planned_again_until_it_can_be(void **state)
+/* Under a leader that has not planned it, with a task manager that is asked to. */
+static const struct job *lead_on(struct rig *rig, uint64_t epoch, const char *id)
+{
+    lead_no_more(rig);
+    lead(rig, epoch);
+    release(&rig->managers[0]);
+    connect_manager(rig, 0);
+    assert_int_equal(rig->managers[0].sent[MESSAGE_PLAN], 1);
+    return dispatcher_find(rig->dispatcher, id);
+}
+
+/* In seconds; its task manager is alive meanwhile. */
+static uint32_t wait_for_plan(struct rig *rig, uint32_t count)
+{
+    uint32_t seconds = 0;
+    while (rig->managers[0].sent[MESSAGE_PLAN] < count && seconds < 100) {
+        rig->managers[0].heard_ms = clock_ms += 1000;
+        dispatcher_step(rig->dispatcher, clock_ms);
+        seconds++;
+    }
+    assert_int_equal(rig->managers[0].sent[MESSAGE_PLAN], count);
+    return seconds;
+}
+
+static void a_job_that_has_run_is_planned_again_for_an_hour_and_then_suspended(void **state)
 {
     struct rig rig;
     char id[DISPATCHER_ID_SIZE];
+    uint32_t seconds = 0;
     rig_open(&rig);
     memcpy(id, submit(&rig)->id, DISPATCHER_ID_SIZE);
     expect_ok(job_store_update(rig.store, id, RECORD_RUNNING, "", 1));
-    lead_no_more(&rig);
-    lead(&rig, 6);
-    connect_manager(&rig, 0);
-    for (uint32_t i = 1; i < 5; i++) {
-        assert_int_equal(rig.managers[0].sent[MESSAGE_PLAN], i);
+    const struct job *job = lead_on(&rig, 6, id);
+    for (uint32_t i = 2; i < 66; i++) {
         refuse_plan(&rig);
-        assert_int_equal(dispatcher_find(rig.dispatcher, id)->state, JOB_INITIALIZING);
-        clock_ms = dispatcher_deadline_ms(rig.dispatcher);
-        turn(&rig);
+        assert_int_equal(job->state, JOB_INITIALIZING);
+        uint32_t waited = wait_for_plan(&rig, i);
+        assert_true(i == 2 ? waited <= 2 : waited <= 67);
+        seconds += waited;
     }
+    assert_in_range(seconds, 3000, 4200);
+    refuse_plan(&rig);
+    assert_int_equal(job->state, JOB_SUSPENDED);
+    assert_non_null(strstr(weir_error_message(job->error), "not now. The job is suspended"));
+    job = lead_on(&rig, 7, id);
+    assert_int_equal(job->state, JOB_INITIALIZING);
+    rig_close(&rig);
+}
+
+/* As an executable that was built with an older libweir makes it. */
+static void answer_plan_of_another_version(struct rig *rig)
+{
+    static const struct sealed_form form = { .magic = "WEIRJOB1",
+        .noun = "a job",
+        .version = JOB_SPEC_VERSION - 1 };
+    struct message_plan plan;
+    weir_buffer *body = weir_buffer_new(10), *bytes = weir_buffer_new(1000);
+    sealed_put(&form, body, bytes);
+    read_last(&rig->managers[0], MESSAGE_PLAN, &plan);
+    struct message_planned planned = { .request = plan.request, .spec = weir_buffer_view(bytes) };
+    speak(&rig->managers[0], MESSAGE_PLANNED, &planned);
+    weir_buffer_free(bytes);
+    weir_buffer_free(body);
+    turn(rig);
+}
+
+static void a_job_that_has_run_and_is_of_another_version_is_suspended_and_kept(void **state)
+{
+    static const char *const arguments[] = { "--checkpoints", "/kept/here", "--count", "1" };
+    static const char *const words[] = { "build the job again with this libweir",
+        "in '/kept/here' are kept", "weir run -s /kept/here/", "weir cancel " };
+    struct rig rig;
+    char id[DISPATCHER_ID_SIZE];
+    rig_open(&rig);
+    struct submission submission = { .program = "job",
+        .digest = rig.digest,
+        .arguments = arguments,
+        .argument_count = COUNT_OF(arguments) };
+    expect_ok(dispatcher_submit(rig.dispatcher, &submission, id));
+    expect_ok(job_store_update(rig.store, id, RECORD_RUNNING, "", 1));
+    const struct job *job = lead_on(&rig, 6, id);
+    answer_plan_of_another_version(&rig);
+    assert_int_equal(job->state, JOB_SUSPENDED);
+    for (size_t i = 0; i < COUNT_OF(words); i++)
+        if (strstr(weir_error_message(job->error), words[i]) == NULL)
+            fail_msg("no '%s' in: %s", words[i], weir_error_message(job->error));
+    clock_ms += BLOB_GRACE_MS + 60001;
+    turn(&rig);
+    connect_manager(&rig, 1);
+    assert_int_equal(rig.managers[1].sent[MESSAGE_PLAN], 0); /* it would be the same again */
+    assert_true(blob_store_has(rig.blobs, rig.digest));
+    job = lead_on(&rig, 7, id); /* which may be of the version before */
+    answer_plan_of_another_version(&rig);
+    assert_int_equal(job->state, JOB_SUSPENDED);
+    expect_ok(dispatcher_cancel(rig.dispatcher, id));
+    turn(&rig);
+    assert_int_equal(job->state, JOB_CANCELED);
     rig_close(&rig);
 }
 
@@ -719,7 +800,8 @@ int main(void)
         cmocka_unit_test(a_task_manager_that_is_lost_while_it_plans_is_replaced),
         cmocka_unit_test(a_plan_that_does_not_come_fails_the_job),
         cmocka_unit_test(what_is_over_stays_so_under_the_next_leader_and_what_is_not_goes_on),
-        cmocka_unit_test(a_job_that_has_run_is_planned_again_until_it_can_be),
+        cmocka_unit_test(a_job_that_has_run_is_planned_again_for_an_hour_and_then_suspended),
+        cmocka_unit_test(a_job_that_has_run_and_is_of_another_version_is_suspended_and_kept),
         cmocka_unit_test(an_executable_goes_when_no_job_needs_it_and_not_before),
         cmocka_unit_test(of_jobs_that_are_over_the_newest_are_listed),
         cmocka_unit_test(what_is_asked_of_a_job_that_is_not_there_or_does_not_run_is_refused),
