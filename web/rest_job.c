@@ -252,7 +252,31 @@ static void put_failure(struct json *json, const struct history_failure *it,
     json_put_end(json);
 }
 
-/* As many as are kept, those that ended attempts first; a job that never ran has only its error. */
+/* No failure: nothing of the job has restarted because of it, and it is not among those that count. But whoever looks why
+ * records were done twice, or not for a while, looks here. */
+static void put_takeover(struct json *json, const struct history_takeover *it)
+{
+    json_put_object(json, NULL);
+    json_put_text(json, "exceptionName", "JobManagerChanged");
+    if (it->restored == 0)
+        json_put_printf(json, "stacktrace",
+            "The job manager has changed: the leader of epoch %llu has taken the job over.",
+            (unsigned long long)it->epoch);
+    else
+        json_put_printf(json, "stacktrace",
+            "The job manager has changed: the leader of epoch %llu has taken the job over, from "
+            "checkpoint %llu.",
+            (unsigned long long)it->epoch, (unsigned long long)it->restored);
+    json_put_int(json, "timestamp", it->at_ms);
+    json_put_object(json, "failureLabels");
+    json_put_end(json);
+    json_put_array(json, "concurrentExceptions");
+    json_put_end(json);
+    json_put_end(json);
+}
+
+/* As many as are kept, those that ended attempts first; a job that never ran has only its error. Behind them, for it came
+ * before them, how the job has come to this job manager. */
 void rest_job_exceptions(struct call *call)
 {
     const struct job *job = call->job;
@@ -281,8 +305,11 @@ void rest_job_exceptions(struct call *call)
     json_put_object(json, "exceptionHistory");
     json_put_array(json, "entries");
     const struct history_failure *it = newest;
-    for (uint32_t i = 0; it != NULL && i < count; it = history_failure(&job->history, ++i))
+    uint32_t i = 0;
+    for (; it != NULL && i < count; it = history_failure(&job->history, ++i))
         put_failure(json, it, job->plan);
+    if (job->history.takeover.at_ms > 0 && i < count)
+        put_takeover(json, &job->history.takeover);
     json_put_end(json);
     json_put_bool(json, "truncated", is_truncated);
     json_put_end(json);

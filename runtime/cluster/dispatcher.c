@@ -185,6 +185,8 @@ static weir_error *recover(struct dispatcher *dispatcher, const struct job_recor
     entry->has_started = record->status != RECORD_ACCEPTED;
     if (job_is_over(record->status))
         entry_set_over(entry, record);
+    else
+        history_taken_over(&entry->job.history, dispatcher->options.epoch, os_wall_ms());
     add_entry(dispatcher, entry);
     entry_touch(entry);
     arena_release(&arena);

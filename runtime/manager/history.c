@@ -48,7 +48,8 @@ void history_release(struct history *history)
 void history_begin(struct history *history, uint32_t subtask_count)
 {
     struct history begun = { .subtask_count = subtask_count,
-        .failure_count = history->failure_count };
+        .failure_count = history->failure_count,
+        .takeover = history->takeover };
     memcpy(begun.failures, history->failures, sizeof(begun.failures));
     for (uint32_t i = 0; i < HISTORY_CHECKPOINTS; i++)
         release_checkpoint(&history->checkpoints[i]);
@@ -56,6 +57,12 @@ void history_begin(struct history *history, uint32_t subtask_count)
 }
 
 /* -- writing -------------------------------------------------------------------------------- */
+
+void history_taken_over(struct history *history, uint64_t epoch, int64_t now_ms)
+{
+    ASSERT(now_ms > 0);
+    history->takeover = (struct history_takeover){ .epoch = epoch, .at_ms = now_ms };
+}
 
 void history_failed(struct history *history, const struct history_failure *failure)
 {
@@ -132,6 +139,8 @@ void history_restored(struct history *history, uint64_t number, bool was_savepoi
     history->restored = number;
     history->restored_ms = now_ms;
     history->was_savepoint = was_savepoint;
+    if (history->takeover.restored == 0)
+        history->takeover.restored = number;
 }
 
 /* -- reading -------------------------------------------------------------------------------- */

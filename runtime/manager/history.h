@@ -30,6 +30,14 @@ struct history_failure {
     bool has_restarted;
 };
 
+/* Another job manager leads since then, and has taken the job over: no failure, and no restart that counts. Thread:
+ * control. */
+struct history_takeover {
+    uint64_t epoch;
+    int64_t at_ms;     /* wall clock; 0: it was not taken over */
+    uint64_t restored; /* the first checkpoint that it has come from since; 0: none */
+};
+
 enum history_status { HISTORY_IN_PROGRESS, HISTORY_COMPLETED, HISTORY_FAILED };
 
 /* One subtask's part of a checkpoint. Thread: control. */
@@ -64,13 +72,16 @@ struct history {
     uint64_t restored;          /* the checkpoint it last came from; 0: none */
     int64_t restored_ms;
     bool was_savepoint; /* it was one */
+    struct history_takeover takeover;
 };
 
 void history_init(struct history *history, uint32_t subtask_count);
 void history_release(struct history *history);
-/* The job has another plan: its failures stay, its checkpoints, which are of the old one's tasks, are forgotten. */
+/* The job has another plan: its failures and its takeover stay, its checkpoints, which are of the old one's tasks, are
+ * forgotten. */
 void history_begin(struct history *history, uint32_t subtask_count);
 
+void history_taken_over(struct history *history, uint64_t epoch, int64_t now_ms);
 void history_failed(struct history *history, const struct history_failure *failure); /* copied */
 void history_triggered(struct history *history, uint64_t number, bool is_savepoint, int64_t now_ms);
 void history_acked(struct history *history, uint64_t number, uint32_t subtask,

@@ -298,8 +298,7 @@ class Job:
 
     def failure(self):
         """Why it failed, or last restarted, as people read it; empty: it has not."""
-        history = self.get("/exceptions")["exceptionHistory"]["entries"]
-        return history[0]["stacktrace"] if history else ""
+        return self.get("/exceptions")["root-exception"] or ""
 
     def wait(self, *states, limit_s=LIMIT_S):
         """Until it is in one of the states; one that can be left no more is a failure at once."""

@@ -195,6 +195,8 @@ class JobManagers(cluster.ClusterTest):
         self.lose_all_leaders(one, job)
         job.wait_checkpoints(2)
         self.assertEqual(job.state(), "RUNNING")
+        self.assertRegex(job.get("/exceptions")["exceptionHistory"]["entries"][-1]["stacktrace"],
+                         r"^The job manager has changed: the leader of epoch \d+ has taken the job over, from checkpoint \d")
         one.start_job_manager()
         self.finish(one, job)
 

@@ -432,6 +432,31 @@ static void a_failure_is_told_with_its_task_and_the_only_error_of_a_job_without_
     client_free(&client);
 }
 
+static void a_takeover_is_told_behind_the_failures_and_is_none(void **state)
+{
+    struct client client = client_new(&options);
+    struct history *history = &client.dispatcher->jobs[0].history;
+    json_t *all = get(&client, RUNNING "/exceptions");
+    size_t count =
+        json_array_size(json_object_get(json_object_get(all, "exceptionHistory"), "entries"));
+    json_decref(all);
+    history_taken_over(history, 3, 1000);
+    history_restored(history, 17, false, 1001);
+    all = get(&client, RUNNING "/exceptions");
+    json_t *entries = json_object_get(json_object_get(all, "exceptionHistory"), "entries");
+    assert_int_equal(json_array_size(entries), count + 1);
+    json_t *entry = json_array_get(entries, count);
+    assert_string_equal(json_string_value(json_object_get(entry, "stacktrace")),
+        "The job manager has changed: the leader of epoch 3 has taken the job over, from "
+        "checkpoint "
+        "17.");
+    assert_int_equal(json_integer_value(json_object_get(entry, "timestamp")), 1000);
+    assert_string_equal(json_string_value(json_object_get(all, "root-exception")),
+        "killed by SIGSEGV");
+    json_decref(all);
+    client_free(&client);
+}
+
 /* Worker 1, with every second subtask, has gone; the others run on. The answers of failures are told as Flink's. */
 static void a_region_that_restarts_is_seen_in_the_states_and_in_the_history(void **state)
 {
@@ -547,6 +572,7 @@ int main(void)
         cmocka_unit_test(the_newest_checkpoints_are_told_apart),
         cmocka_unit_test(an_older_checkpoint_of_fewer_subtasks_is_shown),
         cmocka_unit_test(a_failure_is_told_with_its_task_and_the_only_error_of_a_job_without_one),
+        cmocka_unit_test(a_takeover_is_told_behind_the_failures_and_is_none),
         cmocka_unit_test(a_region_that_restarts_is_seen_in_the_states_and_in_the_history),
         cmocka_unit_test(a_source_has_read_nothing_over_an_edge_and_a_sink_written_nothing),
         cmocka_unit_test(each_subtask_has_a_state_of_its_own_and_the_vertex_one_of_them_all),

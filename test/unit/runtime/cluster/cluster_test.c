@@ -141,6 +141,9 @@ static void a_new_leader_takes_over_what_the_old_one_has_left(void **state)
     assert_non_null(job);
     wait_checkpoints(job, 2);
     assert_true(job->history.restored > 0);
+    assert_int_equal(job->history.takeover.epoch, 2);
+    assert_int_equal(job->history.takeover.restored, job->history.restored);
+    assert_int_equal(job->history.failure_count, 0);
     stop(job);
     check_output(out, 0);
     stop_leader();

@@ -72,6 +72,24 @@ static void failures_outlive_a_plan_and_checkpoints_do_not(void **state)
     history_release(&history);
 }
 
+static void a_takeover_is_no_failure_and_knows_what_the_job_came_from(void **state)
+{
+    struct history history;
+    history_init(&history, 2);
+    assert_int_equal(history.takeover.at_ms, 0);
+    history_taken_over(&history, 3, 50);
+    history_begin(&history, 2);
+    assert_int_equal(history.takeover.restored, 0);
+    history_restored(&history, 17, false, 60);
+    history_restored(&history, 20, false, 70); /* a failure later */
+    assert_int_equal(history.takeover.epoch, 3);
+    assert_int_equal(history.takeover.at_ms, 50);
+    assert_int_equal(history.takeover.restored, 17);
+    assert_int_equal(history.failure_count, 0);
+    assert_null(history_failure(&history, 0));
+    history_release(&history);
+}
+
 static void a_checkpoint_gathers_acks_until_it_is_complete(void **state)
 {
     struct history history;
@@ -168,6 +186,7 @@ int main(void)
         cmocka_unit_test(failures_are_copied_and_the_newest_comes_first),
         cmocka_unit_test(a_text_is_cut),
         cmocka_unit_test(failures_outlive_a_plan_and_checkpoints_do_not),
+        cmocka_unit_test(a_takeover_is_no_failure_and_knows_what_the_job_came_from),
         cmocka_unit_test(a_checkpoint_gathers_acks_until_it_is_complete),
         cmocka_unit_test(what_is_over_hears_of_nothing_more),
         cmocka_unit_test(the_newest_of_a_status_and_kind_is_found),
