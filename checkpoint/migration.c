@@ -3,6 +3,7 @@
 
 #include "base/assert.h"
 #include "base/buffer.h"
+#include "base/plural.h"
 #include "checkpoint/state_scan.h"
 #include "types/schema.h"
 
@@ -275,7 +276,8 @@ static weir_error *plan_operator(struct planning *it, const struct operator_snap
         buffer_printf(it->report, "\n");
         return NULL;
     }
-    buffer_printf(it->report, "restored, from %u subtasks\n", op->parallelism);
+    buffer_printf(it->report, "restored, from %u subtask%s\n", op->parallelism,
+        plural(op->parallelism));
     return op->backend.size == 0 ? NULL : compare_states(it, op, step);
 }
 

@@ -304,7 +304,8 @@ static weir_error *import_all(struct import *it, struct checkpoint_metadata *met
         subtask_snapshot_free(snapshot);
     }
     if (it->timers_dropped > 0 && error == NULL)
-        log_warn("savepoint", "%" PRIu64 " timers are dropped: their operators have none any more",
+        log_warn("savepoint",
+            "timers that are dropped, because their operators have none any more: %" PRIu64,
             it->timers_dropped);
     mem_free(it->record);
     mem_free(it->bytes);

@@ -2,6 +2,7 @@
 #include "base/buffer.h"
 #include "base/memory.h"
 #include "base/os.h"
+#include "base/plural.h"
 #include "cli/client.h"
 #include "cli/local_cluster.h"
 #include "cli/operation.h"
@@ -233,8 +234,8 @@ static weir_error *say_started(const struct starting *it, int64_t taskmanagers, 
     weir_error *error = client_say(client,
         "Started %s%s %" PRId64 " task manager%s with %" PRId64 " slot%s: %s\n"
         "Logs are in %s; 'weir cluster stop' ends it.\n",
-        names, is_all ? " and" : "; the cluster has", taskmanagers, cli_plural(taskmanagers), slots,
-        cli_plural(slots), client->url, it->known->dir);
+        names, is_all ? " and" : "; the cluster has", taskmanagers, plural(taskmanagers), slots,
+        plural(slots), client->url, it->known->dir);
     mem_free(names);
     WEIR_TRY(error);
     if (!it->was_killed || client->conf.ha.type != CONF_HA_NONE)
@@ -424,7 +425,7 @@ static weir_error *tell_stopped(const struct client *client, const char *dir, ui
         WEIR_TRY(client_say(client,
             "Ended with it, for they had not ended: %" PRId64
             " job%s. Without high availability the next job manager does not know of them.\n",
-            jobs, cli_plural(jobs)));
+            jobs, plural(jobs)));
     struct document *answer = document_new();
     document_put_int(answer, "stopped", alive);
     document_put_int(answer, "killed", killed);
@@ -594,7 +595,7 @@ static void print_those_that_do_not_run(const struct document *jobs, weir_buffer
             buffer_printf(out,
                 ": it waits for %" PRId64
                 " slot%s; start another task manager, or 'weir rescale %s N'",
-                slots, cli_plural(slots), id);
+                slots, plural(slots), id);
         buffer_printf(out, "\n");
     }
 }
@@ -623,9 +624,9 @@ static weir_error *tell_status(const struct client *client, const struct local_c
     buffer_printf(out,
         "%s: %" PRId64 " task manager%s, %" PRId64 " of %" PRId64 " slot%s free, %" PRId64
         " job%s running\n",
-        client->url, taskmanagers, cli_plural(taskmanagers),
-        document_int(overview, "slots-available", 0), slots, cli_plural(slots), running,
-        cli_plural(running));
+        client->url, taskmanagers, plural(taskmanagers),
+        document_int(overview, "slots-available", 0), slots, plural(slots), running,
+        plural(running));
     print_those_that_do_not_run(jobs, out);
     return buffer_to_stdout(out);
 }

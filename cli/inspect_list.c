@@ -3,6 +3,7 @@
 #include "cli/inspect.h"
 
 #include "base/buffer.h"
+#include "base/plural.h"
 #include "cli/json_text.h"
 #include "cli/verb.h"
 #include "types/schema.h"
@@ -106,14 +107,15 @@ static void put_subtask(const struct operator_snapshot *op, weir_buffer *out)
 {
     buffer_printf(out, "  subtask %u:", op->subtask);
     if (op->backend.size > 0)
-        buffer_printf(out, " key groups %u to %u, %" PRIu64 " bytes in %u files", op->groups.first,
-            op->groups.last, size_of(op->files, op->file_count), op->file_count);
+        buffer_printf(out, " key groups %u to %u, %" PRIu64 " bytes in %u file%s", op->groups.first,
+            op->groups.last, size_of(op->files, op->file_count), op->file_count,
+            plural(op->file_count));
     if (op->staged_count > 0)
-        buffer_printf(out, " %u files of its connector, %" PRIu64 " bytes", op->staged_count,
-            size_of(op->staged, op->staged_count));
+        buffer_printf(out, " %u file%s of its connector, %" PRIu64 " bytes", op->staged_count,
+            plural(op->staged_count), size_of(op->staged, op->staged_count));
     if (op->item_count > 0)
-        buffer_printf(out, " %u items of its connector, %" PRIu64 " bytes", op->item_count,
-            size_of_items(op));
+        buffer_printf(out, " %u item%s of its connector, %" PRIu64 " bytes", op->item_count,
+            plural(op->item_count), size_of_items(op));
     for (uint32_t i = 0; i < op->counter_count; i++)
         buffer_printf(out, " %.*s=%" PRId64, (int)op->counter_names[i].size,
             op->counter_names[i].data, op->counters[i]);
@@ -125,7 +127,7 @@ static weir_error *put_operator(const struct checkpoint_metadata *metadata, uint
 {
     const struct operator_snapshot *op = &metadata->operators[index];
     buffer_printf(out, "operator '%.*s', %u subtask%s", (int)op->uid.size, op->uid.data,
-        op->parallelism, op->parallelism == 1 ? "" : "s");
+        op->parallelism, plural(op->parallelism));
     if (op->backend.size > 0)
         WEIR_TRY(put_states(op, out));
     else

@@ -7,6 +7,7 @@
 #include "base/memory.h"
 #include "base/os.h"
 #include "base/os_signal.h"
+#include "base/plural.h"
 #include "cli/client.h"
 #include "cli/operation.h"
 #include "net/sha256.h"
@@ -279,7 +280,7 @@ static weir_error *tell_not_yet(struct client *client, const struct watched *job
         "Job %s is still %s: it waits for %" PRId64 " slot%s, of which %" PRId64
         " %s free, and runs once they are; start another task manager, cancel another job, or let "
         "it run with fewer: 'weir rescale %s N'.\n",
-        job->id, job->state, wanted, cli_plural(wanted), available, available == 1 ? "is" : "are",
+        job->id, job->state, wanted, plural(wanted), available, available == 1 ? "is" : "are",
         job->id);
 }
 

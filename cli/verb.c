@@ -9,11 +9,6 @@
 #include <stdarg.h>
 #include <stdio.h>
 
-const char *cli_plural(int64_t count)
-{
-    return count == 1 ? "" : "s";
-}
-
 weir_error *cli_vprintf(const char *format, va_list arguments)
 {
     va_list again;

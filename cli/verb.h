@@ -94,8 +94,6 @@ void verb_completion(weir_buffer *out); /* for bash */
 /* The command; returns its exit status. */
 int cli_main(int argc, char **argv);
 
-/* "" of one, else "s". */
-const char *cli_plural(int64_t count);
 /* What a verb prints at most. */
 #define CLI_OUTPUT_MAX ((size_t)256 << 20)
 /* On standard output, at once. */

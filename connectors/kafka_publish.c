@@ -6,6 +6,7 @@
 #include "base/log.h"
 #include "base/memory.h"
 #include "base/os.h"
+#include "base/plural.h"
 #include "connectors/kafka_token_read.h"
 #include "connectors/kafka_topic.h"
 
@@ -120,8 +121,8 @@ static weir_error *know_topics(struct transaction *it)
     WEIR_TRY(kafka_partitions(it->handle, publisher->brokers, publisher->token_topic, &count));
     if (publisher->slot >= count)
         return weir_error_retriable(weir_errorf(WEIR_E_CONNECTOR,
-            "token topic '%s' has %u partitions, subtask %u needs one of its own; add some",
-            publisher->token_topic, count, publisher->slot));
+            "token topic '%s' has %u partition%s, subtask %u needs one of its own; add some",
+            publisher->token_topic, count, plural(count), publisher->slot));
     return NULL;
 }
 

@@ -25,6 +25,7 @@
 #include "base/log.h"
 #include "base/memory.h"
 #include "base/os.h"
+#include "base/plural.h"
 #include "connectors/kafka_publish.h"
 #include "connectors/kafka_slot.h"
 #include "connectors/kafka_topic.h"
@@ -217,8 +218,9 @@ static void published(struct kafka_sink *sink)
     slot_published(slot, job->count, drop_file, sink);
     if (job->records > 0)
         log_debug("kafka",
-            "published %" PRIu64 " records into topic '%s' (slot %u, checkpoint %" PRIu64 ")",
-            job->records, sink->options->topic, slot->number, job->last);
+            "published %" PRIu64 " record%s into topic '%s' (slot %u, checkpoint %" PRIu64 ")",
+            job->records, plural((int64_t)job->records), sink->options->topic, slot->number,
+            job->last);
 }
 
 static weir_error *publish_done(weir_ctx *ctx, void *arg);
@@ -256,8 +258,8 @@ static weir_error *recover(weir_ctx *ctx, struct kafka_sink *sink)
     }
     if (records > 0)
         log_info("kafka",
-            "published %" PRIu64 " records of the restored checkpoint into topic '%s'", records,
-            sink->options->topic);
+            "published %" PRIu64 " record%s of the restored checkpoint into topic '%s'", records,
+            plural((int64_t)records), sink->options->topic);
     return NULL;
 }
 

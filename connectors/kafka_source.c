@@ -20,6 +20,7 @@
 #include "base/log.h"
 #include "base/memory.h"
 #include "base/os.h"
+#include "base/plural.h"
 #include "connectors/kafka_topic.h"
 
 #include <inttypes.h>
@@ -293,9 +294,9 @@ static weir_error *open_topic(weir_ctx *ctx, struct kafka_source *source,
         return too_many(source, partition_count);
     if (partition_count < positions->count)
         return weir_errorf(WEIR_E_CONNECTOR,
-            "topic '%s' has %u partitions, but the checkpoint has a position in partition %u: the "
+            "topic '%s' has %u partition%s, but the checkpoint has a position in partition %u: the "
             "topic was made anew; start with --fresh on another checkpoint directory",
-            source->options->topic, partition_count, positions->count - 1);
+            source->options->topic, partition_count, plural(partition_count), positions->count - 1);
     source->known_count = partition_count;
     uint32_t *numbers =
         numbers_of(0, partition_count, weir_subtask_index(ctx), weir_parallelism_of(ctx), &count);

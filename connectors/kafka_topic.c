@@ -3,6 +3,7 @@
 
 #include "base/assert.h"
 #include "base/os.h"
+#include "base/plural.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -258,7 +259,7 @@ weir_error *kafka_ensure_compacted(rd_kafka_t *handle, const char *brokers, cons
                                        : grow(handle, topic, partitions);
         if (code != RD_KAFKA_RESP_ERR_NO_ERROR)
             last = weir_error_wrap(kafka_error(brokers, "make a topic", code),
-                "topic '%s' with %u partitions", topic, partitions);
+                "topic '%s' with %u partition%s", topic, partitions, plural(partitions));
         if (last != NULL && !weir_error_is_retriable(last))
             return last;
         if (os_monotonic_ns() > until_ns)
@@ -268,6 +269,6 @@ weir_error *kafka_ensure_compacted(rd_kafka_t *handle, const char *brokers, cons
     if (last != NULL)
         return last;
     return weir_error_retriable(weir_errorf(WEIR_E_TIMEOUT,
-        "topic '%s' does not show %u partitions on brokers '%s' after %d s", topic, partitions,
-        brokers, ENSURE_MS / 1000));
+        "topic '%s' does not show %u partition%s on brokers '%s' after %d s", topic, partitions,
+        plural(partitions), brokers, ENSURE_MS / 1000));
 }

@@ -176,8 +176,8 @@ static void run_sweep(void *arg)
     uint32_t removed;
     weir_error *error = os_scratch_sweep(dir, SWEEP_MAX, &removed);
     if (removed > 0)
-        log_info("daemon", "%u directories in '%s' removed, whose processes were killed", removed,
-            dir);
+        log_info("daemon", "removed from '%s' what killed processes have left: %u director%s", dir,
+            removed, removed == 1 ? "y" : "ies");
     if (error != NULL)
         log_warn("daemon", "cannot remove what a killed process has left: %s",
             weir_error_message(error));

@@ -6,6 +6,7 @@
 #include "base/os_notify.h"
 #include "base/os_process.h"
 #include "base/os_signal.h"
+#include "base/plural.h"
 #include "daemon/daemon.h"
 #include "net/http_client.h"
 #include "net/sha256.h"
@@ -178,8 +179,8 @@ int main(int argc, char **argv)
     }
     weir_error *error = open_all(&it);
     if (error == NULL) {
-        log_info("taskmanager", "'%s' offers %u slots and %llu MB", it.id,
-            it.daemon.conf.taskmanager.slots,
+        log_info("taskmanager", "'%s' offers %u slot%s and %llu MB", it.id,
+            it.daemon.conf.taskmanager.slots, plural(it.daemon.conf.taskmanager.slots),
             (unsigned long long)(it.daemon.conf.taskmanager.memory_size >> 20));
         os_signals_watch(net_waker(it.net));
         os_notify("READY=1");
@@ -187,8 +188,9 @@ int main(int argc, char **argv)
             turn(&it, INT64_MAX);
         os_notify("STOPPING=1");
         drain(&it);
-        log_info("taskmanager", "%s: ends, and with it %u workers", os_signals_name(),
-            task_executor_child_count(it.executor));
+        uint32_t workers = task_executor_child_count(it.executor);
+        log_info("taskmanager", "%s: ends, and with it %u worker%s", os_signals_name(), workers,
+            plural(workers));
         os_signals_unwatch();
     }
     close_all(&it);

@@ -3,6 +3,7 @@
 #include "base/assert.h"
 #include "base/fault.h"
 #include "base/log.h"
+#include "base/plural.h"
 #include "checkpoint/savepoint.h"
 #include "runtime/cluster/address.h"
 #include "runtime/cluster/dispatcher_private.h"
@@ -126,11 +127,13 @@ static weir_error *running_entry(const struct dispatcher *dispatcher, const char
         return weir_errorf(WEIR_E_STATE,
             "job %s is %s, and not all of its tasks run; ask again when it is RUNNING", job,
             job_state_name(it->state));
+    uint32_t wanted = plan_slot_count(it->plan),
+             count = resources_slots_free(dispatcher->resources);
     return weir_errorf(WEIR_E_STATE,
-        "job %s is %s: it waits for %u slots, of which %u are free; start another task manager, or "
+        "job %s is %s: it waits for %u slot%s, of which %u %s free; start another task manager, or "
         "let it go on with fewer ('weir rescale %s N'), and ask again when it is RUNNING",
-        job, job_state_name(it->state), plan_slot_count(it->plan),
-        resources_slots_free(dispatcher->resources), job);
+        job, job_state_name(it->state), wanted, plural(wanted), count, count == 1 ? "is" : "are",
+        job);
 }
 
 weir_error *dispatcher_probe(const char *directory)

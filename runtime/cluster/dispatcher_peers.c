@@ -7,6 +7,7 @@
 #include "base/fault.h"
 #include "base/log.h"
 #include "base/os.h"
+#include "base/plural.h"
 #include "net/token.h"
 #include "runtime/cluster/address.h"
 #include "runtime/cluster/dispatcher_private.h"
@@ -156,8 +157,8 @@ static weir_error *on_register(struct peer *peer, const struct message_register 
     peer->task_manager = it;
     connection_set_frame_max(peer->connection, NET_FRAME_MAX);
     connection_keep(peer->connection);
-    log_info("dispatcher", "task manager '%s' (%s) has registered with %u slots", it->id, it->host,
-        it->slot_count);
+    log_info("dispatcher", "task manager '%s' (%s) has registered with %u slot%s", it->id, it->host,
+        it->slot_count, plural(it->slot_count));
     answer_register(peer);
     for (uint32_t i = 0; i < dispatcher->entry_count; i++) {
         if (dispatcher->entries[i]->gateway != NULL)

@@ -6,6 +6,7 @@
 #include "base/fault.h"
 #include "base/log.h"
 #include "base/os.h"
+#include "base/plural.h"
 #include "net/token.h"
 
 #include <inttypes.h>
@@ -688,9 +689,10 @@ static void look_at_slots(struct gateway *gateway, int64_t now_ms)
         return;
     fail(gateway, 0,
         weir_error_retriable(weir_errorf(WEIR_E_LIMIT,
-            "the job needs %u slots, but only %u of %u are free; start another task manager, stop "
+            "the job needs %u slot%s, but only %u of %u are free; start another task manager, stop "
             "another job, or lower the parallelism",
-            gateway->slot_count, resources_slots_free(gateway->options.resources),
+            gateway->slot_count, plural(gateway->slot_count),
+            resources_slots_free(gateway->options.resources),
             resources_slots_total(gateway->options.resources))));
 }
 

@@ -18,6 +18,7 @@
 #include "base/assert.h"
 #include "base/buffer.h"
 #include "base/map.h"
+#include "base/plural.h"
 #include "types/schema.h"
 #include "types/state_schema.h"
 
@@ -154,11 +155,6 @@ void explain_each_type(const struct plan *plan, explain_type_fn *each, void *arg
 }
 
 /* -- for a terminal --------------------------------------------------------------------------- */
-
-static const char *plural(uint32_t count)
-{
-    return count == 1 ? "" : "s";
-}
 
 /* "24h", "5s", "1500ms": the largest unit that fits whole. */
 static void put_duration(weir_buffer *out, int64_t ms)

@@ -14,6 +14,7 @@
 #include "base/os.h"
 #include "base/os_process.h"
 #include "base/os_signal.h"
+#include "base/plural.h"
 #include "checkpoint/savepoint_import.h"
 #include "runtime/cluster/worker.h"
 #include "runtime/graph/builder.h"
@@ -270,9 +271,10 @@ static void report_end(const struct local *local, int64_t elapsed_ms)
     if (stats->state == EXECUTION_FINISHED)
         snprintf(counts, sizeof(counts), " since its first start %lld records in, %lld out;",
             (long long)report_events_in(report), (long long)report_records_out(report));
-    log_info("job", "%s after %.1f s;%s in this run %llu checkpoints, %u restarts",
+    log_info("job", "%s after %.1f s;%s in this run %llu checkpoint%s, %u restart%s",
         execution_state_name(stats->state), (double)elapsed_ms / 1000, counts,
-        (unsigned long long)stats->completed, stats->restarts);
+        (unsigned long long)stats->completed, plural((int64_t)stats->completed), stats->restarts,
+        plural(stats->restarts));
 }
 
 static weir_error *run_watched(struct program *program, struct local *local)

@@ -492,7 +492,7 @@ class Leaving(cluster.ClusterTest):
                 self.assertFalse(daemon.has_ended())
                 daemon.signal(signal.SIGTERM)
             self.assertEqual(daemon.process.wait(cluster.LIMIT_S), 0, daemon.said())
-            self.assertIn("ends, and with it 1 workers", daemon.said())
+            self.assertIn("ends, and with it 1 worker", daemon.said())
             job.wait("RUNNING")
             job.wait_checkpoints()
         job.stop(self.directory / "savepoints")

@@ -321,7 +321,7 @@ class Refusing(unittest.TestCase):
             self.expect(copy, "goes on at offset 5, but the broker has 0 to 0")
             KAFKA.delete_topic(copy.topic)
             KAFKA.create_topic(copy.topic, partitions=1)
-            self.expect(copy, "has 1 partitions, but the checkpoint has a position in partition 1")
+            self.expect(copy, "has 1 partition, but the checkpoint has a position in partition 1")
 
     def test_a_topic_deleted_while_it_is_read_stops_the_job(self):
         for bounded in (False, True):

@@ -335,7 +335,7 @@ static void a_token_topic_that_is_too_small_is_asked_to_be_made_larger(void **st
     expect_ok(take_snapshot(&rig, 1));
     sim_broker_topic(TOKENS)->partition_count = 1;
     expect_error(complete(&rig, 1), WEIR_E_CONNECTOR,
-        "has 1 partitions, subtask 1 needs one of its own");
+        "has 1 partition, subtask 1 needs one of its own");
     sim_broker_topic(TOKENS)->partition_count = 2;
     expect_ok(restart(&rig, 2));
     expect_out("out", "a ");
