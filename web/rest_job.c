@@ -1,4 +1,4 @@
-/* rest_job.c -- jobs: the list, one, its failures.
+/* rest_job.c -- jobs: the list, one, its failures. To a dashboard of 2.3 each is an application, too, with its id.
  *
  * A job that is not planned yet has no vertices; its documents have all their fields nevertheless.
  * Prefixes: rest_ */
@@ -69,7 +69,22 @@ void rest_jobs_overview(struct call *call)
     json_put_end(&call->json);
 }
 
-/* To a dashboard of 2.3: an application is a job and has its id. */
+/* Of an application Flink knows fewer states: it runs as long as it can be cancelled. */
+static const char *application_state(enum job_state state)
+{
+    bool is_new = state == JOB_INITIALIZING;
+    bool is_lasting = state == JOB_RESTARTING || state == JOB_SUSPENDED || state == JOB_RECONCILING;
+    return job_state_name(is_new ? JOB_CREATED : is_lasting ? JOB_RUNNING : state);
+}
+
+static void put_application(struct call *call, const struct job *job)
+{
+    json_put_text(&call->json, "id", job->id);
+    json_put_text(&call->json, "name", rest_job_name(job));
+    put_job_times(call, job);
+    json_put_text(&call->json, "status", application_state(job->state));
+}
+
 void rest_applications(struct call *call)
 {
     struct json *json = &call->json;
@@ -78,16 +93,33 @@ void rest_applications(struct call *call)
     for (uint32_t i = 0; i < dispatcher_job_count(call->dispatcher); i++) {
         const struct job *job = dispatcher_job(call->dispatcher, i);
         json_put_object(json, NULL);
-        json_put_text(json, "id", job->id);
-        json_put_text(json, "name", rest_job_name(job));
-        put_job_times(call, job);
-        json_put_text(json, "status", job_state_name(job->state));
+        put_application(call, job);
         json_put_object(json, "jobs");
         for (uint32_t state = 0; state < JOB_STATE_COUNT; state++)
             json_put_int(json, job_state_name(state), state == job->state);
         json_put_end(json);
         json_put_end(json);
     }
+    json_put_end(json);
+    json_put_end(json);
+}
+
+static void put_timestamps(struct json *json, const struct job *job)
+{
+    json_put_object(json, "timestamps");
+    for (uint32_t state = 0; state < JOB_STATE_COUNT; state++)
+        json_put_int(json, job_state_name(state), job->entered_ms[state]);
+    json_put_end(json);
+}
+
+void rest_application(struct call *call)
+{
+    struct json *json = &call->json;
+    json_put_object(json, NULL);
+    put_application(call, call->job);
+    put_timestamps(json, call->job);
+    json_put_array(json, "jobs");
+    put_details(call, call->job);
     json_put_end(json);
     json_put_end(json);
 }
@@ -123,6 +155,7 @@ void rest_job(struct call *call)
     struct json *json = &call->json;
     json_put_object(json, NULL);
     json_put_text(json, "jid", job->id);
+    json_put_text(json, "application-id", job->id);
     json_put_text(json, "name", rest_job_name(job));
     json_put_bool(json, "isStoppable", false);
     json_put_text(json, "state", job_state_name(job->state));
@@ -131,10 +164,7 @@ void rest_job(struct call *call)
     json_put_int(json, "maxParallelism",
         job->plan == NULL ? -1 : (int64_t)job->plan->max_parallelism);
     json_put_int(json, "now", call->now_ms);
-    json_put_object(json, "timestamps");
-    for (uint32_t state = 0; state < JOB_STATE_COUNT; state++)
-        json_put_int(json, job_state_name(state), job->entered_ms[state]);
-    json_put_end(json);
+    put_timestamps(json, job);
     json_put_array(json, "vertices");
     for (uint32_t i = 0; job->plan != NULL && i < job->plan->vertex_count; i++)
         put_vertex(call, i);
@@ -228,14 +258,14 @@ static void put_labels(struct json *json, const struct history_failure *it, cons
     json_put_end(json);
 }
 
-static void put_failure(struct json *json, const struct history_failure *it,
-    const struct plan *plan)
+static void put_failure(struct json *json, const struct history_failure *it, const struct job *job)
 {
     json_put_object(json, NULL);
+    json_put_text(json, "jobId", job->id);
     json_put_text(json, "exceptionName", weir_code_name(it->code));
     json_put_text(json, "stacktrace", it->text);
     json_put_int(json, "timestamp", it->at_ms);
-    put_labels(json, it, plan);
+    put_labels(json, it, job->plan);
     if (it->vertex != NULL)
         json_put_printf(json, "taskName", "%s - subtask %u (attempt %llu)", it->vertex,
             it->subtask + 1, (unsigned long long)it->attempt);
@@ -275,8 +305,8 @@ static void put_takeover(struct json *json, const struct history_takeover *it)
     json_put_end(json);
 }
 
-/* As many as are kept, those that ended attempts first; a job that never ran has only its error. Behind them, for it came
- * before them, how the job has come to this job manager. */
+/* Of a job or its application: as many as are kept, those that ended attempts first; a job that never ran has only its
+ * error. Behind them, for it came before them, how the job has come to this job manager. */
 void rest_job_exceptions(struct call *call)
 {
     const struct job *job = call->job;
@@ -307,7 +337,7 @@ void rest_job_exceptions(struct call *call)
     const struct history_failure *it = newest;
     uint32_t i = 0;
     for (; it != NULL && i < count; it = history_failure(&job->history, ++i))
-        put_failure(json, it, job->plan);
+        put_failure(json, it, job);
     if (job->history.takeover.at_ms > 0 && i < count)
         put_takeover(json, &job->history.takeover);
     json_put_end(json);

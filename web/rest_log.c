@@ -1,4 +1,5 @@
-/* rest_log.c -- logs of the job manager and of task managers: which there are, and the text of one.
+/* rest_log.c -- logs of the job manager and of task managers: which there are, and the text of one. Of their threads, what
+ * shows them: a process of machine code has no dump of its own to send.
  *
  * A text is at most LOG_TEXT_MAX bytes: from ?offset= on, else the last ones. Names are compared with those that there
  * are, where the files are.
@@ -110,4 +111,32 @@ void rest_taskmanager_stdout(struct call *call)
 void rest_taskmanager_log_named(struct call *call)
 {
     ask(call, call->text, LOG_NAMED, call->name);
+}
+
+/* -- threads -------------------------------------------------------------------------------- */
+
+static void put_threads(struct call *call, const char *name)
+{
+    struct json *json = &call->json;
+    json_put_object(json, NULL);
+    json_put_array(json, "threadInfos");
+    json_put_object(json, NULL);
+    json_put_text(json, "threadName", name);
+    json_put_printf(json, "stringifiedThreadInfo",
+        "The threads of %s are shown where it runs: gdb -batch -ex 'thread apply all bt' -p PID\n",
+        name);
+    json_put_end(json);
+    json_put_end(json);
+    json_put_end(json);
+}
+
+void rest_jobmanager_threads(struct call *call)
+{
+    put_threads(call, "the job manager");
+}
+
+void rest_taskmanager_threads(struct call *call)
+{
+    if (rest_find_taskmanager(call) != NULL)
+        put_threads(call, call->text);
 }

@@ -237,11 +237,8 @@ void rest_metrics_cluster(struct call *call)
 
 void rest_metrics_taskmanager(struct call *call)
 {
-    const struct task_manager *it =
-        resources_find(dispatcher_resources(call->dispatcher), call->text);
-    if (it == NULL)
-        rest_error(call, 404, "Could not find TaskExecutor with id %s.", call->text);
-    else
+    const struct task_manager *it = rest_find_taskmanager(call);
+    if (it != NULL)
         put_table(call, &rest_metrics_of_taskmanager, it);
 }
 

@@ -44,6 +44,8 @@ void rest_refuse_with(struct call *call, const weir_error *error); /* borrowed *
 const char *rest_query(const struct call *call, const char *name); /* NULL: none */
 bool rest_is_hex(const char *text, size_t size);                   /* that many lower-case digits */
 uint64_t rest_number(const char *text, uint64_t max);              /* UINT64_MAX: none up to max */
+/* Of the path's text (rest_taskmanager.c). NULL: none, the call has its error. */
+const struct task_manager *rest_find_taskmanager(struct call *call);
 
 /* -- subtasks, as Flink shows them (rest_subtask.c) */
 enum vertex_state {

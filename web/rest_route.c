@@ -3,8 +3,9 @@
 
 #include <string.h>
 
-#define JOB    "/jobs/:job"
-#define VERTEX JOB "/vertices/:vertex"
+#define JOB         "/jobs/:job"
+#define VERTEX      JOB "/vertices/:vertex"
+#define APPLICATION "/applications/:job"
 
 const struct route rest_routes[] = {
     { "GET", "/config", rest_config, 'A', false },
@@ -13,6 +14,9 @@ const struct route rest_routes[] = {
     { "POST", "/jobs", rest_submit, 'W', true },
     { "GET", "/jobs/overview", rest_jobs_overview, 'A', false },
     { "GET", "/applications/overview", rest_applications, 'B', false },
+    { "GET", APPLICATION, rest_application, 'B', false },
+    { "GET", APPLICATION "/exceptions", rest_job_exceptions, 'B', false },
+    { "POST", APPLICATION "/cancel", rest_cancel, 'B', true },
     { "GET", JOB, rest_job, 'A', false },
     { "PATCH", JOB, rest_cancel, 'L', true },
     { "GET", JOB "/yarn-cancel", rest_cancel, 'B', true },
@@ -56,10 +60,12 @@ const struct route rest_routes[] = {
     { "GET", "/taskmanagers/:text/logs/:name", rest_taskmanager_log_named, 'C', false },
     { "GET", "/taskmanagers/:text/log", rest_taskmanager_log, 'C', false },
     { "GET", "/taskmanagers/:text/stdout", rest_taskmanager_stdout, 'C', false },
+    { "GET", "/taskmanagers/:text/thread-dump", rest_taskmanager_threads, 'C', false },
     { "GET", "/jobmanager/logs", rest_jobmanager_logs, 'C', false },
     { "GET", "/jobmanager/logs/:text", rest_jobmanager_log_named, 'C', false },
     { "GET", "/jobmanager/log", rest_jobmanager_log, 'C', false },
     { "GET", "/jobmanager/stdout", rest_jobmanager_stdout, 'C', false },
+    { "GET", "/jobmanager/thread-dump", rest_jobmanager_threads, 'C', false },
     { "GET", "/jobmanager/config", rest_jobmanager_config, 'C', false },
     { "GET", "/jobmanager/environment", rest_jobmanager_environment, 'C', false },
     { "GET", "/jobmanager/metrics", rest_metrics_cluster, 'C', false },

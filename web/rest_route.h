@@ -50,6 +50,7 @@ void rest_taskmanager(struct call *call);
 void rest_jobs(struct call *call); /* rest_job.c */
 void rest_jobs_overview(struct call *call);
 void rest_applications(struct call *call);
+void rest_application(struct call *call);
 void rest_job(struct call *call);
 void rest_job_status(struct call *call);
 void rest_job_config(struct call *call);
@@ -74,10 +75,12 @@ void rest_jobmanager_logs(struct call *call); /* rest_log.c */
 void rest_jobmanager_log(struct call *call);
 void rest_jobmanager_stdout(struct call *call);
 void rest_jobmanager_log_named(struct call *call);
+void rest_jobmanager_threads(struct call *call);
 void rest_taskmanager_logs(struct call *call);
 void rest_taskmanager_log(struct call *call);
 void rest_taskmanager_stdout(struct call *call);
 void rest_taskmanager_log_named(struct call *call);
+void rest_taskmanager_threads(struct call *call);
 void rest_metrics_cluster(struct call *call); /* rest_metrics.c */
 void rest_metrics_taskmanager(struct call *call);
 void rest_metrics_job(struct call *call);

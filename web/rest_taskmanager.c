@@ -116,14 +116,20 @@ static void put_slots_of(struct call *call, const struct task_manager *it, const
     }
 }
 
-void rest_taskmanager(struct call *call)
+const struct task_manager *rest_find_taskmanager(struct call *call)
 {
     const struct task_manager *it =
         resources_find(dispatcher_resources(call->dispatcher), call->text);
-    if (it == NULL) {
+    if (it == NULL)
         rest_error(call, 404, "Could not find TaskExecutor with id %s.", call->text);
+    return it;
+}
+
+void rest_taskmanager(struct call *call)
+{
+    const struct task_manager *it = rest_find_taskmanager(call);
+    if (it == NULL)
         return;
-    }
     json_put_object(&call->json, NULL);
     put_members(call, it);
     put_metrics(&call->json, it);

@@ -26,6 +26,7 @@ static void each_command_becomes_one_question(void **state)
         int status;
     } rows[] = {
         { "PATCH", JOB "?mode=cancel", "{}", "cancel " RUNNING_JOB, NULL, 202 },
+        { "POST", "/applications/" RUNNING_JOB "/cancel", "{}", "cancel " RUNNING_JOB, NULL, 202 },
         { "POST", JOB "/savepoints",
             "{\"target-directory\":\"/s\",\"cancel-job\":false,\"formatType\":\"CANONICAL\","
             "\"triggerId\":null}",

@@ -67,7 +67,7 @@ static const struct {
         "@IO", "taskmanager-id": "s", "status-duration": {"CREATED": "i", "SCHEDULED": "i",
         "DEPLOYING": "i", "INITIALIZING": "i", "RUNNING": "i"}}) },
     { "Job", J(
-        {"jid": "s", "name": "s", "isStoppable": "b", "state": "s", "job-type": "s",
+        {"jid": "s", "application-id": "s", "name": "s", "isStoppable": "b", "state": "s", "job-type": "s",
         "start-time": "i", "end-time": "i", "duration": "i", "maxParallelism": "i", "now": "i",
         "timestamps": {"INITIALIZING": "i", "CREATED": "i", "RUNNING": "i", "FAILING": "i",
         "FAILED": "i", "CANCELLING": "i", "CANCELED": "i", "FINISHED": "i", "RESTARTING": "i",
@@ -75,10 +75,16 @@ static const struct {
         "s", "name": "s", "maxParallelism": "i", "parallelism": "i", "status": "s",
         "start-time": "i", "end-time": "i", "duration": "i", "tasks": "@E", "metrics": "@IO"}],
         "status-counts": "@E", "plan": "@P", "schedulerType": "s", "pending-operators": "i"}) },
+    { "Details", J(
+        {"jid": "s", "name": "s", "start-time": "i", "end-time": "i", "duration": "i", "state":
+        "s", "last-modification": "i", "tasks": {"total": "i", "created": "i", "scheduled": "i",
+        "deploying": "i", "running": "i", "finished": "i", "canceling": "i", "canceled": "i",
+        "failed": "i", "reconciling": "i", "initializing": "i"}, "jobType": "s",
+        "schedulerType": "s", "pending-operators": "i", "slots-required": "i"}) },
     { "Exceptions", J(
         {"root-exception": "s?", "timestamp": "i?", "all-exceptions": [], "truncated": "b",
-        "exceptionHistory": {"truncated": "b", "entries": [{"exceptionName": "s", "stacktrace":
-        "s", "timestamp": "i", "failureLabels": {"*": "s"}, "concurrentExceptions": []}]}}) },
+        "exceptionHistory": {"truncated": "b", "entries": [{"jobId": "s", "exceptionName": "s",
+        "stacktrace": "s", "timestamp": "i", "failureLabels": {"*": "s"}, "concurrentExceptions": []}]}}) },
     { "Config", J(
         {"jid": "s", "name": "s", "execution-config": {"execution-mode": "s",
         "restart-strategy": "s", "job-parallelism": "i", "object-reuse-mode": "b",
@@ -94,6 +100,7 @@ static const struct {
 #define RUNNING "/jobs/" RUNNING_JOB
 #define VERTEX  RUNNING "/vertices/" A_VERTEX
 #define DETAILS RUNNING "/checkpoints/details"
+#define APPLICATION "/applications/" RUNNING_JOB
 
 static const struct {
     const char *path, *schema;
@@ -107,17 +114,20 @@ static const struct {
         "jobs-finished": "i", "jobs-cancelled": "i", "jobs-failed": "i", "flink-version": "s",
         "flink-commit": "s"}) },
     { "/jobs", J({"jobs": [{"id": "s", "status": "s"}]}) },
+    { "/jobmanager/thread-dump", J(
+        {"threadInfos": [{"threadName": "s", "stringifiedThreadInfo": "s"}]}) },
+    { "/taskmanagers/tm-1/thread-dump", J(
+        {"threadInfos": [{"threadName": "s", "stringifiedThreadInfo": "s"}]}) },
     { "/jobmanager/logs", J({"logs": [{"name": "s", "size": "i", "mtime": "i"}]}) },
     { "/taskmanagers/tm-1/logs", J({"logs": [{"name": "s", "size": "i", "mtime": "i"}]}) },
-    { "/jobs/overview", J(
-        {"jobs": [{"jid": "s", "name": "s", "start-time": "i", "end-time": "i", "duration": "i",
-        "state": "s", "last-modification": "i", "tasks": {"total": "i", "created": "i",
-        "scheduled": "i", "deploying": "i", "running": "i", "finished": "i", "canceling": "i",
-        "canceled": "i", "failed": "i", "reconciling": "i", "initializing": "i"}, "jobType":
-        "s", "schedulerType": "s", "pending-operators": "i", "slots-required": "i"}]}) },
+    { "/jobs/overview", J({"jobs": ["@Details"]}) },
     { "/applications/overview", J(
         {"applications": [{"id": "s", "name": "s", "start-time": "i", "end-time": "i",
         "duration": "i", "status": "s", "jobs": {"*": "i"}}]}) },
+    { APPLICATION, J(
+        {"id": "s", "name": "s", "start-time": "i", "end-time": "i", "duration": "i", "status":
+        "s", "timestamps": {"*": "i"}, "jobs": ["@Details"]}) },
+    { APPLICATION "/exceptions", J("@Exceptions") },
     { RUNNING, J("@Job") },
     { "/jobs/" PLANNING_JOB, J("@Job") },
     { "/jobs/" FAILED_JOB, J("@Job") },
@@ -370,6 +380,37 @@ static const char *text_at(const json_t *object, const char *a, const char *b)
     return json_string_value(json_object_get(json_object_get(object, a), b));
 }
 
+static void expect_application(struct client *client, const char *id, const char *status)
+{
+    char path[128];
+    snprintf(path, sizeof(path), "/applications/%s", id);
+    json_t *it = get(client, path);
+    json_t *job = json_array_get(json_object_get(it, "jobs"), 0);
+    assert_string_equal(json_string_value(json_object_get(it, "id")), id);
+    assert_string_equal(json_string_value(json_object_get(it, "status")), status);
+    assert_int_equal(json_array_size(json_object_get(it, "jobs")), 1);
+    assert_string_equal(json_string_value(json_object_get(job, "jid")), id);
+    json_decref(it);
+}
+
+static void an_application_is_a_job_that_runs_as_long_as_it_can_be_cancelled(void **state)
+{
+    struct client client = client_new(&options);
+    expect_application(&client, RUNNING_JOB, "RUNNING");
+    expect_application(&client, RESTARTING_JOB, "RUNNING");
+    expect_application(&client, PLANNING_JOB, "CREATED");
+    expect_application(&client, FAILED_JOB, "FAILED");
+    json_t *job = get(&client, RUNNING);
+    assert_string_equal(json_string_value(json_object_get(job, "application-id")), RUNNING_JOB);
+    json_decref(job);
+    json_t *all = get(&client, APPLICATION "/exceptions");
+    json_t *entry =
+        json_array_get(json_object_get(json_object_get(all, "exceptionHistory"), "entries"), 0);
+    assert_string_equal(json_string_value(json_object_get(entry, "jobId")), RUNNING_JOB);
+    json_decref(all);
+    client_free(&client);
+}
+
 static void the_newest_checkpoints_are_told_apart(void **state)
 {
     struct client client = client_new(&options);
@@ -569,6 +610,7 @@ int main(void)
         cmocka_unit_test(every_document_has_every_field_of_its_type),
         cmocka_unit_test(every_route_that_shows_json_is_in_this_table),
         cmocka_unit_test(each_vertex_is_a_key_of_a_checkpoints_tasks_and_a_node_of_the_plan),
+        cmocka_unit_test(an_application_is_a_job_that_runs_as_long_as_it_can_be_cancelled),
         cmocka_unit_test(the_newest_checkpoints_are_told_apart),
         cmocka_unit_test(an_older_checkpoint_of_fewer_subtasks_is_shown),
         cmocka_unit_test(a_failure_is_told_with_its_task_and_the_only_error_of_a_job_without_one),
