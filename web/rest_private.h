@@ -92,6 +92,8 @@ int64_t rest_end_ms(const struct job *job);       /* of the job; -1: not yet */
 int64_t rest_duration_ms(const struct call *call, int64_t start_ms, int64_t end_ms); /* -1: none */
 /* Members start-time, end-time, duration, of tasks. */
 void rest_put_times(struct call *call, const struct job *job);
+/* "status-duration": {"CREATED": ...}: how long a task was in each state; -1: not known. */
+void rest_put_durations(struct call *call);
 /* "metrics": {"read-bytes": ...}: sums over subtasks. */
 void rest_put_io(struct call *call, const struct subtask *list, uint32_t count);
 /* "aggregated": minimum, maximum and so on over subtasks. */

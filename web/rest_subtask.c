@@ -212,6 +212,24 @@ void rest_put_times(struct call *call, const struct job *job)
     json_put_int(&call->json, "duration", rest_duration_ms(call, start_ms, end_ms));
 }
 
+/* Only of the last of them it is known how long it is. */
+static const char *const duration_names[] = { "CREATED", "SCHEDULED", "DEPLOYING", "INITIALIZING",
+    "RUNNING" };
+
+static int64_t duration_ms(const struct call *call, uint32_t state)
+{
+    bool is_known = state == sizeof(duration_names) / sizeof(duration_names[0]) - 1;
+    return is_known ? rest_duration_ms(call, rest_start_ms(call->job), rest_end_ms(call->job)) : -1;
+}
+
+void rest_put_durations(struct call *call)
+{
+    json_put_object(&call->json, "status-duration");
+    for (uint32_t i = 0; i < sizeof(duration_names) / sizeof(duration_names[0]); i++)
+        json_put_int(&call->json, duration_names[i], duration_ms(call, i));
+    json_put_end(&call->json);
+}
+
 /* -- input and output ----------------------------------------------------------------------- */
 
 enum io_value {
@@ -315,10 +333,11 @@ void rest_put_aggregated(struct call *call, const struct subtask *list, uint32_t
     }
     json_put_end(&call->json);
     json_put_object(&call->json, "status-duration");
-    int64_t start_ms = rest_start_ms(call->job), end_ms = rest_end_ms(call->job);
-    for (uint32_t i = 0; i < count; i++)
-        values[i] = rest_duration_ms(call, start_ms, end_ms);
-    rest_put_summary(&call->json, "RUNNING", values, count);
+    for (uint32_t state = 0; state < sizeof(duration_names) / sizeof(duration_names[0]); state++) {
+        for (uint32_t i = 0; i < count; i++)
+            values[i] = duration_ms(call, state);
+        rest_put_summary(&call->json, duration_names[state], values, count);
+    }
     json_put_end(&call->json);
     json_put_end(&call->json);
     mem_free(values);
@@ -326,7 +345,8 @@ void rest_put_aggregated(struct call *call, const struct subtask *list, uint32_t
 
 /* -- the plan ------------------------------------------------------------------------------- */
 
-/* The dashboard puts it into a page as it is: a name must not be more than a name there. */
+/* The dashboard puts it into a page as it is, and in another place as text: a name must not be more than a name there,
+ * and the arrows of a chain stay arrows. */
 static void put_description(struct json *json, const char *name)
 {
     weir_buffer *html = weir_buffer_new((size_t)1 << 20);
@@ -335,8 +355,6 @@ static void put_description(struct json *json, const char *name)
             buffer_printf(html, "&amp;");
         else if (*name == '<')
             buffer_printf(html, "&lt;");
-        else if (*name == '>')
-            buffer_printf(html, "&gt;");
         else if (*name == '"')
             buffer_printf(html, "&quot;");
         else

@@ -23,30 +23,33 @@ static void begin(struct call *call)
     json_put_int(&call->json, "now", call->now_ms);
 }
 
+/* Flink's word for nowhere: not yet, or no more. */
+static const char *or_unassigned(const char *text)
+{
+    return *text == '\0' ? "(unassigned)" : text;
+}
+
 static void put_place(struct call *call, const struct subtask *it)
 {
-    json_put_text(&call->json, "host", it->host);
-    json_put_printf(&call->json, "endpoint", "%s:%u", it->host, it->port);
+    json_put_text(&call->json, "host", or_unassigned(it->host));
+    if (*it->host == '\0')
+        json_put_text(&call->json, "endpoint", or_unassigned(it->host));
+    else
+        json_put_printf(&call->json, "endpoint", "%s:%u", it->host, it->port);
 }
 
 static void put_members(struct call *call, const struct subtask *it)
 {
-    static const char *const before[] = { "CREATED", "SCHEDULED", "DEPLOYING", "INITIALIZING" };
     struct json *json = &call->json;
-    int64_t start_ms = rest_start_ms(call->job);
     json_put_uint(json, "subtask", it->index);
     json_put_text(json, "status", vertex_state_name(it->state));
     json_put_uint(json, "attempt", it->attempt);
     put_place(call, it);
     rest_put_times(call, call->job);
-    json_put_int(json, "start_time", start_ms);
+    json_put_int(json, "start_time", rest_start_ms(call->job));
     rest_put_io(call, it, 1);
-    json_put_text(json, "taskmanager-id", it->task_manager);
-    json_put_object(json, "status-duration");
-    for (uint32_t i = 0; i < sizeof(before) / sizeof(before[0]); i++)
-        json_put_int(json, before[i], -1);
-    json_put_int(json, "RUNNING", rest_duration_ms(call, start_ms, rest_end_ms(call->job)));
-    json_put_end(json);
+    json_put_text(json, "taskmanager-id", or_unassigned(it->task_manager));
+    rest_put_durations(call);
 }
 
 void rest_vertex(struct call *call)
@@ -112,7 +115,7 @@ static void put_taskmanager(struct call *call, const struct subtask *list, uint3
     rest_put_times(call, call->job);
     rest_put_io(call, list, count);
     rest_put_states(call, "status-counts", &states, false);
-    json_put_text(&call->json, "taskmanager-id", list->task_manager);
+    json_put_text(&call->json, "taskmanager-id", or_unassigned(list->task_manager));
     rest_put_aggregated(call, list, count);
     json_put_end(&call->json);
 }

@@ -86,15 +86,22 @@ void history_triggered(struct history *history, uint64_t number, bool is_savepoi
         .acks = mem_alloc_array(history->subtask_count, sizeof(*it->acks)) };
 }
 
-/* NULL: it is over, or forgotten. */
-static struct history_checkpoint *pending(struct history *history, uint64_t number)
+/* NULL: it is forgotten. */
+static struct history_checkpoint *kept(struct history *history, uint64_t number)
 {
     for (uint32_t i = 0; i < HISTORY_CHECKPOINTS; i++) {
         struct history_checkpoint *it = &history->checkpoints[i];
         if (it->number == number && it->triggered_ms != 0)
-            return it->status == HISTORY_IN_PROGRESS ? it : NULL;
+            return it;
     }
     return NULL;
+}
+
+/* NULL: it is over, or forgotten. */
+static struct history_checkpoint *pending(struct history *history, uint64_t number)
+{
+    struct history_checkpoint *it = kept(history, number);
+    return it != NULL && it->status == HISTORY_IN_PROGRESS ? it : NULL;
 }
 
 void history_acked(struct history *history, uint64_t number, uint32_t subtask,
@@ -118,8 +125,18 @@ void history_completed(struct history *history, uint64_t number, uint64_t size, 
     it->status = HISTORY_COMPLETED;
     it->ended_ms = now_ms;
     it->size = size;
-    it->path = copy_text(path);
+    if (it->path == NULL)
+        it->path = copy_text(path);
     histogram_add(&history->durations, (now_ms - it->triggered_ms) * 1000);
+}
+
+void history_saved(struct history *history, uint64_t number, const char *path)
+{
+    struct history_checkpoint *it = kept(history, number);
+    if (it == NULL)
+        return;
+    mem_free(it->path);
+    it->path = copy_text(path);
 }
 
 void history_aborted(struct history *history, uint64_t number, const char *why, int64_t now_ms)

@@ -88,6 +88,8 @@ void history_acked(struct history *history, uint64_t number, uint32_t subtask,
     const struct history_ack *ack);
 void history_completed(struct history *history, uint64_t number, uint64_t size, const char *path,
     int64_t now_ms);
+/* A savepoint was made out of it, which is what its path tells: before or after it is completed. */
+void history_saved(struct history *history, uint64_t number, const char *path);
 void history_aborted(struct history *history, uint64_t number, const char *why, int64_t now_ms);
 void history_restored(struct history *history, uint64_t number, bool was_savepoint, int64_t now_ms);
 

@@ -261,6 +261,8 @@ void jobmanager_saved(struct jobmanager *jobmanager, struct event *event)
     asked->writing--;
     if (event->error == NULL)
         asked->written = event->checkpoint;
+    if (event->error == NULL && jobmanager->options.history != NULL)
+        history_saved(jobmanager->options.history, event->checkpoint, event->path);
     event->request.done(event->request.arg, event->checkpoint, event->path, event->error);
 }
 

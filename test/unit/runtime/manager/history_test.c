@@ -114,6 +114,23 @@ static void a_checkpoint_gathers_acks_until_it_is_complete(void **state)
     history_release(&history);
 }
 
+static void a_savepoint_is_where_it_was_written_whether_it_or_its_checkpoint_was_ready_first(
+    void **state)
+{
+    struct history history;
+    history_init(&history, 1);
+    for (uint64_t number = 1; number <= 2; number++)
+        history_triggered(&history, number, true, 100);
+    history_completed(&history, 1, 1, "/c/chk-1", 180);
+    history_saved(&history, 1, "/s/savepoint-1");
+    history_saved(&history, 2, "/s/savepoint-2");
+    history_completed(&history, 2, 1, "/c/chk-2", 180);
+    history_saved(&history, 3, "/s/savepoint-3"); /* forgotten */
+    assert_string_equal(history_find(&history, 1)->path, "/s/savepoint-1");
+    assert_string_equal(history_find(&history, 2)->path, "/s/savepoint-2");
+    history_release(&history);
+}
+
 static void what_is_over_hears_of_nothing_more(void **state)
 {
     struct history history;
@@ -188,6 +205,8 @@ int main(void)
         cmocka_unit_test(failures_outlive_a_plan_and_checkpoints_do_not),
         cmocka_unit_test(a_takeover_is_no_failure_and_knows_what_the_job_came_from),
         cmocka_unit_test(a_checkpoint_gathers_acks_until_it_is_complete),
+        cmocka_unit_test(
+            a_savepoint_is_where_it_was_written_whether_it_or_its_checkpoint_was_ready_first),
         cmocka_unit_test(what_is_over_hears_of_nothing_more),
         cmocka_unit_test(the_newest_of_a_status_and_kind_is_found),
         cmocka_unit_test(what_no_longer_fits_is_forgotten_and_still_counted),
