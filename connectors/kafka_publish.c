@@ -299,10 +299,20 @@ struct work {
     struct kafka_chunk_buffer buffer; /* of the chunk that is sent: outlives its transaction */
 };
 
-/* What the token must say at least: everything before the first segment is out. */
+static struct token_segment view_of(const struct kafka_staged *segment)
+{
+    return (struct token_segment){ .number = segment->number,
+        .previous = segment->previous,
+        .chunk_count = segment->chunk_count,
+        .is_published = segment->is_published };
+}
+
 static uint64_t expected_of(const struct work *work)
 {
-    return work->count == 0 ? work->last : work->segments[0].previous;
+    struct token_segment first = { .number = 0 };
+    if (work->count > 0)
+        first = view_of(&work->segments[0]);
+    return token_expected(&first, work->count, work->last);
 }
 
 static weir_error *claim(struct work *work, struct transaction *it, struct token token)
@@ -368,9 +378,11 @@ static weir_error *rewind_token(struct work *work, struct transaction *it)
     struct token token = { .exists = true,
         .instance = work->publisher->instance,
         .segment = expected_of(work) };
+    bool is_first_out = work->count > 0 && work->segments[0].is_published;
+    token.done = token.total = is_first_out ? work->segments[0].chunk_count : 0;
     log_warn("kafka", "publishing again into topic '%s' as asked: it may get duplicates",
         work->publisher->topic);
-    work->place = (struct token_place){ .index = 0 };
+    work->place = (struct token_place){ .index = is_first_out ? 1 : 0 };
     return claim(work, it, token);
 }
 
@@ -379,9 +391,7 @@ static enum token_verdict verdict_of(struct work *work, const struct token *toke
     const struct kafka_publisher *publisher = work->publisher;
     struct token_segment *views = mem_alloc_array(work->count + 1, sizeof(*views));
     for (uint32_t i = 0; i < work->count; i++)
-        views[i] = (struct token_segment){ .number = work->segments[i].number,
-            .previous = work->segments[i].previous,
-            .chunk_count = work->segments[i].chunk_count };
+        views[i] = view_of(&work->segments[i]);
     enum token_verdict verdict = token_judge(token, publisher->instance,
         publisher->republish ? UINT64_MAX : publisher->attempt, views, work->count, work->last,
         &work->place);

@@ -32,6 +32,7 @@ struct kafka_staged {
     const char *path;
     const struct kafka_chunk *chunks;
     uint32_t chunk_count;
+    bool is_published; /* see token_segment */
 };
 
 /* Who publishes, where to. Thread: immutable while a publish runs. */
@@ -43,7 +44,7 @@ struct kafka_publisher {
     uint32_t slot;         /* partition of the token topic */
     size_t batch_max;      /* what the topic takes in one piece, bytes */
     uint64_t instance, attempt;
-    /* Go on whatever the token says: it is set to where the segments begin, first. */
+    /* Go on whatever the token says: it is set to what the segments say is published, first. */
     bool republish;
 };
 

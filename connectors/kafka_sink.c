@@ -189,7 +189,8 @@ static void prepare(weir_ctx *ctx, struct kafka_sink *sink, uint32_t slot_index)
             .previous = segment->previous,
             .path = segment->path,
             .chunks = segment->chunks,
-            .chunk_count = segment->chunk_count };
+            .chunk_count = segment->chunk_count,
+            .is_published = segment->is_published };
         job->last = segment->number;
     }
     job->publisher = (struct kafka_publisher){ .ctx = ctx,

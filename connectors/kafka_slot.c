@@ -7,7 +7,7 @@
 
 #include <string.h>
 
-#define ITEM_VERSION 1
+#define ITEM_VERSION 2
 #define CHUNK_BYTES  16 /* of a chunk in the item */
 
 void slot_init(struct slot *slot, uint32_t number)
@@ -101,6 +101,7 @@ weir_error *slot_write(const struct slot *slot, weir_buffer *out)
     buffer_put_u32(out, slot->number);
     buffer_put_u64(out, slot->last);
     buffer_put_u32(out, slot->count);
+    buffer_put_u32(out, slot->count > 0 && slot->segments[0].is_published ? 1 : 0);
     for (uint32_t i = 0; i < slot->count; i++)
         put_segment(out, &slot->segments[i]);
     if (!weir_buffer_overflowed(out))
@@ -117,18 +118,21 @@ static weir_error *bad_item(struct weir_item item)
         item.name.data);
 }
 
-static bool read_head(struct reader *reader, struct weir_item item, uint32_t *number)
+static bool read_head(struct reader *reader, struct weir_item item, uint32_t *version,
+    uint32_t *number)
 {
     *reader = reader_of(item.value);
-    uint32_t version = reader_u32(reader);
+    *version = reader_u32(reader);
     *number = reader_u32(reader);
-    return !reader_failed(reader) && version == ITEM_VERSION && *number < SLOTS_MAX;
+    return !reader_failed(reader) && *version >= 1 && *version <= ITEM_VERSION &&
+           *number < SLOTS_MAX;
 }
 
 weir_error *slot_number_of(struct weir_item item, uint32_t *number)
 {
     struct reader reader;
-    return read_head(&reader, item, number) ? NULL : bad_item(item);
+    uint32_t version;
+    return read_head(&reader, item, &version, number) ? NULL : bad_item(item);
 }
 
 /* What is read must be what slot_hold made: numbers rise, each knows the one before. */
@@ -169,15 +173,18 @@ weir_error *slot_read(struct slot *slot, struct weir_item item,
     weir_error *(*find)(void *arg, weir_str name, char **path), void *arg)
 {
     struct reader reader;
-    uint32_t number;
+    uint32_t version, number;
     ASSERT(slot->count == 0 && slot->last == 0);
-    if (!read_head(&reader, item, &number) || number != slot->number)
+    if (!read_head(&reader, item, &version, &number) || number != slot->number)
         return bad_item(item);
     uint64_t last = reader_u64(&reader);
     uint32_t count = reader_u32(&reader);
+    uint32_t published_count = version == 1 ? 0 : reader_u32(&reader);
     for (uint32_t i = 0; i < count; i++)
         WEIR_TRY(take_segment(slot, &reader, item, find, arg));
     slot->last = last;
+    slot->segments[0].is_published = published_count == 1;
     bool fits = slot->count == 0 ? last == 0 : last == slot->segments[slot->count - 1].number;
+    fits = fits && published_count <= (slot->count > 0 ? 1 : 0);
     return fits && !reader_failed(&reader) && reader_at_end(&reader) ? NULL : bad_item(item);
 }

@@ -12,10 +12,12 @@
  *
  *      item "slot-<number>", integers little-endian (base/buffer.h)
  *      OFFSET SIZE  MEANING
- *           0    4  version, 1
+ *           0    4  version, 2
  *           4    4  number of the slot
  *           8    8  number of its newest segment ever, 0: none
- *          16    4  count of segments, then for each:
+ *          16    4  count of segments
+ *          20    4  how many of these were published when the snapshot was taken, 0 or 1; not in version 1, which did
+ *                   not know. Then for each segment:
  *           +    8  number (of the checkpoint that closed it)
  *           +    8  number of the one before it, 0: none
  *           +  4+n  name of its file, length in front

@@ -67,20 +67,27 @@ static bool is_complete_at(const struct token *token, uint64_t number)
     return token->segment == number && token->done == token->total;
 }
 
+uint64_t token_expected(const struct token_segment *segments, uint32_t count, uint64_t last)
+{
+    if (count == 0)
+        return last;
+    return segments[0].is_published ? segments[0].number : segments[0].previous;
+}
+
 static enum token_verdict judge_same(const struct token *token,
     const struct token_segment *segments, uint32_t count, uint64_t last, struct token_place *place)
 {
     for (uint32_t i = 0; i < count; i++) {
         if (token->segment != segments[i].number)
             continue;
-        if (token->total != segments[i].chunk_count)
-            return TOKEN_LOST; /* not the segment that it spoke of */
         bool is_complete = token->done == token->total;
+        if (token->total != segments[i].chunk_count || (segments[i].is_published && !is_complete))
+            return TOKEN_LOST; /* not the segment that it spoke of */
         *place = (struct token_place){ .index = is_complete ? i + 1 : i,
             .chunk = is_complete ? 0 : token->done };
         return TOKEN_GO_ON;
     }
-    uint64_t expected = count == 0 ? last : segments[0].previous;
+    uint64_t expected = token_expected(segments, count, last);
     *place = (struct token_place){ .index = 0 };
     if (is_complete_at(token, expected))
         return TOKEN_GO_ON;
@@ -91,10 +98,8 @@ enum token_verdict token_judge(const struct token *token, uint64_t instance, uin
     const struct token_segment *segments, uint32_t count, uint64_t last, struct token_place *place)
 {
     *place = (struct token_place){ .index = 0 };
-    if (!token->exists || token->instance != instance) {
-        uint64_t expected = count == 0 ? last : segments[0].previous;
-        return expected == 0 ? TOKEN_GO_ON : TOKEN_LOST;
-    }
+    if (!token->exists || token->instance != instance)
+        return token_expected(segments, count, last) == 0 ? TOKEN_GO_ON : TOKEN_LOST;
     if (token->attempt > attempt)
         return TOKEN_FENCED;
     return judge_same(token, segments, count, last, place);

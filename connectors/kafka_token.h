@@ -13,10 +13,10 @@
  *      token                                        verdict
  *      segment i of the list, complete              go on with i + 1
  *      segment i of the list, partial               go on with i at chunk `done`
- *      == previous of the first, complete           go on with the first
- *      of another instance, or none; previous = 0   go on with the first (a fresh start)
+ *      == previous of the first, complete           go on with the first, unless that is known to be published
+ *      of another instance, or none; previous = 0   the same (a fresh start)
  *      attempt higher than mine                     FENCED: a newer attempt is at work
- *      none or older than previous                  LOST: or the read was stale; the caller proves which
+ *      none or older than that                      LOST: or the read was stale; the caller proves which
  *      newer than the last of the list              AHEAD: output behind the restored checkpoint exists
  *
  * Source of the protocol: docs/KAFKA.md. Thread: any, pure. Prefixes: token_ */
@@ -43,6 +43,7 @@ weir_error *token_parse(weir_str text, struct token *token) WEIR_MUST_USE;
 struct token_segment {
     uint64_t number, previous;
     uint32_t chunk_count;
+    bool is_published; /* of the first only: the restored checkpoint knew that it was */
 };
 
 enum token_verdict { TOKEN_GO_ON, TOKEN_FENCED, TOKEN_LOST, TOKEN_AHEAD };
@@ -50,6 +51,8 @@ enum token_verdict { TOKEN_GO_ON, TOKEN_FENCED, TOKEN_LOST, TOKEN_AHEAD };
 struct token_place {
     uint32_t index, chunk;
 };
+/* Up to where everything is published for certain: the token says that, or more. 0: nothing was. */
+uint64_t token_expected(const struct token_segment *segments, uint32_t count, uint64_t last);
 /* `last`: number of the newest segment that was ever published or is in the list; it is `previous` of
  * the next one, and what the token must be when the list is empty. */
 enum token_verdict token_judge(const struct token *token, uint64_t instance, uint64_t attempt,

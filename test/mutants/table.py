@@ -461,6 +461,9 @@ MUTANTS = [
     mutant("an old attempt is not fenced by the token of a newer one", "connectors/kafka_token.c",
            "    if (token->attempt > attempt)\n", "    if (token->attempt > attempt + 1)\n",
            "unit connectors/kafka_token_test"),
+    mutant("a token that is gone behind the first output is not missed", "connectors/kafka_token.c",
+           "    return segments[0].is_published ? segments[0].number : segments[0].previous;\n",
+           "    return segments[0].previous;\n", "unit connectors/kafka_sink_fault_test"),
     mutant("nobody looks where the token has landed", "connectors/kafka_publish.c",
            "    if (it->token_offset != expected_offset)\n",
            "    if (it->token_offset < 0 && expected_offset >= 0)\n", KAFKA_SIM),
@@ -489,7 +492,10 @@ MUTANTS = [
     mutant("what is not UTF-8 passes", "formats/utf8.c",
            "            if (size == 0)\n                return false;\n",
            "            if (size == 0)\n                size = 1;\n", "unit formats/utf8_test"),
-    # ---- savepoints
+    # ---- connections
+    mutant("connections are accepted for as long as others come", "net/net_event.c",
+           "    if (++port->accepted_count % NET_ACCEPTED_MAX == 0)\n", "    if (++port->accepted_count == 0)\n",
+           "unit net/net_event_test"),
     # ---- regions
     mutant("a region is one subtask short: the last consumer of an edge is left out", "runtime/graph/plan_regions.c",
            "    for (uint32_t i = 0; i < to->parallelism; i++)\n", "    for (uint32_t i = 0; i + 1 < to->parallelism; i++)\n",

@@ -20,8 +20,7 @@ static void put_token(const char *key, const char *text)
         RD_KAFKA_RESP_ERR_NO_ERROR);
 }
 
-/* Publishes the output of checkpoints 3, 5 and 7. The last one holds that of 5, too: that of 3 must be out. (While it holds
- * the first output ever, no token is as good as one: nothing may be out.) */
+/* Publishes the output of checkpoints 3, 5 and 7. The last one holds that of 5, too, and knows that it is out. */
 static void publish_three(struct rig *rig)
 {
     expect_ok(start(rig, 0, 1, 10, NULL));
@@ -50,6 +49,7 @@ static void a_token_that_does_not_fit_stops_the_start_unless_duplicates_are_acce
     } rows[] = { { "weir1 7 99 7 1 1", "attempt 99 of this job publishes", WEIR_E_FENCED },
         { "weir1 8 10 7 1 1", "is of another job", WEIR_E_STATE },
         { "weir1 7 10 2 1 1", "is of an older checkpoint", WEIR_E_STATE },
+        { "weir1 7 10 3 1 1", "needs that of checkpoint 5", WEIR_E_STATE },
         { "weir1 7 10 7 1 2", "is of an older checkpoint", WEIR_E_STATE },
         { "weir1 7 10 9 2 3", "already has output of checkpoint 9 (2 of 3 transactions)",
             WEIR_E_STATE } };
@@ -79,6 +79,47 @@ static void a_token_that_is_missing_is_told_from_one_that_was_read_too_early(voi
         "the progress token in topic 'another', partition 0, is missing");
     end(&rig);
     expect_out("out", "a b c ");
+}
+
+/* While the checkpoint holds the first output ever, there may be no token: unless it knows that this is out. */
+static void a_token_that_is_missing_behind_the_first_output_is_missed(void **state)
+{
+    for (uint32_t known = 0; known < 2; known++) {
+        struct rig rig = { .options = plain };
+        expect_ok(start(&rig, 0, 1, 10, NULL));
+        expect_ok(write_text(&rig, "a"));
+        expect_ok(known == 1 ? checkpoint(&rig, 3) : take_snapshot(&rig, 3));
+        if (known == 1)
+            expect_ok(checkpoint(&rig, 5));
+        rig.options.token_topic = "another"; /* as if that had been deleted */
+        weir_error *error = restart(&rig, 1);
+        if (known == 0)
+            expect_ok(error);
+        else
+            expect_error(error, WEIR_E_STATE,
+                "partition 0, is missing; the restored checkpoint needs that of checkpoint 3");
+        expect_out("out", "a ");
+        end(&rig);
+        end_test(state);
+        begin_test(state);
+    }
+}
+
+/* What the checkpoint knows to be out is not published again. */
+static void what_is_known_to_be_out_is_not_repeated_where_duplicates_are_accepted(void **state)
+{
+    struct rig rig = { .options = plain };
+    publish_three(&rig);
+    rig.options.token_topic = "another";
+    rig.options.republish = true;
+    expect_ok(restart(&rig, 1));
+    expect_out("out", "a b c c ");
+    expect_ok(write_text(&rig, "d"));
+    expect_ok(checkpoint(&rig, 8));
+    rig.options.republish = false;
+    expect_ok(restart(&rig, 1));
+    expect_out("out", "a b c c d ");
+    end(&rig);
 }
 
 /* Nothing of this job's is published, and nothing restored. */
@@ -441,6 +482,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(a_token_that_does_not_fit_stops_the_start_unless_duplicates_are_accepted),
         TEST(a_token_that_is_missing_is_told_from_one_that_was_read_too_early),
+        TEST(a_token_that_is_missing_behind_the_first_output_is_missed),
+        TEST(what_is_known_to_be_out_is_not_repeated_where_duplicates_are_accepted),
         TEST(a_fresh_start_goes_on_behind_another_life_but_not_behind_its_own),
         TEST(a_transaction_that_somebody_left_open_beside_the_tokens_is_waited_for),
         TEST(whoever_writes_into_the_token_topic_is_told_of),

@@ -114,8 +114,14 @@ static void a_slot_comes_back_from_its_item(void **state)
         assert_string_equal(back.segments[i].path, paths[i]);
         assert_int_equal(back.segments[i].chunk_count, i + 1);
         assert_memory_equal(back.segments[i].chunks, chunks, (i + 1) * sizeof(chunks[0]));
-        assert_false(back.segments[i].is_published); /* only the token knows */
+        assert_false(back.segments[i].is_published);
     }
+    slot_release(&back);
+    slot.segments[0].is_published = true;
+    slot_init(&back, 7);
+    expect_ok(slot_read(&back, item_of(&slot, buffer), find, NULL));
+    assert_true(back.segments[0].is_published);
+    assert_false(back.segments[1].is_published);
     slot_release(&slot);
     slot_release(&back);
     slot_init(&slot, 8);
@@ -123,6 +129,30 @@ static void a_slot_comes_back_from_its_item(void **state)
     expect_ok(slot_read(&back, item_of(&slot, buffer), find, NULL));
     assert_int_equal(back.count, 0);
     weir_buffer_free(buffer);
+}
+
+/* Version 1 has no count of what is published: it is not known then. */
+static void an_item_of_an_older_program_is_read(void **state)
+{
+    struct slot slot, back;
+    weir_buffer *buffer = weir_buffer_new(10000), *old = weir_buffer_new(10000);
+    slot_init(&slot, 7);
+    fill(&slot);
+    slot.segments[0].is_published = true;
+    struct weir_item item = item_of(&slot, buffer);
+    buffer_put_u32(old, 1);
+    weir_buffer_add(old, item.value.data + 4, 16);
+    weir_buffer_add(old, item.value.data + 24, item.value.size - 24);
+    item.value = weir_buffer_view(old);
+    slot_init(&back, 7);
+    expect_ok(slot_read(&back, item, find, NULL));
+    assert_int_equal(back.count, 3);
+    assert_int_equal(back.segments[2].chunk_count, 3);
+    assert_false(back.segments[0].is_published);
+    slot_release(&slot);
+    slot_release(&back);
+    weir_buffer_free(buffer);
+    weir_buffer_free(old);
 }
 
 static void a_missing_file_is_told(void **state)
@@ -202,6 +232,7 @@ int main(void)
         cmocka_unit_test(only_complete_checkpoints_count),
         cmocka_unit_test(the_newest_published_segment_is_kept_to_be_read_back),
         cmocka_unit_test(a_slot_comes_back_from_its_item),
+        cmocka_unit_test(an_item_of_an_older_program_is_read),
         cmocka_unit_test(a_missing_file_is_told),
         cmocka_unit_test(cut_or_changed_items_are_refused),
         cmocka_unit_test(a_list_that_does_not_fit_an_item_is_an_error),

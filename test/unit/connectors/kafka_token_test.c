@@ -78,7 +78,10 @@ struct row {
     { \
         true, INSTANCE + 1, 99, 30, 3, 3 \
     }
-#define LIST { { 20, 10, 2 }, { 30, 20, 3 }, { 45, 30, 1 } }, 3, 45
+#define LIST      { { 20, 10, 2, false }, { 30, 20, 3, false }, { 45, 30, 1, false } }, 3, 45
+#define LIST_OUT  { { 20, 10, 2, true }, { 30, 20, 3, false } }, 2, 30 /* the first is out */
+#define FIRST     { { 20, 0, 2, false } }, 1, 20
+#define FIRST_OUT { { 20, 0, 2, true } }, 1, 20
 
 static const struct row rows[] = {
     { "complete at the first", SAME(5, 20, 2, 2), LIST, TOKEN_GO_ON, { 1, 0 } },
@@ -98,12 +101,17 @@ static const struct row rows[] = {
     { "of a newer attempt, and ahead", SAME(6, 99, 1, 3), LIST, TOKEN_FENCED, { 0, 0 } },
     { "none, a predecessor", { 0 }, LIST, TOKEN_LOST, { 0, 0 } },
     { "another instance, a predecessor", OTHER, LIST, TOKEN_LOST, { 0, 0 } },
-    { "none, a fresh start", { 0 }, { { 20, 0, 2 } }, 1, 20, TOKEN_GO_ON, { 0, 0 } },
-    { "another instance, a fresh start", OTHER, { { 20, 0, 2 } }, 1, 20, TOKEN_GO_ON, { 0, 0 } },
-    { "the same instance, a fresh start", SAME(5, 9, 1, 1), { { 20, 0, 2 } }, 1, 20, TOKEN_AHEAD,
-        { 0, 0 } },
-    { "the start said to be the place", SAME(5, 0, 0, 0), { { 20, 0, 2 } }, 1, 20, TOKEN_GO_ON,
-        { 0, 0 } },
+    { "none, a fresh start", { 0 }, FIRST, TOKEN_GO_ON, { 0, 0 } },
+    { "another instance, a fresh start", OTHER, FIRST, TOKEN_GO_ON, { 0, 0 } },
+    { "the same instance, a fresh start", SAME(5, 9, 1, 1), FIRST, TOKEN_AHEAD, { 0, 0 } },
+    { "the start said to be the place", SAME(5, 0, 0, 0), FIRST, TOKEN_GO_ON, { 0, 0 } },
+    { "the first is out, and it says so", SAME(5, 20, 2, 2), LIST_OUT, TOKEN_GO_ON, { 1, 0 } },
+    { "the first is out, it says more", SAME(5, 30, 1, 3), LIST_OUT, TOKEN_GO_ON, { 1, 1 } },
+    { "the first is out, it says a part", SAME(5, 20, 1, 2), LIST_OUT, TOKEN_LOST, { 0, 0 } },
+    { "the first is out, it says less", SAME(5, 10, 7, 7), LIST_OUT, TOKEN_LOST, { 0, 0 } },
+    { "the first ever is out, none", { 0 }, FIRST_OUT, TOKEN_LOST, { 0, 0 } },
+    { "the first ever is out, another", OTHER, FIRST_OUT, TOKEN_LOST, { 0, 0 } },
+    { "the first ever is out, the start", SAME(5, 0, 0, 0), FIRST_OUT, TOKEN_LOST, { 0, 0 } },
     { "nothing held, none ever", { 0 }, { { 0 } }, 0, 0, TOKEN_GO_ON, { 0, 0 } },
     { "nothing held, another instance", OTHER, { { 0 } }, 0, 0, TOKEN_GO_ON, { 0, 0 } },
     { "nothing held, the last", SAME(5, 45, 1, 1), { { 0 } }, 0, 45, TOKEN_GO_ON, { 0, 0 } },
@@ -135,6 +143,7 @@ static void the_judge_finds_the_place_or_says_why_not(void **state)
 /* Records [from, to), one a chunk. */
 struct segment {
     uint64_t number, previous, from, to;
+    bool is_published;
 };
 
 /* What a checkpoint keeps, and what a running sink has: the same. */
@@ -191,7 +200,7 @@ static void checkpoint(struct world *world, struct attempt *it)
     sink->position += draw(world, 4);
     if (sink->position > sink->staged) {
         sink->held[sink->count++] =
-            (struct segment){ number, sink->last, sink->staged, sink->position };
+            (struct segment){ number, sink->last, sink->staged, sink->position, false };
         sink->last = number;
         sink->staged = sink->position;
     }
@@ -211,7 +220,7 @@ static uint32_t views_of(const struct attempt *it, struct token_segment *views, 
     for (uint32_t i = 0; i < sink->count && sink->held[i].number <= it->complete; i++) {
         const struct segment *segment = &sink->held[i];
         views[count++] = (struct token_segment){ segment->number, segment->previous,
-            (uint32_t)(segment->to - segment->from) };
+            (uint32_t)(segment->to - segment->from), segment->is_published };
         *last = segment->number;
     }
     return count;
@@ -282,8 +291,10 @@ static void publish(struct world *world, struct attempt *it)
     uint32_t count = views_of(it, views, &last);
     if (it->place.index == count) {
         it->has_judged = false;
-        if (count > 1 && it == &world->now)
+        if (count > 0 && it == &world->now) {
             drop_front(&it->sink, count - 1); /* the newest is kept to be read back */
+            it->sink.held[0].is_published = true;
+        }
         return;
     }
     const struct segment *segment = &it->sink.held[it->place.index];
