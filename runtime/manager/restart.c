@@ -16,7 +16,8 @@ void restart_init(struct restart *restart, const struct restart_options *options
 /* The delay, more or less by up to the jitter; 1,000 steps are fine enough. */
 static int64_t with_jitter(const struct restart *restart, int64_t delay_ms, uint64_t random)
 {
-    int64_t spread = delay_ms / 100 * restart->options.jitter_percent;
+    int64_t percent = restart->options.jitter_percent;
+    int64_t spread = delay_ms / 100 * percent + delay_ms % 100 * percent / 100;
     return delay_ms + spread * ((int64_t)(random % 2001) - 1000) / 1000;
 }
 

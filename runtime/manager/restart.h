@@ -27,12 +27,12 @@ struct restart_options {
     uint32_t multiplier_percent;
     uint32_t jitter_percent; /* 0..100 */
 };
-/* 100 ms, 200 ms, ... 1 min, for ever; reset after 10 min; jitter 10 %. The first failure after a good run is
+/* 10 ms, 20 ms, ... 1 min, for ever; reset after 10 min; jitter 10 %. The first failure after a good run is
  * mostly one that has passed when it is noticed, as a process that was killed: waiting would only make it longer.
- * What does not pass is at a second after four failures, at a minute after ten. An initialiser. */
+ * What does not pass is at a second after seven failures, at a minute after thirteen. An initialiser. */
 #define RESTART_DEFAULT \
     { \
-        .kind = RESTART_EXPONENTIAL, .delay_ms = 100, .delay_max_ms = 60000, .reset_ms = 600000, \
+        .kind = RESTART_EXPONENTIAL, .delay_ms = 10, .delay_max_ms = 60000, .reset_ms = 600000, \
         .multiplier_percent = 200, .jitter_percent = 10 \
     }
 

@@ -56,7 +56,7 @@ static const struct weir_option rows[] = {
         INT64_MAX },
     { "restart", WEIR_OPTION_TEXT, "none|fixed|exponential", "exponential",
         "What a failure that may pass leads to. Others end the job.", 0, 0 },
-    { "restart-delay", WEIR_OPTION_DURATION, "TIME", "100ms",
+    { "restart-delay", WEIR_OPTION_DURATION, "TIME", "10ms",
         "Before a restart; exponential: before the first, then twice that, and so on. Fixed: 1s if not "
         "said.", 0, MS_MAX },
     { "restart-delay-max", WEIR_OPTION_DURATION, "TIME", "1m",

@@ -740,8 +740,8 @@ static void fixed_delays_run_out(void **state)
 
 static void exponential_delays_grow_to_their_maximum(void **state)
 {
-    static const int64_t delays[] = { 100, 200, 400, 800, 1600, 3200, 6400, 12800, 25600, 51200,
-        60000, 60000 };
+    static const int64_t delays[] = { 10, 20, 40, 80, 160, 320, 640, 1280, 2560, 5120, 10240, 20480,
+        40960, 60000, 60000 };
     struct restart restart;
     int64_t delay, now = 0;
     restart_init(&restart, &restart_default);
@@ -759,22 +759,32 @@ static void a_job_that_ran_long_starts_again_from_the_first_delay(void **state)
     restart_init(&restart, &restart_default);
     assert_true(restart_next(&restart, 0, 1000, &delay));
     assert_true(restart_next(&restart, 5000, 1000, &delay));
-    assert_int_equal(delay, 200);
-    assert_true(restart_next(&restart, 5200 + 599999, 1000, &delay));
-    assert_int_equal(delay, 400);
-    int64_t restarted = 5200 + 599999 + 400;
+    assert_int_equal(delay, 20);
+    assert_true(restart_next(&restart, 5020 + 599999, 1000, &delay));
+    assert_int_equal(delay, 40);
+    int64_t restarted = 5020 + 599999 + 40;
     assert_true(restart_next(&restart, restarted + 600000, 1000, &delay));
-    assert_int_equal(delay, 100);
+    assert_int_equal(delay, 10);
 }
 
 static void jitter_stays_within_its_share(void **state)
 {
-    for (uint64_t random = 0; random < 5000; random += 7) {
-        struct restart restart;
-        int64_t delay;
-        restart_init(&restart, &restart_default);
-        assert_true(restart_next(&restart, 0, random, &delay));
-        assert_in_range(delay, 90, 110);
+    static const struct {
+        const struct restart_options *options;
+        int64_t lowest, highest;
+    } rows[] = { { &restart_default, 9, 11 }, { &restart_seconds, 900, 1100 } };
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        bool has_lowest = false, has_highest = false;
+        for (uint64_t random = 0; random < 5000; random++) {
+            struct restart restart;
+            int64_t delay;
+            restart_init(&restart, rows[i].options);
+            assert_true(restart_next(&restart, 0, random, &delay));
+            assert_in_range(delay, rows[i].lowest, rows[i].highest);
+            has_lowest = has_lowest || delay == rows[i].lowest;
+            has_highest = has_highest || delay == rows[i].highest;
+        }
+        assert_true(has_lowest && has_highest);
     }
 }
 
