@@ -3,8 +3,7 @@
 
 What   A job manager and task managers as processes of their own, jobs by REST.
        idle      one job with a record a second on two task managers: CPU time of all processes, RSS of the daemons
-       submit    POST /v1/jobs until the first record is printed, the executable being there already; 100 ms of it
-                 are the generator's, which looks ten times a second how many records its rate allows
+       submit    POST /v1/jobs until the first record is printed, the executable being there already
        recover   kill -9 of the worker of a job with 100 MB of state until it prints again
        loss      kill -9 and SIGSTOP of a task manager until the job manager says that it is lost
        thousand  1,000 jobs on one task manager, a checkpoint each 10 s: memory of all processes (what they share

@@ -12,7 +12,7 @@
  * engine the whole subtask is one split: its records come in one order and share one watermark.
  *
  * Rate: per_second is dealt out by splits. Tokens are earned by weir_now_ms, at most a second's
- * worth is saved up. */
+ * worth is saved up. Subtask 0 has those of its first record from the start: nobody waits for that one. */
 #include "base/assert.h"
 #include "base/buffer.h"
 
@@ -115,6 +115,7 @@ static weir_error *open_source(weir_ctx *ctx, const void *options, void *instanc
     struct generator *generator = instance;
     generator->options = options;
     generator->value = weir_buffer_new(sizeof(uint64_t));
+    generator->tokens = weir_subtask_index(ctx) == 0 ? RECORD_TOKENS : 0;
     for (uint32_t split = 0; split < SPLITS; split++) {
         generator->next[split] = split;
         if (split % weir_parallelism_of(ctx) == weir_subtask_index(ctx))

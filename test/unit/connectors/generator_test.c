@@ -208,9 +208,23 @@ static void the_rate_is_kept_over_all_subtasks(void **state)
         int64_t now_ms = 1700000000000;
         uint64_t count = make_for(&fleet, &now_ms, now_ms + 10100, made);
         assert_in_range(count, rows[i].per_second * 10 - rows[i].parallelism,
-            rows[i].per_second * 10);
+            rows[i].per_second * 10 + 1);
         fleet_release(&fleet);
     }
+}
+
+static void the_first_record_is_due_at_once_however_low_the_rate(void **state)
+{
+    bool made[RECORDS_MAX] = { false };
+    struct weir_generator_options options = options_of(0);
+    options.per_second = 2;
+    struct fleet fleet;
+    fleet_init(&fleet, &options, 3, NULL);
+    int64_t now_ms = 1700000000000;
+    assert_int_equal(make_for(&fleet, &now_ms, now_ms + 100, made), 1);
+    assert_true(made[0]);
+    assert_int_equal(make_for(&fleet, &now_ms, now_ms + 400, made), 0);
+    fleet_release(&fleet);
 }
 
 static void a_pause_is_made_up_for_by_a_second_at_most(void **state)
@@ -287,6 +301,7 @@ int main(void)
         cmocka_unit_test(rescaling_neither_repeats_nor_forgets_a_record),
         cmocka_unit_test(without_a_count_it_never_ends),
         cmocka_unit_test(the_rate_is_kept_over_all_subtasks),
+        cmocka_unit_test(the_first_record_is_due_at_once_however_low_the_rate),
         cmocka_unit_test(a_pause_is_made_up_for_by_a_second_at_most),
         cmocka_unit_test(positions_of_something_else_are_refused),
         cmocka_unit_test(wrong_options_are_refused_by_name),
