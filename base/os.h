@@ -61,6 +61,8 @@ struct os_stat {
     bool exists, is_directory, is_regular;
     uint64_t size;
     int64_t modified_ms;
+    uint64_t device,
+        inode; /* which file, whatever its name, until the machine boots; 0: not told */
 };
 weir_error *os_stat(const char *path, struct os_stat *stat) WEIR_MUST_USE; /* missing is no error */
 weir_error *os_make_dirs(const char *path) WEIR_MUST_USE;                  /* mkdir -p, 0700 */

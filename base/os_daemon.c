@@ -4,6 +4,7 @@
 #include "base/assert.h"
 #include "base/memory.h"
 #include "base/os.h"
+#include "base/os_process.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -36,14 +37,12 @@ static bool read_proc(const char *path, char *text, size_t size)
 /* False: there is none, or it has ended and nobody has waited for it. */
 static bool read_birth(int pid, char *birth, size_t size)
 {
-    char path[64], text[STAT_SIZE], boot[64];
+    char path[64], text[STAT_SIZE], boot[OS_BOOT_ID_SIZE];
     unsigned long long start;
     char state;
     snprintf(path, sizeof(path), "/proc/%d/stat", pid);
-    if (!read_proc(path, text, sizeof(text)) ||
-        !read_proc("/proc/sys/kernel/random/boot_id", boot, sizeof(boot)))
+    if (!read_proc(path, text, sizeof(text)) || !os_boot_id(boot))
         return false;
-    boot[strcspn(boot, "\n")] = '\0';
     const char *end = strrchr(text, ')'); /* behind the name, which may have anything in it */
     /* The third field is the state, the 22nd the start in ticks after the boot. */
     if (end == NULL ||

@@ -138,7 +138,9 @@ static int linux_stat(const char *path, struct os_stat *result)
         .is_directory = S_ISDIR(found.st_mode),
         .is_regular = S_ISREG(found.st_mode),
         .size = (uint64_t)found.st_size,
-        .modified_ms = (int64_t)found.st_mtim.tv_sec * 1000 + found.st_mtim.tv_nsec / 1000000 };
+        .modified_ms = (int64_t)found.st_mtim.tv_sec * 1000 + found.st_mtim.tv_nsec / 1000000,
+        .device = (uint64_t)found.st_dev,
+        .inode = (uint64_t)found.st_ino };
     return 0;
 }
 

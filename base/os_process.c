@@ -172,6 +172,19 @@ const char *os_machine(void)
     return uname(&name) == 0 ? name.machine : "unknown";
 }
 
+bool os_boot_id(char id[OS_BOOT_ID_SIZE])
+{
+    memset(id, 0, OS_BOOT_ID_SIZE);
+    int descriptor = open("/proc/sys/kernel/random/boot_id", O_RDONLY | O_CLOEXEC);
+    if (descriptor == -1)
+        return false;
+    ssize_t count = read(descriptor, id, OS_BOOT_ID_SIZE - 1);
+    close(descriptor);
+    id[count < 0 ? 0 : count] = '\0';
+    id[strcspn(id, "\n")] = '\0';
+    return id[0] != '\0';
+}
+
 weir_error *os_self_path(char **path)
 {
     char bytes[4096];

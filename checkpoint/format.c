@@ -347,3 +347,21 @@ weir_error *checkpoint_decode(weir_str bytes, const char *what,
     checkpoint_metadata_release(metadata);
     return weir_errorf(WEIR_E_CORRUPT, "%s is corrupt: %s", what, decoder.wrong);
 }
+
+/* -- what is said beside it ------------------------------------------------------------------- */
+
+void checkpoint_put_identities(const struct checkpoint_metadata *metadata, weir_buffer *out)
+{
+    for (uint32_t i = 0; i < metadata->operator_count; i++)
+        for (uint32_t f = 0; f < metadata->operators[i].file_count; f++)
+            buffer_put_u64(out, metadata->operators[i].files[f].identity);
+}
+
+bool checkpoint_take_identities(struct checkpoint_metadata *metadata, weir_str bytes)
+{
+    struct reader reader = reader_of(bytes);
+    for (uint32_t i = 0; i < metadata->operator_count; i++)
+        for (uint32_t f = 0; f < metadata->operators[i].file_count; f++)
+            metadata->operators[i].files[f].identity = reader_u64(&reader);
+    return !reader_failed(&reader) && reader_at_end(&reader);
+}

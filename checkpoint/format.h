@@ -80,6 +80,10 @@ void checkpoint_metadata_add(struct checkpoint_metadata *metadata,
 bool checkpoint_path_is_safe(weir_str path);
 /* Appends the bytes; too many: weir_buffer_overflowed. */
 void checkpoint_encode(const struct checkpoint_metadata *metadata, weir_buffer *out);
+/* As what each file of keyed state was verified (state_file.h), in the order of the metadata: a process of the same machine
+ * that has the metadata need not read them again. False: they are not of this metadata. */
+void checkpoint_put_identities(const struct checkpoint_metadata *metadata, weir_buffer *out);
+bool checkpoint_take_identities(struct checkpoint_metadata *metadata, weir_str bytes);
 /* `metadata` is initialised by the callee and released by the caller, on success only. `what` names
  * the bytes in errors. */
 weir_error *checkpoint_decode(weir_str bytes, const char *what,

@@ -5,13 +5,11 @@
 #include "base/fault.h"
 #include "base/log.h"
 #include "base/memory.h"
-#include "base/worker.h"
 #include "checkpoint/attempt.h"
 #include "checkpoint/listing.h"
 #include "state/state_file.h"
 
 #include <inttypes.h>
-#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -171,14 +169,6 @@ weir_error *published_sync(const char *dir, uint64_t number)
 
 /* -- verifying ------------------------------------------------------------------------------ */
 
-/* Thread: whoever helps, each with files of his own; `is_broken` any. */
-struct verification {
-    const char *dir;
-    struct state_file **files;
-    weir_error **errors; /* of the files */
-    atomic_bool is_broken;
-};
-
 static uint64_t list_files(const struct checkpoint_metadata *metadata, struct state_file **list)
 {
     uint64_t count = 0;
@@ -194,37 +184,14 @@ static uint64_t list_files(const struct checkpoint_metadata *metadata, struct st
     return count;
 }
 
-/* After one that is broken the rest need not be read. */
-static void verify_one(void *arg, uint64_t index)
-{
-    struct verification *it = arg;
-    if (atomic_load(&it->is_broken))
-        return;
-    struct state_file *file = it->files[index];
-    it->errors[index] = state_file_verify(it->dir, file);
-    file->is_verified = it->errors[index] == NULL;
-    if (it->errors[index] != NULL)
-        atomic_store(&it->is_broken, true);
-}
-
 weir_error *published_verify(const char *dir, struct workers *workers,
     const struct checkpoint_metadata *metadata)
 {
     uint64_t count = list_files(metadata, NULL);
-    struct verification it = { .dir = dir,
-        .files = mem_alloc_array(count, sizeof(*it.files)),
-        .errors = mem_alloc_array(count, sizeof(*it.errors)) };
-    list_files(metadata, it.files);
-    workers_share(workers, count, verify_one, &it);
-    weir_error *error = NULL;
-    for (uint64_t i = 0; i < count; i++) {
-        if (error == NULL)
-            error = it.errors[i];
-        else
-            weir_error_free(it.errors[i]);
-    }
-    mem_free(it.files);
-    mem_free(it.errors);
+    struct state_file **files = mem_alloc_array(count, sizeof(*files));
+    list_files(metadata, files);
+    weir_error *error = state_files_verify(dir, workers, files, count);
+    mem_free(files);
     return error;
 }
 

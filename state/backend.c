@@ -5,6 +5,7 @@
 
 #include "base/assert.h"
 #include "base/memory.h"
+#include "state/state_file.h"
 
 #include <string.h>
 
@@ -68,4 +69,25 @@ weir_error *backend_check_sources(struct group_range groups, const struct backen
     weir_error *error = count_groups(groups, sources, source_count, is_seen);
     mem_free(is_seen);
     return error;
+}
+
+weir_error *backend_verify_sources(const struct backend_options *options,
+    struct backend_source *sources, uint32_t source_count, struct arena *arena)
+{
+    uint64_t count = 0, at = 0;
+    for (uint32_t i = 0; i < source_count; i++)
+        count += sources[i].file_count;
+    struct state_file *copies = arena_alloc(arena, (count + 1) * sizeof(*copies)),
+                      **list = mem_alloc_array(count + 1, sizeof(*list));
+    for (uint32_t i = 0; i < source_count; i++) {
+        const struct state_file *files = sources[i].files;
+        sources[i].files = &copies[at];
+        for (uint32_t f = 0; f < sources[i].file_count; f++, at++) {
+            copies[at] = files[f];
+            list[at] = &copies[at];
+        }
+    }
+    weir_error *error = state_files_verify(options->checkpoint_dir, options->workers, list, count);
+    mem_free(list);
+    return error == NULL ? NULL : weir_error_wrap(error, "cannot restore keyed state");
 }

@@ -168,6 +168,10 @@ const struct backend_class *backend_find(const char *name);
 /* The plainest one that reads and writes this format; NULL: unknown. */
 const struct backend_class *backend_of_format(weir_str format);
 
+/* Verifies all files of all sources, as many at once as there are cores, before a backend opens them: the list of each
+ * source is then a copy in the arena, marked, so that no file is read again for its checksum. */
+weir_error *backend_verify_sources(const struct backend_options *options,
+    struct backend_source *sources, uint32_t source_count, struct arena *arena) WEIR_MUST_USE;
 /* For `open`: WEIR_E_STATE unless every wanted group is in exactly one source (or there is none):
  * a group in no source would be lost silently, one in two would be restored twice. */
 weir_error *backend_check_sources(struct group_range groups, const struct backend_source *sources,

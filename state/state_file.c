@@ -10,8 +10,11 @@
 #include "base/hash.h"
 #include "base/memory.h"
 #include "base/os.h"
+#include "base/os_process.h"
+#include "base/worker.h"
 
 #include <inttypes.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -274,6 +277,71 @@ weir_error *state_file_verify(const char *checkpoint_dir, const struct state_fil
     char *path = mem_printf("%s/%s", checkpoint_dir, file->path);
     weir_error *error = compare(path, file);
     mem_free(path);
+    return error;
+}
+
+uint64_t state_file_identity(const char *checkpoint_dir, const struct state_file *file)
+{
+    /* No padding: all of it is hashed. */
+    struct {
+        uint64_t device, inode, size;
+        int64_t modified_ms;
+        char boot[OS_BOOT_ID_SIZE];
+    } it;
+    struct os_stat stat = { 0 };
+    char *path = mem_printf("%s/%s", checkpoint_dir, file->path);
+    weir_error *error = check_path(file);
+    if (error == NULL)
+        error = os_stat(path, &stat);
+    bool is_known = error == NULL && stat.is_regular && stat.inode != 0 && os_boot_id(it.boot);
+    weir_error_free(error);
+    mem_free(path);
+    it.device = stat.device;
+    it.inode = stat.inode;
+    it.size = stat.size;
+    it.modified_ms = stat.modified_ms;
+    return is_known ? hash_bytes(&it, sizeof(it)) : 0;
+}
+
+/* Thread: whoever helps, each with files of his own; `is_broken` any. */
+struct verification {
+    const char *dir;
+    struct state_file *const *files;
+    weir_error **errors; /* of the files */
+    atomic_bool is_broken;
+};
+
+/* The identity is taken before the reading: what is changed meanwhile has another one. */
+static void verify_one(void *arg, uint64_t index)
+{
+    struct verification *it = arg;
+    struct state_file *file = it->files[index];
+    if (file->is_verified || atomic_load(&it->is_broken))
+        return;
+    uint64_t identity = state_file_identity(it->dir, file);
+    file->is_verified = identity != 0 && identity == file->identity;
+    it->errors[index] = state_file_verify(it->dir, file);
+    file->is_verified = it->errors[index] == NULL;
+    file->identity = file->is_verified ? identity : 0;
+    if (it->errors[index] != NULL)
+        atomic_store(&it->is_broken, true);
+}
+
+weir_error *state_files_verify(const char *checkpoint_dir, struct workers *workers,
+    struct state_file *const *files, uint64_t count)
+{
+    struct verification it = { .dir = checkpoint_dir,
+        .files = files,
+        .errors = mem_alloc_array(count, sizeof(*it.errors)) };
+    workers_share(workers, count, verify_one, &it);
+    weir_error *error = NULL;
+    for (uint64_t i = 0; i < count; i++) {
+        if (error == NULL)
+            error = it.errors[i];
+        else
+            weir_error_free(it.errors[i]);
+    }
+    mem_free(it.errors);
     return error;
 }
 

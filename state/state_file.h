@@ -21,6 +21,7 @@
 #include <stdint.h>
 
 struct arena;
+struct workers;
 
 #define STATE_FILE_DIR "shared"
 
@@ -31,6 +32,8 @@ struct state_file {
     uint64_t length;   /* bytes */
     uint64_t checksum; /* hash.h */
     bool is_verified;  /* this process has read it whole, and its checksum was right; not stored */
+    /* As what it was verified, by this process or one that says so (state_file_identity); 0: not known. Not stored */
+    uint64_t identity;
 };
 
 /* What is in a file. Thread: its owner. */
@@ -56,6 +59,14 @@ weir_error *state_file_end(const char *checkpoint_dir) WEIR_MUST_USE;
  * read again: whoever chooses the checkpoint reads all of its files, and a backend relies on that. */
 weir_error *state_file_verify(const char *checkpoint_dir, const struct state_file *file)
     WEIR_MUST_USE;
+/* The same for many of them, several at once if workers (may be NULL) have nothing else to do, and marks them. One whose
+ * identity is that of another process's reading is not read again: it is the same file in the same machine's cache.
+ * Behind the first that is broken the rest need not be read; of several errors, that of the first in the list. */
+weir_error *state_files_verify(const char *checkpoint_dir, struct workers *workers,
+    struct state_file *const *files, uint64_t count) WEIR_MUST_USE;
+/* Which file it is on this machine until it boots again, unchanged since it was written: of its device, inode, length,
+ * time of change and the boot. 0: it is not there, or nobody can tell. */
+uint64_t state_file_identity(const char *checkpoint_dir, const struct state_file *file);
 /* Its name is one of a file in a backend's directory, and does not lead elsewhere: WEIR_E_CORRUPT else. */
 weir_error *state_file_check_name(const struct state_file *file) WEIR_MUST_USE;
 /* True if it is there with its length; the content is not read. */

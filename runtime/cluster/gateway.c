@@ -219,9 +219,12 @@ static void send_deploy(struct gateway *gateway)
 {
     struct arena arena;
     arena_init(&arena, (size_t)4 << 10, (size_t)1 << 30);
-    weir_buffer *restore = weir_buffer_new(CHECKPOINT_SIZE_MAX);
-    if (gateway->deployed.restore != NULL)
+    weir_buffer *restore = weir_buffer_new(CHECKPOINT_SIZE_MAX),
+                *identities = weir_buffer_new(CHECKPOINT_SIZE_MAX);
+    if (gateway->deployed.restore != NULL) {
         checkpoint_encode(gateway->deployed.restore, restore);
+        checkpoint_put_identities(gateway->deployed.restore, identities);
+    }
     const char **addresses = mem_alloc_array(gateway->worker_count, sizeof(*addresses));
     for (uint32_t i = 0; i < gateway->worker_count; i++)
         addresses[i] =
@@ -236,7 +239,8 @@ static void send_deploy(struct gateway *gateway)
         .addresses = message_put_strings(addresses, gateway->worker_count, &arena),
         .checkpoint_dir = weir_str_of(gateway->host.checkpoint_dir),
         .staging_dir = weir_str_of(gateway->host.staging_dir),
-        .has_checkpoints = gateway->host.has_checkpoints };
+        .has_checkpoints = gateway->host.has_checkpoints,
+        .identities = weir_buffer_view(identities) };
     for (uint32_t i = 0; i < gateway->worker_count; i++) {
         struct gateway_worker *worker = &gateway->workers[i];
         if (!worker->is_deployed && worker->connection != NULL)
@@ -247,6 +251,7 @@ static void send_deploy(struct gateway *gateway)
     jobmanager_wake(gateway->host.arg);
     mem_free(addresses);
     weir_buffer_free(restore);
+    weir_buffer_free(identities);
     arena_release(&arena);
 }
 

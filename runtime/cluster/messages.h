@@ -193,13 +193,14 @@ struct message_deploy {
     weir_str addresses; /* strings: of each worker "host:port" */
     weir_str checkpoint_dir, staging_dir;
     bool has_checkpoints; /* the directory outlives the job */
+    weir_str identities;  /* checkpoint_put_identities; empty: not told */
 };
 WEIR_TYPE(message_deploy, WEIR_FIELD(1, message_deploy, epoch),
     WEIR_FIELD(2, message_deploy, attempt), WEIR_FIELD(3, message_deploy, instance),
     WEIR_FIELD(4, message_deploy, last_checkpoint), WEIR_FIELD(5, message_deploy, restore),
     WEIR_FIELD(6, message_deploy, placement), WEIR_FIELD(7, message_deploy, addresses),
     WEIR_FIELD(8, message_deploy, checkpoint_dir), WEIR_FIELD(9, message_deploy, staging_dir),
-    WEIR_FIELD(10, message_deploy, has_checkpoints));
+    WEIR_FIELD(10, message_deploy, has_checkpoints), WEIR_FIELD(11, message_deploy, identities));
 
 /* TRIGGER, COMPLETE, ABORT; STOP, DRAIN, CANCEL: without a checkpoint. */
 struct message_command {

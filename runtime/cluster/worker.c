@@ -219,7 +219,11 @@ static weir_error *read_deploy(struct worker *worker, const struct message_deplo
     worker->has_restore = message->restore.size > 0;
     if (!worker->has_restore)
         return NULL;
-    return checkpoint_decode(message->restore, "the checkpoint to restore", &worker->restore);
+    WEIR_TRY(checkpoint_decode(message->restore, "the checkpoint to restore", &worker->restore));
+    if (message->identities.size == 0 ||
+        checkpoint_take_identities(&worker->restore, message->identities))
+        return NULL;
+    return weir_errorf(WEIR_E_CORRUPT, "the DEPLOY message is damaged");
 }
 
 static void make_host(struct worker *worker, const struct message_deploy *message)

@@ -137,6 +137,8 @@ static weir_error *open_backend(struct chain *chain, struct weir_ctx *ctx,
     };
     struct backend *backend;
     ASSERT(ctx == chain->contexts[0]); /* a keyed operator has an edge in front: it is the head */
+    WEIR_TRY(
+        backend_verify_sources(&options, restore->sources, restore->source_count, &chain->memory));
     WEIR_TRY(ctx->host->backend->open(&options, restore->sources, restore->source_count, &backend));
     ctx->keyed = keyed_new(backend, ctx->op->op->states, ctx->op->op->state_count,
         ctx->plan->max_parallelism);

@@ -14,6 +14,7 @@ import pathlib
 import re
 import resource
 import random
+import re
 import signal
 import socket
 import sys
@@ -44,6 +45,23 @@ ONCE = {"attempt-claim-before", "attempt-claim-after", "deploy-start-before", "d
 
 
 # ---------------------------------------------------------------- kills
+
+
+def size_in_rocksdb(stored):
+    """Of the files of the newest checkpoint, if RocksDB's are among them; else nothing. Again when it goes meanwhile."""
+    while True:
+        newest = program.checkpoints_of(stored)[0]
+        try:
+            names = program.files_of(stored, newest)
+            has_tables = b".sst" in (stored / f"chk-{newest}" / "_metadata").read_bytes()
+            return has_tables and sum((stored / name).stat().st_size for name in names)
+        except FileNotFoundError:
+            continue
+
+
+def bytes_read(pid):
+    """By its calls of read, from wherever."""
+    return int(re.search(r"rchar: (\d+)", pathlib.Path(f"/proc/{pid}/io").read_text())[1])
 
 
 class Kills(cluster.ClusterTest):
@@ -128,6 +146,24 @@ class Kills(cluster.ClusterTest):
         victim = daemons.pop(rng.randrange(len(daemons)))
         victim.kill9()
         one.start_job_manager() if is_leader else one.start_task_manager()
+
+    def test_state_that_the_job_manager_has_verified_on_this_machine_is_not_read_again_by_the_worker(self):
+        one = self.cluster(task_managers=1, slots=1)
+        directory, users = self.checkpoints_of("large"), 100_000  # 15 MB
+        arguments = ["--checkpoints", directory, "--users", users]
+        filled = program.run("large", "run", *arguments, "--count", users, "--from", users)
+        self.assertEqual(filled.status, 0, filled.err)
+        job = one.submit(program.path_of("large"), *arguments, "--rate", 10, "--checkpoint-interval", "50ms")
+        size = one.wait_until("RocksDB has what a restore would replay else, and read for that",
+                              lambda: size_in_rocksdb(directory / "large"))
+        first, = one.workers(job=job)
+        before = bytes_read(one.leader().pid)
+        cluster.hurt(first)
+        self.wait_restarted(one, job, 0)
+        second, = one.wait_until("another worker", lambda: set(one.workers(job=job)) - {first})
+        self.assertGreater(bytes_read(one.leader().pid) - before, size / 2)
+        self.assertLess(bytes_read(second), size / 2)
+        job.cancel()
 
     def test_a_job_of_one_worker_survives_its_kill_again_and_again(self):
         one = self.cluster(task_managers=1, slots=1)

@@ -135,6 +135,33 @@ static void what_was_encoded_is_decoded(void **state)
     checkpoint_metadata_release(&metadata);
 }
 
+static void as_what_files_were_verified_goes_beside_the_bytes(void **state)
+{
+    weir_buffer *bytes = encoded(), *identities = weir_buffer_new(1024);
+    struct checkpoint_metadata metadata, other;
+    sample(&metadata);
+    for (uint32_t i = 0; i < metadata.operator_count; i++)
+        metadata.operators[i].files[0].identity = UINT64_MAX - i;
+    checkpoint_put_identities(&metadata, identities);
+    assert_null(checkpoint_decode(weir_buffer_view(bytes), "it", &other));
+    assert_int_equal(other.operators[1].files[0].identity, 0); /* not stored */
+    assert_true(checkpoint_take_identities(&other, weir_buffer_view(identities)));
+    for (uint32_t i = 0; i < other.operator_count; i++) {
+        assert_true(other.operators[i].files[0].identity == UINT64_MAX - i);
+        assert_false(
+            other.operators[i].files[0].is_verified); /* that is for whoever sees the file */
+    }
+    weir_str view = weir_buffer_view(identities);
+    view.size--;
+    assert_false(checkpoint_take_identities(&other, view));
+    weir_buffer_add_str(identities, WEIR_STR("x"));
+    assert_false(checkpoint_take_identities(&other, weir_buffer_view(identities)));
+    checkpoint_metadata_release(&other);
+    checkpoint_metadata_release(&metadata);
+    weir_buffer_free(identities);
+    weir_buffer_free(bytes);
+}
+
 static void nothing_at_all_round_trips(void **state)
 {
     struct checkpoint_metadata metadata;
@@ -325,6 +352,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_was_encoded_is_decoded),
         cmocka_unit_test(the_version_before_is_still_read),
+        cmocka_unit_test(as_what_files_were_verified_goes_beside_the_bytes),
         cmocka_unit_test(nothing_at_all_round_trips),
         cmocka_unit_test(a_buffer_that_is_too_small_overflows),
         cmocka_unit_test(every_flipped_bit_is_corruption),

@@ -469,6 +469,37 @@ static void copies_when_it_cannot_link(void **state)
     shelf_end(&it);
 }
 
+static void sources_are_verified_before_they_are_opened(void **state)
+{
+    struct shelf_fixture it;
+    struct shelf_part part;
+    struct arena arena;
+    shelf_begin(&it, state);
+    arena_init(&arena, 1024, 1 << 20);
+    fill(it.backend, shelf_all_groups(), 0, 100);
+    shelf_snapshot(&it.shelf, it.backend, shelf_all_groups(), &part);
+    struct backend_options options = shelf_options(&it.shelf, shelf_all_groups());
+    struct backend_source source = { .groups = part.groups,
+        .files = part.files,
+        .file_count = part.file_count };
+    shelf_ok(backend_verify_sources(&options, &source, 1, &arena));
+    assert_int_equal(source.file_count, part.file_count);
+    for (uint32_t i = 0; i < part.file_count; i++) {
+        assert_true(source.files[i].is_verified);
+        assert_false(part.files[i].is_verified); /* others look at the same list */
+    }
+    char *path = shelf_path(&it.shelf, &part.files[0]);
+    shelf_ok(os_write_file(path, "x", 1));
+    source.files = part.files;
+    shelf_fails(backend_verify_sources(&options, &source, 1, &arena), WEIR_E_CORRUPT,
+        "cannot restore keyed state");
+    shelf_ok(backend_verify_sources(&options, NULL, 0, &arena));
+    mem_free(path);
+    arena_release(&arena);
+    shelf_part_release(&part);
+    shelf_end(&it);
+}
+
 /* -- expiry --------------------------------------------------------------------------------- */
 
 static weir_str expiring(int64_t expires_ms, char bytes[9])
@@ -527,6 +558,7 @@ int main(void)
         SHELF_FOR_EACH(a_failing_disk_fails_the_snapshot_only),
         SHELF_FOR_EACH(a_failing_disk_fails_the_restore),
         SHELF_FOR_EACH(copies_when_it_cannot_link),
+        SHELF_FOR_EACH(sources_are_verified_before_they_are_opened),
         SHELF_FOR_EACH(expiry_leaves_what_may_still_be_read),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,13 +1,16 @@
 /* Files get into a checkpoint directory whole, once, and under a name that says what is in them. */
 #include "base/os.h"
+#include "base/worker.h"
 #include "test/sim/sim_os.h"
 #include "test/support/shelf.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include <cmocka.h>
 
@@ -230,6 +233,136 @@ static void large_files_are_read_to_their_end(void **state)
     end(&it);
 }
 
+/* -- many files ------------------------------------------------------------------------------- */
+
+#define MANY 20u
+
+static void store_many(struct fixture *it, struct state_file files[MANY],
+    struct state_file *list[MANY])
+{
+    for (uint32_t i = 0; i < MANY; i++) {
+        char content[32], name[16];
+        snprintf(content, sizeof(content), "content %u", i);
+        snprintf(name, sizeof(name), "%u", i);
+        shelf_ok(os_write_file(it->from, content, strlen(content)));
+        shelf_ok(state_file_store(it->from, it->shelf.root, 1, name, &it->arena, &files[i]));
+        list[i] = &files[i];
+    }
+}
+
+/* Other bytes, as many, in place; the time of the change is not told if `is_silent`. */
+static void damage(struct fixture *it, const struct state_file *file, bool is_silent)
+{
+    char *path = shelf_path(&it->shelf, file);
+    struct stat stat_before;
+    assert_int_equal(stat(path, &stat_before), 0);
+    const struct timespec changed = { .tv_sec = stat_before.st_mtim.tv_sec + 60 };
+    const struct timespec times[] = { stat_before.st_atim,
+        is_silent ? stat_before.st_mtim : changed };
+    FILE *stream = fopen(path, "r+");
+    assert_non_null(stream);
+    assert_int_equal(fputc('X', stream), 'X');
+    assert_int_equal(fclose(stream), 0);
+    assert_int_equal(utimensat(AT_FDCWD, path, times, 0), 0);
+    mem_free(path);
+}
+
+static void of_many_files_the_first_that_is_broken_is_named_and_none_is_believed_that_was_not_read(
+    void **state)
+{
+    struct workers *workers[] = { NULL, workers_new(0, 8), workers_new(3, 8) };
+    (void)state;
+    for (size_t w = 0; w < sizeof(workers) / sizeof(workers[0]); w++) {
+        struct fixture it;
+        struct state_file files[MANY], *list[MANY];
+        begin(&it, "");
+        store_many(&it, files, list);
+        shelf_ok(state_files_verify(it.shelf.root, workers[w], list, MANY));
+        for (uint32_t i = 0; i < MANY; i++) {
+            assert_true(files[i].is_verified && files[i].identity != 0);
+            files[i].is_verified = false;
+        }
+        damage(&it, &files[7], false);
+        shelf_fails(state_files_verify(it.shelf.root, workers[w], list, MANY), WEIR_E_CORRUPT,
+            files[7].path);
+        assert_false(files[7].is_verified);
+        assert_int_equal(files[7].identity, 0);
+        shelf_ok(state_files_verify(it.shelf.root, workers[w], list, 7));
+        for (uint32_t i = 0; i < 7; i++)
+            assert_true(files[i].is_verified);
+        end(&it);
+        workers_free(workers[w]);
+    }
+    shelf_ok(state_files_verify("/nowhere", NULL, NULL, 0));
+}
+
+/* As in another process that was told: it has the list and the identities, and has read nothing. */
+static void what_another_process_has_read_is_not_read_again_while_it_is_the_same_file(void **state)
+{
+    (void)state;
+    struct fixture it;
+    struct state_file file, *list = &file;
+    begin(&it, "hello");
+    shelf_ok(state_file_store(it.from, it.shelf.root, 1, "a", &it.arena, &file));
+    shelf_ok(state_files_verify(it.shelf.root, NULL, &list, 1));
+    const uint64_t told = file.identity;
+    assert_true(told == state_file_identity(it.shelf.root, &file));
+
+    damage(&it, &file, true); /* nobody could know: so whoever does not notice has not read */
+    file.is_verified = false;
+    shelf_ok(state_files_verify(it.shelf.root, NULL, &list, 1));
+    assert_true(file.is_verified);
+    const uint64_t others[] = { 0, told + 1 };
+    for (size_t i = 0; i < sizeof(others) / sizeof(others[0]); i++) {
+        file.is_verified = false;
+        file.identity = others[i];
+        shelf_fails(state_files_verify(it.shelf.root, NULL, &list, 1), WEIR_E_CORRUPT,
+            "its bytes have changed");
+    }
+    file.identity = told;
+    damage(&it, &file, false); /* in its own time */
+    shelf_fails(state_files_verify(it.shelf.root, NULL, &list, 1), WEIR_E_CORRUPT, file.path);
+    end(&it);
+}
+
+static void another_file_of_the_same_name_and_time_is_another_file(void **state)
+{
+    (void)state;
+    struct fixture it;
+    struct state_file file, *list = &file;
+    struct stat before;
+    begin(&it, "hello");
+    shelf_ok(state_file_store(it.from, it.shelf.root, 1, "a", &it.arena, &file));
+    shelf_ok(state_files_verify(it.shelf.root, NULL, &list, 1));
+    char *path = shelf_path(&it.shelf, &file), *aside = mem_printf("%s-aside", path);
+    assert_int_equal(stat(path, &before), 0);
+    shelf_ok(os_write_file(aside, "hallo", 5));
+    assert_int_equal(utimensat(AT_FDCWD, aside,
+                         (struct timespec[]){ before.st_atim, before.st_mtim }, 0),
+        0);
+    shelf_ok(os_rename(aside, path));
+    file.is_verified = false;
+    shelf_fails(state_files_verify(it.shelf.root, NULL, &list, 1), WEIR_E_CORRUPT, path);
+    mem_free(aside);
+    mem_free(path);
+    end(&it);
+}
+
+static void what_is_not_there_or_leads_elsewhere_has_no_identity(void **state)
+{
+    (void)state;
+    struct fixture it;
+    begin(&it, "hello");
+    const char *paths[] = { "shared/none", "../finished", "/etc/passwd", "" };
+    for (size_t i = 0; i < sizeof(paths) / sizeof(paths[0]); i++) {
+        struct state_file file = { .name = "a", .path = paths[i], .length = 5 }, *list = &file;
+        assert_int_equal(state_file_identity(it.shelf.root, &file), 0);
+        shelf_fails(state_files_verify(it.shelf.root, NULL, &list, 1), WEIR_E_CORRUPT, paths[i]);
+        assert_false(file.is_verified);
+    }
+    end(&it);
+}
+
 static void names_tell_their_attempt(void **state)
 {
     (void)state;
@@ -276,6 +409,11 @@ int main(void)
         cmocka_unit_test(an_empty_file_is_a_file),
         cmocka_unit_test(a_missing_origin_leaves_nothing_behind),
         cmocka_unit_test(large_files_are_read_to_their_end),
+        cmocka_unit_test(
+            of_many_files_the_first_that_is_broken_is_named_and_none_is_believed_that_was_not_read),
+        cmocka_unit_test(what_another_process_has_read_is_not_read_again_while_it_is_the_same_file),
+        cmocka_unit_test(another_file_of_the_same_name_and_time_is_another_file),
+        cmocka_unit_test(what_is_not_there_or_leads_elsewhere_has_no_identity),
         cmocka_unit_test(names_tell_their_attempt),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
