@@ -34,7 +34,9 @@ static const struct {
     { "Agg", J(
         {"metrics": {"read-bytes": "@A", "write-bytes": "@A", "read-records": "@A",
         "write-records": "@A", "accumulated-backpressured-time": "@A", "accumulated-idle-time":
-        "@A", "accumulated-busy-time": "@A"}, "status-duration": {"CREATED": "@A", "SCHEDULED": "@A", "DEPLOYING": "@A", "INITIALIZING": "@A", "RUNNING": "@A"}}) },
+        "@A", "accumulated-busy-time": "@A"}, "status-duration":
+        {"CREATED": "@A", "SCHEDULED": "@A", "DEPLOYING": "@A", "INITIALIZING": "@A", "RUNNING":
+        "@A"}}) },
     { "R", J(
         {"cpuCores": "n", "taskHeapMemory": "i", "taskOffHeapMemory": "i", "managedMemory": "i",
         "networkMemory": "i", "extendedResources": {}}) },
