@@ -198,6 +198,9 @@ static void open_producer(struct feed *feed)
     rd_kafka_conf_t *conf = common_conf(feed->options.brokers);
     snprintf(timeout_ms, sizeof timeout_ms, "%ld", feed->options.timeout_s * 1000);
     set(conf, "enable.idempotence", "true");
+    /* With five, a broker that was frozen gets old requests behind their repetitions, and refuses for good what is more than
+     * five batches back ("out of order sequence number"). */
+    set(conf, "max.in.flight.requests.per.connection", "1");
     set(conf, "message.timeout.ms", timeout_ms);
     set(conf, "linger.ms", "5");
     set(conf, "queue.buffering.max.messages", "200000");
