@@ -346,8 +346,7 @@ int64_t dispatcher_deadline_ms(const struct dispatcher *dispatcher)
     int64_t deadline = peers_deadline_ms(dispatcher), logs = logs_deadline_ms(dispatcher);
     if (resources_changes(dispatcher->resources) != dispatcher->changes_seen)
         return dispatcher->now_ms;
-    deadline = os_earlier(logs, deadline);
-    return dispatcher->due_ms < deadline ? dispatcher->due_ms : deadline;
+    return os_earlier(dispatcher->due_ms, os_earlier(logs, deadline));
 }
 
 bool dispatcher_errand(struct dispatcher *dispatcher, void (*run)(void *arg),

@@ -554,10 +554,9 @@ int64_t children_deadline_ms(const struct task_executor *executor)
 {
     int64_t deadline = INT64_MAX;
     for (const struct child *child = executor->children; child != NULL; child = child->next) {
-        if (executor->next_look_ms < deadline)
-            deadline = executor->next_look_ms;
-        if (child->kill_by_ms > 0 && child->kill_by_ms < deadline)
-            deadline = child->kill_by_ms;
+        deadline = os_earlier(deadline, executor->next_look_ms);
+        if (child->kill_by_ms > 0)
+            deadline = os_earlier(deadline, child->kill_by_ms);
     }
     return deadline;
 }
@@ -565,8 +564,8 @@ int64_t children_deadline_ms(const struct task_executor *executor)
 void child_end(struct child *child, int64_t kill_by_ms)
 {
     child->was_killed = true;
-    if (child->kill_by_ms == 0 || kill_by_ms < child->kill_by_ms)
-        child->kill_by_ms = kill_by_ms;
+    child->kill_by_ms =
+        child->kill_by_ms == 0 ? kill_by_ms : os_earlier(child->kill_by_ms, kill_by_ms);
     if (child->state == CHILD_FETCHING)
         child->state = CHILD_ENDED;
 }

@@ -287,9 +287,7 @@ void local_cancel(struct local *local)
 
 static int64_t sleep_ms(const struct local *local, int64_t watch_ms)
 {
-    int64_t deadline = local_deadline_ms(local);
-    if (watch_ms < deadline)
-        deadline = watch_ms;
+    int64_t deadline = os_earlier(local_deadline_ms(local), watch_ms);
     if (deadline == INT64_MAX)
         return -1;
     int64_t left = deadline - os_monotonic_ms();
