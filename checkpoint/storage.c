@@ -420,6 +420,17 @@ static weir_error *search_newest(const struct storage *storage, struct search *s
         search->broken_count, storage->dir);
 }
 
+/* What has been read is of no use with an error, and let go of. */
+static weir_error *found_only_if_well(weir_error *error, struct checkpoint_metadata *metadata,
+    bool *found)
+{
+    if (error == NULL || !*found)
+        return error;
+    checkpoint_metadata_release(metadata);
+    *found = false;
+    return error;
+}
+
 weir_error *storage_restore(struct storage *storage, struct workers *workers,
     struct checkpoint_metadata *metadata, bool *found)
 {
@@ -432,11 +443,8 @@ weir_error *storage_restore(struct storage *storage, struct workers *workers,
         error = published_sync(storage->dir, metadata->checkpoint);
     if (error == NULL)
         error = choose(storage, *found ? metadata->checkpoint : 0, *found ? metadata->attempt : 0);
-    if (error != NULL && *found) {
-        checkpoint_metadata_release(metadata);
-        *found = false;
-    }
-    if (error == NULL && *found && search.broken_count > 0)
+    error = found_only_if_well(error, metadata, found);
+    if (*found && search.broken_count > 0)
         log_error("checkpoint", "FELL BACK behind %" PRIu32 " broken ones: checkpoint=%" PRIu64,
             search.broken_count, metadata->checkpoint);
     search_end(&search);
@@ -454,19 +462,13 @@ weir_error *storage_restore_again(const struct storage *storage, struct workers 
     search.workers = workers;
     weir_error *error = search_newest(storage, &search, metadata, found);
     if (error == NULL && search.broken_count > 0) {
-        checkpoint_metadata_release(metadata);
-        *found = false;
         error = search.broken;
         search.broken = NULL;
     }
     if (error == NULL && *found)
         error = published_sync(storage->dir, metadata->checkpoint);
-    if (error != NULL && *found) {
-        checkpoint_metadata_release(metadata);
-        *found = false;
-    }
     search_end(&search);
-    return error;
+    return found_only_if_well(error, metadata, found);
 }
 
 /* A complete checkpoint that is void is none; one that cannot be read is one, to be careful. */
