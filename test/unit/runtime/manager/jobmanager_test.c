@@ -510,34 +510,46 @@ static void what_was_asked_for_is_lost_with_its_checkpoint_or_its_tasks_and_that
     }
 }
 
+static void open_and_stop(struct stage *stage, const char *root, const char *target, bool is_drain,
+    struct answer *answer)
+{
+    stage_open(stage, root);
+    all_running(stage);
+    struct jobmanager_request request = request_of(answer, target);
+    succeed(jobmanager_stop_with(stage->manager, &request, is_drain, stage->now_ms));
+}
+
+/* Its sources have: the last checkpoint, and what it was asked for. */
+static void end_with_savepoint(struct stage *stage, struct answer *answer)
+{
+    all_ended(stage);
+    at(stage, stage->now_ms + 1);
+    assert_true(stage->triggered > 0);
+    all_ack(stage, stage->triggered);
+    stage->published = stage->triggered;
+    for (uint32_t i = 0; i < 5; i++)
+        at(stage, stage->now_ms + 100);
+    succeed(jobmanager_settle(stage->manager));
+    assert_int_equal(state_of(stage), EXECUTION_FINISHED);
+    assert_int_equal(answer->count, 1);
+    assert_int_equal(answer->code, WEIR_CODE_COUNT);
+    assert_int_equal(answer->checkpoint, stage->triggered);
+    assert_non_null(answer->path);
+    mem_free(answer->path);
+}
+
 static void a_stop_or_a_drain_ends_with_a_savepoint_of_the_last_checkpoint(void **state)
 {
     for (uint32_t is_drain = 0; is_drain < 2; is_drain++) {
         struct stage stage;
         struct answer answer;
         char *root = temp_dir_new(), *target = temp_dir_new();
-        stage_open(&stage, root);
-        all_running(&stage);
-        struct jobmanager_request request = request_of(&answer, target);
-        succeed(jobmanager_stop_with(stage.manager, &request, is_drain, stage.now_ms));
+        open_and_stop(&stage, root, target, is_drain, &answer);
         settle(&stage);
         assert_int_equal(stage.is_told_to_drain, is_drain);
         assert_int_equal(stage.is_told_to_stop, !is_drain);
         assert_int_equal(answer.count, 0);
-        all_ended(&stage);
-        at(&stage, stage.now_ms + 1);
-        assert_true(stage.triggered > 0);
-        all_ack(&stage, stage.triggered);
-        stage.published = stage.triggered;
-        for (uint32_t i = 0; i < 5; i++)
-            at(&stage, stage.now_ms + 100);
-        succeed(jobmanager_settle(stage.manager));
-        assert_int_equal(answer.count, 1);
-        assert_int_equal(answer.code, WEIR_CODE_COUNT);
-        assert_int_equal(answer.checkpoint, stage.triggered);
-        assert_non_null(answer.path);
-        assert_int_equal(state_of(&stage), EXECUTION_FINISHED);
-        mem_free(answer.path);
+        end_with_savepoint(&stage, &answer);
         stage_close(&stage);
         temp_dir_free(root);
         temp_dir_free(target);
@@ -549,28 +561,14 @@ static void a_drain_goes_on_behind_a_restart_and_ends_with_its_savepoint(void **
     struct stage stage;
     struct answer answer;
     char *root = temp_dir_new(), *target = temp_dir_new();
-    stage_open(&stage, root);
-    all_running(&stage);
-    struct jobmanager_request request = request_of(&answer, target);
-    succeed(jobmanager_stop_with(stage.manager, &request, true, stage.now_ms));
+    open_and_stop(&stage, root, target, true, &answer);
     settle(&stage);
     stage.is_told_to_drain = false;
     task_fails(&stage, WEIR_E_INTERNAL);
     assert_true(at(&stage, stage.now_ms + 100));
     all_running(&stage);
     assert_true(stage.is_told_to_drain);
-    all_ended(&stage);
-    at(&stage, stage.now_ms + 1);
-    all_ack(&stage, stage.triggered);
-    stage.published = stage.triggered;
-    for (uint32_t i = 0; i < 5; i++)
-        at(&stage, stage.now_ms + 100);
-    succeed(jobmanager_settle(stage.manager));
-    assert_int_equal(state_of(&stage), EXECUTION_FINISHED);
-    assert_int_equal(answer.count, 1);
-    assert_int_equal(answer.code, WEIR_CODE_COUNT);
-    assert_non_null(answer.path);
-    mem_free(answer.path);
+    end_with_savepoint(&stage, &answer);
     stage_close(&stage);
     temp_dir_free(root);
     temp_dir_free(target);
@@ -581,10 +579,7 @@ static void a_drain_that_waits_for_a_restart_is_lost_with_a_cancel(void **state)
     struct stage stage;
     struct answer answer;
     char *root = temp_dir_new();
-    stage_open(&stage, root);
-    all_running(&stage);
-    struct jobmanager_request request = request_of(&answer, root);
-    succeed(jobmanager_stop_with(stage.manager, &request, true, stage.now_ms));
+    open_and_stop(&stage, root, root, true, &answer);
     task_fails(&stage, WEIR_E_INTERNAL);
     assert_int_equal(state_of(&stage), EXECUTION_RESTARTING);
     assert_true(jobmanager_is_asked(stage.manager));
@@ -605,10 +600,7 @@ static void a_failure_withdraws_a_stop_and_the_job_goes_on(void **state)
     struct stage stage;
     struct answer answer;
     char *root = temp_dir_new(), *target = temp_dir_new();
-    stage_open(&stage, root);
-    all_running(&stage);
-    struct jobmanager_request request = request_of(&answer, target);
-    succeed(jobmanager_stop_with(stage.manager, &request, false, stage.now_ms));
+    open_and_stop(&stage, root, target, false, &answer);
     settle(&stage);
     assert_true(jobmanager_is_stopping(stage.manager));
     task_fails(&stage, WEIR_E_INTERNAL);
