@@ -16,7 +16,6 @@
 
 #include <errno.h>
 #include <inttypes.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -46,53 +45,20 @@ struct run {
     struct sim_oracle *oracle;
     struct sim_result *result;
     struct random random;
-    bool is_verbose, is_healed, is_frozen, is_beside;
+    bool is_healed, is_frozen, is_beside;
     struct sim_client *client;
     uint64_t armed, due;             /* sets of events: they wait for their moment; it has come */
     uint32_t left[SIM_EVENTS_MAX];   /* how often it has to come until then */
     uint32_t actors[SIM_EVENTS_MAX]; /* whose moment it was */
     int64_t stale_ns[2];      /* since when a job manager leads that was replaced; 0: it does not */
     uint64_t sent[KINDS_MAX]; /* messages, by kind */
-    int64_t start_ns;
     uint32_t next_event;
     struct revival job_managers[2], task_managers[3];
     int64_t disk_well_ns; /* 0: it is */
     int64_t cut_until_ns[SIM_MACHINES_MAX][SIM_MACHINES_MAX];
     int64_t up_ns[SIM_MACHINES_MAX]; /* 0: it is up */
-    uint64_t found, steps, idle_steps, last_epoch;
+    uint64_t found, idle_steps, last_epoch;
 };
-
-static void wrong(struct run *run, const char *format, ...) __attribute__((format(printf, 2, 3)));
-static void wrong(struct run *run, const char *format, ...)
-{
-    if (run->result->wrong[0] != '\0')
-        return;
-    va_list arguments;
-    va_start(arguments, format);
-    vsnprintf(run->result->wrong, sizeof(run->result->wrong), format, arguments);
-    va_end(arguments);
-}
-
-static bool is_wrong(const struct run *run)
-{
-    return run->result->wrong[0] != '\0';
-}
-
-static void say(const struct run *run, const char *format, ...)
-    __attribute__((format(printf, 2, 3)));
-static void say(const struct run *run, const char *format, ...)
-{
-    if (!run->is_verbose)
-        return;
-    va_list arguments;
-    va_start(arguments, format);
-    printf("  %9.3f s, step %" PRIu64 ", call %" PRIu64 ": ",
-        (double)(os_monotonic_ns() - run->start_ns) / 1e9, run->steps, sim_os_stats().calls);
-    vprintf(format, arguments);
-    putchar('\n');
-    fflush(stdout);
-    va_end(arguments);
-}
 
 static bool is_finished(const struct run *run)
 {
@@ -114,9 +80,10 @@ static void check_output(struct run *run, bool may_have_lost)
         sim_oracle_check(run->oracle, SIM_OUTPUT_DIR, sim_client_is_finished(run->client));
     uint64_t found = sim_oracle_found(run->oracle);
     if (text != NULL)
-        wrong(run, "%s", text);
+        sim_wrong(run->result, "%s", text);
     else if (found < run->found && !may_have_lost)
-        wrong(run, "%" PRIu64 " rows are published, it were %" PRIu64 " before", found, run->found);
+        sim_wrong(run->result, "%" PRIu64 " rows are published, it were %" PRIu64 " before", found,
+            run->found);
     run->found = found;
     sim_client_check_savepoints(run->client);
     sim_os_run_as(process);
@@ -157,8 +124,9 @@ static void revive(struct run *run, struct revival *it)
     if (sim_process_find(it->kind, it->index) != NULL)
         return;
     struct sim_process *process = sim_process_start(it->kind, it->index, machine);
-    say(run, "%s %u begins%s", it->kind == SIM_JOB_MANAGER ? "job manager" : "task manager",
-        it->index, process == NULL ? ", and ends" : "");
+    sim_say(run->result, "%s %u begins%s",
+        it->kind == SIM_JOB_MANAGER ? "job manager" : "task manager", it->index,
+        process == NULL ? ", and ends" : "");
     if (process == NULL)
         revive_later(run, it->kind, it->index, 100);
 }
@@ -178,7 +146,7 @@ static void kill_one(struct run *run, struct sim_process *process, int64_t again
 {
     if (process == NULL)
         return;
-    say(run, "kill %s", sim_process_name(process));
+    sim_say(run->result, "kill %s", sim_process_name(process));
     run->result->counts.kills++;
     if (process->kind != SIM_WORKER)
         revive_later(run, process->kind, process->index, again_ms);
@@ -189,7 +157,7 @@ static void machine_down(struct run *run, uint32_t machine, int64_t lasts_ms)
 {
     if (run->up_ns[machine] != 0)
         return;
-    say(run, "machine %u is down", machine);
+    sim_say(run->result, "machine %u is down", machine);
     sim_net_set_down(machine, true);
     run->up_ns[machine] = later_ns(lasts_ms);
     run->result->counts.machines_down++;
@@ -207,20 +175,20 @@ static void look_at_machines(struct run *run)
         if (run->up_ns[i] != 0 && run->up_ns[i] <= now_ns) {
             run->up_ns[i] = 0;
             sim_net_set_down(i, false);
-            say(run, "machine %u is up", i);
+            sim_say(run->result, "machine %u is up", i);
         }
         for (uint32_t j = 0; j < machine_count(run); j++) {
             if (run->cut_until_ns[i][j] == 0 || run->cut_until_ns[i][j] > now_ns)
                 continue;
             run->cut_until_ns[i][j] = 0;
             sim_net_heal(i, j);
-            say(run, "link %u -> %u is healed", i, j);
+            sim_say(run->result, "link %u -> %u is healed", i, j);
         }
     }
     if (run->disk_well_ns != 0 && run->disk_well_ns <= now_ns) {
         run->disk_well_ns = 0;
         sim_os_fail_one_in(0, 0);
-        say(run, "the disk is well");
+        sim_say(run->result, "the disk is well");
     }
     look_after(run, SIM_JOB_MANAGER, run->trouble.job_manager_count);
     look_after(run, SIM_TASK_MANAGER, run->trouble.task_manager_count);
@@ -255,7 +223,7 @@ static void look_at_replaced(struct run *run)
         else if (run->stale_ns[i] == 0)
             run->stale_ns[i] = os_monotonic_ns();
         else if (os_monotonic_ns() - run->stale_ns[i] > STALE_MS * 1000000)
-            wrong(run,
+            sim_wrong(run->result,
                 "job manager %u still leads with epoch %" PRIu64 ", although %" PRIu64 " has begun",
                 i, leader_epoch(it->leader), run->last_epoch);
     }
@@ -270,17 +238,18 @@ static void watch(struct run *run)
     if (leader_epoch(leader->leader) > run->last_epoch) {
         run->last_epoch = leader_epoch(leader->leader);
         run->result->counts.leaders++;
-        say(run, "job manager %u leads, epoch %" PRIu64, leader->index, run->last_epoch);
+        sim_say(run->result, "job manager %u leads, epoch %" PRIu64, leader->index,
+            run->last_epoch);
     }
     look_at_replaced(run);
     sim_client_look(run->client, leader);
     if (sim_client_wrong(run->client) != NULL)
-        wrong(run, "%s", sim_client_wrong(run->client));
+        sim_wrong(run->result, "%s", sim_client_wrong(run->client));
 }
 
 static void say_for_client(void *arg, const char *text)
 {
-    say(arg, "%s", text);
+    sim_say(((const struct run *)arg)->result, "%s", text);
 }
 
 /* -- what happens --------------------------------------------------------------------------------- */
@@ -349,20 +318,20 @@ static void freeze(struct run *run, const struct sim_trouble_event *event)
 {
     struct sim_process *it = sim_process_at(sim_os_process());
     int64_t until_ns = later_ns(event->lasts_ms);
-    uint64_t limit = run->steps + FREEZE_STEPS_MAX, epoch = run->last_epoch;
+    uint64_t limit = run->result->counts.steps + FREEZE_STEPS_MAX, epoch = run->last_epoch;
     uint64_t sent_before = run->sent[event->until_message];
     run->is_frozen = true;
     run->result->counts.freezes++;
-    say(run, "%s is frozen in a call", sim_process_name(it));
+    sim_say(run->result, "%s is frozen in a call", sim_process_name(it));
     hide_workers(run, it, event);
-    while (run->steps < limit && os_monotonic_ns() < until_ns && !run->is_healed &&
-           !is_wrong(run) && !is_finished(run)) {
+    while (run->result->counts.steps < limit && os_monotonic_ns() < until_ns && !run->is_healed &&
+           !sim_is_wrong(run->result) && !is_finished(run)) {
         step(run);
         look_at_thaw(run, event, sent_before, &until_ns);
     }
     run->is_frozen = false;
     run->result->counts.overtaken += it->kind == SIM_JOB_MANAGER && run->last_epoch > epoch;
-    say(run, "%s goes on", sim_process_name(it));
+    sim_say(run->result, "%s goes on", sim_process_name(it));
     sim_net_hold_back(it->number, (int64_t)(random_next(&run->random) % LATE_NS));
     step_beside(run, it);
 }
@@ -393,8 +362,8 @@ static void strike(struct run *run, uint32_t index)
     uint32_t process = sim_os_process();
     run->armed &= ~(UINT64_C(1) << index);
     run->result->counts.moments++;
-    say(run, "the moment of event %u: %s, by %s", index, sim_event_kind_name(event->kind),
-        sim_process_name(sim_process_at(process)));
+    sim_say(run->result, "the moment of event %u: %s, by %s", index,
+        sim_event_kind_name(event->kind), sim_process_name(sim_process_at(process)));
     if (event->kind == SIM_KILL_AT_CALL) {
         run->result->counts.kills_in_a_call++;
         sim_os_kill(process);
@@ -455,7 +424,7 @@ static void pause_one(struct run *run, const struct sim_trouble_event *event,
     struct sim_process *it = actor != NULL ? actor : choose(event->a, SIM_PROCESS_KINDS);
     if (it == NULL || it->is_killed)
         return;
-    say(run, "pause %s", sim_process_name(it));
+    sim_say(run->result, "pause %s", sim_process_name(it));
     it->paused_until_ns = later_ns(event->lasts_ms);
     run->result->counts.pauses++;
 }
@@ -591,7 +560,7 @@ static void happen(struct run *run, const struct sim_trouble_event *event,
 
 static void begin_event(struct run *run, const struct sim_trouble_event *event)
 {
-    say(run, "event %u: %s", run->next_event, sim_event_kind_name(event->kind));
+    sim_say(run->result, "event %u: %s", run->next_event, sim_event_kind_name(event->kind));
     if (event->kind < SIM_CHECKPOINT)
         sim_client_note_fault(run->client);
     if (event->moment.kind != SIM_AT_ITS_TIME)
@@ -619,13 +588,13 @@ static int64_t event_ns(const struct run *run)
         return INT64_MAX;
     int64_t at_ms = run->next_event < trouble->event_count ? trouble->events[run->next_event].at_ms
                                                            : trouble->heal_ms;
-    return run->start_ns + at_ms * 1000000;
+    return run->result->start_ns + at_ms * 1000000;
 }
 
 /* From here on nothing fails. What has failed before must not hold the job up for ever. */
 static void heal(struct run *run)
 {
-    say(run, "heal");
+    sim_say(run->result, "heal");
     run->is_healed = true;
     run->armed = run->due = 0;
     sim_client_note_heal(run->client);
@@ -652,7 +621,7 @@ static void heal(struct run *run)
 
 static void look_at_events(struct run *run)
 {
-    while (!is_wrong(run) && event_ns(run) <= os_monotonic_ns()) {
+    while (!sim_is_wrong(run->result) && event_ns(run) <= os_monotonic_ns()) {
         if (run->next_event == run->trouble.event_count) {
             heal(run);
             return;
@@ -737,7 +706,7 @@ static void skip_time(const struct run *run)
 static void step(struct run *run)
 {
     uint32_t units;
-    run->steps++;
+    run->result->counts.steps++;
     sim_os_advance_ns((int64_t)(random_next(&run->random) % (uint64_t)(run->trouble.tick_ns + 1)));
     sim_net_deliver();
     look_at_events(run);
@@ -753,9 +722,9 @@ static void step(struct run *run)
         look_at_due(run);
         sim_processes_reap();
     }
-    if (run->steps % WATCH_STEPS == 0)
+    if (run->result->counts.steps % WATCH_STEPS == 0)
         watch(run);
-    if (run->steps % CHECK_STEPS == 0)
+    if (run->result->counts.steps % CHECK_STEPS == 0)
         check_output(run, false);
 }
 
@@ -772,7 +741,7 @@ static void begin(struct run *run, uint64_t seed)
         .counts = &run->result->counts,
         .say = say_for_client,
         .arg = run });
-    if (run->is_verbose)
+    if (run->result->is_verbose)
         sim_trouble_print(trouble, sim_events);
     sim_os_start(seed);
     sim_net_start(&trouble->net);
@@ -791,7 +760,7 @@ static void begin(struct run *run, uint64_t seed)
         sim_net_add_machine(hosts[2 + i]);
     sim_os_on_disk_call(on_disk_call, run);
     sim_connection_on_send(on_send, run);
-    run->start_ns = os_monotonic_ns();
+    run->result->start_ns = os_monotonic_ns();
 }
 
 /* When the job is over nobody has any use for its workers: whoever leads ends them, wherever they are. */
@@ -800,11 +769,12 @@ static void wait_for_workers(struct run *run)
     if (!run->is_healed)
         heal(run);
     int64_t until_ns = later_ns(LEFT_MS + run->trouble.processes.orphan_ms);
-    while (!is_wrong(run) && choose(0, SIM_WORKER) != NULL && os_monotonic_ns() < until_ns)
+    while (
+        !sim_is_wrong(run->result) && choose(0, SIM_WORKER) != NULL && os_monotonic_ns() < until_ns)
         step(run);
     const struct sim_process *left = choose(0, SIM_WORKER);
     if (left != NULL)
-        wrong(run, "the job is over, and %s is still there", sim_process_name(left));
+        sim_wrong(run->result, "the job is over, and %s is still there", sim_process_name(left));
 }
 
 static void end(struct run *run)
@@ -817,7 +787,6 @@ static void end(struct run *run)
     check_output(run, false);
     sim_net_stop();
     struct sim_os_stats stats = sim_os_stats();
-    result->counts.steps = run->steps;
     result->counts.calls = stats.calls;
     result->counts.syncs = stats.syncs;
     result->counts.faults = stats.faults;
@@ -830,21 +799,22 @@ static void end(struct run *run)
 void sim_cluster_run(uint64_t seed, bool is_verbose, struct sim_result *result)
 {
     struct run *run = mem_alloc(sizeof(*run));
-    *result = (struct sim_result){ .trace = 0 };
+    *result = (struct sim_result){ .is_verbose = is_verbose };
     run->result = result;
-    run->is_verbose = is_verbose;
     begin(run, seed);
-    while (!is_wrong(run) && !run->is_healed && !is_finished(run))
+    while (!sim_is_wrong(run->result) && !run->is_healed && !is_finished(run))
         step(run);
-    uint64_t limit = run->steps + HEALED_STEPS_MAX + run->trouble.shape.count * STEPS_PER_RECORD;
-    while (!is_wrong(run) && !is_finished(run) && run->steps < limit)
+    uint64_t limit =
+        run->result->counts.steps + HEALED_STEPS_MAX + run->trouble.shape.count * STEPS_PER_RECORD;
+    while (!sim_is_wrong(run->result) && !is_finished(run) && run->result->counts.steps < limit)
         step(run);
-    if (!is_wrong(run) && !is_finished(run))
-        wrong(run, "the end was not reached within %" PRIu64 " steps after the last fault",
+    if (!sim_is_wrong(run->result) && !is_finished(run))
+        sim_wrong(run->result,
+            "the end was not reached within %" PRIu64 " steps after the last fault",
             HEALED_STEPS_MAX + run->trouble.shape.count * STEPS_PER_RECORD);
-    if (!is_wrong(run))
+    if (!sim_is_wrong(run->result))
         wait_for_workers(run);
-    if (!is_wrong(run))
+    if (!sim_is_wrong(run->result))
         end(run);
     sim_client_free(run->client);
     sim_oracle_free(run->oracle);

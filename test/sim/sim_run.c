@@ -50,7 +50,7 @@ struct run {
     struct sim_oracle *oracle;
     struct random random;
     struct node node, zombie;
-    bool has_zombie, is_finished, is_verbose;
+    bool has_zombie, is_finished;
     uint64_t found;         /* rows, at the last check */
     uint64_t durable_found; /* that nothing may take back */
     uint32_t last_parallelism;
@@ -59,37 +59,6 @@ struct run {
     bool has_frozen, is_interleaving;
     struct sim_result *result;
 };
-
-static void wrong(struct run *run, const char *format, ...) __attribute__((format(printf, 2, 3)));
-static void wrong(struct run *run, const char *format, ...)
-{
-    if (run->result->wrong[0] != '\0')
-        return;
-    va_list arguments;
-    va_start(arguments, format);
-    vsnprintf(run->result->wrong, sizeof(run->result->wrong), format, arguments);
-    va_end(arguments);
-}
-
-static bool is_wrong(const struct run *run)
-{
-    return run->result->wrong[0] != '\0';
-}
-
-static void say(const struct run *run, const char *format, ...)
-    __attribute__((format(printf, 2, 3)));
-static void say(const struct run *run, const char *format, ...)
-{
-    if (!run->is_verbose)
-        return;
-    va_list arguments;
-    va_start(arguments, format);
-    printf("  %9.3f s, call %" PRIu64 ": ", (double)os_monotonic_ns() / 1e9, sim_os_stats().calls);
-    vprintf(format, arguments);
-    putchar('\n');
-    fflush(stdout);
-    va_end(arguments);
-}
 
 /* -- a process ------------------------------------------------------------------------------------ */
 
@@ -148,7 +117,7 @@ static void node_close(struct run *run, struct node *node)
     job_free(node->job);
     weir_error_free(node->error);
     if (sim_os_open_files(node->process) > 0)
-        wrong(run, "%u files were left open", sim_os_open_files(node->process));
+        sim_wrong(run->result, "%u files were left open", sim_os_open_files(node->process));
     *node = (struct node){ .local = NULL };
 }
 
@@ -157,7 +126,7 @@ static void node_kill(struct run *run, struct node *node)
     uint32_t process = node->process;
     sim_os_kill(process);
     node_close(run, node);
-    if (!is_wrong(run))
+    if (!sim_is_wrong(run->result))
         sim_os_reap(process);
 }
 
@@ -269,13 +238,14 @@ static void check_output(struct run *run, bool may_have_lost)
                            : sim_oracle_check(run->oracle, SIM_OUTPUT_DIR, run->is_finished);
     uint64_t found = sim_oracle_found(run->oracle);
     if (text != NULL)
-        say(run, "%s", text);
+        sim_say(run->result, "%s", text);
     if (text != NULL)
-        wrong(run, "%s", text);
+        sim_wrong(run->result, "%s", text);
     else if (found < (may_have_lost && sim_outside == NULL ? run->durable_found : run->found))
-        wrong(run, "%" PRIu64 " rows are published, it were %" PRIu64 " before", found, run->found);
+        sim_wrong(run->result, "%" PRIu64 " rows are published, it were %" PRIu64 " before", found,
+            run->found);
     run->found = found;
-    say(run, "%" PRIu64 " rows are published", found);
+    sim_say(run->result, "%" PRIu64 " rows are published", found);
 }
 
 static int64_t counter(const struct run *run, const char *uid, const char *name)
@@ -296,12 +266,13 @@ static void check_counters(struct run *run)
     if (is_twice)
         booked += counter(run, "second_ledger", "booked");
     if (booked != (int64_t)sim_oracle_booked(run->oracle))
-        wrong(run, "the counter says %" PRId64 " booked, expected %" PRIu64, booked,
+        sim_wrong(run->result, "the counter says %" PRId64 " booked, expected %" PRIu64, booked,
             sim_oracle_booked(run->oracle));
     int64_t read = report_events_in(taskmanager_report(local_tasks(run->node.local)));
     uint64_t expected = run->scenario.shape.count * (is_twice ? 2 : 1);
     if (read != (int64_t)expected)
-        wrong(run, "the counters say %" PRId64 " records read, expected %" PRIu64, read, expected);
+        sim_wrong(run->result, "the counters say %" PRId64 " records read, expected %" PRIu64, read,
+            expected);
 }
 
 /* The job has come to an end by itself. */
@@ -312,19 +283,20 @@ static void on_over(struct run *run, struct node *node)
         run->is_finished = true;
         counts->finished++;
         check_counters(run);
-        say(run, "process %u: the job is finished", node->process);
+        sim_say(run->result, "process %u: the job is finished", node->process);
         return;
     }
     if (node->error == NULL) {
         counts->stops++;
-        say(run, "process %u: the job has stopped", node->process);
+        sim_say(run->result, "process %u: the job has stopped", node->process);
         return;
     }
-    say(run, "process %u: the job failed: %s", node->process, weir_error_message(node->error));
+    sim_say(run->result, "process %u: the job failed: %s", node->process,
+        weir_error_message(node->error));
     counts->failures++;
     bool is_fenced = weir_error_code(node->error) == WEIR_E_FENCED;
     if (sim_outside != NULL && weir_error_code(node->error) == WEIR_E_STATE) {
-        wrong(run, "the job cannot go on: %s", weir_error_message(node->error));
+        sim_wrong(run->result, "the job cannot go on: %s", weir_error_message(node->error));
         return;
     }
     if (node->was_frozen) {
@@ -332,7 +304,7 @@ static void on_over(struct run *run, struct node *node)
         return;
     }
     if (is_fenced || !(sim_life_is_faulty(node->life) || node->has_stopped))
-        wrong(run, "the job failed: %s", weir_error_message(node->error));
+        sim_wrong(run->result, "the job failed: %s", weir_error_message(node->error));
 }
 
 /* -- zombies -------------------------------------------------------------------------------------- */
@@ -357,7 +329,7 @@ static void step_zombie(struct run *run)
     if (!is_at_end(&run->zombie))
         return;
     if (run->zombie.error != NULL) {
-        say(run, "the zombie failed: %s", weir_error_message(run->zombie.error));
+        sim_say(run->result, "the zombie failed: %s", weir_error_message(run->zombie.error));
         run->result->counts.fenced += weir_error_code(run->zombie.error) == WEIR_E_FENCED;
     }
     bury_zombie(run);
@@ -403,7 +375,7 @@ static void print_tasks(const struct run *run)
     static const char *const results[] = { "worked", "idle", "no room" };
     const struct node *node = &run->node;
     const struct plan *plan = local_plan(node->local);
-    for (uint32_t i = 0; run->is_verbose && i < plan->subtask_count; i++) {
+    for (uint32_t i = 0; run->result->is_verbose && i < plan->subtask_count; i++) {
         const struct task *task = taskmanager_task(local_tasks(node->local), i);
         if (task == NULL)
             continue;
@@ -422,7 +394,7 @@ static void print_tasks(const struct run *run)
 static bool live(struct run *run, uint64_t step_max)
 {
     struct node *node = &run->node; /* when it was frozen meanwhile, it is there again */
-    for (uint64_t i = 0; i < step_max && !is_wrong(run); i++) {
+    for (uint64_t i = 0; i < step_max && !sim_is_wrong(run->result); i++) {
         if (run->has_zombie && random_one_in(&run->random, 4))
             step_zombie(run);
         if (!is_at_end(node))
@@ -457,25 +429,26 @@ static void power_fails(struct run *run)
     bury_zombie(run);
     sim_os_power_loss();
     run->result->counts.power_losses++;
-    say(run, "the power fails");
+    sim_say(run->result, "the power fails");
 }
 
 /* From here on nothing fails. What has failed before must not hold the job up for ever. */
 static void heal(struct run *run)
 {
     uint64_t step_max = HEALED_STEPS_MAX + run->scenario.shape.count * STEPS_PER_RECORD;
-    say(run, "heal");
+    sim_say(run->result, "heal");
     disarm(run);
-    if (!live(run, step_max) || is_wrong(run))
+    if (!live(run, step_max) || sim_is_wrong(run->result))
         return;
     print_tasks(run);
-    wrong(run, "the end was not reached within %" PRIu64 " steps after the last fault", step_max);
+    sim_wrong(run->result, "the end was not reached within %" PRIu64 " steps after the last fault",
+        step_max);
 }
 
 static void stop(struct run *run)
 {
     sim_os_run_as(run->node.process);
-    say(run, "stop");
+    sim_say(run->result, "stop");
     run->node.has_stopped = true;
     local_stop(run->node.local);
     live(run, STOP_STEPS_MAX);
@@ -506,12 +479,12 @@ static void end_life(struct run *run)
         make_zombie(run);
     } else {
         count_death(run, node);
-        say(run, "process %u dies%s", node->process, is_dead ? " in a call" : "");
+        sim_say(run->result, "process %u dies%s", node->process, is_dead ? " in a call" : "");
         node_kill(run, node);
     }
-    if (fails && !is_wrong(run))
+    if (fails && !sim_is_wrong(run->result))
         power_fails(run);
-    if (!is_wrong(run))
+    if (!sim_is_wrong(run->result))
         check_output(run, fails);
 }
 
@@ -535,7 +508,7 @@ static void freeze(void *arg)
         run->next_life == run->scenario.life_count)
         return;
     bury_zombie(run);
-    say(run, "process %u is frozen", run->node.process);
+    sim_say(run->result, "process %u is frozen", run->node.process);
     run->frozen = run->node;
     run->has_frozen = true;
     run->node = (struct node){ .local = NULL };
@@ -544,13 +517,13 @@ static void freeze(void *arg)
     run->has_frozen = false;
     run->node.was_frozen = true;
     run->result->counts.freezes++;
-    say(run, "process %u goes on", run->node.process);
+    sim_say(run->result, "process %u goes on", run->node.process);
 }
 
 static void run_life(struct run *run)
 {
     const struct sim_life *life = &run->scenario.lives[run->next_life];
-    say(run, "life %u", run->next_life);
+    sim_say(run->result, "life %u", run->next_life);
     uint32_t process = free_process(run);
     run->next_life++;
     sim_os_advance_ns(life->down_ms * 1000000);
@@ -570,7 +543,7 @@ static void begin(struct run *run, uint64_t seed)
 {
     run->random = (struct random){ .state = hash_mix(~seed) };
     run->oracle = sim_oracle_new(&run->scenario.shape);
-    if (run->is_verbose)
+    if (run->result->is_verbose)
         sim_scenario_print(&run->scenario);
     sim_os_start(seed);
     sim_os_run_as(SIM_OBSERVER);
@@ -594,15 +567,14 @@ void sim_run_scenario(const struct sim_scenario *scenario, uint64_t seed, bool i
     struct sim_result *result)
 {
     struct run *run = mem_alloc(sizeof(*run));
-    *result = (struct sim_result){ .trace = 0 };
+    *result = (struct sim_result){ .is_verbose = is_verbose };
     run->scenario = *scenario;
     run->result = result;
-    run->is_verbose = is_verbose;
     begin(run, seed);
-    while (run->next_life < run->scenario.life_count && !is_wrong(run))
+    while (run->next_life < run->scenario.life_count && !sim_is_wrong(run->result))
         run_life(run);
-    if (!is_wrong(run) && !run->is_finished)
-        wrong(run, "the job did not finish");
+    if (!sim_is_wrong(run->result) && !run->is_finished)
+        sim_wrong(run->result, "the job did not finish");
     bury_zombie(run);
     if (run->node.job != NULL)
         node_kill(run, &run->node);
@@ -614,10 +586,40 @@ void sim_run_scenario(const struct sim_scenario *scenario, uint64_t seed, bool i
     result->trace = sim_os_trace();
     if (sim_outside != NULL)
         sim_outside->stop(result->counts.outside);
-    if (!is_wrong(run))
+    if (!sim_is_wrong(run->result))
         sim_os_stop();
     sim_oracle_free(run->oracle);
     mem_free(run);
+}
+
+bool sim_is_wrong(const struct sim_result *result)
+{
+    return result->wrong[0] != '\0';
+}
+
+void sim_wrong(struct sim_result *result, const char *format, ...)
+{
+    if (sim_is_wrong(result))
+        return;
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(result->wrong, sizeof(result->wrong), format, arguments);
+    va_end(arguments);
+}
+
+void sim_say(const struct sim_result *result, const char *format, ...)
+{
+    if (!result->is_verbose)
+        return;
+    va_list arguments;
+    va_start(arguments, format);
+    printf("  %9.3f s, step %" PRIu64 ", call %" PRIu64 ": ",
+        (double)(os_monotonic_ns() - result->start_ns) / 1e9, result->counts.steps,
+        sim_os_stats().calls);
+    vprintf(format, arguments);
+    putchar('\n');
+    fflush(stdout);
+    va_end(arguments);
 }
 
 void sim_counts_add(struct sim_counts *total, const struct sim_counts *counts)

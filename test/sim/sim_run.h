@@ -36,7 +36,17 @@ struct sim_result {
     char wrong[768]; /* empty: all is well */
     uint64_t trace;
     struct sim_counts counts;
+    bool is_verbose;
+    int64_t start_ns; /* of its story */
 };
+bool sim_is_wrong(const struct sim_result *result);
+/* The first thing counts: what follows may come of it. */
+void sim_wrong(struct sim_result *result, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+/* A line of the story, if it is verbose. */
+void sim_say(const struct sim_result *result, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+
 typedef void (*sim_runner)(uint64_t seed, bool is_verbose, struct sim_result *result);
 void sim_run(uint64_t seed, bool is_verbose, struct sim_result *result);
 /* Lives that somebody has written; the seed decides only about the order of steps. */
