@@ -46,9 +46,9 @@ static void usage(void)
 
 static void read_option(struct options *options, int letter)
 {
-    if (letter == 'b')
-        options->brokers = optarg;
-    else if (letter == 't')
+    if (read_common_option(letter, &options->brokers, &options->timeout_s))
+        return;
+    if (letter == 't')
         options->topic = optarg;
     else if (letter == 'i')
         options->isolation = optarg;
@@ -56,19 +56,15 @@ static void read_option(struct options *options, int letter)
         options->checksum = true;
     else if (letter == 'n')
         options->count = parse_number("--count", optarg, 1, LONG_MAX);
-    else if (letter == 's')
-        options->timeout_s = parse_number("--timeout", optarg, 1, 3600);
-    else if (letter == 'X')
-        add_setting(optarg);
     else
         usage();
 }
 
 static struct options parse_options(int argc, char **argv)
 {
-    static const struct option names[] = { { "brokers", 1, NULL, 'b' }, { "topic", 1, NULL, 't' },
+    static const struct option names[] = { COMMON_OPTIONS, { "topic", 1, NULL, 't' },
         { "isolation", 1, NULL, 'i' }, { "checksum", 0, NULL, 'c' }, { "count", 1, NULL, 'n' },
-        { "timeout", 1, NULL, 's' }, { NULL, 0, NULL, 0 } };
+        { NULL, 0, NULL, 0 } };
     struct options options = { .isolation = "read_committed", .count = LONG_MAX, .timeout_s = 120 };
     int letter;
     while ((letter = getopt_long(argc, argv, "b:t:X:", names, NULL)) != -1)

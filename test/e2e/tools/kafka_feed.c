@@ -79,9 +79,9 @@ static long parse_partition(const char *text)
 
 static void read_option(struct options *options, int letter)
 {
-    if (letter == 'b')
-        options->brokers = optarg;
-    else if (letter == 't')
+    if (read_common_option(letter, &options->brokers, &options->timeout_s))
+        return;
+    if (letter == 't')
         options->topic = optarg;
     else if (letter == 'f')
         options->file = optarg;
@@ -95,20 +95,16 @@ static void read_option(struct options *options, int letter)
         options->from_line = parse_number("--from-line", optarg, 0, LONG_MAX);
     else if (letter == 'n')
         options->count = parse_number("--count", optarg, 0, LONG_MAX);
-    else if (letter == 's')
-        options->timeout_s = parse_number("--timeout", optarg, 1, 3600);
-    else if (letter == 'X')
-        add_setting(optarg);
     else
         usage();
 }
 
 static struct options parse_options(int argc, char **argv)
 {
-    static const struct option names[] = { { "brokers", 1, NULL, 'b' }, { "topic", 1, NULL, 't' },
+    static const struct option names[] = { COMMON_OPTIONS, { "topic", 1, NULL, 't' },
         { "base64", 0, NULL, '6' }, { "partitions", 1, NULL, 'p' }, { "rate", 1, NULL, 'r' },
-        { "from-line", 1, NULL, 'l' }, { "count", 1, NULL, 'n' }, { "timeout", 1, NULL, 's' },
-        { "replay-raw", 1, NULL, 'f' }, { NULL, 0, NULL, 0 } };
+        { "from-line", 1, NULL, 'l' }, { "count", 1, NULL, 'n' }, { "replay-raw", 1, NULL, 'f' },
+        { NULL, 0, NULL, 0 } };
     struct options options = { .partition = PARTITION_ROUND_ROBIN,
         .count = LONG_MAX,
         .timeout_s = 120 };

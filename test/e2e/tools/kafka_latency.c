@@ -59,9 +59,9 @@ static void usage(void)
 
 static void read_option(struct options *options, int letter)
 {
-    if (letter == 'b')
-        options->brokers = optarg;
-    else if (letter == 'i')
+    if (read_common_option(letter, &options->brokers, &options->timeout_s))
+        return;
+    if (letter == 'i')
         options->in = optarg;
     else if (letter == 'o')
         options->out = optarg;
@@ -73,20 +73,15 @@ static void read_option(struct options *options, int letter)
         options->warm_s = parse_number("--warm", optarg, 0, 3600);
     else if (letter == 'n')
         options->seconds = parse_number("--seconds", optarg, 1, 3600);
-    else if (letter == 's')
-        options->timeout_s = parse_number("--timeout", optarg, 1, 3600);
-    else if (letter == 'X')
-        add_setting(optarg);
     else
         usage();
 }
 
 static struct options parse_options(int argc, char **argv)
 {
-    static const struct option names[] = { { "brokers", 1, NULL, 'b' }, { "in", 1, NULL, 'i' },
+    static const struct option names[] = { COMMON_OPTIONS, { "in", 1, NULL, 'i' },
         { "out", 1, NULL, 'o' }, { "rate", 1, NULL, 'r' }, { "size", 1, NULL, 'z' },
-        { "warm", 1, NULL, 'w' }, { "seconds", 1, NULL, 'n' }, { "timeout", 1, NULL, 's' },
-        { NULL, 0, NULL, 0 } };
+        { "warm", 1, NULL, 'w' }, { "seconds", 1, NULL, 'n' }, { NULL, 0, NULL, 0 } };
     struct options options = { .rate = 20000,
         .size = 100,
         .warm_s = 5,

@@ -77,9 +77,9 @@ static void usage(void)
 
 static void read_option(struct options *options, int letter)
 {
-    if (letter == 'b')
-        options->brokers = optarg;
-    else if (letter == 't')
+    if (read_common_option(letter, &options->brokers, &options->timeout_s))
+        return;
+    if (letter == 't')
         options->topic = optarg;
     else if (letter == 'o')
         options->output = optarg;
@@ -91,21 +91,17 @@ static void read_option(struct options *options, int letter)
         options->until_high = true;
     else if (letter == 'T')
         options->timestamps = true;
-    else if (letter == 's')
-        options->timeout_s = parse_number("--timeout", optarg, 1, 3600);
     else if (letter == 'r')
         options->refresh_ms = parse_number("--refresh-ms", optarg, 1, 3600000);
-    else if (letter == 'X')
-        add_setting(optarg);
     else
         usage();
 }
 
 static struct options parse_options(int argc, char **argv)
 {
-    static const struct option names[] = { { "brokers", 1, NULL, 'b' }, { "topic", 1, NULL, 't' },
+    static const struct option names[] = { COMMON_OPTIONS, { "topic", 1, NULL, 't' },
         { "output", 1, NULL, 'o' }, { "isolation", 1, NULL, 'i' }, { "until-end", 0, NULL, 'e' },
-        { "until-high", 0, NULL, 'h' }, { "timestamps", 0, NULL, 'T' }, { "timeout", 1, NULL, 's' },
+        { "until-high", 0, NULL, 'h' }, { "timestamps", 0, NULL, 'T' },
         { "refresh-ms", 1, NULL, 'r' }, { NULL, 0, NULL, 0 } };
     struct options options = { .isolation = "read_committed", .timeout_s = 60, .refresh_ms = 1000 };
     int letter;

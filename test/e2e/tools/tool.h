@@ -201,6 +201,27 @@ static inline void add_setting(const char *pair)
     extra_settings[extra_setting_count++] = pair;
 }
 
+/* What most tools take, for getopt_long: -b BROKERS, --timeout S (1 h at most), -X k=v. */
+#define COMMON_OPTIONS \
+    { "brokers", 1, NULL, 'b' }, \
+    { \
+        "timeout", 1, NULL, 's' \
+    }
+
+/* False: it is none of them. */
+static inline bool read_common_option(int letter, const char **brokers, long *timeout_s)
+{
+    if (letter == 'b')
+        *brokers = optarg;
+    else if (letter == 's')
+        *timeout_s = parse_number("--timeout", optarg, 1, 3600);
+    else if (letter == 'X')
+        add_setting(optarg);
+    else
+        return false;
+    return true;
+}
+
 static inline void set(rd_kafka_conf_t *conf, const char *key, const char *value)
 {
     char error[512];
