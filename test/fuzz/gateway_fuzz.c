@@ -9,6 +9,7 @@
 #include "base/worker.h"
 #include "runtime/cluster/gateway.h"
 #include "test/fuzz/quiet_net.h"
+#include "test/fuzz/steps.h"
 #include "test/support/temp_dir.h"
 #include "test/support/trial.h"
 #include "types/msgpack.h"
@@ -16,8 +17,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#define WORKERS  2u
-#define STEP_MAX 64u /* of an input */
+#define WORKERS 2u
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -165,15 +165,6 @@ static void rig_close(struct rig *rig)
 
 /* -- steps --------------------------------------------------------------------------------------------- */
 
-/* A byte of the step; those behind its end are 0. */
-static uint8_t byte_of(weir_str *bytes)
-{
-    if (bytes->size == 0)
-        return 0;
-    bytes->size--;
-    return (uint8_t)*bytes->data++;
-}
-
 static uint64_t last_triggered(const struct connection *it)
 {
     struct message_command command = { .checkpoint = 0 };
@@ -202,10 +193,10 @@ static void seal(weir_str bytes, weir_buffer *out)
 static void tell(struct rig *rig, uint32_t worker, weir_str bytes, bool is_ack, uint32_t times)
 {
     struct message_event event = { .attempt = jobmanager_stats(rig->jobmanager)->attempt };
-    uint32_t kind = byte_of(&bytes);
-    event.subtask = byte_of(&bytes);
-    event.code = byte_of(&bytes);
-    event.checkpoint = last_triggered(&rig->to_workers[worker]) - byte_of(&bytes);
+    uint32_t kind = steps_byte(&bytes);
+    event.subtask = steps_byte(&bytes);
+    event.code = steps_byte(&bytes);
+    event.checkpoint = last_triggered(&rig->to_workers[worker]) - steps_byte(&bytes);
     event.is_retriable = event.code >= 128;
     event.code %= 128;
     weir_buffer *sealed = weir_buffer_new(1 << 20), *payload = weir_buffer_new(1 << 20);
@@ -233,9 +224,9 @@ static void end_worker(struct rig *rig, uint32_t worker, weir_str bytes)
 {
     struct message_worker_ended message = { .attempt = jobmanager_stats(rig->jobmanager)->attempt,
         .worker = worker };
-    message.code = byte_of(&bytes);
-    message.is_retriable = byte_of(&bytes) % 2 == 1;
-    message.task = byte_of(&bytes) % 8; /* also of others, and of none */
+    message.code = steps_byte(&bytes);
+    message.is_retriable = steps_byte(&bytes) % 2 == 1;
+    message.task = steps_byte(&bytes) % 8; /* also of others, and of none */
     message.text = bytes;
     gateway_worker_ended(rig->gateway, &message);
 }
@@ -246,7 +237,7 @@ static void take(struct rig *rig, enum step what, uint32_t who, weir_str bytes)
     uint32_t worker = who % WORKERS, times = 1 + who / WORKERS * 4;
     switch (what) {
     case STEP_FRAME: {
-        uint32_t kind = byte_of(&bytes);
+        uint32_t kind = steps_byte(&bytes);
         hear(rig, worker, kind, bytes);
         break;
     }
@@ -261,7 +252,7 @@ static void take(struct rig *rig, enum step what, uint32_t who, weir_str bytes)
         end_worker(rig, worker, bytes);
         break;
     case STEP_TIME:
-        quiet_ms += 10 * (int64_t)byte_of(&bytes);
+        quiet_ms += 10 * (int64_t)steps_byte(&bytes);
         break;
     case STEP_HELLO:
         say_hello(rig, worker);
@@ -315,14 +306,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (dir == NULL)
         begin();
     rig_open(&rig);
-    for (uint32_t i = 0; i < STEP_MAX && size >= 4; i++) {
-        size_t length = (size_t)data[2] | (size_t)data[3] << 8;
-        length = length < size - 4 ? length : size - 4;
-        take(&rig, (enum step)(data[0] % STEP_COUNT), data[1],
-            (weir_str){ .data = (const char *)data + 4, .size = length });
-        data += 4 + length;
-        size -= 4 + length;
-    }
+    struct steps steps = { .data = data, .size = size, .has_who = true };
+    while (steps_next(&steps))
+        take(&rig, (enum step)(steps.what % STEP_COUNT), steps.who, steps.bytes);
     rig_close(&rig);
     restore();
     must(os_remove_tree(temp_dir_path(dir, "trial")));

@@ -11,14 +11,14 @@
 #include "runtime/cluster/messages.h"
 #include "runtime/cluster/task_executor.h"
 #include "test/fuzz/quiet_net.h"
+#include "test/fuzz/steps.h"
 #include "test/support/temp_dir.h"
 #include "types/msgpack.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-#define STEP_MAX 64u
-#define DIGEST   "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
+#define DIGEST "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -147,14 +147,6 @@ static weir_error *fetch(void *arg, const char *url, const char *digest, const c
     return weir_errorf(WEIR_E_IO, "there is none");
 }
 
-static uint8_t byte_of(weir_str *bytes)
-{
-    if (bytes->size == 0)
-        return 0;
-    bytes->size--;
-    return (uint8_t)*bytes->data++;
-}
-
 static void turn(struct rig *rig)
 {
     bool was_open = rig->leader.handler != NULL && !rig->leader.is_closed;
@@ -181,11 +173,11 @@ static const char *const jobs[] = { "11111111111111111111111111111111",
 
 static void say_registered(struct rig *rig, weir_str bytes)
 {
-    rig->epoch = byte_of(&bytes);
+    rig->epoch = steps_byte(&bytes);
     struct message_registered message = { .epoch = rig->epoch,
         .blobs = WEIR_STR("http://leader/v1/blobs") };
-    message.heartbeat_ms = 100u * byte_of(&bytes);
-    message.timeout_ms = 100u * byte_of(&bytes);
+    message.heartbeat_ms = 100u * steps_byte(&bytes);
+    message.timeout_ms = 100u * steps_byte(&bytes);
     message.jobs = bytes;
     speak(rig, MESSAGE_REGISTERED, &message);
 }
@@ -193,15 +185,15 @@ static void say_registered(struct rig *rig, weir_str bytes)
 static void say_start(struct rig *rig, weir_str bytes)
 {
     struct message_start message = { .epoch = rig->epoch,
-        .job = weir_str_of(jobs[byte_of(&bytes) % 2]),
+        .job = weir_str_of(jobs[steps_byte(&bytes) % 2]),
         .worker_count = 2,
         .slot_count = 1,
         .memory_size = 1 << 20,
         .digest = WEIR_STR(DIGEST),
         .program = WEIR_STR("job"),
         .secret = WEIR_STR("secret") };
-    message.attempt = byte_of(&bytes);
-    message.worker = byte_of(&bytes);
+    message.attempt = steps_byte(&bytes);
+    message.worker = steps_byte(&bytes);
     message.arguments = bytes;
     speak(rig, MESSAGE_START, &message);
 }
@@ -209,7 +201,7 @@ static void say_start(struct rig *rig, weir_str bytes)
 static void say_plan(struct rig *rig, weir_str bytes)
 {
     struct message_plan message = { .epoch = rig->epoch,
-        .request = weir_str_of(jobs[byte_of(&bytes) % 2]),
+        .request = weir_str_of(jobs[steps_byte(&bytes) % 2]),
         .digest = WEIR_STR(DIGEST),
         .program = WEIR_STR("job"),
         .arguments = bytes };
@@ -220,8 +212,8 @@ static void end_process(weir_str bytes)
 {
     if (processes == NULL)
         return;
-    processes->end = (struct os_child_end){ .status = byte_of(&bytes) };
-    processes->end.signal = byte_of(&bytes) % 32;
+    processes->end = (struct os_child_end){ .status = steps_byte(&bytes) };
+    processes->end.signal = steps_byte(&bytes) % 32;
     processes->end.has_core = processes->end.signal == 11;
     mem_free(processes->output);
     processes->output = mem_dup(bytes.data, bytes.size);
@@ -238,7 +230,7 @@ static void closed(struct rig *rig)
 static void hear(struct rig *rig, enum step what, weir_str bytes)
 {
     if (what == STEP_FRAME) {
-        uint32_t kind = byte_of(&bytes);
+        uint32_t kind = steps_byte(&bytes);
         quiet_hear(&rig->leader, kind, bytes);
     } else if (what == STEP_REGISTERED) {
         say_registered(rig, bytes);
@@ -256,7 +248,7 @@ static void take(struct rig *rig, enum step what, weir_str bytes)
     if (what == STEP_END)
         end_process(bytes);
     else if (what == STEP_TIME)
-        quiet_ms += 100 * (int64_t)byte_of(&bytes);
+        quiet_ms += 100 * (int64_t)steps_byte(&bytes);
     else if (!rig->leader.is_closed)
         hear(rig, what, bytes);
     turn(rig);
@@ -319,14 +311,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (dir == NULL)
         begin();
     rig_open(&rig);
-    for (uint32_t i = 0; i < STEP_MAX && size >= 3; i++) {
-        size_t length = (size_t)data[1] | (size_t)data[2] << 8;
-        length = length < size - 3 ? length : size - 3;
-        take(&rig, (enum step)(data[0] % STEP_COUNT),
-            (weir_str){ .data = (const char *)data + 3, .size = length });
-        data += 3 + length;
-        size -= 3 + length;
-    }
+    struct steps steps = { .data = data, .size = size };
+    while (steps_next(&steps))
+        take(&rig, (enum step)(steps.what % STEP_COUNT), steps.bytes);
     rig_close(&rig);
     return 0;
 }
