@@ -204,6 +204,11 @@ static void make_jobmanager(struct entry *entry, bool has_begun)
 static void open_again(struct entry *entry, weir_error *error)
 {
     enum weir_code code = weir_error_code(error);
+    if (entry->is_cancel_wanted) {
+        weir_error_free(error);
+        entry_finish(entry, JOB_CANCELED, NULL);
+        return;
+    }
     if (!entry->has_started || (code != WEIR_E_IO && code != WEIR_E_DISK_FULL)) {
         entry_finish(entry, JOB_FAILED, error);
         return;
@@ -294,7 +299,7 @@ static void open_entry(struct entry *entry)
         return;
     }
     entry->phase = ENTRY_OPENING;
-    if (errands_submit(dispatcher->errands, dispatcher, run_open, on_opened, entry))
+    if (errands_submit(dispatcher->errands, NULL, run_open, on_opened, entry))
         return;
     entry->phase = ENTRY_TO_OPEN; /* too much is waiting */
     entry->again_ms = dispatcher->now_ms + ASK_AGAIN_MS;

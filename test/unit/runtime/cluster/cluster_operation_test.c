@@ -2,6 +2,8 @@
  * run, and every record counts once. */
 #include "test/unit/runtime/cluster/cluster_rig.h"
 
+#include <fcntl.h>
+
 static void a_job_stops_with_a_savepoint_and_another_one_goes_on_from_it(void **state)
 {
     char out[OS_PATH_MAX];
@@ -239,6 +241,35 @@ static void a_job_is_cancelled_while_its_checkpoints_cannot_be_opened(void **sta
     wait_state(job, JOB_CANCELED);
 }
 
+/* A file that nobody writes into stands for a disk that does not answer: whoever reads it waits. */
+static void a_job_whose_directory_does_not_answer_holds_up_no_other_job(void **state)
+{
+    char out[OS_PATH_MAX], silent[OS_PATH_MAX], file[OS_PATH_MAX];
+    snprintf(out, sizeof(out), "%s", output("out"));
+    snprintf(silent, sizeof(silent), "%s", output("silent"));
+    snprintf(file, sizeof(file), "%s", output("silent/ticks/attempt-1"));
+    char *parent = mem_printf("%s/ticks", silent);
+    check(os_make_dirs(parent));
+    mem_free(parent);
+    assert_int_equal(mkfifo(file, 0600), 0);
+    const char *first[] = { "--checkpoints", silent, "--output", out, ENDLESS, NULL };
+    const char *second[] = { "--output", out, ENDLESS, NULL };
+    const struct job *stuck = submit(first);
+    int64_t until = now_ms() + BOUND_MS;
+    while (stuck->plan == NULL && now_ms() < until)
+        turn();
+    const struct job *job = submit(second);
+    wait_checkpoints(job, 1);
+    assert_null(stuck->jobmanager);
+    check(dispatcher_cancel(dispatcher, stuck->id));
+    int answer = open(file, O_WRONLY); /* a reader is there, so it does not wait */
+    assert_true(answer >= 0);
+    close(answer);
+    wait_state(stuck, JOB_CANCELED);
+    stop(job);
+    check_output(out, 0);
+}
+
 /* Nobody knows yet that the worker is gone. */
 static void a_stop_during_which_a_task_fails_is_refused_and_the_job_goes_on(void **state)
 {
@@ -285,6 +316,7 @@ int main(int argc, char **argv)
         WITH_CLUSTER(a_job_that_waits_for_slots_is_rescaled_to_those_that_are_left),
         WITH_CLUSTER(a_job_that_is_too_large_is_rescaled_or_cancelled_while_it_waits),
         WITH_CLUSTER(a_job_is_cancelled_while_its_checkpoints_cannot_be_opened),
+        WITH_CLUSTER(a_job_whose_directory_does_not_answer_holds_up_no_other_job),
     };
     cmocka_set_test_filter(getenv("WEIR_TEST_ONLY"));
     return cmocka_run_group_tests(tests, NULL, NULL);
