@@ -152,11 +152,11 @@ void entry_init_planning(struct entry *entry)
     restart_init(&entry->planning, &options);
 }
 
-/* Where its checkpoints are, for people: without a plan, its arguments say it. NULL: nowhere. mem_free it. */
-static char *checkpoints_of(const struct entry *entry)
+/* What its arguments say: there is no plan that would. NULL: nothing. */
+static const char *given_checkpoints(const struct entry *entry)
 {
     static const char name[] = "--checkpoints";
-    const char *root = entry->dispatcher->options.checkpoints, *given = NULL;
+    const char *given = NULL;
     for (uint32_t i = 0; i < entry->job.argument_count; i++) {
         const char *it = entry->arguments[i];
         if (strcmp(it, name) == 0 && i + 1 < entry->job.argument_count)
@@ -164,29 +164,35 @@ static char *checkpoints_of(const struct entry *entry)
         else if (strncmp(it, name, sizeof(name) - 1) == 0 && it[sizeof(name) - 1] == '=')
             given = it + sizeof(name);
     }
+    return given;
+}
+
+/* How people go on with it; mem_free it. */
+static char *way_on(const struct entry *entry)
+{
+    const char *given = given_checkpoints(entry), *id = entry->job.id,
+               *root = entry->dispatcher->options.checkpoints;
     if (given != NULL)
-        return mem_strdup(given);
-    return root == NULL ? NULL : mem_printf("%s/%s", root, entry->job.id);
+        return mem_printf("its checkpoints in '%s' are kept: 'weir cancel %s' ends it, 'weir run' "
+                          "with the same --checkpoints goes on from the newest of them",
+            given, id);
+    if (root != NULL)
+        return mem_printf(
+            "its checkpoints in '%s/%s' are kept: 'weir cancel %s' ends it, 'weir run "
+            "-s %s/%s/<job>/chk-<n> EXECUTABLE' goes on from the newest of them",
+            root, id, id, root, id);
+    return mem_printf("it has no directory of checkpoints to go on from: 'weir cancel %s' ends it, "
+                      "'weir run' begins it anew",
+        id);
 }
 
 /* Takes the error. */
 static void suspend(struct entry *entry, weir_error *error)
 {
-    enum weir_code code = weir_error_code(error);
-    const char *id = entry->job.id, *why = weir_error_message(error);
-    char *root = checkpoints_of(entry);
-    entry->job.error =
-        root == NULL
-            ? weir_errorf(code,
-                  "%s. The job is suspended, and has no directory of checkpoints to go on from: "
-                  "'weir cancel %s' ends it, 'weir run' begins it anew",
-                  why, id)
-            : weir_errorf(code,
-                  "%s. The job is suspended, its checkpoints in '%s' are kept: 'weir cancel %s' "
-                  "ends "
-                  "it, 'weir run -s %s/<job>/chk-<n> EXECUTABLE' goes on from the newest of them",
-                  why, root, id, root);
-    mem_free(root);
+    char *way = way_on(entry);
+    entry->job.error = weir_errorf(weir_error_code(error), "%s. The job is suspended, %s",
+        weir_error_message(error), way);
+    mem_free(way);
     weir_error_free(error);
     entry->phase = ENTRY_SUSPENDED;
     entry_set_state(entry, JOB_SUSPENDED);

@@ -285,7 +285,7 @@ MUTANTS = [
            "        (is_made ? suspend : plan_again)(entry, error);\n",
            "        (is_made ? plan_again : plan_again)(entry, error);\n", DISPATCHER),
     mutant("temporary checkpoints go with the old version of a rescaled job", "runtime/cluster/dispatcher_job.c",
-           "    entry->closing = keeps ? NULL : entry->storage;\n", "    entry->closing = entry->storage;\n",
+           "    bool keeps = is_kept(entry);\n", "    bool keeps = false;\n",
            CLUSTER_OPERATION + ": a_job_whose_checkpoints_are_temporary*"),
     mutant("a stop during which a task fails ends the job", "runtime/manager/jobmanager_request.c",
            "        execution_stop(&jobmanager->execution, true, now_ms);\n",

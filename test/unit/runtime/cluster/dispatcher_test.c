@@ -19,6 +19,7 @@ struct rig {
     struct workers *workers;
     struct blob_store *blobs;
     struct job_store *store;
+    const char *checkpoints; /* the job manager's default; NULL: none */
     struct dispatcher *dispatcher;
     char digest[SHA256_HEX_SIZE + 1];
     struct connection managers[3];
@@ -61,6 +62,7 @@ static void lead(struct rig *rig, uint64_t epoch)
         .asks_user = true,
         .blobs_url = "http://localhost/v1/blobs",
         .blobs = rig->blobs,
+        .checkpoints = rig->checkpoints,
         .heartbeat_ms = 200,
         .heartbeat_timeout_ms = 5000,
         .slot_timeout_ms = 10000,
@@ -526,26 +528,56 @@ static void answer_plan_of_another_version(struct rig *rig)
     turn(rig);
 }
 
+/* As that of another version; the job is the second leader's. */
+static const struct job *suspend(struct rig *rig, const struct submission *submission,
+    char id[DISPATCHER_ID_SIZE])
+{
+    expect_ok(dispatcher_submit(rig->dispatcher, submission, id));
+    expect_ok(job_store_update(rig->store, id, RECORD_RUNNING, "", 1));
+    const struct job *job = lead_on(rig, 6, id);
+    answer_plan_of_another_version(rig);
+    assert_int_equal(job->state, JOB_SUSPENDED);
+    return job;
+}
+
+static void a_job_that_is_suspended_says_how_to_go_on(void **state)
+{
+    static const char *const given[] = { "--count", "1", "--checkpoints", "/kept/here" },
+                             *const joined[] = { "--checkpoints=/kept/here" };
+    static const struct {
+        const char *const *arguments;
+        uint32_t argument_count;
+        const char *root, *words;
+    } rows[] = { { given, 4, "/all", "'/kept/here' are kept: 'weir cancel " },
+        { joined, 1, NULL, "'weir run' with the same --checkpoints" },
+        { NULL, 0, "/all", "ends it, 'weir run -s /all/" },
+        { NULL, 0, NULL, "ends it, 'weir run' begins it anew" } };
+    for (size_t i = 0; i < COUNT_OF(rows); i++) {
+        struct rig rig;
+        char id[DISPATCHER_ID_SIZE];
+        rig_open(&rig);
+        rig.checkpoints = rows[i].root;
+        struct submission submission = { .program = "job",
+            .digest = rig.digest,
+            .arguments = rows[i].arguments,
+            .argument_count = rows[i].argument_count };
+        const struct job *job = suspend(&rig, &submission, id);
+        const char *text = weir_error_message(job->error);
+        assert_non_null(
+            strstr(text, "build the job again with this libweir. The job is suspended"));
+        if (strstr(text, rows[i].words) == NULL || strstr(text, id) == NULL)
+            fail_msg("no '%s' in: %s", rows[i].words, text);
+        rig_close(&rig);
+    }
+}
+
 static void a_job_that_has_run_and_is_of_another_version_is_suspended_and_kept(void **state)
 {
-    static const char *const arguments[] = { "--checkpoints", "/kept/here", "--count", "1" };
-    static const char *const words[] = { "build the job again with this libweir",
-        "in '/kept/here' are kept", "weir run -s /kept/here/", "weir cancel " };
     struct rig rig;
     char id[DISPATCHER_ID_SIZE];
     rig_open(&rig);
-    struct submission submission = { .program = "job",
-        .digest = rig.digest,
-        .arguments = arguments,
-        .argument_count = COUNT_OF(arguments) };
-    expect_ok(dispatcher_submit(rig.dispatcher, &submission, id));
-    expect_ok(job_store_update(rig.store, id, RECORD_RUNNING, "", 1));
-    const struct job *job = lead_on(&rig, 6, id);
-    answer_plan_of_another_version(&rig);
-    assert_int_equal(job->state, JOB_SUSPENDED);
-    for (size_t i = 0; i < COUNT_OF(words); i++)
-        if (strstr(weir_error_message(job->error), words[i]) == NULL)
-            fail_msg("no '%s' in: %s", words[i], weir_error_message(job->error));
+    struct submission submission = { .program = "job", .digest = rig.digest };
+    const struct job *job = suspend(&rig, &submission, id);
     clock_ms += BLOB_GRACE_MS + 60001;
     turn(&rig);
     connect_manager(&rig, 1);
@@ -802,6 +834,7 @@ int main(void)
         cmocka_unit_test(what_is_over_stays_so_under_the_next_leader_and_what_is_not_goes_on),
         cmocka_unit_test(a_job_that_has_run_is_planned_again_for_an_hour_and_then_suspended),
         cmocka_unit_test(a_job_that_has_run_and_is_of_another_version_is_suspended_and_kept),
+        cmocka_unit_test(a_job_that_is_suspended_says_how_to_go_on),
         cmocka_unit_test(an_executable_goes_when_no_job_needs_it_and_not_before),
         cmocka_unit_test(of_jobs_that_are_over_the_newest_are_listed),
         cmocka_unit_test(what_is_asked_of_a_job_that_is_not_there_or_does_not_run_is_refused),
