@@ -115,20 +115,30 @@ class Pipelines(cluster.ClusterTest):
 
 
 class Crash(cluster.ClusterTest):
-    def test_a_crash_behind_a_source_says_partition_and_offset(self):
+    AT = 700
+
+    def test_a_crash_says_from_which_partitions_and_offsets_its_record_is(self):
         kafka = kafka_tools.Kafka(SHARED.bootstrap)
-        kafka.create_topic("rogue", partitions=1)
+        kafka.create_topic("rogue", partitions=2)
         kafka.feed("rogue", b"".join(b'{"index":%d}\n' % i for i in range(1000)))
+        (place,) = ((it.partition, it.offset) for it in kafka.read("rogue") if it.value == b'{"index":%d}' % self.AT)
         one = self.cluster(task_managers=1, slots=1)
-        job = one.submit("rogue", "--crime", "abort", "--at", 700, "--brokers", SHARED.bootstrap, "--output",
-                         self.directory / "out", "--restart", "none")
+        batch = self.places(one, "abort", r"operator 'commit' \(1/1\), at or before record \d+ of this attempt: ")
+        self.assertIn(place, batch)
+        self.assertLessEqual(len(batch), 256)
+        alone = self.places(one, "decode", r"source 'ticks-0' \(1/1\)(, behind record \d+ of this attempt)?: ")
+        self.assertEqual(alone, [place])
+
+    def places(self, one, crime, who):
+        """All (partition, offset) that the last words name."""
+        job = one.submit("rogue", "--crime", crime, "--at", self.AT, "--brokers", SHARED.bootstrap, "--output",
+                         self.directory / crime, "--restart", "none")
         job.wait("FAILED")
-        found = re.search(r"SIGABRT in operator 'commit' \(1/1\), at or before record \d+ of this attempt: "
-                          r"topic 'rogue', partition 0, offset(?:s (\d+) to)? (\d+)\Z", job.failure())
+        found = re.search(rf"SIGABRT in {who}(topic 'rogue', partition .*)\Z", job.failure())
         self.assertIsNotNone(found, job.failure())
-        last = int(found[2])
-        first = int(found[1] or last)
-        self.assertTrue(first <= 700 <= last < first + 256, job.failure())
+        ranges = re.findall(r"partition (\d+), offsets? (\d+)(?: to (\d+))?", found.groups()[-1])
+        return [(int(partition), offset) for partition, first, last in ranges
+                for offset in range(int(first), int(last or first) + 1)]
 
 
 class UserprofileOnACluster(program.ProgramTest):

@@ -4,7 +4,7 @@
  *      files or Kafka, with --input or --brokers: commit is chained to the source
  *
  * What   At record --at: crash follows a null pointer, abort does that, loop never comes back, hog allocates without end,
- *        fail returns an error. Besides, plan names its source after its process: each process makes another plan; and no
+ *        fail returns an error, decode aborts while the source still decodes it. Besides, plan names its source after its process: each process makes another plan; and no
  *        process makes one while there is a file <output>.closed.
  * How    Its one rule for tests: what happens to it must not be noticed by the job beside it. */
 #include <weir/weir.h>
@@ -74,14 +74,30 @@ static const struct weir_operator commit = { .uid = "commit",
     .out = &tick_type,
     .on_record = on_record };
 
-static struct weir_source ticks(weir_job *job)
+static weir_error *decode(const struct weir_format *format, weir_ctx *ctx,
+    const struct weir_message *message, void *record)
+{
+    const struct crime *crime = format->options;
+    struct weir_format json = weir_json(&tick_type);
+    weir_error *error = json.format_class->decode(&json, ctx, message, record);
+    if (error == NULL && strcmp(crime->kind, "decode") == 0 &&
+        ((const struct tick *)record)->index == crime->at)
+        abort();
+    return error;
+}
+
+static const struct weir_format_class format_class = { .name = "rogue", .decode = decode };
+
+static struct weir_source ticks(weir_job *job, const struct crime *crime)
 {
     const char *input = weir_job_text(job, "input"), *brokers = weir_job_text(job, "brokers");
+    struct weir_format format = { .format_class = &format_class,
+        .type = &tick_type,
+        .options = crime };
     if (input[0] != '\0')
-        return weir_file_source(.path = input, .format = weir_json(&tick_type));
+        return weir_file_source(.path = input, .format = format);
     if (brokers[0] != '\0')
-        return weir_kafka_source(.brokers = brokers, .topic = "rogue",
-            .format = weir_json(&tick_type));
+        return weir_kafka_source(.brokers = brokers, .topic = "rogue", .format = format);
     return weir_generator(.type = &tick_type, .generate = generate,
         .count = (uint64_t)weir_job_number(job, "count"), .per_second = 1000);
 }
@@ -97,7 +113,7 @@ static void build(weir_job *job)
     snprintf(crime->kind, sizeof(crime->kind), "%s", weir_job_text(job, "crime"));
     crime->at = (uint64_t)weir_job_number(job, "at");
     snprintf(source, 32, "ticks-%d", strcmp(crime->kind, "plan") == 0 ? (int)getpid() : 0);
-    struct weir_source from = ticks(job);
+    struct weir_source from = ticks(job, crime);
     weir_stream *stream = weir_source(job, source, from);
     if (strcmp(from.source_class->name, "generator") == 0)
         stream = weir_key_by(stream, WEIR_KEY(tick, index));
@@ -109,7 +125,8 @@ static void build(weir_job *job)
 static const struct weir_option options[] = {
     { "output", WEIR_OPTION_TEXT, "DIR", "out", "where the records go", 0, 0 },
     { "count", WEIR_OPTION_NUMBER, "N", "1000000", "records", 1, INT64_MAX },
-    { "crime", WEIR_OPTION_TEXT, "KIND", "none", "crash, abort, loop, hog, fail or plan", 0, 0 },
+    { "crime", WEIR_OPTION_TEXT, "KIND", "none", "crash, abort, loop, hog, fail, decode or plan", 0,
+        0 },
     { "input", WEIR_OPTION_TEXT, "DIR", "", "of files to read", 0, 0 },
     { "brokers", WEIR_OPTION_TEXT, "HOST:PORT", "", "of the topic 'rogue' to read", 0, 0 },
     { "at", WEIR_OPTION_NUMBER, "N", "100", "the record at which it happens", 0, INT64_MAX },
