@@ -8,6 +8,7 @@
 #include "base/assert.h"
 #include "base/map.h"
 #include "runtime/task/context.h"
+#include "runtime/task/current.h"
 
 #define CARRIED "~" /* in front of the names of items that were carried */
 
@@ -331,7 +332,11 @@ static void async_drop(void *arg)
 static void async_run(void *arg)
 {
     struct async_call *call = arg;
+    current_context = call->ctx;
+    current_is_async = true;
     call->error = call->run(call->arg);
+    current_is_async = false;
+    current_context = NULL;
     task_post(call->ctx->task, (struct letter){ .what = "asynchronous call done",
                                    .run = async_done,
                                    .drop = async_drop,

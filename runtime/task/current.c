@@ -8,6 +8,7 @@
 #define TOPIC_MAX     255u
 
 _Thread_local const struct weir_ctx *current_context;
+_Thread_local bool current_is_async;
 
 /* Thread: its holder. Text that grows at `at`. */
 struct text {
@@ -112,7 +113,9 @@ void current_describe(char *to, size_t size)
         add_number(&text, ctx->subtask + 1);
         add(&text, "/");
         add_number(&text, ctx->vertex->parallelism);
-        add(&text, ")");
+        add(&text, current_is_async ? "), in an asynchronous call" : ")");
+    }
+    if (ctx != NULL && !current_is_async) {
         add_record(&text, ctx);
         add_positions(&text, ctx->task);
     }

@@ -19,6 +19,8 @@
 
 struct weir_ctx;
 extern _Thread_local const struct weir_ctx *current_context; /* NULL: in no operator */
+/* On a worker thread: the context belongs to another one, which goes on, so nothing of it is read but who it is. */
+extern _Thread_local bool current_is_async;
 
 /* Terminated; nothing when it is in none. Allocates nothing, calls nothing that a signal handler may not. */
 void current_describe(char *to, size_t size);

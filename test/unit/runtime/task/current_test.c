@@ -63,6 +63,22 @@ static void a_call_that_is_not_one_of_records_is_named_and_is_behind_the_last_on
     assert_null(ctx.call);
 }
 
+static void of_an_asynchronous_call_only_whose_it_is_is_told(void **state)
+{
+    struct plan_vertex vertex = { .parallelism = 4, .first_subtask = 10 };
+    struct plan_operator it = { .kind = PLAN_SINK, .name = "out" };
+    struct weir_ctx ctx = { .op = &it, .vertex = &vertex, .subtask = 1, .call = "in a snapshot" };
+    uint32_t number;
+    metric_add(&ctx.records_in, 5);
+    current_context = &ctx;
+    current_is_async = true;
+    expect_text("sink 'out' (2/4), in an asynchronous call");
+    assert_true(current_task(&number));
+    assert_int_equal(number, 11);
+    current_is_async = false;
+    current_context = NULL;
+}
+
 /* -- where records come from ---------------------------------------------------------------------- */
 
 static struct weir_position known[16];
@@ -167,6 +183,7 @@ int main(void)
         cmocka_unit_test(in_no_operator_there_is_nothing_to_say),
         cmocka_unit_test(the_operator_its_subtask_and_about_the_record_are_named),
         cmocka_unit_test(a_call_that_is_not_one_of_records_is_named_and_is_behind_the_last_one),
+        cmocka_unit_test(of_an_asynchronous_call_only_whose_it_is_is_told),
         cmocka_unit_test(behind_a_source_it_is_said_where_the_records_come_from),
         cmocka_unit_test(of_many_partitions_it_is_said_that_there_are_others),
         cmocka_unit_test(what_is_emitted_in_no_call_of_records_comes_from_no_position),
