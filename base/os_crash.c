@@ -8,6 +8,7 @@
 #include <semaphore.h>
 #include <signal.h>
 #include <stdatomic.h>
+#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
@@ -29,18 +30,33 @@ static size_t add(char *line, size_t size, size_t at, const char *text)
     return at + length;
 }
 
-static void on_crash(int number)
+static void say(const char *end, const char *what)
 {
-    char line[OS_CRASH_TEXT_MAX + 32], what[OS_CRASH_TEXT_MAX] = "";
-    describe_crash(what, sizeof(what));
-    size_t size = add(line, sizeof(line) - 1, 0, os_signal_name(number));
+    char line[OS_CRASH_TEXT_MAX + 32];
+    size_t size = add(line, sizeof(line) - 1, 0, end);
     if (what[0] != '\0') {
         size = add(line, sizeof(line) - 1, size, " in ");
         size = add(line, sizeof(line) - 1, size, what);
     }
     line[size++] = '\n';
     (void)!write(STDERR_FILENO, line, size);
+}
+
+static void on_crash(int number)
+{
+    char what[OS_CRASH_TEXT_MAX] = "";
+    describe_crash(what, sizeof(what));
+    say(os_signal_name(number), what);
     raise(number); /* SA_RESETHAND: now it does what it always does */
+}
+
+/* On the thread that has called exit. */
+static void on_exit_call(void)
+{
+    char what[OS_CRASH_TEXT_MAX] = "";
+    describe_crash(what, sizeof(what));
+    if (what[0] != '\0')
+        say("exit", what);
 }
 
 static void on_question(int number)
@@ -59,7 +75,9 @@ void os_crash_watch(os_crash_fn *describe)
     struct sigaction action = { .sa_handler = on_crash,
         .sa_flags = (int)(SA_RESETHAND | SA_NODEFER) };
     struct sigaction question = { .sa_handler = on_question, .sa_flags = SA_RESTART };
+    bool is_first = describe_crash == NULL;
     describe_crash = describe;
+    ASSERT(!is_first || atexit(on_exit_call) == 0);
     ASSERT(sem_init(&answers, 0, 0) == 0);
     for (size_t i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++)
         ASSERT(sigaction(numbers[i], &action, NULL) == 0);

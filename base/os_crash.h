@@ -1,8 +1,10 @@
-/* os_crash.h -- a crash says what it was in the middle of, and so does a thread that does not come back.
+/* os_crash.h -- a crash says what it was in the middle of, and so do exit and a thread that does not come back.
  *
  * For the signals of a crash (SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT) one line is written to standard error:
  * the signal, and what `describe` says of the thread; then the signal does what it always does: the process
  * ends by it, with a core file where the system keeps them.
+ *
+ * The same is said when a thread calls exit in the middle of something.
  *
  * A thread can be asked the same: SIGURG interrupts it, `describe` runs in it, and it goes on. So nobody reads what
  * the thread is changing. SIGURG, because a program that does not want it never notices it.

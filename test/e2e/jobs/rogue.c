@@ -3,9 +3,10 @@
  *      generator -- by key --> commit --> files
  *      files or Kafka, with --input or --brokers: commit is chained to the source
  *
- * What   At record --at: crash follows a null pointer, abort does that, loop never comes back, hog allocates without end,
- *        fail returns an error, decode aborts while the source still decodes it. Besides, plan names its source after its process: each process makes another plan; and no
- *        process makes one while there is a file <output>.closed.
+ * What   At record --at: crash follows a null pointer, abort and exit do that, loop never comes back, hog allocates without
+ *        end, fail returns an error, decode aborts while the source still decodes it. Besides, plan names its source
+ *        after its process: each process makes another plan; and no process makes one while there is a file
+ *        <output>.closed.
  * How    Its one rule for tests: what happens to it must not be noticed by the job beside it. */
 #include <weir/weir.h>
 
@@ -58,6 +59,8 @@ static weir_error *on_record(weir_ctx *ctx, const void *record)
         crash();
     if (tick->index == crime->at && strcmp(crime->kind, "abort") == 0)
         abort();
+    if (tick->index == crime->at && strcmp(crime->kind, "exit") == 0)
+        exit(3);
     if (tick->index == crime->at && strcmp(crime->kind, "hog") == 0)
         hog();
     while (tick->index == crime->at && strcmp(crime->kind, "loop") == 0)
@@ -125,8 +128,8 @@ static void build(weir_job *job)
 static const struct weir_option options[] = {
     { "output", WEIR_OPTION_TEXT, "DIR", "out", "where the records go", 0, 0 },
     { "count", WEIR_OPTION_NUMBER, "N", "1000000", "records", 1, INT64_MAX },
-    { "crime", WEIR_OPTION_TEXT, "KIND", "none", "crash, abort, loop, hog, fail, decode or plan", 0,
-        0 },
+    { "crime", WEIR_OPTION_TEXT, "KIND", "none",
+        "crash, abort, exit, loop, hog, fail, decode or plan", 0, 0 },
     { "input", WEIR_OPTION_TEXT, "DIR", "", "of files to read", 0, 0 },
     { "brokers", WEIR_OPTION_TEXT, "HOST:PORT", "", "of the topic 'rogue' to read", 0, 0 },
     { "at", WEIR_OPTION_NUMBER, "N", "100", "the record at which it happens", 0, INT64_MAX },

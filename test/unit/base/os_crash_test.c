@@ -7,6 +7,7 @@
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
@@ -20,7 +21,7 @@ static void describe(char *to, size_t size)
     snprintf(to, size, "%s", words);
 }
 
-/* The child's standard error, and how it ended. */
+/* The child's standard error, and how it ended. `number` 0: it exits with status 3. */
 static int crash(int number, char *said, size_t size)
 {
     int ends[2], status;
@@ -33,6 +34,8 @@ static int crash(int number, char *said, size_t size)
         setrlimit(RLIMIT_CORE, &(struct rlimit){ 0, 0 });
         dup2(ends[1], STDERR_FILENO);
         os_crash_watch(describe);
+        if (number == 0)
+            exit(3);
         raise(number);
         _exit(0);
     }
@@ -61,6 +64,19 @@ static void a_crash_says_what_it_was_in_the_middle_of_and_ends_by_its_signal(voi
         assert_int_equal(WTERMSIG(status), rows[i].number);
         assert_string_equal(said, rows[i].line);
     }
+}
+
+static void an_exit_in_the_middle_of_something_is_told_and_any_other_is_not(void **state)
+{
+    char said[4096];
+    words = "operator 'count'";
+    int status = crash(0, said, sizeof(said));
+    assert_true(WIFEXITED(status));
+    assert_int_equal(WEXITSTATUS(status), 3);
+    assert_string_equal(said, "exit in operator 'count'\n");
+    words = "";
+    assert_int_equal(WEXITSTATUS(crash(0, said, sizeof(said))), 3);
+    assert_string_equal(said, "");
 }
 
 static void with_nothing_to_say_the_signal_alone_is_named(void **state)
@@ -159,6 +175,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_thread_is_not_asked_when_nobody_watches), /* first: then somebody does */
         cmocka_unit_test(a_crash_says_what_it_was_in_the_middle_of_and_ends_by_its_signal),
+        cmocka_unit_test(an_exit_in_the_middle_of_something_is_told_and_any_other_is_not),
         cmocka_unit_test(with_nothing_to_say_the_signal_alone_is_named),
         cmocka_unit_test(a_description_that_is_too_long_is_cut),
         cmocka_unit_test(a_thread_that_is_asked_says_what_it_is_in_the_middle_of_and_goes_on),
