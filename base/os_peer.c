@@ -115,7 +115,7 @@ weir_error *os_peer_check(int fd)
 {
     struct question question;
     union answer answer;
-    size_t size;
+    size_t size = 0;
     WEIR_TRY(make_question(fd, &question));
     int code = ask(&question, &answer, &size);
     return code != 0 ? unknown(code) : judge(&question, &answer, size);
