@@ -1,5 +1,8 @@
 /* stranger.h -- sockets of another user, in the same process: a socket belongs to the user whose files its thread makes
- * when it is made, or accepted (setfsuid). Only root can be somebody else: others skip the test, and say so. */
+ * when it is made, or accepted (setfsuid). Only root can be somebody else: others skip the test, and say so.
+ *
+ *      stranger_or_skip();        first in a test: nothing is freed behind a skip
+ *      stranger_begin(); socket(...); stranger_end(); */
 #ifndef WEIR_TEST_STRANGER_H
 #define WEIR_TEST_STRANGER_H
 
@@ -10,12 +13,16 @@
 
 #define STRANGER 65534u /* nobody */
 
+static inline void stranger_or_skip(void)
+{
+    if (geteuid() == 0)
+        return;
+    print_message("SKIPPED: another user: only root can be somebody else\n");
+    skip();
+}
+
 static inline void stranger_begin(void)
 {
-    if (geteuid() != 0) {
-        print_message("SKIPPED: not root, so there is no socket of another user\n");
-        skip();
-    }
     setfsuid(STRANGER);
 }
 

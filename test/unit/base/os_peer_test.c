@@ -110,6 +110,7 @@ static void a_client_of_another_user_is_refused_by_its_number(void **state)
 {
     static const char *const addresses[][2] = { { "127.0.0.1", "127.0.0.1" },
         { "127.0.0.1", "::ffff:127.0.0.1" } };
+    stranger_or_skip();
     for (size_t i = 0; i < sizeof(addresses) / sizeof(addresses[0]); i++) {
         struct pair pair;
         dial(&pair, addresses[i][0], addresses[i][1], true);
@@ -124,6 +125,7 @@ static void a_client_of_another_user_is_refused_by_its_number(void **state)
 static void a_server_of_another_user_is_refused(void **state)
 {
     struct pair pair;
+    stranger_or_skip();
     dial(&pair, "127.0.0.1", "127.0.0.1", false);
     stranger_begin();
     take(&pair);
