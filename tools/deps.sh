@@ -41,6 +41,7 @@ test  | strace                 | strace       | makes calls of a process fail, o
 test  | valgrind               | valgrind     | counts instructions of the hot paths
 test  | systemd                | systemd-analyze | judges the units that are installed
 test  | maven                  | mvn          | fetches that broker
+test  | chromium-headless-shell | chromium     | reads the pages that a cluster shows
 '
 
 die() {

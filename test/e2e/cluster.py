@@ -353,6 +353,10 @@ class Job:
         answer = self.cluster.ask("PATCH", f"{self.path}/rescaling?parallelism={parallelism}")
         return self._operation("rescaling", answer)
 
+    def checkpoint(self):
+        """One now; returns its number."""
+        return self._operation("checkpoints", self.cluster.ask("POST", f"{self.path}/checkpoints", {}))["checkpointId"]
+
     def stop(self, directory, drain=False):
         """Returns where the savepoint is."""
         return self._savepoint("stop", {"targetDirectory": os.fspath(directory), "drain": drain})
