@@ -5,7 +5,7 @@ What   Browser(directory) starts Chromium with one empty tab. show(url) opens a 
        would stand in red in the browser's console: errors, exceptions, requests that failed or were answered 4xx or 5xx.
 How    The DevTools protocol over --remote-debugging-pipe: JSON and a NUL, in at descriptor 3, out at 4. No name is
        resolved but this machine's. A dialog that asks is answered with yes.
-Limits Every wait has an end. The browser dies with the test (broker.spawn).
+Limits Every wait has an end. The browser ends when the pipe does, so it does not outlive the test.
 """
 
 import fcntl
@@ -23,7 +23,7 @@ import cluster
 PROGRAMS = ("chromium-headless-shell", "chromium", "google-chrome")
 LIMIT_S = 30
 OPTIONS = ("--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--no-first-run", "--no-proxy-server",
-           "--disable-background-networking", "--disable-component-update", "--window-size=1600,2400",
+           "--disable-background-networking", "--disable-component-update", "--window-size=1600,1200",
            "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1", "--remote-debugging-pipe")
 DOMAINS = ("Page", "Runtime", "Log", "Network")
 ASKED = ("Document", "Fetch", "XHR")  # what a page shows; of what a worker loads nobody says that it is there
@@ -170,8 +170,8 @@ class Browser:
     def wait_for(self, *words):
         """Until all of them can be read and no request is under way; returns the text."""
         def shown():
-            text = self.text()
-            return text if all(word in text for word in words) and not self._requests else None
+            text = "" if self._requests else self.text()  # which costs the page a layout
+            return text if text and all(word in text for word in words) else None
         return cluster.wait_until(f"{words} on the page {self.evaluate('location.href')}", shown, LIMIT_S, self._context)
 
     def _context(self):

@@ -45,11 +45,11 @@ class _Pages:
         self.addCleanup(self.browser.close)
         self.url = f"http://127.0.0.1:{self.cluster.rest_ports[0]}/"
 
-    def start_running(self):
+    def start_running(self, name="running"):
         """It goes on and on, and takes no checkpoint by itself."""
         job = self.cluster.submit("steady", "--count", 10 ** 9, "--rate", RATE, "--tell", "--parallelism", 2, "--output",
-                                  self.output, "--checkpoints", self.checkpoints, "--checkpoint-interval", "1h",
-                                  "--restart-delay", "20ms")
+                                  self.directory / name, "--checkpoints", self.directory / f"{name}-checkpoints",
+                                  "--checkpoint-interval", "1h", "--restart-delay", "20ms")
         job.wait("RUNNING")
         return job
 
@@ -82,6 +82,7 @@ class _Pages:
 
 class _Dashboard(_Pages):
     VERSION = None
+    KINDS = ("job",)  # of what can be cancelled
 
     @classmethod
     def setUpClass(cls):
@@ -222,13 +223,14 @@ class _Dashboard(_Pages):
         self.look("/job-manager/thread-dump", "The threads of the job manager")
         self.look("/job-manager/profiler", "rest.profiling.enabled", in_vain=("/profiler",))
 
-    def test_its_button_cancels_a_job(self):
-        job = self.start_running()
-        self.look(f"/job/running/{job.id}/overview", "Cancel Job", "Busy (max):")
-        self.browser.click("Cancel Job")
-        self.browser.click("Yes")
-        job.wait("CANCELED")
-        self.look(f"/job/running/{job.id}/overview", "Job State CANCELED")
+    def test_its_buttons_cancel(self):
+        for kind in self.KINDS:
+            job = self.start_running(kind)
+            self.look(f"/{kind}/running/{job.id}/overview", f"Cancel {kind.capitalize()}", job.get()["name"])
+            self.browser.click(f"Cancel {kind.capitalize()}")
+            self.browser.click("Yes")
+            job.wait("CANCELED")
+            self.look(f"/{kind}/completed/{job.id}/overview", f"{kind.capitalize()} State CANCELED")
 
 
 class Flink1Test(_Dashboard, program.ProgramTest):
@@ -239,6 +241,7 @@ class Flink2Test(_Dashboard, program.ProgramTest):
     """It has applications besides: each job is one."""
 
     VERSION = flink_client.VERSIONS[1]
+    KINDS = ("job", "application")
 
     def look_at_lists(self, running, failed, finished):
         super().look_at_lists(running, failed, finished)
@@ -249,14 +252,6 @@ class Flink2Test(_Dashboard, program.ProgramTest):
             self.look(f"{at}/{job.id}/overview", f"Application ID {job.id} Application State {job.state()} 1",
                       "Running Job List", "Completed Job List", job.get()["name"])
             self.look(f"{at}/{job.id}/exceptions", f"Related Job: {job.id}", failure["stacktrace"].split(":")[0])
-
-    def test_its_button_cancels_an_application(self):
-        job = self.start_running()
-        self.look(f"/application/running/{job.id}/overview", "Cancel Application", "Running Job List")
-        self.browser.click("Cancel Application")
-        self.browser.click("Yes")
-        job.wait("CANCELED")
-        self.look(f"/application/completed/{job.id}/overview", "Application State CANCELED")
 
 
 class WeirTest(_Pages, program.ProgramTest):
