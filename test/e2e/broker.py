@@ -279,13 +279,13 @@ def _make_archive():
 # ---------------------------------------------------------------- one node
 
 
-def _hold_port():
+def hold_port():
     """A free port of 127.0.0.1, and the socket that keeps it ours.
 
-    The socket is bound but never listens. Linux lets a broker bind the same port beside it, because
+    The socket is bound but never listens. Linux lets a server bind the same port beside it, because
     both set SO_REUSEADDR, but hands the port to nobody else: not to another test, and not as
-    the local port of a client that keeps reconnecting while the broker is down (which would then
-    connect to itself). So a restarted broker always gets its port back.
+    the local port of a client that keeps reconnecting while the server is down (which would then
+    connect to itself). So a restarted server always gets its port back.
     """
     holder = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
     holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -335,8 +335,8 @@ class _Node:
         self.properties = directory / f"node-{number}.properties"
         self.process = None
         self.paused = False
-        self._broker_hold, self.port = _hold_port()
-        self._controller_hold, self.controller_port = _hold_port()
+        self._broker_hold, self.port = hold_port()
+        self._controller_hold, self.controller_port = hold_port()
 
     def running(self):
         return self.process is not None and self.process.poll() is None

@@ -27,6 +27,8 @@ import program
 LIMIT_S = 60
 LOG_TAIL = 3000
 HEARTBEAT = {"heartbeat.interval": "200ms", "heartbeat.timeout": "2s"}
+# For tests in which nobody falls silent and nothing may restart: a machine that is busy for 2 s is no failure.
+PATIENT = {"heartbeat.timeout": "60s"}
 LEASE_MS = 1000
 OVER = ("FINISHED", "FAILED", "CANCELED")
 COUNT = 400_000  # more than any test lets flow at RATE
@@ -46,10 +48,14 @@ class NoLeader(Exception):
     """No job manager answers."""
 
 
+_held = []  # sockets of the ports that were given away
+
+
 def free_port():
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        return one.getsockname()[1]
+    """Nobody else gets it as long as the test's process lives."""
+    holder, port = broker.hold_port()
+    _held.append(holder)
+    return port
 
 
 def wait_until(what, done, limit_s=LIMIT_S, context=lambda: ""):
@@ -105,9 +111,12 @@ class Daemon:
         return self.log.read_text(errors="backslashreplace")
 
     def signal(self, number):
+        """A SIGSTOP has stopped it when this returns."""
         if number in (signal.SIGKILL, signal.SIGSTOP):
             kills.count(self.kind)
         self.process.send_signal(number)
+        if number == signal.SIGSTOP:
+            wait_until(f"{self.name} stands still", lambda: _is_frozen(self.pid) or self.has_ended())
 
     def kill9(self):
         self.signal(signal.SIGKILL)
@@ -256,8 +265,8 @@ class Cluster:
         self.wait_until(f"{count} task managers have registered",
                         lambda: len(self.get("/v1/taskmanagers")["taskmanagers"]) == count)
 
-    def free_slots(self):
-        return self.get("/v1/overview")["slots-available"]
+    def wait_free_slots(self, count):
+        self.wait_until(f"{count} slots are free", lambda: self.get("/v1/overview")["slots-available"] == count)
 
     def upload(self, path):
         data = pathlib.Path(path).read_bytes()

@@ -156,7 +156,9 @@ class Disks(cluster.ClusterTest):
         self.finish(one, job)
 
     def test_syncs_that_take_long_slow_checkpoints_down_and_nothing_else(self):
-        one = self.cluster(task_managers=1, slots=2, ha=self.file_ha())
+        # A renewal of the lease syncs several times: with a short one the leader would not lead all the time.
+        ha = {**self.file_ha(), "high-availability.file.lease": "20s"}
+        one = self.cluster(task_managers=1, slots=2, ha=ha, settings=cluster.PATIENT)
         job = self.steady(one, 2)
         job.wait_checkpoints(2)
         (worker,) = one.workers(job=job)

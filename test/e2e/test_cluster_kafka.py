@@ -69,10 +69,10 @@ class Pipelines(cluster.ClusterTest):
     def test_the_worker_of_one_is_killed_and_the_other_one_goes_on(self):
         tails = {topic: self.enterContext(self.kafka.tail(topic, self.directory / f"{topic}.dump"))
                  for topic in ("out", "out-1")}
-        one = self.cluster(slots=1)
+        one = self.cluster(slots=1, settings=cluster.PATIENT)
         job = one.submit("steady", "--brokers", SHARED.bootstrap, "--pipelines", 2, "--tell", "--checkpoints",
                          self.checkpoints, "--checkpoint-interval", "100ms", "--min-pause", "20ms", "--restart-delay",
-                         "500ms")
+                         "1s")
         job.wait("RUNNING")
         feeds = [self.enterContext(self.kafka.start_feed(topic, self.lines, rate=PIPED_RATE))
                  for topic in ("in", "in-1")]
@@ -95,6 +95,7 @@ class Pipelines(cluster.ClusterTest):
         before, restarts = one.workers(job=job), job.restarts()
         victim, witness = sorted(before)[::1 if nth % 2 == 0 else -1]
         log = pathlib.Path(os.readlink(f"/proc/{witness}/fd/2"))
+        one.wait_until("records flow", lambda: "reached " in log.read_text())
         cluster.hurt(victim)
         one.wait_until("the job has noticed", lambda: job.restarts() > restarts)
         at = [log.read_text().count("reached ")]

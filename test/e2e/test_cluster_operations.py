@@ -150,7 +150,7 @@ class Operations(cluster.ClusterTest):
                 self.assertEqual(self.job.state(), "CANCELED")
                 self.one.wait_task_managers(2)
                 self.one.wait_until("no worker is left", lambda: not self.one.workers())
-                self.assertEqual(self.one.free_slots(), 4)
+                self.one.wait_free_slots(4)
                 self.job = self.steady(self.one, 2, name=f"steady-{number}")
                 self.job.wait_checkpoints()
         self.finish(self.one, self.job, name=f"steady-{number}")

@@ -118,8 +118,9 @@ class Election:
         other.wait("sure")
         leader.signal(signal.SIGCONT)
         leader.wait("unsure", mark)
+        mark = leader.mark()
         other.signal(signal.SIGKILL)
-        leader.wait("sure", leader.mark())  # it is a candidate again
+        leader.wait("sure", mark)  # it is a candidate again
         self.judge(["a", "b", "a"], freezes=1)
 
     def test_many_that_begin_at_once_have_one_leader(self):

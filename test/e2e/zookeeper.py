@@ -25,16 +25,10 @@ def require_tools():
         raise broker.ToolsMissing(f"{', '.join(missing)} not found: install default-jre-headless and libzookeeper-java")
 
 
-def _free_port():
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        return one.getsockname()[1]
-
-
 class ZooKeeper:
     def __init__(self, directory):
         self.directory = pathlib.Path(directory)
-        self.port = _free_port()
+        self._hold, self.port = broker.hold_port()
         self.quorum = f"127.0.0.1:{self.port}"
         self.process = None
         self.directory.mkdir(parents=True, exist_ok=True)
@@ -73,3 +67,4 @@ class ZooKeeper:
     def close(self):
         if self.process is not None:
             broker.stop_process(self.process)
+        self._hold.close()
