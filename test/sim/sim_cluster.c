@@ -28,7 +28,6 @@
 #define LATE_NS          INT64_C(50000000) /* at most, of what was sent to somebody who stood still */
 #define LEFT_MS          INT64_C(120000)   /* for workers to go when their job is over */
 #define STALE_MS         INT64_C(5000) /* far more than a leader takes to look whether it still leads */
-#define KINDS_MAX        32u
 #define NOBODY           UINT32_MAX
 #define IDLE_MS_MAX      INT64_C(3600000)
 
@@ -50,8 +49,9 @@ struct run {
     uint64_t armed, due;             /* sets of events: they wait for their moment; it has come */
     uint32_t left[SIM_EVENTS_MAX];   /* how often it has to come until then */
     uint32_t actors[SIM_EVENTS_MAX]; /* whose moment it was */
-    int64_t stale_ns[2];      /* since when a job manager leads that was replaced; 0: it does not */
-    uint64_t sent[KINDS_MAX]; /* messages, by kind */
+    int64_t stale_ns[2]; /* since when a job manager leads that was replaced; 0: it does not */
+    const struct sim_moment *until; /* what ends the freeze; NULL: nothing does, or it has come */
+    uint32_t until_left;
     uint32_t next_event;
     struct revival job_managers[2], task_managers[3];
     int64_t disk_well_ns; /* 0: it is */
@@ -295,15 +295,6 @@ static void hide_workers(struct run *run, const struct sim_process *leader,
             event->lasts_ms * 2);
 }
 
-/* Moves the end of a freeze, once what it waits for has been sent. */
-static void look_at_thaw(const struct run *run, const struct sim_trouble_event *event,
-    uint64_t sent_before, int64_t *until_ns)
-{
-    bool was_sent = run->sent[event->until_message] > sent_before;
-    if (event->until_message != 0 && was_sent && *until_ns > later_ns(event->behind_ms))
-        *until_ns = later_ns(event->behind_ms);
-}
-
 static void step_beside(struct run *run, struct sim_process *it)
 {
     run->is_beside = true;
@@ -319,16 +310,20 @@ static void freeze(struct run *run, const struct sim_trouble_event *event)
     struct sim_process *it = sim_process_at(sim_os_process());
     int64_t until_ns = later_ns(event->lasts_ms);
     uint64_t limit = run->result->counts.steps + FREEZE_STEPS_MAX, epoch = run->last_epoch;
-    uint64_t sent_before = run->sent[event->until_message];
+    run->until = event->until.kind == SIM_AT_ITS_TIME ? NULL : &event->until;
+    run->until_left = event->until.nth;
     run->is_frozen = true;
     run->result->counts.freezes++;
     sim_say(run->result, "%s is frozen in a call", sim_process_name(it));
     hide_workers(run, it, event);
     while (run->result->counts.steps < limit && os_monotonic_ns() < until_ns && !run->is_healed &&
            !sim_is_wrong(run->result) && !is_finished(run)) {
+        bool has_waited = run->until != NULL;
         step(run);
-        look_at_thaw(run, event, sent_before, &until_ns);
+        if (has_waited && run->until == NULL)
+            until_ns = os_earlier(until_ns, later_ns(event->behind_ms));
     }
+    run->until = NULL;
     run->is_frozen = false;
     run->result->counts.overtaken += it->kind == SIM_JOB_MANAGER && run->last_epoch > epoch;
     sim_say(run->result, "%s goes on", sim_process_name(it));
@@ -355,6 +350,13 @@ static bool is_call(const struct sim_moment *moment, const char *path)
            (moment->path == NULL || (path != NULL && strstr(path, moment->path) != NULL));
 }
 
+/* A message of that kind, or 0: a call of the disk there. */
+static bool is_moment(const struct sim_moment *moment, uint32_t message, const char *path)
+{
+    return message != 0 ? moment->kind == SIM_AT_MESSAGE && moment->message == message
+                        : is_call(moment, path);
+}
+
 /* Whoever it is dies or is frozen right here; everything else happens at the end of this step. */
 static void strike(struct run *run, uint32_t index)
 {
@@ -376,17 +378,23 @@ static void strike(struct run *run, uint32_t index)
     }
 }
 
-/* A call of the disk, or a message (its kind; 0: it is a call). */
+/* What somebody stands still for has come. */
+static void look_at_thaw(struct run *run, uint32_t message, const char *path)
+{
+    if (run->until != NULL && is_moment(run->until, message, path) && --run->until_left == 0)
+        run->until = NULL;
+}
+
 static void look_at_moments(struct run *run, uint32_t message, const char *path)
 {
     const struct sim_process *it = sim_process_at(sim_os_process());
+    look_at_thaw(run, message, path);
     if (run->armed == 0 || it == NULL || sim_os_is_dead(it->number))
         return;
     for (uint32_t i = 0; i < run->trouble.event_count && !sim_os_is_dead(it->number); i++) {
         const struct sim_trouble_event *event = &run->trouble.events[i];
         const struct sim_moment *moment = &event->moment;
-        bool is_it = message != 0 ? moment->kind == SIM_AT_MESSAGE && moment->message == message
-                                  : is_call(moment, path);
+        bool is_it = is_moment(moment, message, path);
         bool can_be = event->kind != SIM_FREEZE_AT_CALL || !(run->is_frozen || run->is_beside);
         if ((run->armed >> i & 1) != 0 && is_it && can_be && is_somebody(moment, it) &&
             --run->left[i] == 0)
@@ -410,8 +418,7 @@ static void on_disk_call(void *arg, const char *path)
 static void on_send(void *arg, uint32_t kind)
 {
     struct run *run = arg;
-    ASSERT(kind > 0 && kind < KINDS_MAX);
-    run->sent[kind]++;
+    ASSERT(kind > 0);
     look_at_moments(run, kind, NULL);
 }
 

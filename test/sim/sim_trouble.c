@@ -202,8 +202,9 @@ static void aim_at_takeover(struct sim_trouble *trouble, struct random *random, 
 {
     static const char *const paths[] = { "/election/leader-", "/election/leader-",
         "/election/leader-", "/election/leader-", "/attempt-", "/chk-", "/jobs/" };
-    static const uint32_t until[] = { MESSAGE_PLANNED, MESSAGE_PLANNED, MESSAGE_START,
-        MESSAGE_DEPLOY, MESSAGE_RUNNING, 0 };
+    static const uint32_t until[] = { MESSAGE_PLANNED, MESSAGE_START, MESSAGE_DEPLOY,
+        MESSAGE_RUNNING };
+    static const char *const until_paths[] = { "/attempt-" };
     uint32_t count = 3 + random_below(random, 4);
     for (uint32_t i = 0; i < count; i++) {
         int64_t at_ms = span_ms * i / count + draw_time(random, span_ms / count + 1);
@@ -212,7 +213,8 @@ static void aim_at_takeover(struct sim_trouble *trouble, struct random *random, 
         it.moment.by = SIM_JOB_MANAGER;
         it.moment.is_leaders = maybe(random, 85);
         it.moment.is_late = maybe(random, 70);
-        it.until_message = until[random_below(random, LENGTH(until))];
+        it.until = maybe(random, 50) ? at_message(random, until, LENGTH(until), 1)
+                                     : at_path(random, until_paths, LENGTH(until_paths), 24);
         it.behind_ms = (int64_t)spread(random, 1, 300);
         it.lasts_ms = trouble->processes.lease_ms * 2 + (int64_t)spread(random, 300, 2500);
         it.is_one_way = maybe(random, 85);
@@ -220,6 +222,24 @@ static void aim_at_takeover(struct sim_trouble *trouble, struct random *random, 
     }
     if (maybe(random, 40))
         add_any(trouble, random, span_ms, random_below(random, 6));
+}
+
+/* When it goes on it does not know yet that it was replaced: it publishes, and tells the workers that are left. */
+static void aim_at_zombie(struct sim_trouble *trouble, struct random *random, int64_t span_ms)
+{
+    static const char *const renewal[] = { "/election/leader-" }, *const choice[] = { "/attempt-" };
+    uint32_t count = 3 + random_below(random, 4);
+    for (uint32_t i = 0; i < count; i++) {
+        int64_t at_ms = span_ms * i / count + draw_time(random, span_ms / count + 1);
+        struct sim_trouble_event it = event_of(random, SIM_FREEZE_AT_CALL, at_ms, 1);
+        it.moment = at_path(random, renewal, 1, 5);
+        it.moment.by = SIM_JOB_MANAGER;
+        it.moment.is_leaders = it.moment.is_late = it.is_one_way = true;
+        it.until = at_path(random, choice, 1, 24);
+        it.behind_ms = (int64_t)spread(random, 1, 300);
+        it.lasts_ms = trouble->processes.lease_ms * 2 + (int64_t)spread(random, 300, 2500);
+        add(trouble, it);
+    }
 }
 
 static void aim_at_recovery(struct sim_trouble *trouble, struct random *random, int64_t span_ms)
@@ -302,11 +322,13 @@ static void aim_at_any(struct sim_trouble *trouble, struct random *random, int64
 static void fit_cluster(struct sim_trouble *trouble, struct random *random)
 {
     struct sim_processes_options *it = &trouble->processes;
-    bool is_tight = trouble->aim == SIM_AIM_TAKEOVER; /* what is out of reach is missed */
+    bool is_zombie = trouble->aim == SIM_AIM_ZOMBIE,
+         is_tight =
+             is_zombie || trouble->aim == SIM_AIM_TAKEOVER; /* what is out of reach is missed */
     uint32_t needed = slots_needed(&it->setup, is_tight ? 1 : PARALLELISM_MAX);
-    if (trouble->aim == SIM_AIM_TAKEOVER) {
-        uint32_t missed =
-            maybe(random, 50) ? 1 : 0; /* else the successor waits for who is out of its reach */
+    if (is_tight) {
+        /* or the successor waits for who is out of its reach */
+        uint32_t missed = !is_zombie && maybe(random, 50) ? 1 : 0;
         trouble->job_manager_count = 2;
         trouble->task_manager_count = 2 + random_below(random, 2);
         uint32_t used = trouble->task_manager_count - missed;
@@ -314,7 +336,7 @@ static void fit_cluster(struct sim_trouble *trouble, struct random *random)
         it->lease_ms = (int64_t)spread(random, 400, 1000);
         it->heartbeat_ms = (int64_t)spread(random, 300, 500);
         it->timeout_ms = it->heartbeat_ms * 15;
-        it->worker_one_in = 5 + random_below(random, 40);
+        it->worker_one_in = is_zombie ? 2 + random_below(random, 20) : 5 + random_below(random, 40);
         trouble->interval_ms = (int64_t)spread(random, 5, 50);
         trouble->min_pause_ms = 0;
         trouble->shape.writes_text =
@@ -331,8 +353,8 @@ static void fit_cluster(struct sim_trouble *trouble, struct random *random)
 static void draw_events(struct sim_trouble *trouble, struct random *random, int64_t span_ms)
 {
     static void (*const aims[SIM_AIMS])(struct sim_trouble * trouble, struct random * random,
-        int64_t span_ms) = { aim_at_any, aim_at_takeover, aim_at_recovery, aim_at_people,
-        aim_at_phases, aim_at_data };
+        int64_t span_ms) = { aim_at_any, aim_at_takeover, aim_at_zombie, aim_at_recovery,
+        aim_at_people, aim_at_phases, aim_at_data };
     aims[trouble->aim](trouble, random, span_ms);
     qsort(trouble->events, trouble->event_count, sizeof(trouble->events[0]), compare);
     trouble->heal_ms = span_ms;
@@ -352,8 +374,8 @@ static bool draw_slowness(struct sim_trouble *trouble, struct random *random)
 void sim_trouble_draw(struct sim_trouble *trouble, uint64_t seed)
 {
     static const enum sim_aim aims[] = { SIM_AIM_ANY, SIM_AIM_ANY, SIM_AIM_TAKEOVER,
-        SIM_AIM_TAKEOVER, SIM_AIM_TAKEOVER, SIM_AIM_RECOVERY, SIM_AIM_PEOPLE, SIM_AIM_PEOPLE,
-        SIM_AIM_PHASES, SIM_AIM_DATA, SIM_AIM_DATA };
+        SIM_AIM_TAKEOVER, SIM_AIM_TAKEOVER, SIM_AIM_ZOMBIE, SIM_AIM_ZOMBIE, SIM_AIM_RECOVERY,
+        SIM_AIM_PEOPLE, SIM_AIM_PEOPLE, SIM_AIM_PHASES, SIM_AIM_DATA, SIM_AIM_DATA };
     struct random random = { .state = hash_mix(seed ^ UINT64_C(0xc1057e7)) };
     *trouble = (struct sim_trouble){ .net = { .seed = seed } };
     trouble->aim = aims[random_below(&random, LENGTH(aims))];
@@ -374,29 +396,37 @@ void sim_trouble_draw(struct sim_trouble *trouble, uint64_t seed)
 
 /* -- for people ----------------------------------------------------------------------------------- */
 
-static void print_event(const struct sim_trouble_event *it, uint32_t index)
+static void print_moment(const struct sim_moment *moment)
 {
     static const char *const who[SIM_PROCESS_KINDS + 1] = { "job manager", "task manager", "worker",
         "anybody" };
-    const struct sim_moment *moment = &it->moment;
-    printf("  event %2u at %6" PRId64 " ms: %s", index, it->at_ms, sim_event_kind_name(it->kind));
     if (moment->kind == SIM_AT_DISK_CALL)
-        printf(", at call %u of '%s' by %s", moment->nth, moment->path == NULL ? "" : moment->path,
+        printf(" call %u of '%s' by %s", moment->nth, moment->path == NULL ? "" : moment->path,
             who[moment->by]);
     if (moment->kind == SIM_AT_MESSAGE)
-        printf(", at message %u of kind %u by %s", moment->nth, moment->message, who[moment->by]);
+        printf(" message %u of kind %u by %s", moment->nth, moment->message, who[moment->by]);
+}
+
+static void print_event(const struct sim_trouble_event *it, uint32_t index)
+{
+    printf("  event %2u at %6" PRId64 " ms: %s", index, it->at_ms, sim_event_kind_name(it->kind));
+    if (it->moment.kind != SIM_AT_ITS_TIME) {
+        printf(", at");
+        print_moment(&it->moment);
+    }
     printf(" (%u, %u, n %u, for %" PRId64 " ms%s", it->a, it->b, it->n, it->lasts_ms,
         it->is_one_way ? ", one way" : "");
-    if (it->until_message != 0)
-        printf(", until %" PRId64 " ms behind a message of kind %u", it->behind_ms,
-            it->until_message);
+    if (it->until.kind != SIM_AT_ITS_TIME) {
+        printf(", until %" PRId64 " ms behind", it->behind_ms);
+        print_moment(&it->until);
+    }
     printf(")\n");
 }
 
 void sim_trouble_print(const struct sim_trouble *trouble, uint64_t mask)
 {
-    static const char *const aims[SIM_AIMS] = { "any", "takeover", "recovery", "people", "phases",
-        "data" };
+    static const char *const aims[SIM_AIMS] = { "any", "takeover", "zombie", "recovery", "people",
+        "phases", "data" };
     const struct sim_processes_options *it = &trouble->processes;
     printf("aim: %s, %s, other threads 1 in %u, blocking work 1 in %u\n", aims[trouble->aim],
         trouble->shape.has_two_regions ? "two regions" : "one region", trouble->beside_one_in,

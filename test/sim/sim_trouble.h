@@ -9,6 +9,8 @@
  *
  *      any        everything, at any time
  *      takeover   the leader stands still, until its successor has started the job; some workers are out of its reach
+ *      zombie     the leader stands still with a checkpoint to publish, until its successor has chosen what it restores,
+ *                 and cannot start it: the old attempt's workers are out of its reach, and have the slots that it needs
  *      recovery   while one attempt takes over from another one, the next process dies, three deep and more
  *      people     in the middle of a savepoint, stop, cancel, rescale, and of the submission behind it
  *      phases     in a phase of a checkpoint: a link is cut one way, a connection breaks, somebody dies or stands still
@@ -72,14 +74,15 @@ struct sim_trouble_event {
     uint32_t a, b, n;
     bool is_one_way;
     struct sim_moment moment;
-    /* freeze: until somebody sends one, and for so long behind it; at most lasts_ms; 0: lasts_ms */
-    uint32_t until_message;
+    /* freeze: until this moment of somebody else's, and for so long behind it; at most lasts_ms */
+    struct sim_moment until;
     int64_t behind_ms;
 };
 
 enum sim_aim {
     SIM_AIM_ANY,
     SIM_AIM_TAKEOVER,
+    SIM_AIM_ZOMBIE,
     SIM_AIM_RECOVERY,
     SIM_AIM_PEOPLE,
     SIM_AIM_PHASES,
