@@ -214,6 +214,12 @@ bool segment_is_name(const char *name)
     return strncmp(name, NAME_START, strlen(NAME_START)) == 0;
 }
 
+/* Where a list is read to, one after the other: memory that was used is cheaper than new one. Thread: its holder. */
+struct room {
+    char *bytes;
+    size_t size;
+};
+
 /* Thread: its owner. */
 struct replay {
     const char *path;
@@ -222,6 +228,7 @@ struct replay {
     struct group_range groups;
     segment_apply_fn *apply;
     void *arg;
+    struct room *room;
 };
 
 static weir_error *not_sound(const struct replay *replay, const char *what)
@@ -274,9 +281,15 @@ static weir_error *apply(const struct replay *replay, const struct changes *all)
 
 static weir_error *replay_list(const struct replay *replay, const struct list_header *header)
 {
-    struct changes changes = { .bytes = mem_alloc(header->size),
+    struct room *room = replay->room;
+    if (room->size < header->size) {
+        mem_free(room->bytes);
+        room->bytes = mem_alloc(header->size);
+        room->size = header->size;
+    }
+    const struct changes changes = { .bytes = room->bytes,
         .size = header->size,
-        .capacity = header->size,
+        .capacity = room->size,
         .row_count = header->row_count,
         .cell_count = header->cell_count,
         .cleared_count = header->cleared_count };
@@ -288,7 +301,6 @@ static weir_error *replay_list(const struct replay *replay, const struct list_he
         error = not_sound(replay, "has a list that does not add up");
     if (error == NULL)
         error = apply(replay, &changes);
-    changes_release(&changes);
     return error;
 }
 
@@ -309,28 +321,41 @@ static weir_error *replay_all(struct replay *replay)
     }
 }
 
+static weir_error *replay_file(struct replay *replay)
+{
+    struct os_stat stat;
+    WEIR_TRY(os_stat(replay->path, &stat));
+    replay->left = stat.size;
+    WEIR_TRY(os_open(replay->path, OS_READ, &replay->file));
+    weir_error *error = replay_all(replay);
+    os_close(replay->file);
+    return error;
+}
+
 weir_error *segment_replay(const char *path, struct group_range groups, segment_apply_fn *apply_fn,
     void *arg)
 {
-    struct replay replay = { .path = path, .groups = groups, .apply = apply_fn, .arg = arg };
-    struct os_stat stat;
-    WEIR_TRY(os_stat(path, &stat));
-    replay.left = stat.size;
-    WEIR_TRY(os_open(path, OS_READ, &replay.file));
-    weir_error *error = replay_all(&replay);
-    os_close(replay.file);
+    struct room room = { .size = 0 };
+    struct replay replay = { .path = path,
+        .groups = groups,
+        .apply = apply_fn,
+        .arg = arg,
+        .room = &room };
+    weir_error *error = replay_file(&replay);
+    mem_free(room.bytes);
     return error;
 }
 
 static weir_error *restore_one(const struct segment_home *home, const struct state_file *file,
-    segment_apply_fn *apply_fn, void *arg)
+    struct replay *replay)
 {
     WEIR_TRY(state_file_check_name(file));
     WEIR_TRY(state_file_verify(home->checkpoint_dir, file));
     char *path = mem_printf("%s/restore-%s", home->directory, file->name);
     weir_error *error = state_file_fetch(home->checkpoint_dir, file, path, true);
+    replay->path = path;
     if (error == NULL)
-        error = segment_replay(path, home->groups, apply_fn, arg);
+        error = replay_file(replay);
     if (error == NULL)
         error = os_remove(path);
     mem_free(path);
@@ -340,9 +365,12 @@ static weir_error *restore_one(const struct segment_home *home, const struct sta
 weir_error *segment_restore(const struct segment_home *home, const struct backend_source *source,
     segment_apply_fn *apply_fn, void *arg)
 {
-    for (uint32_t i = 0; i < source->file_count; i++)
+    struct room room = { .size = 0 };
+    struct replay replay = { .groups = home->groups, .apply = apply_fn, .arg = arg, .room = &room };
+    weir_error *error = NULL;
+    for (uint32_t i = 0; i < source->file_count && error == NULL; i++)
         if (segment_is_name(source->files[i].name))
-            WEIR_TRY(
-                FAULT_STEP(SEGMENT_REPLAY, restore_one(home, &source->files[i], apply_fn, arg)));
-    return NULL;
+            error = FAULT_STEP(SEGMENT_REPLAY, restore_one(home, &source->files[i], &replay));
+    mem_free(room.bytes);
+    return error;
 }
