@@ -27,6 +27,8 @@
 #include "state/segment.h"
 
 #include <endian.h>
+#include <inttypes.h>
+#include <stdio.h>
 
 /* -- files ---------------------------------------------------------------------------------- */
 
@@ -106,10 +108,27 @@ static weir_error *cut_off_if_any(struct rocks *rocks, uint32_t first, uint32_t 
     return first >= end ? NULL : FAULT_STEP(KEY_GROUP_SPLIT, cut_off(rocks, first, end));
 }
 
+/* A database without one is given one by RocksDB, synced with its directory: for nothing, in one that nobody opens again. */
+static weir_error *write_identity(const struct rocks *rocks)
+{
+    char id[40];
+    struct os_file *file;
+    int size = snprintf(id, sizeof(id), "%016" PRIx64 "%016" PRIx64, os_random(), os_random());
+    char *path = mem_printf("%s/IDENTITY", rocks->database);
+    weir_error *error = os_open(path, OS_TRUNCATE, &file);
+    if (error == NULL) {
+        error = os_write(file, id, (size_t)size);
+        os_close(file);
+    }
+    mem_free(path);
+    return error;
+}
+
 static weir_error *open_in_place(struct rocks *rocks, const struct backend_source *source)
 {
     struct group_range wanted = rocks_wanted_groups(rocks, source);
     WEIR_TRY(rocks_fetch(rocks, source, rocks->database));
+    WEIR_TRY(write_identity(rocks));
     WEIR_TRY(FAULT_STEP(DATABASE_OPEN, open_database(rocks, false)));
     rocks_stored_set(&rocks->stored, source->files, source->file_count);
     WEIR_TRY(cut_off_if_any(rocks, source->groups.first, wanted.first));

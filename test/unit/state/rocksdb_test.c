@@ -178,6 +178,35 @@ static bool exists(const char *path)
     return stat.exists;
 }
 
+/* RocksDB's own has dashes, and costs two syncs. */
+static void a_restored_database_is_given_an_identity_of_its_own(void **state)
+{
+    (void)state;
+    struct shelf shelf;
+    struct shelf_part part;
+    char ids[2][64] = { "" };
+    shelf_init(&shelf);
+    struct backend *backend = shelf_open(&shelf, &backend_rocksdb, shelf_all_groups(), NULL, 0);
+    fill(backend, 0, 10);
+    shelf_snapshot(&shelf, backend, shelf_all_groups(), &part);
+    shelf_close(backend);
+    for (int i = 0; i < 2; i++) {
+        char path[128], *bytes;
+        size_t size;
+        backend = shelf_open(&shelf, &backend_rocksdb, shelf_all_groups(), &part, 1);
+        snprintf(path, sizeof(path), "%s/work-%" PRIu64 "/db/IDENTITY", shelf.root, shelf.opened);
+        shelf_ok(os_read_file(path, sizeof(ids[i]), &bytes, &size));
+        assert_int_equal(size, 32);
+        assert_int_equal(strspn(bytes, "0123456789abcdef"), 32);
+        memcpy(ids[i], bytes, size);
+        mem_free(bytes);
+        shelf_close(backend);
+    }
+    assert_string_not_equal(ids[0], ids[1]);
+    shelf_part_release(&part);
+    shelf_release(&shelf);
+}
+
 static void closing_removes_its_directory(void **state)
 {
     (void)state;
@@ -640,6 +669,7 @@ int main(void)
         cmocka_unit_test(a_snapshot_stores_only_new_files),
         cmocka_unit_test(a_restore_in_place_stores_nothing_again),
         cmocka_unit_test(stores_again_what_was_deleted),
+        cmocka_unit_test(a_restored_database_is_given_an_identity_of_its_own),
         cmocka_unit_test(closing_removes_its_directory),
         cmocka_unit_test(rubbish_in_its_directory_is_removed),
         cmocka_unit_test(a_list_with_a_file_left_out_is_refused),
