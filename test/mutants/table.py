@@ -88,6 +88,8 @@ MUTANTS = [
     mutant("a snapshot takes in what came after its barrier", "state/segment.c",
            "    for (uint32_t i = 0; i < log->count && log->segments[i].last <= number; i++) {\n",
            "    for (uint32_t i = 0; i < log->count && number > 0; i++) {\n", MODEL),
+    mutant("a file that another process has read is believed whatever has become of it", "state/state_file.c",
+           "identity != 0 && identity == file->identity;\n", "file->identity != 0;\n", "unit state/state_file_test"),
     mutant("the last record of a segment may be cut", "state/segment.c",
            "        WEIR_TRY(check_header(replay, &header));\n",
            "        if (header.size > replay->left)\n            return NULL;\n"
