@@ -127,6 +127,8 @@ static uint64_t row_size(const struct change_row *row)
 
 const struct change_row *changes_next(const struct changes *changes, const struct change_row *row)
 {
+    if (changes->size == 0)
+        return NULL; /* there may be no bytes at all */
     const char *at = row == NULL ? changes->bytes : (const char *)row + row_size(row);
     if (at == changes->bytes + changes->size)
         return NULL;

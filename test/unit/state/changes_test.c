@@ -63,6 +63,12 @@ static void gives_back_rows_and_cells(void **state)
     changes_release(&changes);
 }
 
+static void a_list_without_bytes_has_no_row(void **state)
+{
+    (void)state;
+    assert_null(changes_next(&(struct changes){ 0 }, NULL));
+}
+
 static void a_row_without_changes_is_none(void **state)
 {
     (void)state;
@@ -188,6 +194,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(gives_back_rows_and_cells),
+        cmocka_unit_test(a_list_without_bytes_has_no_row),
         cmocka_unit_test(a_row_without_changes_is_none),
         cmocka_unit_test(long_names_and_values_are_cells_like_others),
         cmocka_unit_test(grows_as_needed),
