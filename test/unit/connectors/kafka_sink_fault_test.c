@@ -122,6 +122,20 @@ static void what_is_known_to_be_out_is_not_repeated_where_duplicates_are_accepte
     end(&rig);
 }
 
+/* The snapshot was taken before that could be known. */
+static void what_is_not_known_to_be_out_is_repeated_where_duplicates_are_accepted(void **state)
+{
+    struct rig rig = { .options = plain };
+    expect_ok(start(&rig, 0, 1, 10, NULL));
+    expect_ok(write_text(&rig, "a"));
+    expect_ok(checkpoint(&rig, 3));
+    put_token("weir", "weir1 7 10 9 1 1");
+    rig.options.republish = true;
+    expect_ok(restart(&rig, 1));
+    expect_out("out", "a a ");
+    end(&rig);
+}
+
 /* Nothing of this job's is published, and nothing restored. */
 static void a_fresh_start_goes_on_behind_another_life_but_not_behind_its_own(void **state)
 {
@@ -484,6 +498,7 @@ int main(void)
         TEST(a_token_that_is_missing_is_told_from_one_that_was_read_too_early),
         TEST(a_token_that_is_missing_behind_the_first_output_is_missed),
         TEST(what_is_known_to_be_out_is_not_repeated_where_duplicates_are_accepted),
+        TEST(what_is_not_known_to_be_out_is_repeated_where_duplicates_are_accepted),
         TEST(a_fresh_start_goes_on_behind_another_life_but_not_behind_its_own),
         TEST(a_transaction_that_somebody_left_open_beside_the_tokens_is_waited_for),
         TEST(whoever_writes_into_the_token_topic_is_told_of),
