@@ -237,9 +237,6 @@ static uint32_t step_through_restarts(struct local *local, uint64_t seed)
 static void check_regions(const struct local *local, uint32_t parallelism)
 {
     assert_int_equal(local_stats(local)->state, EXECUTION_FINISHED);
-    /* Only what fails before all tasks run takes the other one with it. */
-    assert_true(local_stats(local)->attempt <= local_stats(local)->restarts);
-    assert_true(trial_opened(0) > trial_opened(1));
     assert_true(trial_opened(0) <= (local_stats(local)->restarts + 1) * parallelism);
     assert_true(trial_opened(1) <= local_stats(local)->attempt * parallelism);
     static const char *const counters[][2] = { { "tally", "tallied" }, { "tally-1", "tallied" } };
@@ -274,6 +271,7 @@ static void a_failing_region_restarts_and_the_other_goes_on(void **state)
         moved += step_through_restarts(local, seed);
         assert_int_equal(local_stats(local)->restarts, 3);
         assert_int_equal(local_stats(local)->attempt, 1);
+        assert_true(trial_opened(0) > trial_opened(1));
         check_regions(local, parallelism);
         local_close(local);
         job_free(job);
@@ -281,6 +279,7 @@ static void a_failing_region_restarts_and_the_other_goes_on(void **state)
     assert_true(moved > 9); /* of 18: the other one may be at its end */
 }
 
+/* How many of the failures come before all tasks run, and so take the other region with them, is up to the system. */
 static void threads_of_a_slot_go_on_with_the_tasks_of_the_other_region(void **state)
 {
     os_current = &threads_os;
