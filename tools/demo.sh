@@ -42,7 +42,7 @@ killed=no
 while IFS= read -r line; do
     echo "  $line"
     case $line in
-    *"checkpoint: 3 completed"*)
+    *"checkpoint: 'userprofile': 3 completed"*)
         kill -9 "$running" && killed=yes
         ;;
     esac
