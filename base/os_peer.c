@@ -107,8 +107,9 @@ static weir_error *judge(const struct question *question, const union answer *an
             "nobody has the other end: it is closed, or not accepted yet");
     if (found->idiag_uid == 0 || found->idiag_uid == own)
         return NULL;
-    return weir_errorf(WEIR_E_USAGE, "the other end belongs to user %u, this process to user %u",
-        found->idiag_uid, own);
+    return weir_errorf(WEIR_E_USAGE,
+        "one end of the connection belongs to user %u, the other one to user %u", found->idiag_uid,
+        own);
 }
 
 weir_error *os_peer_check(int fd)

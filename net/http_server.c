@@ -145,8 +145,8 @@ weir_error *http_check_user(const struct http_request *request)
     if (error == NULL)
         return NULL;
     weir_error *refusal = weir_errorf(WEIR_E_USAGE,
-        "without a token only the user of the cluster and root may do that, and %s: do it as that "
-        "user, or give the cluster a 'security.token-file'",
+        "without a token only the user of the cluster and root may do that, and %s: "
+        "do it as the user of the cluster, or give it a 'security.token-file'",
         weir_error_message(error));
     weir_error_free(error);
     return refusal;

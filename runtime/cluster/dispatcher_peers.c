@@ -77,10 +77,10 @@ static weir_error *check_user(const struct peer *peer)
     if (!peer->dispatcher->options.asks_user)
         return NULL;
     weir_error *error = connection_check_user(peer->connection);
-    return error == NULL ? NULL
-                         : weir_error_wrap(error,
-                               "all processes of a cluster run as one user, or have the same "
-                               "security.token-file");
+    return error == NULL
+               ? NULL
+               : weir_error_wrap(error, "all processes of a cluster run as one user, or use "
+                                        "security.ssl.enabled and the same security.token-file");
 }
 
 static weir_error *check_register(const struct peer *peer, const struct message_register *message)

@@ -403,7 +403,7 @@ class OtherUsersTest(program.ProgramTest):
         job = self.weir(self.OWN, "run", "-d", *self.job(self.OWN)).split()[-1]
         self.assertIn(job, self.weir(self.OTHER, "list", *at))
         self.weir(self.OTHER, "explain", *at, job)
-        refused = f"the other end belongs to user {self.OTHER}, this process to user {self.OWN}"
+        refused = f"one end of the connection belongs to user {self.OTHER}, the other one to user {self.OWN}"
         for words in (("run", *at, *self.job(self.OTHER)),  # that executable is there
                       ("run", *at, self.bin / "wordcount", "--input", "/"), ("cancel", *at, job),
                       ("stop", *at, "-p", self.directory, job), ("savepoint", *at, job, self.directory),
@@ -432,7 +432,7 @@ class OtherUsersTest(program.ProgramTest):
             secure.SecureTest.write_secret(tokens[user], secure.TOKEN)
             os.chown(tokens[user], user, user)
         self.start(self.OTHER, **{"security.token-file": tokens[self.OTHER]})
-        self.task_manager_says(self.OWN, "or use security.ssl.enabled: the other end belongs to user",
+        self.task_manager_says(self.OWN, "or use security.ssl.enabled: one end of the connection belongs to user",
                                **{"security.token-file": tokens[self.OWN]})
 
 

@@ -116,7 +116,7 @@ static void a_client_of_another_user_is_refused_by_its_number(void **state)
         dial(&pair, addresses[i][0], addresses[i][1], true);
         take(&pair);
         expect_error(os_peer_check(pair.server), WEIR_E_USAGE,
-            "the other end belongs to user 65534, this process to user 0");
+            "one end of the connection belongs to user 65534, the other one to user 0");
         expect_ok(os_peer_check(pair.client));
         hang_up(&pair);
     }

@@ -240,8 +240,8 @@ static void a_large_body_of_another_user_is_refused_before_it_comes(void **state
         int fd = dial_raw(&rig);
         stranger_end();
         expect_reply(&rig, fd, large[i], "HTTP/1.1 403 Forbidden\r\n",
-            "the other end belongs to user 65534, this process to user 0: do it as that user, or "
-            "give the cluster a 'security.token-file'\"]}");
+            "one end of the connection belongs to user 65534, the other one to user 0: "
+            "do it as the user of the cluster, or give it a 'security.token-file'\"]}");
         close(fd);
     }
     assert_int_equal(rig.handled_count, 0);
