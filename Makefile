@@ -50,7 +50,7 @@ tsan: ## build with the thread sanitizer into build/tsan/
 demo: ## install what the build needs, build, and run the demonstration
 	@tools/deps.sh build
 	@$(engine) VARIANT=release all
-	@if [ -x tools/demo.sh ]; then exec tools/demo.sh; else echo "there is no tools/demo.sh yet"; fi
+	@tools/demo.sh
 
 deps: ## install the Debian 12 packages that building and testing need (nothing if present)
 	@tools/deps.sh build test

@@ -54,6 +54,15 @@ def is_of_cluster(words):
     return words[0] == "build/bin/weir" and words[1] != "inspect"
 
 
+class Demonstration(ProgramTest):
+    def test_the_main_job_is_killed_goes_on_and_is_proven_right(self):
+        done = subprocess.run(["bash", ROOT / "tools" / "demo.sh"], text=True, capture_output=True, timeout=600)
+        self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+        self.assertRegex(done.stdout, r"kill -9, with [1-9]\d* profile records published so far")
+        self.assertRegex(done.stdout, r"starts from checkpoint \d+")
+        self.assertRegex(done.stdout, r"\nequal: [1-9]\d* profiles .* 400000 events in, ")
+
+
 class Cluster(ProgramTest):
     def test_the_cluster_of_the_readme_runs_as_it_is_written(self):
         lines = [words for words in commands((ROOT / "README.md").read_text()) if is_of_cluster(words)]
