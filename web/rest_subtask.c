@@ -162,8 +162,11 @@ struct subtask rest_subtask(const struct job *job, uint32_t vertex, uint32_t ind
     uint32_t number = of->first_subtask + index;
     it.state = state_of(job, number);
     it.attempt = job->stats == NULL ? 0 : job->stats->restarts;
-    if (job->gateway == NULL)
+    if (job->gateway == NULL) {
+        if (job->last_metrics != NULL)
+            it.metrics = job->last_metrics[number];
         return it;
+    }
     it.metrics = *gateway_metrics(job->gateway, number);
     it.rate = gateway_rate(job->gateway, number);
     place(&it, job, number);

@@ -67,6 +67,8 @@ struct job {
     const struct jobmanager *jobmanager;  /* NULL: not planned yet, or over */
     const struct jobmanager_stats *stats; /* NULL with it */
     const struct gateway *gateway;        /* NULL with it */
+    /* Of each subtask, when the job was over; NULL: it is not, or did not run under this job manager. */
+    struct worker_task_metrics *last_metrics;
     struct history history;
     weir_error *error; /* why it failed, or is suspended; NULL: it did not, and is not */
 };

@@ -404,6 +404,12 @@ static bool claims_back(struct entry *entry, enum execution_state state, weir_er
     return true;
 }
 
+static void keep_metrics(struct entry *entry)
+{
+    entry->job.last_metrics = mem_dup(gateway_metrics(entry->gateway, 0),
+        entry->job.plan->subtask_count * sizeof(*entry->job.last_metrics));
+}
+
 static void on_over(struct entry *entry)
 {
     enum execution_state state = entry->job.stats->state;
@@ -411,6 +417,7 @@ static void on_over(struct entry *entry)
     if (claims_back(entry, state, error) || comes_back(entry))
         return;
     error = weir_error_join(error, jobmanager_settle(entry->jobmanager));
+    keep_metrics(entry);
     let_go(entry);
     entry_finish(entry,
         state == EXECUTION_FINISHED   ? JOB_FINISHED
@@ -654,6 +661,7 @@ void entry_free(struct entry *entry)
     weir_error_free(entry->open_error);
     weir_error_free(job->error);
     history_release(&job->history);
+    mem_free(job->last_metrics);
     mem_free(job->name);
     mem_free(job->digest);
     arena_release(&entry->arena);

@@ -41,13 +41,18 @@ static weir_error *error_of(const struct message_event *message)
     return message_error(message->code, message->is_retriable, message->text);
 }
 
+static void take_metrics(struct gateway *gateway, uint32_t worker, weir_str bytes)
+{
+    if (!worker_metrics_get(bytes, gateway->metrics, gateway->options.plan->subtask_count))
+        gateway_fail(gateway, worker,
+            weir_errorf(WEIR_E_CORRUPT, "the metrics of a worker are damaged"));
+}
+
 static void on_metrics(struct gateway *gateway, uint32_t worker, weir_str bytes)
 {
     uint32_t count = gateway->options.plan->subtask_count;
     int64_t now_ms = os_monotonic_ms();
-    if (!worker_metrics_get(bytes, gateway->metrics, count))
-        gateway_fail(gateway, worker,
-            weir_errorf(WEIR_E_CORRUPT, "the metrics of a worker are damaged"));
+    take_metrics(gateway, worker, bytes);
     for (uint32_t i = 0; i < count; i++)
         if (gateway->placement[i] == worker)
             rates_told(gateway->rates, &gateway->metrics[i], now_ms);
@@ -64,6 +69,8 @@ static void on_event(struct gateway *gateway, uint32_t worker, uint32_t kind,
         return;
     case MESSAGE_ENDED:
         gateway->states[message->subtask] = TASK_ENDED;
+        if (message->bytes.size > 0)
+            take_metrics(gateway, worker, message->bytes);
         host->ended(host->arg, message->subtask);
         return;
     case MESSAGE_ACKED:

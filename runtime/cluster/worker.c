@@ -150,6 +150,15 @@ static void encode_snapshot(const struct worker *worker, const struct subtask_sn
     checkpoint_metadata_release(&metadata);
 }
 
+static void put_metrics(const struct worker *worker, uint32_t subtask, weir_buffer *out)
+{
+    const struct task *task = taskmanager_task(worker->taskmanager, subtask);
+    struct worker_task_metrics metrics = { 0 };
+    if (task != NULL)
+        worker_metrics_read(task, subtask, &metrics);
+    worker_metrics_put(&metrics, task == NULL ? 0 : 1, out);
+}
+
 static void send_told(struct worker *worker, const struct told *told)
 {
     weir_buffer *bytes = weir_buffer_new(CHECKPOINT_SIZE_MAX);
@@ -169,6 +178,10 @@ static void send_told(struct worker *worker, const struct told *told)
         message.sync_us = told->snapshot->sync_us;
         message.async_us = told->snapshot->async_us;
         message.alignment_us = told->snapshot->alignment_us;
+    }
+    if (told->kind == MESSAGE_ENDED) {
+        put_metrics(worker, told->subtask, bytes); /* its last: the next heartbeat may never come */
+        message.bytes = weir_buffer_view(bytes);
     }
     message_send(worker->connection, told->kind, &message);
     weir_buffer_free(bytes);

@@ -464,6 +464,9 @@ class Commands(cluster.ClusterTest):
         other.wait_checkpoints()
         self.assertTrue((job.stop(self.directory / "savepoints", drain=True) / "_metadata").exists())
         job.wait("FINISHED")
+        wrote, read = job.vertices()[0]["metrics"]["write-records"], job.vertices()[-1]["metrics"]["read-records"]
+        self.assertGreater(wrote, 0)
+        self.assertEqual(read, wrote)  # the last of them, which no heartbeat has told
         other.cancel()
         one.wait_until("no worker is left", lambda: not one.workers())
         one.wait_free_slots(4)

@@ -564,6 +564,27 @@ static void what_runs_nowhere_has_flinks_word_for_that(void **state)
     client_free(&client);
 }
 
+static void a_job_that_is_over_keeps_its_numbers(void **state)
+{
+    struct client client = client_new(&options);
+    struct job *job = &client.dispatcher->jobs[3];
+    struct worker_task_metrics last[6] = { 0 };
+    assert_int_equal(job->plan->subtask_count, COUNT_OF(last));
+    for (uint32_t i = 0; i < COUNT_OF(last); i++)
+        last[i].records_in = last[i].records_out = 100;
+    job->last_metrics = last;
+    json_t *all = get(&client, "/jobs/" FINISHED_JOB);
+    json_t *vertices = json_object_get(all, "vertices");
+    for (size_t i = 0; i < 2; i++) {
+        json_t *io = json_object_get(json_array_get(vertices, i), "metrics");
+        assert_int_equal(json_integer_value(json_object_get(io, "read-records")), i == 0 ? 0 : 300);
+        assert_int_equal(json_integer_value(json_object_get(io, "write-records")),
+            i == 0 ? 300 : 0);
+    }
+    json_decref(all);
+    client_free(&client);
+}
+
 static void expect_counts(struct client *client, const char *name, int running, int other)
 {
     json_t *vertex = get(client, VERTEX "/taskmanagers"), *job = get(client, RUNNING);
@@ -633,6 +654,7 @@ int main(void)
         cmocka_unit_test(a_region_that_restarts_is_seen_in_the_states_and_in_the_history),
         cmocka_unit_test(a_source_has_read_nothing_over_an_edge_and_a_sink_written_nothing),
         cmocka_unit_test(what_runs_nowhere_has_flinks_word_for_that),
+        cmocka_unit_test(a_job_that_is_over_keeps_its_numbers),
         cmocka_unit_test(each_subtask_has_a_state_of_its_own_and_the_vertex_one_of_them_all),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

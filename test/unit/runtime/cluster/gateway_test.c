@@ -188,6 +188,26 @@ static void the_task_that_a_worker_was_in_is_named_and_no_other_one(void **state
     }
 }
 
+static void the_last_numbers_of_a_task_come_with_its_end(void **state)
+{
+    struct rig rig;
+    rig_open(&rig);
+    to_deployed(&rig);
+    uint32_t subtask = subtask_of(&rig, 1);
+    struct worker_task_metrics metrics = { .subtask = subtask, .records_in = 4711 };
+    weir_buffer *bytes = weir_buffer_new(1 << 16);
+    worker_metrics_put(&metrics, 1, bytes);
+    say(&rig, 1, MESSAGE_ENDED,
+        (struct message_event){ .attempt = attempt_of(&rig),
+            .subtask = subtask,
+            .bytes = weir_buffer_view(bytes) });
+    weir_buffer_free(bytes);
+    turn(&rig);
+    assert_int_equal(gateway_metrics(rig.gateway, subtask)->records_in, 4711);
+    assert_int_equal(rig.history.failure_count, 0);
+    rig_close(&rig);
+}
+
 static void of_a_worker_that_could_not_say_where_it_was_the_progress_is_told(void **state)
 {
     for (uint32_t has_said = 0; has_said < 2; has_said++) {
@@ -819,6 +839,7 @@ int main(void)
         cmocka_unit_test(no_port_is_announced_that_is_none),
         cmocka_unit_test(how_a_worker_has_ended_is_what_people_read),
         cmocka_unit_test(the_task_that_a_worker_was_in_is_named_and_no_other_one),
+        cmocka_unit_test(the_last_numbers_of_a_task_come_with_its_end),
         cmocka_unit_test(of_a_worker_that_could_not_say_where_it_was_the_progress_is_told),
         cmocka_unit_test(a_failure_of_a_worker_is_no_failure_of_its_first_task),
         cmocka_unit_test(a_connection_that_closes_without_a_reason_fails_a_little_later),
