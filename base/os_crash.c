@@ -4,10 +4,12 @@
 #include "base/assert.h"
 #include "base/os_child.h"
 
+#include <weir/error.h>
 #include <errno.h>
 #include <semaphore.h>
 #include <signal.h>
 #include <stdatomic.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -50,13 +52,18 @@ static void on_crash(int number)
     raise(number); /* SA_RESETHAND: now it does what it always does */
 }
 
-/* On the thread that has called exit. */
-static void on_exit_call(void)
+/* On the thread that has called exit. Its status would be read as one of weir_code_exit, which no such code means. */
+static void on_exit_call(int status, void *arg)
 {
-    char what[OS_CRASH_TEXT_MAX] = "";
+    char what[OS_CRASH_TEXT_MAX] = "", call[32];
+    (void)arg;
     describe_crash(what, sizeof(what));
-    if (what[0] != '\0')
-        say("exit", what);
+    if (what[0] == '\0')
+        return;
+    snprintf(call, sizeof(call), "exit(%d)", status);
+    say(call, what);
+    fflush(NULL);
+    _exit(weir_code_exit(WEIR_E_INTERNAL));
 }
 
 static void on_question(int number)
@@ -77,7 +84,7 @@ void os_crash_watch(os_crash_fn *describe)
     struct sigaction question = { .sa_handler = on_question, .sa_flags = SA_RESTART };
     bool is_first = describe_crash == NULL;
     describe_crash = describe;
-    ASSERT(!is_first || atexit(on_exit_call) == 0);
+    ASSERT(!is_first || on_exit(on_exit_call, NULL) == 0);
     ASSERT(sem_init(&answers, 0, 0) == 0);
     for (size_t i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++)
         ASSERT(sigaction(numbers[i], &action, NULL) == 0);

@@ -4,7 +4,8 @@
  * the signal, and what `describe` says of the thread; then the signal does what it always does: the process
  * ends by it, with a core file where the system keeps them.
  *
- * The same is said when a thread calls exit in the middle of something.
+ * The same is said when a thread calls exit in the middle of something. Then the process ends with the status of
+ * WEIR_E_INTERNAL, as one that has crashed: exit(3) means nothing to whoever reads statuses as weir_code_exit.
  *
  * A thread can be asked the same: SIGURG interrupts it, `describe` runs in it, and it goes on. So nobody reads what
  * the thread is changing. SIGURG, because a program that does not want it never notices it.

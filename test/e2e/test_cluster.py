@@ -588,7 +588,7 @@ class Rogues(cluster.ClusterTest):
         where = r"in operator 'commit' \(1/1\), at or before record \d+ of this attempt"
         told = {"crash": rf"by SIGSEGV \(no core: RLIMIT_CORE is 0\); its last words: SIGSEGV {where}\Z",
                 "abort": rf"by SIGABRT \(no core: RLIMIT_CORE is 0\); its last words: SIGABRT {where}\Z",
-                "exit": rf"it ended with status 3; its last words: exit {where}\Z",
+                "exit": rf"it ended with status 21; its last words: exit\(3\) {where}\Z",
                 "loop": rf"vertex '.*' \(1/1\) has not come back .* for more than 3 s: it loops, .*, {where}; work",
                 "hog": r"MB of memory.*; its tasks, as last heard: 'ticks-0' \(1/1\) at record \d+, '.*commit.*' "
                        r"\(1/1\) at record \d+\Z",
