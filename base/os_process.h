@@ -30,7 +30,7 @@ void os_dir_unclaim(int claim); /* -1 is fine */
 /* A directory, no link, of this process's user, which nobody else may write into. */
 bool os_dir_is_own(const char *path);
 /* Of a file with a secret in it: an error with the fix when others than its owner may use it. What root has may be read by
- * its group, unless this process is root's: so secrets are given to a service (Debian's ssl-cert, Kubernetes, systemd).
+ * its group: so secrets are given to a service (Debian's ssl-cert, Kubernetes, systemd).
  * One that is not there is no error. */
 weir_error *os_check_private(const char *path) WEIR_MUST_USE;
 uint32_t os_user_id(void);
