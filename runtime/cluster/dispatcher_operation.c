@@ -108,10 +108,13 @@ weir_error *operations_entry(const struct dispatcher *dispatcher, const char *jo
     *entry = dispatcher_entry(dispatcher, job);
     if (*entry == NULL)
         return weir_errorf(WEIR_E_CONNECTOR, "there is no job %s", job);
-    if ((*entry)->phase != ENTRY_RUNNING)
-        return weir_errorf(WEIR_E_STATE, "job %s does not run: it is %s", job,
-            job_state_name((*entry)->job.state));
-    return NULL;
+    const struct job *it = &(*entry)->job;
+    if ((*entry)->phase == ENTRY_RUNNING)
+        return NULL;
+    bool has_reason = it->state == JOB_SUSPENDED && it->error != NULL;
+    return weir_errorf(WEIR_E_STATE, "job %s does not run: it is %s%s%s", job,
+        job_state_name(it->state), has_reason ? ": " : "",
+        has_reason ? weir_error_message(it->error) : "");
 }
 
 /* What a checkpoint is taken of are all of its tasks: whoever asks while they do not all run is told at once. */

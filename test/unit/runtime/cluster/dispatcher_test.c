@@ -567,6 +567,9 @@ static void a_job_that_is_suspended_says_how_to_go_on(void **state)
             strstr(text, "build the job again with this libweir. The job is suspended"));
         if (strstr(text, rows[i].words) == NULL || strstr(text, id) == NULL)
             fail_msg("no '%s' in: %s", rows[i].words, text);
+        char operation[DISPATCHER_ID_SIZE] = "";
+        expect_error(dispatcher_checkpoint(rig.dispatcher, id, operation), WEIR_E_STATE,
+            rows[i].words); /* who asks for something is told, too */
         rig_close(&rig);
     }
 }
