@@ -297,7 +297,7 @@ def main():
     parser.add_argument("--only", default=",".join(MEASURES))
     parser.add_argument("--idle-s", type=int, default=30)
     parser.add_argument("--tries", type=int, default=21)
-    parser.add_argument("--users", type=int, default=400_000)
+    parser.add_argument("--users", type=int, default=800_000)
     parser.add_argument("--kills", type=int, default=7)
     parser.add_argument("--losses", type=int, default=3)
     parser.add_argument("--jobs", type=int, default=1000)
