@@ -15,6 +15,7 @@ import ssl
 import struct
 import subprocess
 import sys
+import tempfile
 import unittest
 
 import cluster
@@ -346,6 +347,8 @@ class OtherUsersTest(program.ProgramTest):
         if os.geteuid() != 0:
             print("SKIPPED: other users: only root can be somebody else", file=sys.stderr, flush=True)
             self.skipTest("not root")
+        self.directory = pathlib.Path(tempfile.mkdtemp(prefix="weir-users-", dir="/tmp"))  # $TMPDIR may be one's own
+        self.addCleanup(shutil.rmtree, self.directory, ignore_errors=True)
         self.directory.chmod(0o755)
         self.bin = self.directory / "bin"
         self.bin.mkdir()
