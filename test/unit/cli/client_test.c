@@ -216,7 +216,7 @@ static void a_cluster_that_was_started_with_a_token_is_asked_with_it_unless_anot
     assert_int_equal(rig_call(rig, same), 0); /* as ./job --cluster says it */
     assert_int_equal(rig_call(rig, wrong), 1);
     assert_non_null(strstr(rig->error, "says (401)"));
-    chmod(token, 0640);
+    chmod(token, 0604);
     assert_int_equal(rig_call(rig, "list"), 2);
     assert_non_null(strstr(rig->error, "security.token-file cannot be used: "));
     unsetenv("WEIR_HOME");

@@ -210,7 +210,7 @@ static void a_secret_is_a_word_in_a_file_of_its_owner_alone(void **state)
     } rows[] = {
         { " secret\n", NULL, 0600 },
         { "secret word", NULL, 0400 },
-        { "secret", "is secret, but not its owner's alone (mode 0640): chmod 600 '", 0640 },
+        { "secret", "is secret, but not its owner's alone (mode 0604): chmod 600 '", 0604 },
         { "secret", "is secret, but not its owner's alone (mode 0604): chmod 600 '", 0604 },
         { " \n", "is empty; write the secret into it", 0600 },
     };
