@@ -182,7 +182,7 @@ class SecurityTest(secure.SecureTest):
 
     def test_secrets_that_others_may_read_are_refused_at_the_start(self):
         self.make_certificates()
-        for mode in (0o644, 0o640, 0o604):
+        for mode in (0o644, 0o660, 0o604):
             self.token_file.chmod(mode)
             (self.keys / "machine.key").chmod(mode)
             for daemon in ("weir-jobmanager", "weir-taskmanager"):
