@@ -31,7 +31,7 @@ from cluster import NoLeader, Refused  # noqa: E402
 from seed import SEED  # noqa: E402
 
 IS_LONG = os.environ.get("WEIR_TEST_LONG") == "1"
-ROUNDS = 60 if IS_LONG else 8
+ROUNDS = 24 if IS_LONG else 8
 
 # Named points of the protocol in the order of a checkpoint, by the process that passes them.
 LEADER_POINTS = ["attempt-claim-before", "attempt-claim-after", "trigger-send-before", "trigger-send-after",
@@ -103,7 +103,7 @@ class Kills(cluster.ClusterTest):
     def test_workers_are_killed_while_they_restore_three_deep_and_the_leader_with_them(self):
         one = self.cluster(job_managers=2, ha=self.file_ha())
         job = self.steady(one, 4)
-        for _ in range(10 if IS_LONG else 2):
+        for _ in range(5 if IS_LONG else 2):
             job.wait("RUNNING")
             job.wait_checkpoints()
             known = set(one.workers(job=job))

@@ -27,7 +27,7 @@ DATA = pathlib.Path(os.environ.get("WEIR_DATA", ROOT.parent / "shared" / "data")
 IS_LONG = os.environ.get("WEIR_TEST_LONG") == "1"
 GENERATED = 400_000 if IS_LONG else 60_000
 REVIEWS = 578_805 if IS_LONG else 40_000
-RANDOM_KILLS = 150 if IS_LONG else 16
+RANDOM_KILLS = 80 if IS_LONG else 16
 TTL = "10000d"  # generated events are of today, reviews of twenty years ago
 BIG = {"max.message.bytes": 4 << 20}
 
