@@ -188,20 +188,26 @@ static void the_task_that_a_worker_was_in_is_named_and_no_other_one(void **state
     }
 }
 
+/* Of a task of worker 1, which is returned. */
+static uint32_t say_record_4711(struct rig *rig, uint32_t kind)
+{
+    struct worker_task_metrics metrics = { .subtask = subtask_of(rig, 1), .records_in = 4711 };
+    weir_buffer *bytes = weir_buffer_new(1 << 16);
+    worker_metrics_put(&metrics, 1, bytes);
+    say(rig, 1, kind,
+        (struct message_event){ .attempt = attempt_of(rig),
+            .subtask = metrics.subtask,
+            .bytes = weir_buffer_view(bytes) });
+    weir_buffer_free(bytes);
+    return metrics.subtask;
+}
+
 static void the_last_numbers_of_a_task_come_with_its_end(void **state)
 {
     struct rig rig;
     rig_open(&rig);
     to_deployed(&rig);
-    uint32_t subtask = subtask_of(&rig, 1);
-    struct worker_task_metrics metrics = { .subtask = subtask, .records_in = 4711 };
-    weir_buffer *bytes = weir_buffer_new(1 << 16);
-    worker_metrics_put(&metrics, 1, bytes);
-    say(&rig, 1, MESSAGE_ENDED,
-        (struct message_event){ .attempt = attempt_of(&rig),
-            .subtask = subtask,
-            .bytes = weir_buffer_view(bytes) });
-    weir_buffer_free(bytes);
+    uint32_t subtask = say_record_4711(&rig, MESSAGE_ENDED);
     turn(&rig);
     assert_int_equal(gateway_metrics(rig.gateway, subtask)->records_in, 4711);
     assert_int_equal(rig.history.failure_count, 0);
@@ -214,14 +220,7 @@ static void of_a_worker_that_could_not_say_where_it_was_the_progress_is_told(voi
         struct rig rig;
         rig_open(&rig);
         to_deployed(&rig);
-        uint32_t subtask = subtask_of(&rig, 1);
-        struct worker_task_metrics metrics = { .subtask = subtask, .records_in = 4711 };
-        weir_buffer *bytes = weir_buffer_new(1 << 16);
-        worker_metrics_put(&metrics, 1, bytes);
-        say(&rig, 1, MESSAGE_METRICS,
-            (struct message_event){ .attempt = attempt_of(&rig),
-                .bytes = weir_buffer_view(bytes) });
-        weir_buffer_free(bytes);
+        uint32_t subtask = say_record_4711(&rig, MESSAGE_METRICS);
         end_worker_in(&rig, 1, has_said ? subtask + 1 : 0, 0, "it used too much memory");
         turn(&rig);
         const char *text = history_failure(&rig.history, 0)->text;
