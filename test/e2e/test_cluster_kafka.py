@@ -72,7 +72,7 @@ class Pipelines(cluster.ClusterTest):
         one = self.cluster(slots=1, settings=cluster.PATIENT)
         job = one.submit("steady", "--brokers", SHARED.bootstrap, "--pipelines", 2, "--tell", "--checkpoints",
                          self.checkpoints, "--checkpoint-interval", "100ms", "--min-pause", "20ms", "--restart-delay",
-                         "1s")
+                         "1s", "--restart-delay-max", "2s")
         job.wait("RUNNING")
         feeds = [self.enterContext(self.kafka.start_feed(topic, self.lines, rate=PIPED_RATE))
                  for topic in ("in", "in-1")]
