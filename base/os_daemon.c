@@ -22,26 +22,15 @@
 
 /* -- who it is ------------------------------------------------------------------------------------------ */
 
-/* The front of a file of /proc, which has no size that stat would tell. False: it is not there. */
-static bool read_proc(const char *path, char *text, size_t size)
-{
-    int descriptor = open(path, O_RDONLY | O_CLOEXEC);
-    if (descriptor == -1)
-        return false;
-    ssize_t count = read(descriptor, text, size - 1);
-    close(descriptor);
-    text[count < 0 ? 0 : count] = '\0';
-    return count > 0;
-}
-
 /* False: there is none, or it has ended and nobody has waited for it. */
 static bool read_birth(int pid, char *birth, size_t size)
 {
-    char path[64], text[STAT_SIZE], boot[OS_BOOT_ID_SIZE];
+    char path[64], text[STAT_SIZE];
+    const char *boot = os_boot_id();
     unsigned long long start;
     char state;
     snprintf(path, sizeof(path), "/proc/%d/stat", pid);
-    if (!read_proc(path, text, sizeof(text)) || !os_boot_id(boot))
+    if (!os_read_proc(path, text, sizeof(text)) || boot == NULL)
         return false;
     const char *end = strrchr(text, ')'); /* behind the name, which may have anything in it */
     /* The third field is the state, the 22nd the start in ticks after the boot. */

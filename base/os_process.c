@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <pthread.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
@@ -172,17 +173,31 @@ const char *os_machine(void)
     return uname(&name) == 0 ? name.machine : "unknown";
 }
 
-bool os_boot_id(char id[OS_BOOT_ID_SIZE])
+bool os_read_proc(const char *path, char *text, size_t size)
 {
-    memset(id, 0, OS_BOOT_ID_SIZE);
-    int descriptor = open("/proc/sys/kernel/random/boot_id", O_RDONLY | O_CLOEXEC);
+    int descriptor = open(path, O_RDONLY | O_CLOEXEC);
     if (descriptor == -1)
         return false;
-    ssize_t count = read(descriptor, id, OS_BOOT_ID_SIZE - 1);
+    ssize_t count = read(descriptor, text, size - 1);
     close(descriptor);
-    id[count < 0 ? 0 : count] = '\0';
-    id[strcspn(id, "\n")] = '\0';
-    return id[0] != '\0';
+    text[count < 0 ? 0 : count] = '\0';
+    return count > 0;
+}
+
+static char boot_id[OS_BOOT_ID_SIZE];
+
+static void read_boot_id(void)
+{
+    char text[OS_BOOT_ID_SIZE];
+    if (os_read_proc("/proc/sys/kernel/random/boot_id", text, sizeof(text)))
+        memcpy(boot_id, text, strcspn(text, "\n"));
+}
+
+const char *os_boot_id(void)
+{
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+    ASSERT(pthread_once(&once, read_boot_id) == 0);
+    return boot_id[0] == '\0' ? NULL : boot_id;
 }
 
 weir_error *os_self_path(char **path)

@@ -50,9 +50,12 @@ struct os_usage {
 void os_usage(struct os_usage *usage);
 weir_error *os_self_path(char **path) WEIR_MUST_USE; /* of this program's file; mem_free it */
 const char *os_machine(void);                        /* "x86_64" */
-/* Another one each time that this machine's kernel starts, the same for all of its processes. False: it does not tell. */
+/* The front of a file of /proc, which has no size that stat would tell, terminated. False: it is not there, or empty. */
+bool os_read_proc(const char *path, char *text, size_t size);
+/* Another one each time that this machine's kernel starts, the same for all of its processes: text in
+ * OS_BOOT_ID_SIZE bytes, filled up with zeros. NULL: it does not tell. Read once. Thread: any. */
 #define OS_BOOT_ID_SIZE 40
-bool os_boot_id(char id[OS_BOOT_ID_SIZE]);
+const char *os_boot_id(void);
 uint32_t os_cpu_count(void); /* that may be used now; at least 1 */
 /* Of core files of this process, and of those that it starts, in bytes; 0: none is written. */
 uint64_t os_core_size_max(void);

@@ -293,14 +293,18 @@ uint64_t state_file_identity(const char *checkpoint_dir, const struct state_file
     weir_error *error = check_path(file);
     if (error == NULL)
         error = os_stat(path, &stat);
-    bool is_known = error == NULL && stat.is_regular && stat.inode != 0 && os_boot_id(it.boot);
+    const char *boot = os_boot_id();
+    bool is_known = error == NULL && stat.is_regular && stat.inode != 0 && boot != NULL;
     weir_error_free(error);
     mem_free(path);
+    if (!is_known)
+        return 0;
+    memcpy(it.boot, boot, sizeof(it.boot));
     it.device = stat.device;
     it.inode = stat.inode;
     it.size = stat.size;
     it.modified_ms = stat.modified_ms;
-    return is_known ? hash_bytes(&it, sizeof(it)) : 0;
+    return hash_bytes(&it, sizeof(it));
 }
 
 /* Thread: whoever helps, each with files of his own; `is_broken` any. */
