@@ -481,10 +481,9 @@ static void tick(struct worker *worker, int64_t now_ms)
 
 int64_t worker_deadline_ms(const struct worker *worker)
 {
-    int64_t look_ms = os_monotonic_ms() + PUBLISHED_MS;
-    return worker->to_publish != worker->published && look_ms < worker->next_beat_ms
-               ? look_ms
-               : worker->next_beat_ms;
+    return worker->to_publish == worker->published
+               ? worker->next_beat_ms
+               : os_earlier(os_monotonic_ms() + PUBLISHED_MS, worker->next_beat_ms);
 }
 
 /* -- life ---------------------------------------------------------------------------------------------- */
