@@ -149,7 +149,7 @@ class Kills(cluster.ClusterTest):
 
     def test_state_that_the_job_manager_has_verified_on_this_machine_is_not_read_again_by_the_worker(self):
         one = self.cluster(task_managers=1, slots=1)
-        directory, users = self.checkpoints_of("large"), 100_000  # 15 MB
+        directory, users = self.checkpoints_of("large"), 400_000  # 48 MB: much more than a program reads to start
         arguments = ["--checkpoints", directory, "--users", users]
         filled = program.run("large", "run", *arguments, "--count", users, "--from", users)
         self.assertEqual(filled.status, 0, filled.err)
