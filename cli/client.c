@@ -160,14 +160,29 @@ weir_error *client_keep_cluster(const struct client *client, const char *dir)
     return error;
 }
 
-/* Without their schemes: which one it is, is not said by -m. */
+/* Where a URL leads: without its scheme, which -m need not say, and with one name for this machine. */
+static char *place_of(const char *url)
+{
+    const char *mark = strstr(url, "://"), *host = mark == NULL ? url : mark + 3;
+    bool is_six = host[0] == '[';
+    size_t size = is_six ? strcspn(host + 1, "]\n") : strcspn(host, ":/\n"),
+           end = strcspn(host, "\n");
+    char *name = mem_printf("%.*s", (int)size, host + is_six), *place;
+    if (conf_is_loopback(name))
+        place =
+            mem_printf("localhost%.*s", (int)(end - size - 2 * is_six), host + size + 2 * is_six);
+    else
+        place = mem_printf("%.*s", (int)end, host);
+    mem_free(name);
+    return place;
+}
+
 static bool is_same_place(const struct conf *conf, const char *given, const char *address)
 {
-    char *url = url_of(conf, given);
-    const char *asked = strstr(url, "://"), *known = strstr(address, "://");
-    size_t size = known == NULL ? 0 : strcspn(known, "\n");
-    bool is_same =
-        asked != NULL && size > 0 && strlen(asked) == size && strncmp(asked, known, size) == 0;
+    char *url = url_of(conf, given), *asked = place_of(url), *known = place_of(address);
+    bool is_same = strcmp(asked, known) == 0;
+    mem_free(known);
+    mem_free(asked);
     mem_free(url);
     return is_same;
 }

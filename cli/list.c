@@ -8,13 +8,15 @@
 #include <stdlib.h>
 #include <time.h>
 
-enum { SCHEDULED = 1, RUNNING = 2, ENDED = 4, ALL = 7 };
+enum { SCHEDULED = 1, RUNNING = 2, ENDED = 4, SUSPENDED = 8, ALL = 15 };
 
 static unsigned kind_of(const struct document *job)
 {
     const char *state = document_text(job, "state");
     if (state == NULL || strcmp(state, "CREATED") == 0 || strcmp(state, "INITIALIZING") == 0)
         return SCHEDULED;
+    if (strcmp(state, "SUSPENDED") == 0)
+        return SUSPENDED;
     return job_state_has_ended(state) ? ENDED : RUNNING;
 }
 
@@ -36,7 +38,7 @@ static void print_job(const struct document *job, weir_buffer *out)
                *state = document_text(job, "state");
     buffer_printf(out, "%s : %s : %s (%s)\n", date, id == NULL ? "?" : id,
         name == NULL ? "?" : name, state == NULL ? "?" : state);
-    if (state != NULL && strcmp(state, "SUSPENDED") == 0)
+    if (kind_of(job) == SUSPENDED)
         buffer_printf(out, "    this job manager cannot run it: 'weir logs jobmanager' says why, "
                            "and what to do\n");
 }
@@ -65,6 +67,9 @@ static weir_error *print_jobs(const struct document *jobs, unsigned kinds)
     if ((kinds & RUNNING) != 0)
         print_kind(jobs, RUNNING, "------------------ Running/Restarting Jobs -------------------",
             "No running jobs.\n", out);
+    if ((kinds & SUSPENDED) != 0)
+        print_kind(jobs, SUSPENDED,
+            "----------------------- Suspended Jobs -----------------------", "", out);
     if ((kinds & SCHEDULED) != 0)
         print_kind(jobs, SCHEDULED,
             "----------------------- Scheduled Jobs -----------------------",
@@ -99,13 +104,13 @@ static weir_error *print_json(const struct document *jobs, unsigned kinds)
 
 static unsigned kinds_of(const struct config *config)
 {
-    unsigned kinds = (config_flag(config, "running") ? RUNNING : 0u) |
+    unsigned kinds = (config_flag(config, "running") ? RUNNING | SUSPENDED : 0u) |
                      (config_flag(config, "scheduled") ? SCHEDULED : 0u);
     if (config_flag(config, "all"))
         return ALL;
     if (kinds != 0)
         return kinds;
-    return config_flag(config, "json") ? ALL : RUNNING | SCHEDULED;
+    return config_flag(config, "json") ? ALL : RUNNING | SUSPENDED | SCHEDULED;
 }
 
 static weir_error *list(struct client *client, unsigned kinds)
@@ -135,7 +140,7 @@ static weir_error *run(const struct verb_call *call)
 
 /* clang-format off */
 static const struct verb_option options[] = {
-    { { "running", WEIR_OPTION_FLAG, NULL, NULL, "Those that run or restart.", 0, 0 }, "r", VERB_ONCE },
+    { { "running", WEIR_OPTION_FLAG, NULL, NULL, "Those that run, restart or are suspended.", 0, 0 }, "r", VERB_ONCE },
     { { "scheduled", WEIR_OPTION_FLAG, NULL, NULL, "Those that have not begun.", 0, 0 }, "s", VERB_ONCE },
     { { "all", WEIR_OPTION_FLAG, NULL, NULL, "Those that have ended, too.", 0, 0 }, "a", VERB_ONCE },
 };

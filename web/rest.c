@@ -162,7 +162,7 @@ static void run(struct call *call, const char *path)
         rest_route_cut(copy, &segments) ? rest_route_find(call->request->method, &segments) : NULL;
     if (route == NULL)
         no_route(call, path);
-    else if (route->has_changes && !may_change(call))
+    else if (route->is_guarded && !may_change(call))
         return;
     else if (rest_route_resolve(route, &segments, call))
         route->handle(call);

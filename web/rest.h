@@ -11,11 +11,11 @@
  * what takes a while is an operation there. Nothing waits: what a disk or
  * another machine must bring first (an executable that is stored, a log) is answered later.
  *
- * Whoever may send a request that changes something may run programs. The server in front has refused those who have
- * not the token or certificate that is asked for. Where none is (has_proof), which is on this machine alone, everybody
- * may look, and what changes something is refused here unless the job manager's own user sends it, or root; and if it was
- * sent to a name that is not this machine's (Host): by a page whose name was made to lead here. What a browser sends from
- * a page of another origin is refused always (Sec-Fetch-Site).
+ * Whoever may send a request that changes something may run programs. The server in front has refused those who have not the
+ * token or certificate that is asked for. Where none is (has_proof), which is on this machine alone, everybody may look, and
+ * what changes something, or hands out the executable of a job, is refused here unless the job manager's own user sends it,
+ * or root; and if it was sent to a name that is not this machine's (Host): by a page whose name was made to lead here. What
+ * a browser sends from a page of another origin is refused always (Sec-Fetch-Site).
  *
  * Thread: control. Limits: REST_JSON_MAX bytes of a JSON body, REST_PATH_MAX of a path, REST_REPLY_MAX of a reply. */
 #ifndef WEIR_WEB_REST_H

@@ -71,7 +71,7 @@ const struct route rest_routes[] = {
     { "GET", "/jobmanager/metrics", rest_metrics_cluster, 'C', false },
     { "GET", "/metrics", rest_metrics_prometheus, 'B', false },
     { "PUT", "/blobs/:digest", rest_blob_put, 'W', true },
-    { "GET", "/blobs/:digest", rest_blob_get, 'W', false },
+    { "GET", "/blobs/:digest", rest_blob_get, 'W', true },
 };
 const uint32_t rest_route_count = sizeof(rest_routes) / sizeof(rest_routes[0]);
 

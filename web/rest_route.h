@@ -21,7 +21,8 @@ struct route {
     const char *method, *pattern;
     void (*handle)(struct call *call);
     char need;
-    bool has_changes; /* it does something, whatever its method */
+    bool
+        is_guarded; /* it changes something, whatever its method, or hands out an executable: web/rest.h */
 };
 
 extern const struct route rest_routes[];

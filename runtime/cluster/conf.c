@@ -321,8 +321,12 @@ weir_error *conf_secret(const struct conf *conf, const char *option, char **secr
     weir_error *error = os_check_private(path);
     if (error == NULL)
         error = os_read_file(path, SECRET_MAX, &bytes, &size);
-    if (error != NULL)
-        return weir_error_wrap(error, "%s cannot be used", option);
+    if (error != NULL) { /* whatever it is: the option names a file that will not do */
+        weir_error *usage =
+            weir_errorf(WEIR_E_USAGE, "%s cannot be used: %s", option, weir_error_message(error));
+        weir_error_free(error);
+        return usage;
+    }
     size_t begin = strspn(bytes, BLANKS), end = strcspn(bytes + begin, BLANKS);
     if (end > 0)
         *secret = mem_printf("%.*s", (int)end, bytes + begin);

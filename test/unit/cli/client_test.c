@@ -71,7 +71,7 @@ static void the_token_of_the_configuration_is_shown(void **state)
     assert_int_equal(rig_ask(rig, "list", ""), 1);
     assert_non_null(strstr(rig->error, "says (401)"));
     assert_non_null(strstr(rig->error, "-D security.token-file=FILE"));
-    assert_int_equal(rig_ask(rig, "list", "-Dsecurity.token-file=/nobody/has/it"), 1);
+    assert_int_equal(rig_ask(rig, "list", "-Dsecurity.token-file=/nobody/has/it"), 2);
     assert_non_null(strstr(rig->error, "security.token-file cannot be used: "));
     temp_dir_write(temp_dir_path(rig->dir, "token"), " secret\n", 8);
     assert_int_equal(chmod(temp_dir_path(rig->dir, "token"), 0644), 0);
@@ -133,6 +133,32 @@ static void the_address_is_an_option_a_definition_or_the_configuration(void **st
     }
     mem_free(yaml);
     rig_close_complete(rig);
+}
+
+static void the_cluster_that_was_started_here_is_known_by_each_name_of_this_machine(void **state)
+{
+    static const struct reply jobs[] = { { LIST, 200, "{\"jobs\":[]}" }, { NULL, 0, NULL } };
+    static const char *const names[] = { "localhost", "127.0.0.1", "127.0.0.2", "[::1]" };
+    struct rig *rig = rig_open(jobs, NULL);
+    unsigned port = http_server_port(rig->server);
+    char *address = mem_printf("http://localhost:%u\nsecurity.token-file=/nowhere/token", port);
+    temp_dir_write(temp_dir_path(rig->dir, "address"), address, strlen(address));
+    assert_int_equal(setenv("WEIR_HOME", rig->dir, 1), 0);
+    for (size_t i = 0; i < COUNT_OF(names); i++) {
+        char *line = mem_printf("list -m %s:%u", names[i], port);
+        assert_int_equal(rig_call(rig, line), 2);
+        assert_non_null(strstr(rig->error, "security.token-file cannot be used"));
+        mem_free(line);
+    }
+    char *line = mem_printf("list -m 127.0.0.1:%u/other", port);
+    assert_int_not_equal(rig_call(rig, line), 2); /* is another one, of which nothing is known */
+    mem_free(line);
+    line = mem_printf("list -m http://127.0.0.1 -D rest.port=%u", port);
+    assert_int_equal(rig_call(rig, line), 2);
+    mem_free(line);
+    assert_int_equal(unsetenv("WEIR_HOME"), 0);
+    mem_free(address);
+    rig_close(rig);
 }
 
 static void a_wrong_configuration_is_named_before_anything_is_asked(void **state)
@@ -240,6 +266,7 @@ int main(void)
         cmocka_unit_test(the_token_of_the_configuration_is_shown),
         cmocka_unit_test(the_certificates_of_the_configuration_are_shown),
         cmocka_unit_test(the_address_is_an_option_a_definition_or_the_configuration),
+        cmocka_unit_test(the_cluster_that_was_started_here_is_known_by_each_name_of_this_machine),
         cmocka_unit_test(a_wrong_configuration_is_named_before_anything_is_asked),
     };
     return cmocka_run_group_tests(tests, no_configuration, NULL);

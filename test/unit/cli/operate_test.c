@@ -73,7 +73,8 @@ static void a_job_that_is_suspended_is_listed_with_where_the_reason_is(void **st
         END };
     expect_talk("list", "-r", jobs, 0,
         WAITING
-        "------------------ Running/Restarting Jobs -------------------\n"
+        "No running jobs.\n"
+        "----------------------- Suspended Jobs -----------------------\n"
         "01.01.1970 00:00:01 : " JOB " : old (SUSPENDED)\n"
         "    this job manager cannot run it: 'weir logs jobmanager' says why, and what to do\n"
         "--------------------------------------------------------------\n",

@@ -187,7 +187,7 @@ static void another_user_may_look_and_not_touch_unless_a_proof_was_asked_for(voi
     struct client client = client_new(NULL);
     client_is_foreign = true;
     for (uint32_t i = 0; i < rest_route_count; i++) {
-        if (!rest_routes[i].has_changes)
+        if (!rest_routes[i].is_guarded)
             continue;
         expect(&client, rest_routes[i].method, rest_routes[i].pattern, 403,
             "{\"errors\":[\"that is user 65534's\"]}");
@@ -202,11 +202,12 @@ static void another_user_may_look_and_not_touch_unless_a_proof_was_asked_for(voi
     client_is_foreign = false;
 }
 
-static void every_route_that_changes_something_says_so(void **state)
+static void every_route_that_changes_something_or_hands_out_an_executable_is_guarded(void **state)
 {
     for (uint32_t i = 0; i < rest_route_count; i++)
-        if (strcmp(rest_routes[i].method, "GET") != 0)
-            assert_true(rest_routes[i].has_changes);
+        if (strcmp(rest_routes[i].method, "GET") != 0 ||
+            strstr(rest_routes[i].pattern, "blob") != NULL)
+            assert_true(rest_routes[i].is_guarded);
 }
 
 static void a_log_is_asked_for_by_its_name(void **state)
@@ -247,7 +248,7 @@ int main(void)
         cmocka_unit_test(a_page_of_another_origin_may_look_and_not_touch),
         cmocka_unit_test(what_was_sent_to_another_name_may_look_and_not_touch),
         cmocka_unit_test(another_user_may_look_and_not_touch_unless_a_proof_was_asked_for),
-        cmocka_unit_test(every_route_that_changes_something_says_so),
+        cmocka_unit_test(every_route_that_changes_something_or_hands_out_an_executable_is_guarded),
         cmocka_unit_test(a_log_is_asked_for_by_its_name),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

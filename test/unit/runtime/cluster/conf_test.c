@@ -217,7 +217,8 @@ static void a_secret_is_a_word_in_a_file_of_its_owner_alone(void **state)
     char *dir = temp_dir_new(), *secret, *option = mem_printf("%s=%s/token", key, dir);
     struct conf conf;
     expect_ok(load("", option, &conf));
-    expect_error(conf_secret(&conf, key, &secret), WEIR_E_IO, "security.token-file cannot be used");
+    expect_error(conf_secret(&conf, key, &secret), WEIR_E_USAGE,
+        "security.token-file cannot be used");
     for (size_t i = 0; i < COUNT_OF(rows); i++) {
         const char *path = config_text(conf.config, key);
         expect_ok(os_write_file(path, rows[i].text, strlen(rows[i].text)));
