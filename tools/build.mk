@@ -247,7 +247,10 @@ fuzz_names := $(patsubst $(OUT)/fuzz/%_fuzz,%,$(call chosen,$(FUZZ_BIN)))
 fuzz_command = $(OUT)/fuzz/$1_fuzz -max_total_time=$(FUZZ_SECONDS) -timeout=25 -rss_limit_mb=2048 -close_fd_mask=3 \
 	-verbosity=1 -print_final_stats=1 -artifact_prefix=$(V)/artifacts/$1- $(V)/corpus/$1
 
-run-unit: $(call chosen,$(UNIT_BIN))
+# The long run takes those that have a longer form: they, or the model that they run, ask for it.
+LONG_UNIT := $(shell grep -lE 'WEIR_TEST_LONG|support/model\.h' -r test/unit --include=*_test.c)
+UNIT_RUN := $(if $(WEIR_TEST_LONG),$(LONG_UNIT:test/%.c=$(OUT)/%),$(UNIT_BIN))
+run-unit: $(call chosen,$(UNIT_RUN))
 	@$(run) unit --timeout 240 $^
 run-unit-tsan: $(sort $(call chosen,$(THREADED)))
 	@$(run) unit-tsan --timeout 300 $^
@@ -257,7 +260,7 @@ SIM_RUN := $(if $(filter asan,$(VARIANT)),\
 	$(filter-out %mutant_test,$(SIM_BIN)) $(SEEDS_BIN:$(OUT)/%=build/faults/%),$(SIM_BIN))
 sim-seeds: $(call chosen,$(SEEDS_BIN))
 run-sim: $(call chosen,$(filter $(OUT)/%,$(SIM_RUN)))
-	@$(run) sim --timeout $(if $(WEIR_TEST_LONG),7200,1200) $(call chosen,$(SIM_RUN))
+	@$(run) sim --timeout 1200 $(call chosen,$(SIM_RUN))
 run-fuzz: $(call chosen,$(FUZZ_BIN))
 	@mkdir -p $(V)/artifacts $(addprefix $(V)/corpus/,$(fuzz_names))
 	@$(foreach n,$(fuzz_names),$(if $(wildcard test/fuzz/corpus/$n),cp -rT test/fuzz/corpus/$n $(V)/corpus/$n;)) true

@@ -23,6 +23,7 @@ import time
 
 import broker
 import cluster
+import kills
 import program
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
@@ -78,6 +79,8 @@ class Cell:
             if self.has_fired():
                 break
         self._judge_log()
+        for _ in range(sum(line.endswith(" kill") for line in self.fired())):
+            kills.count("at a named point")
         shutil.rmtree(self.directory)
 
     @property

@@ -11,7 +11,7 @@
 #include <string.h>
 
 #define TWICE_EVERY 10u
-#define LONG_FACTOR 10u
+#define LONG_FACTOR 7u
 #define SEED_MAX    UINT64_C(1000000000000)
 #define MAX_EVENTS  64u
 

@@ -36,7 +36,7 @@ struct sim_coverage {
 struct sim_suite {
     sim_runner run;
     bool has_events;                     /* SIM_FAULTS means something */
-    uint32_t seeds;                      /* ten times as many in the long version */
+    uint32_t seeds;                      /* seven times as many in the long version */
     const struct sim_coverage *coverage; /* what must have come up in `seeds` seeds */
     uint32_t coverage_count;
 };

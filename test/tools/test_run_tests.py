@@ -81,6 +81,15 @@ class RunTests(unittest.TestCase):
         code, line = run("run", "x", "--kills", "1", "true")  # nobody counts
         self.assertEqual(code, 1, line)
 
+    def test_the_long_run_takes_what_has_a_longer_form(self):
+        with tempfile.TemporaryDirectory() as directory:
+            for name, text in (("test_a.py", "LONG = os.environ.get('WEIR_TEST_LONG')"), ("test_b.py", "pass")):
+                pathlib.Path(directory, name).write_text(text)
+            arguments = run_tests.parse(["run", "x", "--unittest", directory, "true"])
+            for is_long, names in (("", ["true", "test_a.py", "test_b.py"]), ("1", ["true", "test_a.py"])):
+                with unittest.mock.patch.dict(os.environ, WEIR_TEST_LONG=is_long):
+                    self.assertEqual([os.path.basename(name) for name, _ in run_tests.programs(arguments)], names)
+
     def test_no_tests_are_no_failure(self):
         self.assertEqual(run("run", "x")[0], 0)
 
