@@ -94,7 +94,8 @@ static void draw_options(struct local_options *options, struct random *random)
     options->checkpoints = "/checkpoints";
     options->retained = 1 + random_below(random, 3);
     options->backend = &backend_hashmap;
-    options->memory_size = (uint64_t)(96 << random_below(random, 3)) << 20;
+    options->memory_size = (uint64_t)(128 << random_below(random, 3))
+                           << 20; /* a channel takes one */
     options->worker_count = 0;
     options->batch_max =
         (uint32_t)sim_scenario_spread(random, maybe(random, 15) ? 1 : 8, GATE_BATCH_MAX);

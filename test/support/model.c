@@ -484,7 +484,7 @@ void model_run(const struct model_options *options)
     if (options->has_threads)
         run.shelf.workers = workers_new(2, 64);
     open_all(&run);
-    uint64_t steps = getenv("WEIR_TEST_LONG") == NULL ? options->steps : 10 * options->steps;
+    uint64_t steps = getenv("WEIR_TEST_LONG") == NULL ? options->steps : 5 * options->steps;
     for (run.step = 0; run.step < steps; run.step++)
         step(&run);
     check_all(&run);

@@ -202,7 +202,7 @@ static void keyed_state_is_the_same_on_every_backend(void **state)
             twins[i].shelf.memory_size = TINY;
         twin_open(&twins[i], NULL);
     }
-    uint64_t steps = getenv("WEIR_TEST_LONG") == NULL ? STEPS_KEYED : 10 * STEPS_KEYED;
+    uint64_t steps = getenv("WEIR_TEST_LONG") == NULL ? STEPS_KEYED : 5 * STEPS_KEYED;
     for (uint64_t at = 0; at < steps;) {
         uint64_t next = keyed_callback(&twins[0], at);
         for (int i = 1; i < 3; i++) {
