@@ -163,7 +163,10 @@ static int make_dir(const char *path)
     if (error == 0)
         return 0;
     struct os_stat found;
-    if (os_current->stat(path, &found) != 0 || !found.exists)
+    int looking = os_current->stat(path, &found);
+    if (looking != 0)
+        return error == EEXIST ? looking : error; /* that something is there is no reason */
+    if (!found.exists)
         return error;
     return found.is_directory ? 0 : ENOTDIR;
 }
