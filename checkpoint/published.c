@@ -22,12 +22,15 @@ static char *chk_path(const char *dir, uint64_t number)
 
 static weir_error *check_files(const char *dir, const struct state_file *files, uint32_t count)
 {
-    for (uint32_t i = 0; i < count; i++)
-        if (!state_file_exists(dir, &files[i]))
+    for (uint32_t i = 0; i < count; i++) {
+        bool exists;
+        WEIR_TRY(state_file_look(dir, &files[i], &exists));
+        if (!exists)
             return weir_errorf(WEIR_E_CORRUPT,
                 "the stored file '%s/%s' (%s, %" PRIu64 " bytes) is"
                 " not in place: was the checkpoint directory changed while the job ran?",
                 dir, files[i].path, files[i].name, files[i].length);
+    }
     return NULL;
 }
 

@@ -267,12 +267,15 @@ static weir_error *import_operator(struct import *it, struct subtask_snapshot *s
 static weir_error *check_there(const struct snapshot_dir *from, const struct state_file *files,
     uint32_t count)
 {
-    for (uint32_t i = 0; i < count; i++)
-        if (!state_file_exists(from->dir, &files[i]))
+    for (uint32_t i = 0; i < count; i++) {
+        bool exists;
+        WEIR_TRY(state_file_look(from->dir, &files[i], &exists));
+        if (!exists)
             return weir_errorf(WEIR_E_CORRUPT,
                 "its file '%s' (%" PRIu64 " bytes) is missing or has another length: get it back, "
                 "or use another savepoint",
                 files[i].path, files[i].length);
+    }
     return NULL;
 }
 

@@ -236,14 +236,20 @@ weir_error *state_file_store(const char *from, const char *checkpoint_dir, uint6
 
 /* -- trusting again ------------------------------------------------------------------------- */
 
-bool state_file_exists(const char *checkpoint_dir, const struct state_file *file)
+weir_error *state_file_look(const char *checkpoint_dir, const struct state_file *file, bool *exists)
 {
     char *path = mem_printf("%s/%s", checkpoint_dir, file->path);
     struct os_stat stat = { 0 };
     weir_error *error = os_stat(path, &stat);
-    bool exists = error == NULL && stat.is_regular && stat.size == file->length;
-    weir_error_free(error);
+    *exists = error == NULL && stat.is_regular && stat.size == file->length;
     mem_free(path);
+    return error;
+}
+
+bool state_file_exists(const char *checkpoint_dir, const struct state_file *file)
+{
+    bool exists;
+    weir_error_free(state_file_look(checkpoint_dir, file, &exists));
     return exists;
 }
 

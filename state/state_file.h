@@ -69,7 +69,10 @@ weir_error *state_files_verify(const char *checkpoint_dir, struct workers *worke
 uint64_t state_file_identity(const char *checkpoint_dir, const struct state_file *file);
 /* Its name is one of a file in a backend's directory, and does not lead elsewhere: WEIR_E_CORRUPT else. */
 weir_error *state_file_check_name(const struct state_file *file) WEIR_MUST_USE;
-/* True if it is there with its length; the content is not read. */
+/* Whether it is there with its length; the content is not read. An error: nobody can tell. */
+weir_error *state_file_look(const char *checkpoint_dir, const struct state_file *file, bool *exists)
+    WEIR_MUST_USE;
+/* The same for whoever stores it again unless he is sure: false also when nobody can tell. */
 bool state_file_exists(const char *checkpoint_dir, const struct state_file *file);
 /* Brings a stored file to `to`: by hard link when `may_link`, which is for files that are never
  * written again, else (and when linking fails) as a copy. Not synced. */

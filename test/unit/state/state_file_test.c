@@ -82,6 +82,34 @@ static void storing_twice_keeps_one_file(void **state)
     end(&it);
 }
 
+static int cannot_look(const char *path, struct os_stat *stat)
+{
+    (void)path;
+    (void)stat;
+    return EIO;
+}
+
+/* Who asks because the file must be there is told why nobody knows; who would store it again stores it. */
+static void a_file_that_nobody_can_look_at_is_not_said_to_be_missing(void **state)
+{
+    (void)state;
+    struct fixture it;
+    struct state_file file;
+    bool exists;
+    begin(&it, "hello");
+    shelf_ok(state_file_store(it.from, it.shelf.root, 1, "a", &it.arena, &file));
+    const struct os *before = os_current;
+    struct os broken = *before;
+    broken.stat = cannot_look;
+    os_current = &broken;
+    shelf_fails(state_file_look(it.shelf.root, &file, &exists), WEIR_E_IO, strerror(EIO));
+    assert_false(state_file_exists(it.shelf.root, &file));
+    os_current = before;
+    shelf_ok(state_file_look(it.shelf.root, &file, &exists));
+    assert_true(exists);
+    end(&it);
+}
+
 static void a_torn_file_of_that_name_is_replaced(void **state)
 {
     (void)state;
@@ -401,6 +429,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_name_says_checksum_length_and_attempt),
         cmocka_unit_test(storing_twice_keeps_one_file),
+        cmocka_unit_test(a_file_that_nobody_can_look_at_is_not_said_to_be_missing),
         cmocka_unit_test(a_torn_file_of_that_name_is_replaced),
         cmocka_unit_test(a_changed_byte_of_a_stored_file_is_noticed),
         cmocka_unit_test(what_is_stored_survives_its_origin),
