@@ -416,6 +416,41 @@ static void what_is_not_there_cannot_be_deleted_and_the_advice_fits(void **state
         "so nothing is deleted; give the directory savepoint-…");
 }
 
+/* The metadata of the kit's checkpoint in a directory of its own, as a job has it. */
+static char *make_checkpoint(const struct kit *kit)
+{
+    char *chk = mem_printf("%s/chk-7", kit->shelf.root);
+    weir_buffer *bytes = weir_buffer_new(CHECKPOINT_SIZE_MAX);
+    checkpoint_encode(&kit->metadata, bytes);
+    weir_str view = weir_buffer_view(bytes);
+    expect_ok(os_make_dirs(chk));
+    expect_ok(os_write_file(temp_dir_path(chk, "_metadata"), view.data, view.size));
+    weir_buffer_free(bytes);
+    return chk;
+}
+
+static void a_savepoint_is_deleted_and_what_is_none_stays(void **state)
+{
+    struct kit kit;
+    char before;
+    kit_init(&kit, &backend_hashmap, 1);
+    char *chk = make_checkpoint(&kit);
+    expect_error(savepoint_dispose(chk), WEIR_E_USAGE,
+        "is no savepoint but a checkpoint of a job, which deletes its own: it stays");
+    assert_true(is_there(temp_dir_path(chk, "_metadata")));
+    kit_save(&kit);
+    const char *metadata = temp_dir_path(kit.savepoint, "_metadata");
+    damage(metadata, 0, &before, false); /* nobody can tell what it is */
+    expect_error(savepoint_dispose(kit.savepoint), WEIR_E_CORRUPT, "_metadata");
+    assert_true(is_there(temp_dir_path(kit.savepoint, "entries-0")));
+    damage(metadata, 0, &before, true);
+    expect_ok(savepoint_dispose(kit.savepoint));
+    assert_false(is_there(kit.savepoint));
+    assert_true(is_there(kit.shelf.root));
+    mem_free(chk);
+    kit_release(&kit);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -433,6 +468,7 @@ int main(void)
         cmocka_unit_test(a_crash_while_writing_leaves_no_savepoint),
         cmocka_unit_test(whatever_fails_while_writing_leaves_nothing_behind),
         cmocka_unit_test(what_is_not_there_cannot_be_deleted_and_the_advice_fits),
+        cmocka_unit_test(a_savepoint_is_deleted_and_what_is_none_stays),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
