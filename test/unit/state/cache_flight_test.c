@@ -1,11 +1,15 @@
 /* Flights from inside: when rows are frozen ahead of a barrier. */
 #include "state/cache.h"
 
+#include "base/log.h"
+#include "base/os.h"
 #include "test/support/shelf.h"
 
+#include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <string.h>
 
 #include <cmocka.h>
 
@@ -95,12 +99,165 @@ static void so_many_dirty_rows_are_frozen_at_any_time(void **state)
     shelf_release(&shelf);
 }
 
+/* -- a disk that is full -------------------------------------------------------------------------- */
+
+#define ROWS 100u
+
+static bool is_store_full, is_log_full;
+
+static weir_error *write_into_store(struct backend *store, const struct changes *const *lists,
+    uint32_t list_count)
+{
+    if (is_store_full)
+        return weir_errorf(WEIR_E_DISK_FULL, "no space is left for the store");
+    return backend_rocksdb.write_changes(store, lists, list_count);
+}
+
+static int write_into_log(void *handle, const void *bytes, size_t size, size_t *written)
+{
+    return is_log_full ? ENOSPC : os_linux.write(handle, bytes, size, written);
+}
+
+/* A cache without workers, which settles with each checkpoint, on a disk that may become full. */
+struct disk {
+    struct shelf shelf;
+    struct backend *backend;
+    struct backend_class verbs; /* of the store */
+    const struct os *before;
+};
+
+static void disk_init(struct disk *disk)
+{
+    log_set_level(LOG_ERROR);
+    is_store_full = is_log_full = false;
+    shelf_init(&disk->shelf);
+    static struct os os;
+    disk->before = os_current;
+    os = *os_current;
+    os.write = write_into_log;
+    os_current = &os;
+    disk->backend = shelf_open(&disk->shelf, &backend_cache, shelf_all_groups(), NULL, 0);
+    disk->verbs = backend_rocksdb;
+    disk->verbs.write_changes = write_into_store;
+    ((struct cache *)(void *)disk->backend)->verbs = &disk->verbs;
+}
+
+static void disk_release(struct disk *disk)
+{
+    shelf_close(disk->backend);
+    os_current = disk->before;
+    shelf_release(&disk->shelf);
+}
+
+static weir_error *put_rows(struct backend *backend, char letter)
+{
+    char key[16], value[1024];
+    weir_error *error = NULL;
+    memset(value, letter, sizeof(value));
+    for (uint32_t i = 0; i < ROWS && error == NULL; i++) {
+        snprintf(key, sizeof(key), "%u", i);
+        struct row_key row = shelf_row(0, key);
+        error = backend->backend_class->put(backend, &row, WEIR_STR(""),
+            (weir_str){ .data = value, .size = sizeof(value) });
+    }
+    return error;
+}
+
+static void expect_rows(struct disk *disk, struct shelf_part *part, char letter)
+{
+    struct backend *backend = shelf_open(&disk->shelf, &backend_cache, shelf_all_groups(), part, 1);
+    for (uint32_t i = 0; i < ROWS; i++) {
+        char key[16];
+        snprintf(key, sizeof(key), "%u", i);
+        struct row_key row = shelf_row(0, key);
+        weir_str value = shelf_get(backend, &row, WEIR_STR(""));
+        assert_int_equal(value.size, 1024);
+        assert_int_equal(value.data[0], letter);
+        assert_int_equal(value.data[1023], letter);
+    }
+    shelf_close(backend);
+}
+
+/* Checkpoints with changes: what the store refuses is in the log. The last one's part is the caller's. */
+static void checkpoints(struct disk *disk, uint32_t count, char letter, struct shelf_part *part)
+{
+    for (uint32_t i = 0; i < count; i++) {
+        if (i > 0)
+            shelf_part_release(part);
+        shelf_ok(put_rows(disk->backend, letter));
+        shelf_snapshot(&disk->shelf, disk->backend, shelf_all_groups(), part);
+    }
+}
+
+static void a_store_that_refuses_for_good_fails_the_task_and_no_checkpoint_is_lost(void **state)
+{
+    (void)state;
+    struct disk disk;
+    struct shelf_part part;
+    disk_init(&disk);
+    is_store_full = true;
+    checkpoints(&disk, CACHE_FAILURES_MAX - 1, 'a', &part);
+    shelf_part_release(&part);
+    is_store_full = false; /* it passes: what was counted so far is forgotten */
+    checkpoints(&disk, 1, 'b', &part);
+    shelf_part_release(&part);
+    is_store_full = true;
+    checkpoints(&disk, CACHE_FAILURES_MAX, 'c', &part);
+    shelf_fails(put_rows(disk.backend, 'd'), WEIR_E_DISK_FULL, "it must be opened anew");
+    is_store_full = false;
+    shelf_fails(put_rows(disk.backend, 'd'), WEIR_E_DISK_FULL, "it must be opened anew");
+    expect_rows(&disk, &part, 'c');
+    shelf_part_release(&part);
+    disk_release(&disk);
+}
+
+/* Neither the log nor the store takes anything: what is changed waits in memory. True: the task is to fail. */
+static bool fails_the_task(struct disk *disk)
+{
+    struct shelf_part part;
+    weir_error *error = put_rows(disk->backend, 'b');
+    if (error == NULL)
+        error = shelf_try_snapshot(&disk->shelf, disk->backend, shelf_all_groups(), &part);
+    bool is_retriable = weir_error_is_retriable(error);
+    shelf_fails(error, WEIR_E_DISK_FULL, "cannot write a snapshot of keyed state");
+    shelf_part_release(&part);
+    return is_retriable;
+}
+
+static void a_full_disk_declines_checkpoints_until_there_is_room_or_the_task_has_to_fail(
+    void **state)
+{
+    (void)state;
+    struct disk disk;
+    struct shelf_part part;
+    disk_init(&disk);
+    checkpoints(&disk, 1, 'a', &part);
+    shelf_part_release(&part);
+    is_store_full = is_log_full = true;
+    assert_false(fails_the_task(&disk));
+    assert_false(fails_the_task(&disk));
+    is_store_full = is_log_full = false;
+    checkpoints(&disk, 1, 'c', &part);
+    is_store_full = is_log_full = true;
+    uint32_t tries = 1;
+    while (tries <= CACHE_FAILURES_MAX && !fails_the_task(&disk))
+        tries++;
+    assert_in_range(tries, 2, CACHE_FAILURES_MAX);
+    is_store_full = is_log_full = false;
+    expect_rows(&disk, &part, 'c');
+    shelf_part_release(&part);
+    disk_release(&disk);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(nothing_is_frozen_in_the_first_half_of_the_time_to_a_barrier),
         cmocka_unit_test(turns_rest_for_half_of_the_time_to_the_barrier_or_a_second),
         cmocka_unit_test(so_many_dirty_rows_are_frozen_at_any_time),
+        cmocka_unit_test(a_store_that_refuses_for_good_fails_the_task_and_no_checkpoint_is_lost),
+        cmocka_unit_test(
+            a_full_disk_declines_checkpoints_until_there_is_room_or_the_task_has_to_fail),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -59,7 +59,6 @@ struct fixture {
     struct arena arena;
     struct workers *workers;
     struct state_file stored[FILES];
-    struct os os;
     const struct os *before;
 };
 
@@ -78,11 +77,12 @@ static void begin(struct fixture *it)
     mem_free(from);
     mem_free(bytes);
     it->workers = workers_new(HELPERS, 8);
+    static struct os os;
     it->before = os_current;
-    it->os = *os_current;
-    it->os.open = open_together;
+    os = *os_current;
+    os.open = open_together;
     meeting.count = 0;
-    os_current = &it->os;
+    os_current = &os;
 }
 
 static void end(struct fixture *it)
