@@ -695,6 +695,37 @@ static void an_address_that_does_not_answer_leaves_time_for_the_next_one(void **
     duo_release(&duo);
 }
 
+/* Whoever only connects takes a place that a worker needs: there are so many, each for ten seconds. */
+static void who_says_nothing_gets_no_place_of_a_worker_for_long(void **state)
+{
+    struct impostor it;
+    struct os_socket *silent[WIRE_STRANGERS_MAX];
+    own_os = os_linux;
+    own_os.monotonic_ns = late_clock_ns;
+    os_current = &own_os;
+    late_ns = 0;
+    impostor_init(&it);
+    for (size_t i = 0; i < COUNT_OF(silent); i++) {
+        turn(&it.duo); /* one after the other: the last one is one too many */
+        silent[i] = it.socket;
+        expect_ok(os_socket_connect("127.0.0.1", it.duo.addresses[1].port, &it.socket));
+    }
+    expect_error(listen_for(&it, 1), WEIR_E_IO, "broke");
+    os_socket_close(it.socket);
+    late_ns = INT64_C(11) * 1000000000;
+    for (size_t i = 0; i < COUNT_OF(silent); i++) {
+        it.socket = silent[i];
+        expect_error(listen_for(&it, 1), WEIR_E_IO, "broke");
+        os_socket_close(it.socket);
+    }
+    expect_ok(os_socket_connect("127.0.0.1", it.duo.addresses[1].port, &it.socket));
+    say_hello(&it, &hello);
+    expect_ok(listen_for(&it, sizeof(struct wire_frame_header) + WIRE_FRAME_HELLO_SIZE));
+    assert_true(wire_is_connected(it.duo.wires[1]));
+    assert_int_equal(it.duo.failure_count[1], 0);
+    impostor_release(&it);
+}
+
 static void a_name_is_looked_up_aside_and_nothing_waits_for_it(void **state)
 {
     struct duo duo;
@@ -765,6 +796,7 @@ int main(void)
         cmocka_unit_test_teardown(all_addresses_of_a_host_are_tried, restore_os),
         cmocka_unit_test_teardown(an_address_that_does_not_answer_leaves_time_for_the_next_one,
             restore_os),
+        cmocka_unit_test_teardown(who_says_nothing_gets_no_place_of_a_worker_for_long, restore_os),
         cmocka_unit_test_teardown(a_name_is_looked_up_aside_and_nothing_waits_for_it, restore_os),
         cmocka_unit_test_teardown(a_name_that_means_nothing_is_told_at_the_deadline, restore_os),
         cmocka_unit_test(a_port_that_is_taken_is_named),
