@@ -324,6 +324,50 @@ static void brokers_that_do_not_come_back_are_given_up_in_the_end(void **state)
     end(&rig);
 }
 
+/* From some call on nothing is answered for longer than a commit waits at a time. */
+static struct outage {
+    struct sim_broker_faults faults;
+    uint64_t calls_left;
+    int64_t until_ns; /* 0: it has not begun */
+} outage;
+
+static void go_quiet(void *arg)
+{
+    (void)arg;
+    if (outage.until_ns == 0 && outage.calls_left-- == 1) {
+        outage.until_ns = os_monotonic_ns() + INT64_C(15) * 1000000000;
+        sim_broker_set_faults(&outage.faults);
+    } else if (outage.until_ns != 0 && os_monotonic_ns() >= outage.until_ns) {
+        sim_broker_set_faults(NULL);
+    }
+}
+
+/* Requests are lost, or done and only their answers are lost: a commit is asked for again until it is answered. */
+static void an_outage_that_begins_in_any_call_is_waited_for(void **state)
+{
+    static const struct sim_broker_faults kinds[] = { { .lose_request = 1 }, { .lose_reply = 1 } };
+    for (uint64_t n = 1, finished = 0; finished < COUNT_OF(kinds); n++) {
+        struct rig rig = { .options = plain };
+        expect_ok(start(&rig, 0, 1, 1, NULL));
+        expect_ok(write_text(&rig, "a"));
+        expect_ok(take_snapshot(&rig, 1));
+        outage = (struct outage){ .faults = kinds[finished], .calls_left = n };
+        sim_os_on_call(go_quiet, NULL);
+        expect_ok(complete(&rig, 1));
+        sim_os_on_call(NULL, NULL);
+        sim_broker_set_faults(NULL);
+        expect_out("out", "a ");
+        if (outage.until_ns == 0) {
+            assert_true(n > 10);
+            finished++;
+            n = 0;
+        }
+        end(&rig);
+        end_test(state);
+        begin_test(state);
+    }
+}
+
 /* -- topics that go ---------------------------------------------------------------------------------- */
 
 /* Within some call a topic goes, as if it had been deleted. */
@@ -507,6 +551,7 @@ int main(void)
         TEST(any_of_its_steps_may_fail_before_it_and_behind_it),
         TEST(brokers_that_lose_delay_and_refuse_change_nothing),
         TEST(brokers_that_do_not_come_back_are_given_up_in_the_end),
+        TEST(an_outage_that_begins_in_any_call_is_waited_for),
         TEST(a_topic_that_goes_in_any_call_is_named_and_gets_its_records_when_it_is_back),
         TEST(a_token_topic_that_is_too_small_is_asked_to_be_made_larger),
         TEST(a_successor_may_start_in_any_call_and_ends_what_the_old_attempt_does),
