@@ -210,6 +210,66 @@ static void a_callback_stops_the_iteration(void **state)
     shelf_end(&it);
 }
 
+/* A row of so many that a cache does not load it whole: most entries are in the store, some anew in memory. */
+#define LONG_ROW 100u
+
+static void change_long_row(struct shelf_fixture *it, const struct row_key *row)
+{
+    char name[16];
+    for (uint32_t i = 0; i < LONG_ROW; i++) {
+        snprintf(name, sizeof(name), "%03u", i);
+        shelf_put(it->backend, row, str(name), str("old"));
+    }
+    shelf_restart(it);
+    for (uint32_t i = 0; i < LONG_ROW; i++) {
+        snprintf(name, sizeof(name), i % 5 == 0 ? "%03u-new" : "%03u", i);
+        if (i % 5 == 0 || i % 5 == 1)
+            shelf_put(it->backend, row, str(name), str("new"));
+        else if (i % 5 == 2)
+            shelf_remove(it->backend, row, str(name));
+    }
+}
+
+/* Notes where it has come to, and stops there in time. */
+struct stop_at {
+    uint32_t left;
+    char name[16];
+};
+
+static bool note_place(void *arg, weir_str entry, weir_str value)
+{
+    struct stop_at *at = arg;
+    bool is_new = entry.size > 3 || (entry.data[2] - '0') % 5 == 1;
+    assert_string_equal(is_new ? "new" : "old", value.data[0] == 'n' ? "new" : "old");
+    snprintf(at->name, sizeof(at->name), "%.*s", (int)entry.size, entry.data);
+    return --at->left > 0;
+}
+
+static void a_callback_stops_among_what_is_stored_and_what_has_changed(void **state)
+{
+    struct shelf_fixture it;
+    shelf_begin(&it, state);
+    struct row_key row = shelf_row(0, "long");
+    change_long_row(&it, &row);
+    uint32_t place = 0;
+    for (uint32_t i = 0; i < LONG_ROW; i++) {
+        char expected[2][16];
+        uint32_t count = i % 5 == 2 ? 0 : i % 5 == 0 ? 2 : 1;
+        snprintf(expected[0], sizeof(expected[0]), "%03u", i);
+        snprintf(expected[1], sizeof(expected[1]), "%03u-new", i);
+        for (uint32_t c = 0; c < count; c++) {
+            struct stop_at at = { .left = ++place };
+            shelf_ok(it.verbs->each(it.backend, &row, str(""), note_place, &at));
+            assert_int_equal(at.left, 0);
+            assert_string_equal(at.name, expected[c]);
+        }
+    }
+    struct stop_at at = { .left = place + 1 };
+    shelf_ok(it.verbs->each(it.backend, &row, str(""), note_place, &at));
+    assert_int_equal(at.left, 1);
+    shelf_end(&it);
+}
+
 struct nested {
     struct shelf_fixture *it;
     uint32_t count;
@@ -444,6 +504,7 @@ int main(void)
         SHELF_FOR_EACH(iterates_in_byte_order),
         SHELF_FOR_EACH(names_may_hold_any_bytes),
         SHELF_FOR_EACH(a_callback_stops_the_iteration),
+        SHELF_FOR_EACH(a_callback_stops_among_what_is_stored_and_what_has_changed),
         SHELF_FOR_EACH(a_callback_may_use_other_rows),
         SHELF_FOR_EACH(a_row_may_have_many_entries),
         SHELF_FOR_EACH(a_value_may_have_a_mebibyte),
