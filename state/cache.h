@@ -104,6 +104,7 @@ struct cache {
     pthread_mutex_t lock;                       /* of the queue's links; never held for long */
     struct flight *first, *last;                /* under the lock */
     struct frozen *snapshots;                   /* not freed yet, in order; under the lock */
+    bool is_base_due;                           /* a snapshot was in its way; under the lock */
     struct changes spare;                       /* a buffer for the next flight; under the lock */
     pthread_mutex_t log_lock; /* of the log and the base, and of taking a flight out of the queue */
     struct segment_log log;

@@ -334,8 +334,8 @@ static weir_error *replace_base(struct cache *cache, uint64_t number, struct bac
     return error;
 }
 
-/* What the store has now becomes the base, unless a snapshot waits that must not have all of it: false.
- * `is_ahead`: no checkpoint waits for it. Then its files are stored before, for that may take seconds, while
+/* What the store has now becomes the base, unless a snapshot waits that must not have all of it: false, and
+ * whoever frees that one asks again. `is_ahead`: no checkpoint waits for it. Then its files are stored before, for that may take seconds, while
  * checkpoints go on with the old one. */
 static weir_error *take_base(struct cache *cache, bool is_ahead, bool *is_taken)
 {
@@ -343,6 +343,7 @@ static weir_error *take_base(struct cache *cache, bool is_ahead, bool *is_taken)
     uint64_t written = atomic_load(&cache->written);
     pthread_mutex_lock(&cache->lock);
     *is_taken = cache->snapshots == NULL || written <= cache->snapshots->number;
+    cache->is_base_due = !*is_taken;
     pthread_mutex_unlock(&cache->lock);
     if (!*is_taken)
         return NULL;
@@ -434,7 +435,17 @@ static bool is_worth_settling(struct cache *cache)
     return is_worth;
 }
 
-/* Thread: worker. */
+/* The number of the last flight that is queued now. */
+static uint64_t last_queued(struct cache *cache)
+{
+    pthread_mutex_lock(&cache->lock);
+    uint64_t number = cache->last == NULL ? 0 : cache->last->number;
+    pthread_mutex_unlock(&cache->lock);
+    return number;
+}
+
+/* What is queued meanwhile is left for the next time: a task that is as fast as the disk would never let this one end,
+ * and the log would grow to all of the state. Thread: worker. */
 static void settle(void *arg)
 {
     struct cache *cache = arg;
@@ -442,8 +453,8 @@ static void settle(void *arg)
     if (atomic_load(&cache->is_closing))
         return;
     pthread_mutex_lock(&cache->store_lock);
-    bool is_taken = false; /* the next one tries again */
-    weir_error *error = FAULT_STEP(STORE_SETTLE, write_up_to(cache, UINT64_MAX));
+    bool is_taken;
+    weir_error *error = FAULT_STEP(STORE_SETTLE, write_up_to(cache, last_queued(cache)));
     if (error == NULL && is_worth_settling(cache))
         error = take_base(cache, true, &is_taken);
     if (error != NULL && atomic_load(&cache->is_closing))
@@ -631,14 +642,18 @@ static void link_frozen(struct frozen *frozen)
     pthread_mutex_unlock(&frozen->cache->lock);
 }
 
-static void unlink_frozen(struct frozen *frozen)
+/* True: a base waits for this. */
+static bool unlink_frozen(struct frozen *frozen)
 {
     pthread_mutex_lock(&frozen->cache->lock);
     struct frozen **at = &frozen->cache->snapshots;
     while (*at != frozen)
         at = &(*at)->next;
     *at = frozen->next;
+    bool is_due = frozen->cache->is_base_due;
+    frozen->cache->is_base_due = false;
     pthread_mutex_unlock(&frozen->cache->lock);
+    return is_due;
 }
 
 weir_error *cache_snapshot(struct backend *backend, uint64_t checkpoint,
@@ -744,6 +759,7 @@ void cache_snapshot_free(struct backend_snapshot *snapshot)
     if (snapshot == NULL)
         return;
     struct frozen *frozen = frozen_of(snapshot);
-    unlink_frozen(frozen);
+    if (unlink_frozen(frozen))
+        ask_to_settle(frozen->cache); /* without a worker the next snapshot does */
     mem_free(frozen);
 }

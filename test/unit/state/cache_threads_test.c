@@ -96,6 +96,85 @@ static void a_checkpoint_does_not_wait_for_a_base_that_is_stored(void **state)
     shelf_release(&shelf);
 }
 
+/* -- a task that is as fast as the store ---------------------------------------------------------- */
+
+#define BARRIERS_MAX 20u
+
+/* Read by busy_write. Thread: main. */
+static struct {
+    struct backend *backend;
+    struct backend_snapshot *snapshots[BARRIERS_MAX]; /* not written yet */
+    uint32_t count, write_count;
+} busy;
+
+/* Whenever something has been written to the store there is more, as long as there are barriers. */
+static weir_error *busy_write(struct backend *store, const struct changes *const *lists,
+    uint32_t list_count)
+{
+    busy.write_count++;
+    if (busy.count < BARRIERS_MAX) {
+        put_values(busy.backend, "the next one");
+        shelf_ok(backend_cache.snapshot(busy.backend, 2 + busy.count, &busy.snapshots[busy.count]));
+        busy.count++;
+    }
+    return backend_rocksdb.write_changes(store, lists, list_count);
+}
+
+/* Or else all that was ever changed is replayed by a restore: the log is only shortened by a new base. */
+static void a_base_does_not_wait_until_the_task_writes_nothing(void **state)
+{
+    (void)state;
+    struct shelf shelf;
+    struct shelf_part part;
+    struct backend_class verbs = backend_rocksdb;
+    verbs.write_changes = busy_write;
+    shelf_init(&shelf);
+    shelf.workers = workers_new(0, 64);
+    busy.backend = shelf_open(&shelf, &backend_cache, shelf_all_groups(), NULL, 0);
+    struct cache *cache = (struct cache *)(void *)busy.backend;
+    cache->verbs = &verbs;
+    put_values(busy.backend, "a value that is long enough for a log that is worth settling");
+    shelf_snapshot(&shelf, busy.backend, shelf_all_groups(), &part);
+    assert_true(cache->log.size > 0);
+    assert_true(workers_step(shelf.workers)); /* it settles, once */
+    assert_int_equal(busy.write_count, 1);
+    assert_int_equal(cache->log.size, 0);
+    for (uint32_t i = 0; i < busy.count; i++)
+        backend_cache.snapshot_free(busy.snapshots[i]);
+    shelf_close(busy.backend);
+    shelf_part_release(&part);
+    workers_free(shelf.workers);
+    shelf_release(&shelf);
+}
+
+/* Its files must have nothing from behind the barrier of a snapshot that is not written yet. */
+static void a_base_that_a_snapshot_is_in_the_way_of_is_taken_when_that_is_over(void **state)
+{
+    (void)state;
+    struct shelf shelf;
+    struct shelf_part part;
+    struct backend_snapshot *snapshot;
+    shelf_init(&shelf);
+    shelf.workers = workers_new(0, 64);
+    struct backend *backend = shelf_open(&shelf, &backend_cache, shelf_all_groups(), NULL, 0);
+    struct cache *cache = (struct cache *)(void *)backend;
+    put_values(backend, "a value that is long enough for a log that is worth settling");
+    shelf_snapshot(&shelf, backend, shelf_all_groups(), &part); /* a worker is asked to settle */
+    shelf_ok(backend_cache.snapshot(backend, 2, &snapshot));
+    put_values(backend, "the next one");
+    cache_flight_queue(cache, cache_flight_new(cache)); /* behind the barrier, as an eviction's */
+    while (workers_step(shelf.workers))
+        continue;
+    assert_true(cache->log.size > 0);
+    backend_cache.snapshot_free(snapshot);
+    assert_true(workers_step(shelf.workers));
+    assert_int_equal(cache->log.size, 0);
+    shelf_close(backend);
+    shelf_part_release(&part);
+    workers_free(shelf.workers);
+    shelf_release(&shelf);
+}
+
 /* -- closing ------------------------------------------------------------------------------------ */
 
 static uint32_t write_count;
@@ -138,6 +217,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_checkpoint_does_not_wait_for_a_base_that_is_stored),
+        cmocka_unit_test(a_base_does_not_wait_until_the_task_writes_nothing),
+        cmocka_unit_test(a_base_that_a_snapshot_is_in_the_way_of_is_taken_when_that_is_over),
         cmocka_unit_test(what_waits_for_the_store_is_not_written_when_it_is_closed),
         cmocka_unit_test(the_task_goes_on_while_a_worker_writes),
     };
