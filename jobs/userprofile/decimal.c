@@ -84,20 +84,36 @@ bool decimal_parse(weir_str text, int64_t *units)
     return sum <= DECIMAL_UNITS_MAX;
 }
 
+/* Two digits each: half the divisions, which are most of it. */
+static char *put_pair(char *end, uint64_t pair)
+{
+    static const char pairs[] = "00010203040506070809101112131415161718192021222324"
+                                "25262728293031323334353637383940414243444546474849"
+                                "50515253545556575859606162636465666768697071727374"
+                                "75767778798081828384858687888990919293949596979899";
+    return memcpy(end - 2, pairs + 2 * pair, 2);
+}
+
+char *decimal_digits(uint64_t number, char *end)
+{
+    for (; number >= 100; number /= 100)
+        end = put_pair(end, number % 100);
+    if (number >= 10)
+        return put_pair(end, number);
+    *--end = (char)('0' + number);
+    return end;
+}
+
 size_t decimal_print(int64_t units, char *to)
 {
-    char digits[DECIMAL_TEXT_MAX];
-    uint64_t rest = units < 0 ? 0 - (uint64_t)units : (uint64_t)units;
-    size_t count = 0, size = 0;
-    do {
-        if (count == DECIMAL_DIGITS)
-            digits[count++] = '.';
-        digits[count++] = (char)('0' + rest % 10);
-        rest /= 10;
-    } while (rest > 0 || count < DECIMAL_DIGITS + 2);
+    char digits[DECIMAL_TEXT_MAX], *end = digits + sizeof(digits);
+    uint64_t magnitude = units < 0 ? 0 - (uint64_t)units : (uint64_t)units;
+    char *start = put_pair(put_pair(end, magnitude % 100), magnitude / 100 % 100);
+    *--start = '.';
+    start = decimal_digits(magnitude / 10000, start);
     if (units < 0)
-        to[size++] = '-';
-    while (count > 0)
-        to[size++] = digits[--count];
+        *--start = '-';
+    size_t size = (size_t)(end - start);
+    memcpy(to, start, size);
     return size;
 }

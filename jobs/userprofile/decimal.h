@@ -19,6 +19,8 @@
 /* `text` is a JSON number . False: out of range, after rounding. */
 bool decimal_parse(weir_str text, int64_t *units);
 
+/* The digits of a number, written backwards from `end`; returns where they start. At most 20. */
+char *decimal_digits(uint64_t number, char *end);
 /* With four decimals: -0.0001, 0.0000; never -0.0000. Returns the size; no terminator. */
 size_t decimal_print(int64_t units, char *to);
 
