@@ -25,6 +25,8 @@
 #define FIRST_NAMES   11
 #define LAST_NAMES    9
 #define NAME_SIZE     24
+#define BID_EXTRA     68                          /* on average */
+#define BID_TEXT_MAX  (BID_EXTRA + BID_EXTRA / 5) /* see extra() */
 
 static const char *const hot_channels[HOT_CHANNELS] = { "Google", "Facebook", "Baidu", "Apple" };
 static const char *const first_names[FIRST_NAMES] = { "Peter", "Paul", "Luke", "John", "Saul",
@@ -94,35 +96,44 @@ void nexmark_init(uint64_t seed)
             last_names[i % LAST_NAMES]);
 }
 
+/* Inline: what is drawn from stays in a register. */
+
 /* -- ids ------------------------------------------------------------------------------------------------ */
 
-/* Of the newest person and auction at event `number`, counted from 0. */
-static int64_t last_person(int64_t number)
+/* The newest person and auction that there are at an event. */
+struct newest {
+    int64_t person, auction;
+};
+
+/* At event `number`, counted from 0; it has offset number % EPOCH. */
+static inline struct newest newest_at(uint64_t number, uint64_t offset)
 {
-    return number / EPOCH;
+    uint64_t epoch = number / EPOCH;
+    uint64_t made = offset > AUCTIONS ? AUCTIONS : offset; /* auctions, in this epoch */
+    return (struct newest){ .person = (int64_t)epoch,
+        .auction = (int64_t)(epoch * AUCTIONS + made - 1) };
 }
 
-static int64_t last_auction(int64_t number)
+/* The newest hot one. */
+static inline int64_t hot(int64_t id)
 {
-    int64_t epoch = number / EPOCH, offset = number % EPOCH;
-    int64_t made = offset > AUCTIONS ? AUCTIONS : offset; /* in this epoch */
-    return epoch * AUCTIONS + made - 1;
+    return (int64_t)((uint64_t)id / HOT * HOT);
 }
 
-static int64_t any_person(uint64_t *state, int64_t number)
+static inline int64_t any_person(uint64_t *state, struct newest newest)
 {
-    int64_t people = last_person(number) + 1;
+    int64_t people = newest.person + 1;
     int64_t active = people < PEOPLE ? people : PEOPLE;
     return people - active + nexmark_below(state, active + LEAD);
 }
 
-static int64_t any_auction(uint64_t *state, int64_t number)
+static inline int64_t any_auction(uint64_t *state, struct newest newest)
 {
-    int64_t last = last_auction(number), first = last > IN_FLIGHT ? last - IN_FLIGHT : 0;
+    int64_t last = newest.auction, first = last > IN_FLIGHT ? last - IN_FLIGHT : 0;
     return first + nexmark_below(state, last - first + 1 + LEAD);
 }
 
-static int64_t price(uint64_t *state)
+static inline int64_t price(uint64_t *state)
 {
     int64_t octave = INT64_C(100) << nexmark_below(state, OCTAVES);
     return octave + nexmark_below(state, octave);
@@ -130,19 +141,21 @@ static int64_t price(uint64_t *state)
 
 /* -- events --------------------------------------------------------------------------------------------- */
 
-static weir_str slice(uint64_t *state, char **text, int64_t size)
+/* Copies `most` bytes, as far as a text may reach: a copy of a known size has no branches, and those of memcpy
+ * are guessed wrong where the size is any. */
+static inline weir_str slice(uint64_t *state, char **text, int64_t size, size_t most)
 {
     weir_str made = { .data = *text, .size = (uint64_t)size };
-    memcpy(*text, tables.pool + nexmark_below(state, POOL_SIZE - POOL_LEFT_OUT), (size_t)size);
+    memcpy(*text, tables.pool + nexmark_below(state, POOL_SIZE - POOL_LEFT_OUT), most);
     *text += size;
     return made;
 }
 
 /* `size` on average, a fifth more or less. */
-static weir_str extra(uint64_t *state, char **text, int64_t size)
+static inline weir_str extra(uint64_t *state, char **text, int64_t size)
 {
-    int64_t least = size - size / 5;
-    return slice(state, text, least + nexmark_below(state, 2 * (size - least) + 1));
+    int64_t least = size - size / 5, spread = 2 * (size - least);
+    return slice(state, text, least + nexmark_below(state, spread + 1), (size_t)(least + spread));
 }
 
 static weir_str one_of(uint64_t *state, const char *const *texts, int64_t count)
@@ -150,11 +163,12 @@ static weir_str one_of(uint64_t *state, const char *const *texts, int64_t count)
     return weir_str_of(texts[nexmark_below(state, count)]);
 }
 
-static void make_person(int64_t number, uint64_t *state, struct nexmark_event *event, char *text)
+static void make_person(struct newest newest, uint64_t *state, struct nexmark_event *event,
+    char *text)
 {
-    event->id = FIRST_ID + last_person(number);
+    event->id = FIRST_ID + newest.person;
     event->name = weir_str_of(tables.names[nexmark_below(state, FIRST_NAMES * LAST_NAMES)]);
-    event->text = slice(state, &text, 7);
+    event->text = slice(state, &text, 7, 7);
     memcpy(text, "@nexmark.com", 12);
     event->text.size += 12;
     text += 12;
@@ -166,17 +180,18 @@ static void make_person(int64_t number, uint64_t *state, struct nexmark_event *e
     event->extra = extra(state, &text, 120);
 }
 
-static void make_auction(int64_t number, uint64_t *state, struct nexmark_event *event, char *text)
+static void make_auction(struct newest newest, uint64_t *state, struct nexmark_event *event,
+    char *text)
 {
-    event->id = FIRST_ID + last_auction(number);
-    event->party = FIRST_ID + (nexmark_below(state, 4) > 0 ? last_person(number) / HOT * HOT
-                                                           : any_person(state, number));
+    event->id = FIRST_ID + newest.auction;
+    event->party =
+        FIRST_ID + (nexmark_below(state, 4) > 0 ? hot(newest.person) : any_person(state, newest));
     event->price = price(state);
     event->reserve = event->price + price(state);
     event->expires_ms = event->at_ms + 1 + nexmark_below(state, 2 * HORIZON_MS);
     event->category = 10 + nexmark_below(state, CATEGORIES);
-    event->name = slice(state, &text, 20);
-    event->text = slice(state, &text, 100);
+    event->name = slice(state, &text, 20, 20);
+    event->text = slice(state, &text, 100, 100);
     event->extra = extra(state, &text, 320);
 }
 
@@ -187,17 +202,18 @@ static int64_t either(bool is_first, int64_t first, int64_t second)
     return (first & mask) | (second & ~mask);
 }
 
-static void make_bid(int64_t number, uint64_t *state, struct nexmark_event *event, char *text)
+static inline void make_bid(struct newest newest, uint64_t *state, struct nexmark_event *event,
+    char *text)
 {
     bool is_hot = nexmark_below(state, 2) > 0;
     uint64_t drawn = *state;
-    int64_t cold = any_auction(&drawn, number);
-    event->id = FIRST_ID + either(is_hot, last_auction(number) / HOT * HOT, cold);
+    int64_t cold = any_auction(&drawn, newest);
+    event->id = FIRST_ID + either(is_hot, hot(newest.auction), cold);
     *state = (uint64_t)either(is_hot, (int64_t)*state, (int64_t)drawn);
     is_hot = nexmark_below(state, 4) > 0;
     drawn = *state;
-    cold = any_person(&drawn, number);
-    event->party = FIRST_ID + either(is_hot, last_person(number) / HOT * HOT + 1, cold);
+    cold = any_person(&drawn, newest);
+    event->party = FIRST_ID + either(is_hot, hot(newest.person) + 1, cold);
     *state = (uint64_t)either(is_hot, (int64_t)*state, (int64_t)drawn);
     event->price = price(state);
     is_hot = nexmark_below(state, 2) > 0;
@@ -206,30 +222,40 @@ static void make_bid(int64_t number, uint64_t *state, struct nexmark_event *even
                          nexmark_below(state, either(is_hot, HOT_CHANNELS, COLD_CHANNELS))];
     event->name = channel->name;
     event->text = channel->url;
-    event->extra = extra(state, &text, 68);
+    event->extra = extra(state, &text, BID_EXTRA);
+}
+
+/* There is an auction to bid for from number 1 on, which is that of event 0. */
+static enum nexmark_kind kind_at(uint64_t offset)
+{
+    return offset == 0 ? NEXMARK_PERSON : offset <= AUCTIONS ? NEXMARK_AUCTION : NEXMARK_BID;
+}
+
+size_t nexmark_text_max(uint64_t index)
+{
+    return kind_at((index + 1) % EPOCH) == NEXMARK_BID ? BID_TEXT_MAX : NEXMARK_TEXT_MAX;
 }
 
 void nexmark_make(uint64_t index, struct nexmark_event *event, char *text)
 {
     uint64_t state = nexmark_start(tables.seed, index);
-    int64_t number = (int64_t)index + 1; /* there is an auction to bid for from 1 on */
-    int64_t offset = number % EPOCH;
+    uint64_t number = index + 1, offset = number % EPOCH;
+    struct newest newest = newest_at(number, offset);
     event->at_ms = BASE_MS + (int64_t)(index / EVENTS_PER_MS);
-    event->kind = offset == 0 ? NEXMARK_PERSON : offset <= AUCTIONS ? NEXMARK_AUCTION : NEXMARK_BID;
+    event->kind = kind_at(offset);
     if (event->kind == NEXMARK_PERSON)
-        make_person(number, &state, event, text);
+        make_person(newest, &state, event, text);
     else if (event->kind == NEXMARK_AUCTION)
-        make_auction(number, &state, event, text);
+        make_auction(newest, &state, event, text);
     else
-        make_bid(number, &state, event, text);
+        make_bid(newest, &state, event, text);
 }
 
 /* -- digests -------------------------------------------------------------------------------------------- */
 
-uint64_t digest_text(uint64_t digest, weir_str text, bool is_full)
+uint64_t digest_bytes(uint64_t digest, weir_str text)
 {
-    digest = digest_number(digest, (int64_t)text.size);
-    for (uint64_t at = 0; is_full && at < text.size; at += 8) {
+    for (uint64_t at = 0; at < text.size; at += 8) {
         uint64_t word = 0; /* little endian; what the text does not fill is 0 */
         memcpy(&word, text.data + at, text.size - at < 8 ? text.size - at : 8);
         digest = digest_number(digest, (int64_t)word);

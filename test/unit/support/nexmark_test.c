@@ -78,7 +78,8 @@ static void texts_stay_within_the_room_that_they_are_given(void **state)
     for (uint64_t i = 0; i < 100000; i++) {
         struct nexmark_event event = made(i, text);
         weir_str last = event.extra;
-        assert_true(last.data >= text && last.data + last.size <= text + NEXMARK_TEXT_MAX);
+        assert_in_range(nexmark_text_max(i), 1, NEXMARK_TEXT_MAX);
+        assert_true(last.data >= text && last.data + last.size <= text + nexmark_text_max(i));
     }
 }
 
