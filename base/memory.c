@@ -245,7 +245,7 @@ void arena_reset(struct arena *arena)
 
 /* Opens a block with room for `size` bytes: double the last one, but no more than the maxima allow,
  * unless the piece itself needs it. */
-static struct arena_block *block_add(struct arena *arena, size_t size)
+static void block_add(struct arena *arena, size_t size)
 {
     size_t room = arena->size_max - arena->size;
     ASSERT(size <= room); /* the arena's size_max is reached: a defect of its owner */
@@ -263,19 +263,29 @@ static struct arena_block *block_add(struct arena *arena, size_t size)
     arena->blocks = block;
     arena->size += wanted;
     POISON(block->bytes, block->size);
-    return block;
+}
+
+static size_t padded(size_t size)
+{
+    return (size + (size == 0) + PIECE_ALIGNMENT - 1) & ~(PIECE_ALIGNMENT - 1);
+}
+
+/* Apart, so that a piece of a block that is there saves no registers. */
+static __attribute__((noinline)) void *take_from_new_block(struct arena *arena, size_t size)
+{
+    ASSERT(size <= SIZE_MAX - PIECE_ALIGNMENT);
+    block_add(arena, padded(size));
+    return arena_take(arena, size);
 }
 
 void *arena_take(struct arena *arena, size_t size)
 {
-    ASSERT(size <= SIZE_MAX - PIECE_ALIGNMENT);
-    size_t padded =
-        size == 0 ? PIECE_ALIGNMENT : (size + PIECE_ALIGNMENT - 1) & ~(PIECE_ALIGNMENT - 1);
     struct arena_block *block = arena->blocks;
-    if (block == NULL || padded > block->size - block->used)
-        block = block_add(arena, padded);
+    size_t wanted = padded(size); /* 0: there was an overflow */
+    if (__builtin_expect(block == NULL || wanted - 1 >= block->size - block->used, 0))
+        return take_from_new_block(arena, size);
     char *piece = block->bytes + block->used;
-    block->used += padded;
+    block->used += wanted;
     DEBUG_ASSERT(block->used <= block->size);
     UNPOISON(piece, size);
     return piece;

@@ -174,10 +174,10 @@ static void advance(struct generator *generator)
     generator->row++;
 }
 
-static void make_record(weir_ctx *ctx, struct generator *generator, uint64_t index)
+static void make_record(weir_ctx *ctx, const struct generator *generator, uint64_t index,
+    void *record)
 {
     const struct weir_generator_options *options = generator->options;
-    void *record = weir_scratch(ctx, options->type->size);
     memset(record, 0, options->type->size);
     options->generate(options->seed, index, record, ctx);
     weir_source_emit_record(ctx, generator->split, record);
@@ -188,13 +188,16 @@ static void make_record(weir_ctx *ctx, struct generator *generator, uint64_t ind
 static bool make_records(weir_ctx *ctx, struct generator *generator, uint32_t room)
 {
     const struct weir_generator_options *options = generator->options;
+    size_t size = options->type->size;
+    char *records =
+        weir_scratch(ctx, room * size); /* one behind the other, as those of a batch are read */
     for (uint32_t made = 0; made < room;) {
         uint32_t split = generator->owned[generator->at];
         uint64_t index = generator->row * SPLITS + split;
         if (options->count > 0 && index >= options->count)
             return false;
         if (generator->next[split] == index) {
-            make_record(ctx, generator, index);
+            make_record(ctx, generator, index, records + made * size);
             generator->next[split] = index + SPLITS;
             made++;
             if (options->per_second > 0)

@@ -38,10 +38,9 @@ uint32_t weir_source_room(const weir_ctx *ctx)
 }
 
 /* The split's watermark follows its largest timestamp; the task decides when to send it on. */
-static int64_t event_time(weir_ctx *ctx, uint32_t split, const void *record)
+static __attribute__((noinline)) int64_t event_time(weir_ctx *ctx, uint32_t split,
+    const void *record)
 {
-    if (!ctx->op->has_event_time)
-        return WEIR_NO_TIMESTAMP;
     int64_t at_ms;
     memcpy(&at_ms, (const char *)record + ctx->op->event_time_offset, sizeof(at_ms));
     ASSERT(split < ctx->splits.count);
@@ -59,8 +58,10 @@ static int64_t event_time(weir_ctx *ctx, uint32_t split, const void *record)
 void weir_source_emit_record(weir_ctx *ctx, uint32_t split, const void *record)
 {
     DEBUG_ASSERT(ctx->pending_count < SOURCE_BATCH_MAX);
-    ctx->pending[ctx->pending_count++] =
-        (struct weir_row){ .record = record, .timestamp_ms = event_time(ctx, split, record) };
+    struct weir_row *row = &ctx->pending[ctx->pending_count++];
+    *row = (struct weir_row){ .record = record, .timestamp_ms = WEIR_NO_TIMESTAMP };
+    if (ctx->op->has_event_time)
+        row->timestamp_ms = event_time(ctx, split, record);
 }
 
 void weir_source_emit(weir_ctx *ctx, uint32_t split, const struct weir_format *format,

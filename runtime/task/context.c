@@ -183,11 +183,8 @@ static void after_callback(struct weir_ctx *ctx, const void *record, weir_error 
         context_fail(ctx, error);
 }
 
-void context_select(struct weir_ctx *ctx, const struct weir_row *row)
+void context_select_key(struct weir_ctx *ctx, const struct weir_row *row)
 {
-    ctx->timestamp_ms = ctx->emit_timestamp_ms = row->timestamp_ms;
-    if (ctx->keyed == NULL)
-        return;
     weir_str key = key_plan_encode(&ctx->key_plan, row->record, ctx->key_scratch, KEY_SIZE_MAX);
     if (__builtin_expect(key.data == NULL || key.size > KEY_SIZE_MAX, 0)) {
         context_fail(ctx, weir_errorf(WEIR_E_LIMIT, "a key is longer than %u bytes", KEY_SIZE_MAX));

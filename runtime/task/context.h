@@ -106,8 +106,14 @@ void context_enter(struct weir_ctx *ctx, const char *call);
 void context_leave(struct weir_ctx *ctx);
 /* Handles rows that came to this operator. Rows are valid until it returns. */
 void context_rows(struct weir_ctx *ctx, const struct weir_row *rows, uint32_t row_count);
-/* Makes the key and time of a row current. */
-void context_select(struct weir_ctx *ctx, const struct weir_row *row);
+void context_select_key(struct weir_ctx *ctx, const struct weir_row *row);
+/* Makes the time of a row current, and on a keyed input its key. */
+static inline void context_select(struct weir_ctx *ctx, const struct weir_row *row)
+{
+    ctx->timestamp_ms = ctx->emit_timestamp_ms = row->timestamp_ms;
+    if (ctx->keyed != NULL)
+        context_select_key(ctx, row);
+}
 /* Sets event time, and the clock, as the callbacks and TTLs see them. */
 void context_set_watermark(struct weir_ctx *ctx, int64_t watermark_ms);
 void context_set_clock(struct weir_ctx *ctx, int64_t now_ms);

@@ -99,13 +99,9 @@ void *weir_scratch(weir_ctx *ctx, size_t size)
     return arena_take(ctx->scratch, size);
 }
 
+/* What the row before has edited is committed by the selection; an error of it is told behind the batch. */
 void weir_batch_select(weir_ctx *ctx, const struct weir_row *row)
 {
-    if (ctx->keyed != NULL) {
-        weir_error *error = keyed_commit(ctx->keyed);
-        if (error != NULL)
-            context_fail(ctx, error);
-    }
     context_select(ctx, row);
 }
 
