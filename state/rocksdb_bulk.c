@@ -86,6 +86,13 @@ static struct place place_of(const struct change_row *row, uint32_t list)
     return place;
 }
 
+/* Of the key; SHORT_KEY_SIZE or more: that. */
+static uint64_t size_of(const struct place *place)
+{
+    return place->head >> 32 & UINT8_MAX;
+}
+
+/* Of a short key the rows themselves are not looked at: each look would be a miss of the processor's cache. */
 static int compare_keys(const struct place *left, const struct place *right)
 {
     if (left->head != right->head)
@@ -94,10 +101,10 @@ static int compare_keys(const struct place *left, const struct place *right)
         return left->middle < right->middle ? -1 : 1;
     if (left->tail != right->tail)
         return left->tail < right->tail ? -1 : 1;
+    if (size_of(left) <= KEY_SIZE_IN_PLACE)
+        return 0;
     if (left->row->key_size != right->row->key_size)
         return left->row->key_size < right->row->key_size ? -1 : 1;
-    if (left->row->key_size <= KEY_SIZE_IN_PLACE)
-        return 0;
     return weir_str_compare(change_row_key(left->row).key, change_row_key(right->row).key);
 }
 
@@ -315,11 +322,12 @@ static weir_error *write_places(struct bulk *bulk, const struct place *places, u
     for (uint64_t i = 0, next; i < count; i = next) {
         if (atomic_load_explicit(&bulk->rocks->is_writing_stopped, memory_order_relaxed))
             return weir_errorf(WEIR_E_CANCELLED, "'%s' is being closed", bulk->rocks->database);
-        if (i + PREFETCH_AHEAD < count)
-            prefetch_row(&places[i + PREFETCH_AHEAD]);
         next = i + 1;
         while (next < count && compare_keys(&places[i], &places[next]) == 0)
             next++;
+        for (uint64_t ahead = i + PREFETCH_AHEAD; ahead < next + PREFETCH_AHEAD; ahead++)
+            if (ahead < count)
+                prefetch_row(&places[ahead]);
         WEIR_TRY(next - i == 1 ? write_row(bulk, places[i].row)
                                : write_versions(bulk, &places[i], next - i));
     }
