@@ -31,7 +31,7 @@ from cluster import NoLeader, Refused  # noqa: E402
 from seed import SEED  # noqa: E402
 
 IS_LONG = os.environ.get("WEIR_TEST_LONG") == "1"
-ROUNDS = 24 if IS_LONG else 8
+ROUNDS = 12 if IS_LONG else 8
 
 # Named points of the protocol in the order of a checkpoint, by the process that passes them.
 LEADER_POINTS = ["attempt-claim-before", "attempt-claim-after", "trigger-send-before", "trigger-send-after",

@@ -29,9 +29,9 @@ ROOT = pathlib.Path(os.environ.get("WEIR_ROOT", pathlib.Path(__file__).resolve()
 BUILD = pathlib.Path(os.environ.get("WEIR_BUILD_DIR", ROOT / "build"))
 JOB = BUILD / "faults" / "e2e" / "file_count"
 IS_LONG = os.environ.get("WEIR_TEST_LONG") == "1"
-LINES = 1_200_000 if IS_LONG else 240_000
+LINES = 600_000 if IS_LONG else 240_000
 RANDOM_KILLS = 30 if IS_LONG else 6
-ROUNDS = 4 if IS_LONG else 1
+ROUNDS = 2 if IS_LONG else 1
 ZOMBIES = 20 if IS_LONG else 8
 PAUSE_US = 2500  # for 64 records: 40 us each
 FENCED = 19  # exit status (include/weir/error.h)
