@@ -219,6 +219,51 @@ static void a_log_does_not_grow_until_the_next_barrier(void **state)
     shelf_release(&shelf);
 }
 
+static void expect_long_value(struct backend *backend, uint32_t number, char first)
+{
+    char key[16], value[LONG_VALUE + 1] = { 0 };
+    memset(value, first, LONG_VALUE);
+    snprintf(key, sizeof(key), "key-%u", number);
+    struct row_key row = shelf_row(0, key);
+    shelf_expect(backend, &row, "", value);
+}
+
+/* Through the cache each byte would be frozen, logged and written again. */
+static void what_the_cache_has_no_room_for_is_restored_into_the_store(void **state)
+{
+    (void)state;
+    struct shelf shelf;
+    struct shelf_part part;
+    shelf_init(&shelf);
+    shelf.workers = workers_new(0, 64); /* nobody settles */
+    struct row_key removed = shelf_row(0, "key-2");
+    struct backend *backend = shelf_open(&shelf, &backend_cache, shelf_all_groups(), NULL, 0);
+    put_long_values(backend, 0, LONG_ROWS, 'a'); /* one long list, and then short ones */
+    shelf_snapshot(&shelf, backend, shelf_all_groups(), &part);
+    shelf_part_release(&part);
+    for (uint32_t i = 0; i < 20; i++) {
+        put_long_values(backend, i * LONG_ROWS / 20, (i + 1) * LONG_ROWS / 20, 'b');
+        shelf_snapshot(&shelf, backend, shelf_all_groups(), &part);
+        shelf_part_release(&part);
+    }
+    shelf_remove(backend, &removed, WEIR_STR(""));
+    shelf_snapshot(&shelf, backend, shelf_all_groups(), &part);
+    assert_true(((struct cache *)(void *)backend)->log.size > 2 * LONG_ROWS * LONG_VALUE);
+    shelf_close(backend);
+    shelf.memory_size = 1 << 20;
+    backend = shelf_open(&shelf, &backend_cache, shelf_all_groups(), &part, 1);
+    struct cache *cache = (struct cache *)(void *)backend;
+    assert_int_equal(cache->frozen, 0);
+    for (uint32_t i = 0; i < LONG_ROWS; i++)
+        if (i != 2)
+            expect_long_value(backend, i, 'b');
+    shelf_expect_none(backend, &removed, "");
+    shelf_close(backend);
+    shelf_part_release(&part);
+    workers_free(shelf.workers);
+    shelf_release(&shelf);
+}
+
 /* -- closing ------------------------------------------------------------------------------------ */
 
 static uint32_t write_count;
@@ -264,6 +309,7 @@ int main(void)
         cmocka_unit_test(a_base_does_not_wait_until_the_task_writes_nothing),
         cmocka_unit_test(a_base_that_a_snapshot_is_in_the_way_of_is_taken_when_that_is_over),
         cmocka_unit_test(a_log_does_not_grow_until_the_next_barrier),
+        cmocka_unit_test(what_the_cache_has_no_room_for_is_restored_into_the_store),
         cmocka_unit_test(what_waits_for_the_store_is_not_written_when_it_is_closed),
         cmocka_unit_test(the_task_goes_on_while_a_worker_writes),
     };
