@@ -85,11 +85,24 @@ static struct slot *add_row(struct cache *cache, const struct row_key *key, size
     return slot;
 }
 
-static struct slot *touch(struct cache *cache, const struct row_key *key)
+/* For who only reads or removes. NULL: nothing is to be known of the row, because it is new; it is not added
+ * for that: whoever writes it a moment later knows the size of its value, and spares it a second block. */
+static struct slot *look_up(struct cache *cache, const struct row_key *key)
 {
     struct slot *slot = rows_find(&cache->rows, key);
     if (__builtin_expect(slot == NULL, 0))
-        return add_row(cache, key, 0);
+        return cache_filter_is_new(cache, key) ? NULL : add_row(cache, key, 0);
+    warm(cache, slot->row);
+    return slot;
+}
+
+/* For who writes a value of `size` bytes. */
+static inline struct slot *touch(struct cache *cache, const struct row_key *key, weir_str entry,
+    size_t size)
+{
+    struct slot *slot = rows_find(&cache->rows, key);
+    if (__builtin_expect(slot == NULL, 0))
+        return add_row(cache, key, entry.size == 0 ? size : 0);
     warm(cache, slot->row);
     return slot;
 }
@@ -326,10 +339,30 @@ static weir_error *get(struct backend *backend, const struct row_key *key, weir_
     struct cache *cache = cache_of(backend);
     struct cell cell;
     *value = (weir_str){ 0 };
-    WEIR_TRY(know_cell(cache, touch(cache, key), key, entry, &cell));
+    struct slot *slot = look_up(cache, key);
+    if (slot == NULL)
+        return NULL;
+    WEIR_TRY(know_cell(cache, slot, key, entry, &cell));
     if (is_there(cell))
         *value = (weir_str){ .data = cell.bytes, .size = cell.size };
     return NULL;
+}
+
+static void put_value(struct cache *cache, struct slot *slot, weir_str value)
+{
+    uint32_t stored = stored_flag(slot->row, find_cell(slot->row, WEIR_STR("")));
+    set_bytes(cache, slot, WEIR_STR(""), value, CELL_DIRTY | stored);
+}
+
+/* Looked for once, whether it is there or not. */
+static void put_entry(struct cache *cache, struct row *row, weir_str entry, weir_str value)
+{
+    bool is_new;
+    struct entry *found = rows_put_entry(&cache->rows, row, entry, value.size, &is_new);
+    struct cell before = { .flags = is_new ? NULL : &found->flags };
+    found->flags = (uint8_t)(CELL_DIRTY | stored_flag(row, before));
+    if (value.size > 0)
+        memmove(found->value, value.data, value.size);
 }
 
 static weir_error *put(struct backend *backend, const struct row_key *key, weir_str entry,
@@ -338,9 +371,11 @@ static weir_error *put(struct backend *backend, const struct row_key *key, weir_
     struct cache *cache = cache_of(backend);
     WEIR_TRY(row_check_size(key, entry, value.size, "rocksdb"));
     WEIR_TRY(take_failure(cache));
-    struct slot *slot = touch(cache, key);
-    uint32_t stored = stored_flag(slot->row, find_cell(slot->row, entry));
-    set_bytes(cache, slot, entry, value, CELL_DIRTY | stored);
+    struct slot *slot = touch(cache, key, entry, value.size);
+    if (entry.size == 0)
+        put_value(cache, slot, value);
+    else
+        put_entry(cache, slot->row, entry, value);
     mark_dirty(cache, slot->row);
     return NULL;
 }
@@ -350,7 +385,9 @@ static weir_error *remove_entry(struct backend *backend, const struct row_key *k
     struct cache *cache = cache_of(backend);
     WEIR_TRY(row_check_size(key, entry, 0, "rocksdb"));
     WEIR_TRY(take_failure(cache));
-    struct slot *slot = touch(cache, key);
+    struct slot *slot = look_up(cache, key);
+    if (slot == NULL)
+        return NULL;
     struct cell cell = find_cell(slot->row, entry);
     bool is_complete = (slot->row->flags & ROW_COMPLETE) != 0;
     if (cell.flags == NULL ? is_complete : !is_there(cell))
@@ -399,7 +436,9 @@ static weir_error *clear(struct backend *backend, const struct row_key *key)
 {
     struct cache *cache = cache_of(backend);
     WEIR_TRY(take_failure(cache));
-    struct slot *slot = touch(cache, key);
+    struct slot *slot = look_up(cache, key);
+    if (slot == NULL)
+        return NULL;
     if ((slot->row->flags & ROW_COMPLETE) != 0) {
         clear_complete(cache, slot);
         return NULL;
@@ -411,24 +450,38 @@ static weir_error *clear(struct backend *backend, const struct row_key *key)
     return NULL;
 }
 
-static weir_error *edit(struct backend *backend, const struct row_key *key, weir_str entry,
-    size_t size, void **bytes, bool *is_new)
+/* What there was not: zeroes. */
+static void *edit_new(struct cache *cache, struct slot *slot, weir_str entry, size_t size,
+    uint32_t stored)
 {
-    struct cache *cache = cache_of(backend);
+    return memset(set_cell(cache, slot, entry, size, CELL_DIRTY | stored), 0, size);
+}
+
+/* A named entry of a complete row: looked for once, whether it is there or not. */
+static weir_error *edit_entry(struct cache *cache, struct slot *slot, const struct row_key *key,
+    weir_str entry, size_t size, void **bytes, bool *is_new)
+{
+    struct entry *found = rows_edit_entry(&cache->rows, slot->row, entry, size, is_new);
+    if (__builtin_expect((found->flags & CELL_GONE) != 0, 0)) {
+        *is_new = true;
+        *bytes = edit_new(cache, slot, entry, size, found->flags & CELL_STORED);
+        return NULL;
+    }
+    if (__builtin_expect(found->value_size != size, 0))
+        return row_wrong_size(key, found->value_size, size);
+    found->flags |= CELL_DIRTY;
+    *bytes = found->value;
+    return NULL;
+}
+
+static weir_error *edit_cell(struct cache *cache, struct slot *slot, const struct row_key *key,
+    weir_str entry, size_t size, void **bytes, bool *is_new)
+{
     struct cell cell;
-    WEIR_TRY(row_check_size(key, entry, size, "rocksdb"));
-    WEIR_TRY(take_failure(cache));
-    struct slot *slot = rows_find(&cache->rows, key);
-    if (slot == NULL)
-        slot = add_row(cache, key, entry.size == 0 ? size : 0);
-    else
-        warm(cache, slot->row);
     WEIR_TRY(know_cell(cache, slot, key, entry, &cell));
-    mark_dirty(cache, slot->row);
     *is_new = !is_there(cell);
     if (*is_new) {
-        uint32_t stored = stored_flag(slot->row, cell);
-        *bytes = memset(set_cell(cache, slot, entry, size, CELL_DIRTY | stored), 0, size);
+        *bytes = edit_new(cache, slot, entry, size, stored_flag(slot->row, cell));
         return NULL;
     }
     if (__builtin_expect(cell.size != size, 0))
@@ -437,6 +490,20 @@ static weir_error *edit(struct backend *backend, const struct row_key *key, weir
         entries_mark(slot->row->entries, entry); /* the leaf of a dirty cell is marked already */
     *cell.flags |= CELL_DIRTY;
     *bytes = cell.bytes;
+    return NULL;
+}
+
+static weir_error *edit(struct backend *backend, const struct row_key *key, weir_str entry,
+    size_t size, void **bytes, bool *is_new)
+{
+    struct cache *cache = cache_of(backend);
+    WEIR_TRY(row_check_size(key, entry, size, "rocksdb"));
+    WEIR_TRY(take_failure(cache));
+    struct slot *slot = touch(cache, key, entry, size);
+    bool is_whole = entry.size > 0 && (slot->row->flags & ROW_COMPLETE) != 0;
+    WEIR_TRY(is_whole ? edit_entry(cache, slot, key, entry, size, bytes, is_new)
+                      : edit_cell(cache, slot, key, entry, size, bytes, is_new));
+    mark_dirty(cache, slot->row);
     return NULL;
 }
 
@@ -526,7 +593,9 @@ static weir_error *each_entry(struct backend *backend, const struct row_key *key
     backend_entry_fn *each, void *arg)
 {
     struct cache *cache = cache_of(backend);
-    struct slot *slot = touch(cache, key);
+    struct slot *slot = look_up(cache, key);
+    if (slot == NULL)
+        return NULL;
     if ((slot->row->flags & (ROW_COMPLETE | ROW_LARGE)) == 0)
         WEIR_TRY(load_row(cache, slot, key));
     struct merge merge = { .prefix = prefix, .each = each, .arg = arg };

@@ -437,19 +437,39 @@ static struct entry *insert(struct entries *entries, struct slab *slab, struct p
     return entry;
 }
 
-struct entry *entries_put(struct entries *entries, struct slab *slab, weir_str name, size_t size,
-    bool *is_new)
+/* Marks its leaf. NULL: it was there, in `*item`. */
+static struct entry *add_or_find(struct entries *entries, struct slab *slab, weir_str name,
+    size_t size, struct item **item)
 {
     uint64_t head = head_of(name);
     struct place place = find(entries, head, name);
-    *is_new = !place.is_found;
     if (!place.is_found)
         return insert(entries, slab, place, head, entry_new(entries, slab, name, size));
     struct leaf *leaf = leaf_at(entries, place.leaf);
-    struct item *item = &leaf->items[place.item];
-    resize(entries, slab, item, size);
     leaf->is_marked = true;
+    *item = &leaf->items[place.item];
+    return NULL;
+}
+
+struct entry *entries_put(struct entries *entries, struct slab *slab, weir_str name, size_t size,
+    bool *is_new)
+{
+    struct item *item;
+    struct entry *added = add_or_find(entries, slab, name, size, &item);
+    *is_new = added != NULL;
+    if (added != NULL)
+        return added;
+    resize(entries, slab, item, size);
     return item->entry;
+}
+
+struct entry *entries_edit(struct entries *entries, struct slab *slab, weir_str name, size_t size,
+    bool *is_new)
+{
+    struct item *item;
+    struct entry *added = add_or_find(entries, slab, name, size, &item);
+    *is_new = added != NULL;
+    return added != NULL ? added : item->entry;
 }
 
 bool entries_remove(struct entries *entries, struct slab *slab, weir_str name)

@@ -71,6 +71,9 @@ struct entry *entries_next(const struct entries *entries, weir_str prefix,
  * there the first ones are kept. Marks its leaf. */
 struct entry *entries_put(struct entries *entries, struct slab *slab, weir_str name, size_t size,
     bool *is_new);
+/* The same, but one that was there keeps its size. */
+struct entry *entries_edit(struct entries *entries, struct slab *slab, weir_str name, size_t size,
+    bool *is_new);
 bool entries_remove(struct entries *entries, struct slab *slab, weir_str name);
 /* Those whose name starts with prefix, in order; false: the callback has stopped it. */
 bool entries_each(const struct entries *entries, weir_str prefix, backend_entry_fn *each,

@@ -275,6 +275,14 @@ struct entry *rows_put_entry(struct rows *rows, struct row *row, weir_str name, 
     return entries_put(row->entries, &rows->slab, name, size, is_new);
 }
 
+struct entry *rows_edit_entry(struct rows *rows, struct row *row, weir_str name, size_t size,
+    bool *is_new)
+{
+    if (row->entries == NULL)
+        row->entries = entries_new(&rows->slab);
+    return entries_edit(row->entries, &rows->slab, name, size, is_new);
+}
+
 void rows_remove_entry(struct rows *rows, struct row *row, weir_str name)
 {
     if (row->entries != NULL)

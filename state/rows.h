@@ -82,8 +82,10 @@ void rows_prefetch_found(struct row *const *found, uint32_t count);
 
 /* Gives the row in this slot room for a value of `size` bytes; the row may move. */
 struct row *rows_reserve(struct rows *rows, struct slot *slot, size_t size);
-/* As entries_put, _remove, _free. */
+/* As entries_put, _edit, _remove, _free. */
 struct entry *rows_put_entry(struct rows *rows, struct row *row, weir_str name, size_t size,
+    bool *is_new);
+struct entry *rows_edit_entry(struct rows *rows, struct row *row, weir_str name, size_t size,
     bool *is_new);
 void rows_remove_entry(struct rows *rows, struct row *row, weir_str name);
 void rows_free_entries(struct rows *rows, struct row *row);

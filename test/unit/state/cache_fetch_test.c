@@ -130,6 +130,31 @@ static void rows_that_are_new_are_not_asked_for(void **state)
     end(&it);
 }
 
+/* Else whoever writes it next finds it without room for its value, and it is made twice. */
+static void a_row_that_is_new_is_not_made_by_looking_for_it(void **state)
+{
+    (void)state;
+    struct shelf shelf;
+    shelf_init(&shelf);
+    struct backend *backend = shelf_open(&shelf, &backend_cache, shelf_all_groups(), NULL, 0);
+    const struct cache *cache = (struct cache *)(void *)backend;
+    struct row_key row = shelf_row(0, "new");
+    shelf_expect_none(backend, &row, "");
+    shelf_expect_none(backend, &row, "name");
+    shelf_remove(backend, &row, WEIR_STR(""));
+    shelf_remove(backend, &row, WEIR_STR("name"));
+    shelf_clear(backend, &row);
+    char *text = shelf_row_text(backend, &row, "");
+    assert_string_equal(text, "");
+    mem_free(text);
+    assert_int_equal(cache->rows.row_count, 0);
+    assert_int_equal(slab_used(&cache->rows.slab), 0);
+    shelf_put(backend, &row, WEIR_STR(""), WEIR_STR("twenty-four bytes of it!"));
+    assert_int_equal(slab_used(&cache->rows.slab), sizeof(struct row) + 8 + 24);
+    shelf_close(backend);
+    shelf_release(&shelf);
+}
+
 /* The credit of a state. */
 static void a_state_that_nobody_reads_is_soon_left_alone(void **state)
 {
@@ -184,6 +209,7 @@ int main(void)
         cmocka_unit_test(the_values_of_a_batch_come_with_one_call),
         cmocka_unit_test(what_is_absent_is_asked_for_once),
         cmocka_unit_test(rows_that_are_new_are_not_asked_for),
+        cmocka_unit_test(a_row_that_is_new_is_not_made_by_looking_for_it),
         cmocka_unit_test(a_state_that_nobody_reads_is_soon_left_alone),
         cmocka_unit_test(a_state_that_is_read_goes_on_being_fetched),
         cmocka_unit_test(an_error_is_met_by_whoever_asks),

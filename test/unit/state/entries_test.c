@@ -160,6 +160,26 @@ static void moving_keeps_everything(void **state)
     }
 }
 
+static void editing_makes_an_entry_and_leaves_one_that_is_there(void **state)
+{
+    (void)state;
+    bool is_new;
+    struct entries *entries = entries_new(&slab);
+    struct entry *made = entries_edit(entries, &slab, WEIR_STR("name"), 8, &is_new);
+    assert_true(is_new);
+    assert_int_equal(made->value_size, 8);
+    assert_memory_equal(made->value, "\0\0\0\0\0\0\0\0", 8);
+    memcpy(made->value, "eight...", 8);
+    made->flags = 5;
+    assert_ptr_equal(entries_edit(entries, &slab, WEIR_STR("name"), 100, &is_new), made);
+    assert_false(is_new);
+    assert_int_equal(made->value_size, 8);
+    assert_memory_equal(made->value, "eight...", 8);
+    assert_int_equal(made->flags, 5);
+    assert_int_equal(entries_count(entries), 1);
+    entries_free(entries, &slab);
+}
+
 static void values_grow_and_shrink(void **state)
 {
     (void)state;
@@ -337,6 +357,7 @@ int main(void)
         cmocka_unit_test(any_order_of_adding_and_removing),
         cmocka_unit_test(entries_do_not_move),
         cmocka_unit_test(moving_keeps_everything),
+        cmocka_unit_test(editing_makes_an_entry_and_leaves_one_that_is_there),
         cmocka_unit_test(values_grow_and_shrink),
         cmocka_unit_test(sweeping_removes_what_is_dead),
         cmocka_unit_test(changes_in_a_long_row_are_found_without_walking_it),
