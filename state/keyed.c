@@ -69,7 +69,7 @@ struct keyed {
 
 /* -- errors --------------------------------------------------------------------------------- */
 
-static void fail(struct keyed *keyed, weir_error *error)
+static __attribute__((noinline)) void fail(struct keyed *keyed, weir_error *error)
 {
     if (keyed->error == NULL && !keyed->has_failed)
         keyed->error = error;
@@ -78,24 +78,30 @@ static void fail(struct keyed *keyed, weir_error *error)
     keyed->has_work = true;
 }
 
-static void fail_in(struct keyed *keyed, uint32_t state, weir_error *error)
+static __attribute__((noinline)) void fail_in(struct keyed *keyed, uint32_t state,
+    weir_error *error)
 {
     fail(keyed, weir_error_wrap(error, "state '%s'", keyed->plans[state].state->name));
 }
 
+/* The errors are made apart, so that what runs for each record saves no registers for them. */
+static __attribute__((noinline)) struct plan *no_key(struct keyed *keyed, uint32_t state)
+{
+    fail_in(keyed, state,
+        weir_errorf(WEIR_E_STATE,
+            "it is used while no key is current; use it in on_record, on_timer, or after "
+            "weir_batch_select"));
+    return NULL;
+}
+
 /* The state's plan with a key selected and no error so far; NULL: there is one now. */
-static struct plan *plan_of(struct keyed *keyed, uint32_t state)
+static inline struct plan *plan_of(struct keyed *keyed, uint32_t state)
 {
     ASSERT(state < keyed->state_count);
     if (__builtin_expect(keyed->error != NULL || keyed->has_failed, 0))
         return NULL;
-    if (__builtin_expect(!keyed->has_key, 0)) {
-        fail_in(keyed, state,
-            weir_errorf(WEIR_E_STATE,
-                "it is used while no key is current; use it in on_record, on_timer, or after "
-                "weir_batch_select"));
-        return NULL;
-    }
+    if (__builtin_expect(!keyed->has_key, 0))
+        return no_key(keyed, state);
     keyed->row.state = state;
     return &keyed->plans[state];
 }
@@ -259,7 +265,7 @@ static void put_dirty(struct keyed *keyed, uint32_t state)
 
 /* -- entries in place ----------------------------------------------------------------------- */
 
-static void *edit_in_place(struct keyed *keyed, uint32_t state, const struct plan *plan,
+static inline void *edit_in_place(struct keyed *keyed, uint32_t state, const struct plan *plan,
     weir_str entry, bool *is_new)
 {
     void *bytes;
@@ -309,7 +315,7 @@ const void *keyed_read(struct keyed *keyed, uint32_t state, weir_str entry)
     return touched == NULL ? NULL : touched->record;
 }
 
-static void *edit(struct keyed *keyed, uint32_t state, weir_str entry, bool *is_new)
+static inline void *edit(struct keyed *keyed, uint32_t state, weir_str entry, bool *is_new)
 {
     const struct plan *plan = plan_of(keyed, state);
     *is_new = false;
@@ -561,15 +567,21 @@ weir_error *keyed_commit(struct keyed *keyed)
     return error;
 }
 
+static __attribute__((noinline)) void grow_key(struct keyed *keyed, size_t size)
+{
+    keyed->key = mem_realloc(keyed->key, size * 2);
+    keyed->key_capacity = size * 2;
+}
+
 void keyed_select(struct keyed *keyed, weir_str key, uint64_t hash)
 {
     if (__builtin_expect(keyed->has_work, 0))
         commit(keyed); /* an error stays for the next keyed_commit */
-    if (__builtin_expect(key.size > keyed->key_capacity, 0)) {
-        keyed->key = mem_realloc(keyed->key, key.size * 2);
-        keyed->key_capacity = key.size * 2;
-    }
-    if (key.size > 0)
+    if (__builtin_expect(key.size > keyed->key_capacity, 0))
+        grow_key(keyed, key.size);
+    if (key.size == sizeof(uint64_t)) /* most keys: spares the call of memcpy */
+        memcpy(keyed->key, key.data, sizeof(uint64_t));
+    else if (key.size > 0)
         memcpy(keyed->key, key.data, key.size);
     keyed->row = (struct row_key){ .key = { .data = keyed->key, .size = key.size },
         .hash = hash,

@@ -115,7 +115,7 @@ void weir_batch_reject(weir_ctx *ctx, const struct weir_row *row, weir_error *er
 
 /* -- state of the current key --------------------------------------------------------------------- */
 
-static const struct weir_state *state_at(const weir_ctx *ctx, uint32_t state,
+static inline const struct weir_state *state_at(const weir_ctx *ctx, uint32_t state,
     enum weir_state_kind kind)
 {
     ASSERT(ctx->keyed != NULL && ctx->op->kind == PLAN_OPERATOR);
