@@ -250,8 +250,9 @@ fuzz_command = $(OUT)/fuzz/$1_fuzz -max_total_time=$(FUZZ_SECONDS) -timeout=25 -
 # The long run takes those that have a longer form: they, or the model that they run, ask for it.
 LONG_UNIT := $(shell grep -lE 'WEIR_TEST_LONG|support/model\.h' -r test/unit --include=*_test.c)
 UNIT_RUN := $(if $(WEIR_TEST_LONG),$(LONG_UNIT:test/%.c=$(OUT)/%),$(UNIT_BIN))
+# Not optimised, and counted, a test takes several times as long.
 run-unit: $(call chosen,$(UNIT_RUN))
-	@$(run) unit --timeout 240 $^
+	@$(run) unit --timeout $(if $(filter cover,$(VARIANT)),1200,240) $^
 run-unit-tsan: $(sort $(call chosen,$(THREADED)))
 	@$(run) unit-tsan --timeout 300 $^
 # A seed without sanitizers costs a tenth of one with them: most run there, in the variant with fault points.
