@@ -336,8 +336,8 @@ static weir_error *replace_base(struct cache *cache, uint64_t number, struct bac
 }
 
 /* What the store has now becomes the base, unless a snapshot waits that must not have all of it: false, and
- * whoever frees that one asks again. `is_ahead`: no checkpoint waits for it. Then its files are stored before, for that may take seconds, while
- * checkpoints go on with the old one. */
+ * whoever frees that one asks again. `is_ahead`: no checkpoint waits for it. Then its files are stored before, for
+ * that may take seconds, while checkpoints go on with the old one. */
 static weir_error *take_base(struct cache *cache, bool is_ahead, bool *is_taken)
 {
     struct backend_snapshot *base;
