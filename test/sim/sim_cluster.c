@@ -24,6 +24,7 @@
 #define WATCH_STEPS      64u
 #define CHECK_STEPS      4096u
 #define FREEZE_STEPS_MAX 60000u
+#define PARALLELISM_MAX  4u
 #define BESIDE_STEPS_MAX 8u
 #define LATE_NS          INT64_C(50000000) /* at most, of what was sent to somebody who stood still */
 #define LEFT_MS          INT64_C(120000)   /* for workers to go when their job is over */
@@ -803,6 +804,19 @@ static void end(struct run *run)
     sim_os_stop();
 }
 
+/* An attempt that began before all was healed reads as slowly as before, up to a record more with each source, and takes
+ * checkpoints meanwhile: as many steps more as there are in that time. */
+static uint64_t healed_steps_max(const struct run *run)
+{
+    const struct sim_trouble *trouble = &run->trouble;
+    const struct sim_shape *shape = &trouble->shape;
+    uint64_t per_second = trouble->processes.setup.per_second, slow_ms = 0;
+    if (per_second > 0)
+        slow_ms = (shape->generated_count + PARALLELISM_MAX) * 1000 / per_second;
+    return HEALED_STEPS_MAX + shape->count * STEPS_PER_RECORD +
+           slow_ms * 2000000 / (uint64_t)(trouble->tick_ns + 1);
+}
+
 void sim_cluster_run(uint64_t seed, bool is_verbose, struct sim_result *result)
 {
     struct run *run = mem_alloc(sizeof(*run));
@@ -811,14 +825,12 @@ void sim_cluster_run(uint64_t seed, bool is_verbose, struct sim_result *result)
     begin(run, seed);
     while (!sim_is_wrong(run->result) && !run->is_healed && !is_finished(run))
         step(run);
-    uint64_t limit =
-        run->result->counts.steps + HEALED_STEPS_MAX + run->trouble.shape.count * STEPS_PER_RECORD;
+    uint64_t steps_max = healed_steps_max(run), limit = run->result->counts.steps + steps_max;
     while (!sim_is_wrong(run->result) && !is_finished(run) && run->result->counts.steps < limit)
         step(run);
     if (!sim_is_wrong(run->result) && !is_finished(run))
         sim_wrong(run->result,
-            "the end was not reached within %" PRIu64 " steps after the last fault",
-            HEALED_STEPS_MAX + run->trouble.shape.count * STEPS_PER_RECORD);
+            "the end was not reached within %" PRIu64 " steps after the last fault", steps_max);
     if (!sim_is_wrong(run->result))
         wait_for_workers(run);
     if (!sim_is_wrong(run->result))
