@@ -85,6 +85,7 @@ struct operation {
     char id[DISPATCHER_ID_SIZE];
     char job[DISPATCHER_ID_SIZE];
     enum operation_kind kind;
+    struct dispatcher *dispatcher; /* it is one of its */
     bool is_done;
     weir_error *error;         /* done: why not; NULL: well */
     char *location;            /* done: of the savepoint */

@@ -54,6 +54,7 @@ weir_error *operations_begin(struct dispatcher *dispatcher, const char *job,
     if (job != NULL)
         memcpy(it->job, job, DISPATCHER_ID_SIZE);
     it->kind = kind;
+    it->dispatcher = dispatcher;
     it->begun_ms = os_monotonic_ms();
     dispatcher->operations = mem_realloc(dispatcher->operations,
         (dispatcher->operation_count + 1) * sizeof(*dispatcher->operations));
@@ -196,21 +197,15 @@ static void on_answer(void *arg, uint64_t checkpoint, const char *path, const we
     done_with(arg, checkpoint, path, error);
 }
 
-/* A savepoint, and then the job is cancelled. Thread: control. */
-struct last_words {
-    struct dispatcher *dispatcher;
-    struct operation *operation;
-};
-
+/* A savepoint, and then the job is cancelled. A leader that goes takes the question with it: nobody calls this then. */
 static void on_answer_cancel(void *arg, uint64_t checkpoint, const char *path,
     const weir_error *error)
 {
-    struct last_words *it = arg;
-    struct entry *entry = dispatcher_entry(it->dispatcher, it->operation->job);
-    done_with(it->operation, checkpoint, path, error);
+    struct operation *it = arg;
+    struct entry *entry = dispatcher_entry(it->dispatcher, it->job);
+    done_with(it, checkpoint, path, error);
     if (error == NULL && entry != NULL)
         entry_cancel(entry);
-    mem_free(it);
 }
 
 static weir_error *ask(const struct dispatcher *dispatcher, struct entry *entry,
@@ -225,26 +220,16 @@ weir_error *dispatcher_savepoint(struct dispatcher *dispatcher, const char *job,
 {
     struct entry *entry;
     struct operation *it;
-    struct jobmanager_request request = { .done = on_answer };
+    struct jobmanager_request request = { .done = then_cancel ? on_answer_cancel : on_answer };
     if (operations_know(dispatcher, operation))
         return NULL;
     WEIR_TRY(running_entry(dispatcher, job, &entry));
     WEIR_TRY(directory_of(entry, directory, &request.directory));
     WEIR_TRY(operations_begin(dispatcher, job, OPERATION_SAVEPOINT, operation, &it));
     request.arg = it;
-    if (then_cancel) {
-        struct last_words *words = mem_alloc(sizeof(*words));
-        *words = (struct last_words){ .dispatcher = dispatcher, .operation = it };
-        request.arg = words;
-        request.done = on_answer_cancel;
-    }
     weir_error *error;
     FAULT_STEP_VOID(SAVEPOINT_REQUEST, error = ask(dispatcher, entry, &request));
-    if (error == NULL)
-        return NULL;
-    if (then_cancel)
-        mem_free(request.arg);
-    return withdraw(dispatcher, it, error);
+    return error == NULL ? NULL : withdraw(dispatcher, it, error);
 }
 
 weir_error *dispatcher_checkpoint(struct dispatcher *dispatcher, const char *job,

@@ -89,6 +89,27 @@ static void a_job_whose_checkpoints_are_temporary_keeps_its_state_when_it_is_res
     assert_true(check_output(out, 0) > 0);
 }
 
+/* Whoever has asked asks the next one again; what the old one kept for its answer is freed with it. */
+static void a_leader_goes_before_it_has_answered_a_savepoint_with_a_cancel(void **state)
+{
+    char out[OS_PATH_MAX], job_id[DISPATCHER_ID_SIZE], id[DISPATCHER_ID_SIZE] = "";
+    snprintf(out, sizeof(out), "%s", output("out"));
+    const char *arguments[] = { "--parallelism", "2", "--output", out, ENDLESS, NULL };
+    const struct job *job = submit(arguments);
+    wait_checkpoints(job, 1);
+    memcpy(job_id, job->id, sizeof(job_id));
+    check(dispatcher_savepoint(dispatcher, job_id, NULL, true, id));
+    uint16_t port = listener_port(listener);
+    stop_leader();
+    start_leader(2, port);
+    job = dispatcher_find(dispatcher, job_id);
+    wait_state(job, JOB_RUNNING);
+    check(dispatcher_savepoint(dispatcher, job_id, NULL, true, id));
+    wait_operation(id);
+    wait_state(job, JOB_CANCELED);
+    check_output(out, 0);
+}
+
 static void a_job_is_cancelled_and_its_slots_are_free_again(void **state)
 {
     char out[OS_PATH_MAX];
@@ -310,6 +331,7 @@ int main(int argc, char **argv)
         WITH_CLUSTER(a_job_stops_with_a_savepoint_and_another_one_goes_on_from_it),
         WITH_CLUSTER(a_running_job_is_rescaled_up_and_down),
         WITH_CLUSTER(a_rescale_is_answered_when_the_next_leader_would_go_on_with_it),
+        WITH_CLUSTER(a_leader_goes_before_it_has_answered_a_savepoint_with_a_cancel),
         WITH_CLUSTER(a_job_is_cancelled_and_its_slots_are_free_again),
         WITH_CLUSTER(a_rescale_to_what_the_job_has_changes_nothing_and_says_so),
         WITH_CLUSTER(a_rescale_that_is_not_done_gives_way_to_another_one),
