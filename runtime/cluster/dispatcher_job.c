@@ -390,11 +390,14 @@ static bool comes_back(struct entry *entry)
  * directory stays in charge. */
 static bool claims_back(struct entry *entry, enum execution_state state, weir_error *error)
 {
-    if (state != EXECUTION_FAILED || error == NULL || weir_error_code(error) != WEIR_E_FENCED ||
+    if (state != EXECUTION_FAILED || error == NULL ||
+        (weir_error_code(error) != WEIR_E_FENCED && !entry->is_overtaken) ||
         entry->has_claimed_back || entry->stop != NULL || entry->rescale.step != RESCALE_NONE ||
         entry->is_cancel_wanted)
         return false;
-    log_error("dispatcher", "job %s: %s; this job manager leads, so it claims the job back, once",
+    log_error("dispatcher",
+        "job %s, whose checkpoints another attempt has claimed: %s; this job manager leads, so it "
+        "claims the job back, once",
         entry->job.id, weir_error_message(error));
     weir_error_free(error);
     let_go(entry);
@@ -428,10 +431,21 @@ static void on_over(struct entry *entry)
 
 /* -- closing ---------------------------------------------------------------------------------------- */
 
+/* Whoever claims an attempt deletes what older ones were writing, so their tasks may see no fence, but files that are
+ * gone. */
+static bool is_overtaken(const struct storage *storage)
+{
+    weir_error *error = storage == NULL ? NULL : storage_check_attempt(storage);
+    bool is_it = error != NULL && weir_error_code(error) == WEIR_E_FENCED;
+    weir_error_free(error);
+    return is_it;
+}
+
 /* Thread: worker. */
 static void run_close(void *arg)
 {
     struct entry *entry = arg;
+    entry->is_overtaken = is_overtaken(entry->closing);
     storage_close(entry->closing);
     entry->closing = NULL;
 }

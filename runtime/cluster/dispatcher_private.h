@@ -86,6 +86,7 @@ struct entry {
     enum job_state end_state;                  /* OVER: told when it is stored */
     struct storage *storage; /* RUNNING; OPENING again: that of the version before */
     struct storage *closing; /* CLOSING: NULL, it stays open */
+    bool is_overtaken;       /* closed: somebody else had claimed an attempt in it by then */
     weir_error *open_error;
     struct jobmanager *jobmanager;
     struct gateway *gateway;

@@ -91,10 +91,13 @@ static inline void build(weir_job *job)
 {
     bad_at = (uint64_t)weir_job_number(job, "bad-at");
     badness = weir_job_text(job, "badness");
-    weir_stream *ticks = weir_source(job, "ticks",
-        weir_generator(.type = &tick_type, .generate = fill,
-            .count = (uint64_t)weir_job_number(job, "count"),
-            .per_second = (uint64_t)weir_job_number(job, "rate")));
+    const char *input = weir_job_text(job, "input");
+    struct weir_source source =
+        input[0] != '\0' ? weir_file_source(.path = input, .format = weir_json(&tick_type))
+                         : weir_generator(.type = &tick_type, .generate = fill,
+                               .count = (uint64_t)weir_job_number(job, "count"),
+                               .per_second = (uint64_t)weir_job_number(job, "rate"));
+    weir_stream *ticks = weir_source(job, "ticks", source);
     weir_stream *counts = weir_process(weir_key_by(ticks, WEIR_KEY(tick, key)), &counter, NULL);
     weir_sink(counts, "out",
         weir_file_sink(.path = weir_job_text(job, "output"), .format = weir_json(&tick_type)));
@@ -103,6 +106,7 @@ static inline void build(weir_job *job)
 static const struct weir_option job_options[] = {
     { "count", WEIR_OPTION_NUMBER, "N", "1000", "How many.", 0, 0 },
     { "rate", WEIR_OPTION_NUMBER, "N", "0", "A second.", 0, 0 },
+    { "input", WEIR_OPTION_TEXT, "FILE", "", "Of JSON, instead of those.", 0, 0 },
     { "output", WEIR_OPTION_TEXT, "DIR", NULL, "Where to.", 0, 0 },
     { "badness", WEIR_OPTION_TEXT, "KIND", "none", "What goes wrong.", 0, 0 },
     { "bad-at", WEIR_OPTION_NUMBER, "N", "0", "When.", 0, 0 },
@@ -110,7 +114,7 @@ static const struct weir_option job_options[] = {
 
 static const struct weir_program program = { .name = "ticks",
     .options = job_options,
-    .option_count = 5,
+    .option_count = 6,
     .build = build };
 
 /* -- the cluster -------------------------------------------------------------------------------------- */

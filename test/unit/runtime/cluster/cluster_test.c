@@ -225,6 +225,34 @@ static void an_attempt_that_is_claimed_behind_the_leaders_back_is_taken_back_onc
     check_output(out, 0);
 }
 
+/* Its claim deletes what the other attempt's tasks are about to open, before any of them has run. */
+static void an_attempt_that_comes_late_while_tasks_are_started_does_not_fail_the_job(void **state)
+{
+    static const char input[] = "{\"key\":1}\n{\"key\":2}\n{\"key\":1}\n";
+    char in[OS_PATH_MAX], out[OS_PATH_MAX];
+    uint64_t attempt;
+    snprintf(in, sizeof(in), "%s", output("in"));
+    snprintf(out, sizeof(out), "%s", output("out"));
+    temp_dir_write(in, input, strlen(input));
+    const char *arguments[] = { "--parallelism", "1", "--input", in, "--output", out, NULL };
+    const struct job *job = submit(arguments);
+    int64_t until = now_ms() + BOUND_MS;
+    while ((job->stats == NULL || job->stats->state != EXECUTION_RUNNING) && now_ms() < until)
+        turn();
+    assert_non_null(job->stats);
+    assert_int_equal(job->stats->state, EXECUTION_RUNNING);
+    assert_int_equal(job->stats->running_since_ms, 0);
+    const char *checkpoints = temp_dir_path(dir, "checkpoints/%s/ticks", job->id);
+    char *staging = mem_printf("%s/staging-%" PRIu64, checkpoints, job->stats->attempt);
+    check(attempt_claim(checkpoints, &attempt));
+    check(os_remove_tree(staging));
+    mem_free(staging);
+    wait_state(job, JOB_FINISHED);
+    assert_int_equal(job->history.failure_count, 1);
+    assert_int_equal(history_failure(&job->history, 0)->code, WEIR_E_IO);
+    check_output(out, 3);
+}
+
 static void workers_that_no_leader_comes_for_end_by_themselves(void **state)
 {
     char out[OS_PATH_MAX], id[DISPATCHER_ID_SIZE];
@@ -454,6 +482,7 @@ int main(int argc, char **argv)
         WITH_CLUSTER(a_new_leader_takes_over_what_the_old_one_has_left),
         WITH_CLUSTER(what_is_seen_of_a_job_that_is_over_is_seen_under_the_next_leader_too),
         WITH_CLUSTER(an_attempt_that_is_claimed_behind_the_leaders_back_is_taken_back_once),
+        WITH_CLUSTER(an_attempt_that_comes_late_while_tasks_are_started_does_not_fail_the_job),
         WITH_CLUSTER(workers_that_no_leader_comes_for_end_by_themselves),
         WITH_CLUSTER(a_start_from_a_savepoint_is_finished_by_the_next_leader),
         WITH_CLUSTER(what_the_store_cannot_take_now_it_takes_later),
