@@ -268,6 +268,7 @@ static weir_error *forgetful_open(weir_ctx *ctx, const void *options, void *inst
 
 static struct weir_source generator(const struct sim_shape *shape, uint64_t per_second)
 {
+    ASSERT(shape->source == SIM_FILES || shape->generated_count > 0); /* 0: it would never end */
     generated_shape = shape;
     struct weir_source source = weir_generator(.type = &sim_event_type, .generate = generate,
         .seed = shape->seed, .count = shape->generated_count, .per_second = per_second);

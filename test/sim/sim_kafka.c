@@ -83,7 +83,7 @@ static void draw(struct sim_scenario *scenario, struct random *random)
         it->source = SIM_FILES;
     it->generated_count = it->source == SIM_GENERATOR ? it->count
                           : it->source == SIM_FILES   ? 0
-                                                      : it->generated_count % it->count;
+                                                      : 1 + it->generated_count % it->count;
     it->is_live = it->source != SIM_GENERATOR && random_one_in(random, 2);
     it->window_ms = it->window_ms + 30; /* fewer of them than records */
     for (uint32_t i = 0; i < scenario->life_count; i++)
