@@ -557,6 +557,7 @@ void sim_broker_stop(void)
 void sim_broker_set_faults(const struct sim_broker_faults *faults)
 {
     cluster.faults = faults == NULL ? (struct sim_broker_faults){ .lose_request = 0 } : *faults;
+    cluster.down_until_ns = 0; /* an outage of those before */
 }
 
 struct sim_broker_stats sim_broker_stats(void)

@@ -38,7 +38,8 @@ struct sim_broker_stats {
 
 void sim_broker_start(uint64_t seed);
 void sim_broker_stop(void);
-void sim_broker_set_faults(const struct sim_broker_faults *faults); /* NULL: none */
+/* NULL: none. An outage that goes on ends; a request that is late stays so. */
+void sim_broker_set_faults(const struct sim_broker_faults *faults);
 struct sim_broker_stats sim_broker_stats(void);
 /* Everything that is due. */
 void sim_broker_run(void);

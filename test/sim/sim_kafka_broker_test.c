@@ -308,13 +308,24 @@ static void a_request_of_a_dead_process_may_arrive_later(void **state)
 
 static void brokers_that_are_down_answer_later(void **state)
 {
-    sim_broker_set_faults(&(struct sim_broker_faults){ .outage = 1, .outage_max_ms = 5000 });
+    sim_broker_set_faults(&(struct sim_broker_faults){ .outage = 5, .outage_max_ms = 5000 });
+    for (int i = 0; i < 20; i++) {
+        rd_kafka_t *producer = producer_new("id");
+        assert_null(rd_kafka_init_transactions(producer, 60000));
+        rd_kafka_destroy(producer);
+    }
+    assert_true(sim_broker_stats().outages > 0);
+}
+
+static void an_outage_ends_with_the_faults_that_it_belongs_to(void **state)
+{
+    sim_broker_set_faults(&(struct sim_broker_faults){ .outage = 1, .outage_max_ms = 1000000 });
     rd_kafka_t *producer = producer_new("id");
     rd_kafka_error_t *error = rd_kafka_init_transactions(producer, 3000);
     assert_true(rd_kafka_error_is_retriable(error));
     expect_code(error, RD_KAFKA_RESP_ERR__TIMED_OUT);
     sim_broker_set_faults(NULL);
-    assert_null(rd_kafka_init_transactions(producer, 20000));
+    assert_null(rd_kafka_init_transactions(producer, 3000));
     rd_kafka_destroy(producer);
 }
 
@@ -401,6 +412,7 @@ int main(void)
         TEST(a_late_commit_ends_the_next_transaction_of_the_same_epoch_only),
         TEST(a_request_of_a_dead_process_may_arrive_later),
         TEST(brokers_that_are_down_answer_later),
+        TEST(an_outage_ends_with_the_faults_that_it_belongs_to),
         TEST(a_reader_passes_over_what_was_aborted_and_stops_at_the_stable_end),
         TEST(a_replaced_leader_denies_what_came_after_it),
     };
