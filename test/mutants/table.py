@@ -575,7 +575,7 @@ MUTANTS = [
            "unit checkpoint/storage_test"),
     mutant("counters of all subtasks go to the first one when it restarts alone", "runtime/task/chain.c",
            "old->parallelism == ctx->vertex->parallelism ? old->subtask : 0;",
-           "old->parallelism == ctx->vertex->parallelism ? 0 : 0;", "unit runtime/manager/local_test"),
+           "old->parallelism == ctx->vertex->parallelism ? 0 : 0;", "unit runtime/task/chain_test"),
     mutant("a subtask that starts again alone leaves its hidden files", "connectors/file_sink.c",
            "|| number > sink->attempt ||", "|| number >= sink->attempt ||", "unit connectors/file_sink_test"),
     mutant("a worker takes a place before the old one is known to have ended", "runtime/cluster/gateway.c",

@@ -241,6 +241,29 @@ static void counters_go_on_where_the_checkpoint_was(void **state)
     assert_int_equal(counter_of("first"), 2);
 }
 
+/* The others of its operator may run on (plan_regions.c), with what they have counted. */
+static void a_subtask_that_restarts_has_its_own_counters_back_and_nobody_elses(void **state)
+{
+    rig_init(&rig, &(struct rig_options){ .build = build_row,
+                       .vertex = "first",
+                       .parallelism = 2,
+                       .subtask = 1 });
+    is_up = true;
+    rig_send(&rig, 0, 1, 1, 0);
+    rig_send(&rig, 0, 1, 1, 0);
+    struct subtask_snapshot *snapshot = take(1);
+    rig_restart(&rig, snapshot);
+    assert_int_equal(counter_of("third"), 2);
+    snapshot->operators[0].subtask = 0; /* of another one */
+    rig_restart(&rig, snapshot);
+    assert_int_equal(counter_of("first"), 0);
+    assert_int_equal(counter_of("third"), 2);
+    snapshot->operators[2].parallelism = 3; /* then the first has what all had */
+    rig_restart(&rig, snapshot);
+    assert_int_equal(counter_of("third"), 0);
+    subtask_snapshot_free(snapshot);
+}
+
 /* -- items in scopes ------------------------------------------------------------------------------ */
 
 static char found[256];
@@ -387,6 +410,7 @@ int main(void)
         TEST(a_failure_names_its_operator),
         TEST(a_finish_that_fails_ends_nothing),
         TEST(counters_go_on_where_the_checkpoint_was),
+        TEST(a_subtask_that_restarts_has_its_own_counters_back_and_nobody_elses),
         TEST(items_are_seen_in_their_scope_only),
         TEST(items_are_carried_until_somebody_writes_them_again),
         TEST(scopes_cost_nothing_at_each_checkpoint),
