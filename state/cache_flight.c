@@ -49,9 +49,8 @@
 #include "base/os.h"
 #include "base/worker.h"
 
-/* With a snapshot the log is settled into the store when it has grown to this, and after so many of them in any
- * case; between two snapshots when it is long (is_log_long). That, and what comes while it is settled, is
- * what a restore replays. */
+/* The log is settled into the store when it has grown to this, and after so many snapshots in any case,
+ * so that a restore does not replay more. */
 #ifdef WEIR_DEBUG
 #define SETTLE_SIZE (UINT64_C(64) << 10) /* tests have less */
 #else
@@ -480,27 +479,6 @@ static bool ask_to_settle(struct cache *cache)
     return true;
 }
 
-/* Half of the cache, which a restore takes it into, but not so little that the store is frozen all the time. The
- * caller holds log_lock. */
-static bool is_log_long(const struct cache *cache)
-{
-    uint64_t half = cache->share / 2;
-    uint64_t most = half < SETTLE_SIZE ? SETTLE_SIZE : half;
-    return cache->log.size >= (most < 4 * SETTLE_SIZE ? most : 4 * SETTLE_SIZE);
-}
-
-/* A checkpoint that comes late must not find all that has been written since the last one in the log. A store that
- * has just refused is left alone until then. The caller holds store_lock. */
-static void bound_log(struct cache *cache)
-{
-    if (cache->failure_count > 0 || pthread_mutex_trylock(&cache->log_lock) != 0)
-        return;
-    bool is_long = is_log_long(cache);
-    pthread_mutex_unlock(&cache->log_lock);
-    if (is_long)
-        ask_to_settle(cache);
-}
-
 bool cache_settle(struct cache *cache, bool takes_over, weir_error **error)
 {
     *error = NULL;
@@ -518,7 +496,6 @@ bool cache_settle(struct cache *cache, bool takes_over, weir_error **error)
     }
     if (is_free)
         *error = write_up_to(cache, cache->frozen);
-    bound_log(cache);
     pthread_mutex_unlock(&cache->store_lock);
     return !cache_has_flights(cache);
 }
@@ -538,10 +515,6 @@ static void log_ahead(void *arg)
         error = segment_log_sync(&cache->log);
     pthread_mutex_unlock(&cache->log_lock);
     weir_error_free(error); /* the next snapshot meets it again, and tells it */
-    if (pthread_mutex_trylock(&cache->store_lock) != 0)
-        return; /* it is being settled */
-    bound_log(cache);
-    pthread_mutex_unlock(&cache->store_lock);
 }
 
 void cache_trickle_end(struct cache *cache)

@@ -175,7 +175,7 @@ static void a_base_that_a_snapshot_is_in_the_way_of_is_taken_when_that_is_over(v
     shelf_release(&shelf);
 }
 
-/* -- a log that gets long ------------------------------------------------------------------------- */
+/* -- a log that is long --------------------------------------------------------------------------- */
 
 #define LONG_ROWS  3000u
 #define LONG_VALUE 300u
@@ -189,34 +189,6 @@ static void put_long_values(struct backend *backend, uint32_t from, uint32_t to,
         struct row_key row = shelf_row(0, key);
         shelf_put(backend, &row, WEIR_STR(""), (weir_str){ value, sizeof(value) });
     }
-}
-
-/* As with minutes between two checkpoints: each batch is a second, and the workers have done what they were asked
- * for. */
-static void a_log_does_not_grow_until_the_next_barrier(void **state)
-{
-    (void)state;
-    struct shelf shelf;
-    shelf_init(&shelf);
-    shelf.workers = workers_new(0, 64);
-    struct backend *backend = shelf_open(&shelf, &backend_cache, shelf_all_groups(), NULL, 0);
-    struct cache *cache = (struct cache *)(void *)backend;
-    uint64_t logged = 0;
-    for (int64_t s = 1; s <= 400; s++) {
-        struct backend_expiry now = { .now_ms = s * 1000 };
-        if (s % 40 == 1)
-            put_long_values(backend, 0, LONG_ROWS, (char)('a' + s / 40));
-        uint64_t before = cache->frozen;
-        backend_cache.expire(backend, &now);
-        while (workers_step(shelf.workers))
-            continue;
-        logged += cache->frozen - before;
-        assert_true(cache->log.size < 2 << 20);
-    }
-    assert_true(logged > 5);
-    shelf_close(backend);
-    workers_free(shelf.workers);
-    shelf_release(&shelf);
 }
 
 static void expect_long_value(struct backend *backend, uint32_t number, char first)
@@ -308,7 +280,6 @@ int main(void)
         cmocka_unit_test(a_checkpoint_does_not_wait_for_a_base_that_is_stored),
         cmocka_unit_test(a_base_does_not_wait_until_the_task_writes_nothing),
         cmocka_unit_test(a_base_that_a_snapshot_is_in_the_way_of_is_taken_when_that_is_over),
-        cmocka_unit_test(a_log_does_not_grow_until_the_next_barrier),
         cmocka_unit_test(what_the_cache_has_no_room_for_is_restored_into_the_store),
         cmocka_unit_test(what_waits_for_the_store_is_not_written_when_it_is_closed),
         cmocka_unit_test(the_task_goes_on_while_a_worker_writes),
