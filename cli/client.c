@@ -164,17 +164,8 @@ weir_error *client_keep_cluster(const struct client *client, const char *dir)
 static char *place_of(const char *url)
 {
     const char *mark = strstr(url, "://"), *host = mark == NULL ? url : mark + 3;
-    bool is_six = host[0] == '[';
-    size_t size = is_six ? strcspn(host + 1, "]\n") : strcspn(host, ":/\n"),
-           end = strcspn(host, "\n");
-    char *name = mem_printf("%.*s", (int)size, host + is_six), *place;
-    if (conf_is_loopback(name))
-        place =
-            mem_printf("localhost%.*s", (int)(end - size - 2 * is_six), host + size + 2 * is_six);
-    else
-        place = mem_printf("%.*s", (int)end, host);
-    mem_free(name);
-    return place;
+    size_t end = strcspn(host, "\n"), here = conf_loopback_size(host, strcspn(host, "/\n"));
+    return mem_printf("%s%.*s", here > 0 ? "localhost" : "", (int)(end - here), host + here);
 }
 
 static bool is_same_place(const struct conf *conf, const char *given, const char *address)

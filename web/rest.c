@@ -110,17 +110,8 @@ static bool comes_from_elsewhere(const struct rest_request *request)
 /* "localhost:8081", "127.0.0.1", "[::1]:8081" are this machine. */
 static bool is_for_another(const struct rest_request *request)
 {
-    char name[256];
     const char *host = request->host;
-    if (host == NULL)
-        return false;
-    bool is_six = host[0] == '[';
-    size_t size = is_six ? strcspn(host + 1, "]") : strcspn(host, ":");
-    if (size >= sizeof(name))
-        return true;
-    memcpy(name, host + is_six, size);
-    name[size] = '\0';
-    return !conf_is_loopback(name);
+    return host != NULL && conf_loopback_size(host, strlen(host)) == 0;
 }
 
 /* Refused: 403. What only looks is everybody's. */

@@ -352,6 +352,21 @@ bool conf_is_loopback(const char *address)
     return strcmp(address, "localhost") == 0;
 }
 
+size_t conf_loopback_size(const char *place, size_t size)
+{
+    char name[256];
+    bool is_six = size > 0 && place[0] == '[';
+    const char *end = memchr(place, is_six ? ']' : ':', size);
+    size_t host = end == NULL ? size : (size_t)(end - place), count = host - is_six;
+    if (count >= sizeof(name))
+        return 0;
+    memcpy(name, place + is_six, count);
+    name[count] = '\0';
+    if (!conf_is_loopback(name))
+        return 0;
+    return end != NULL && is_six ? host + 1 : host;
+}
+
 static weir_error *check_texts(const struct conf *conf)
 {
     for (uint32_t i = 0; i < ROW_COUNT; i++) {

@@ -96,6 +96,8 @@ weir_error *conf_check(const struct conf *conf) WEIR_MUST_USE;
 weir_error *conf_secret(const struct conf *conf, const char *option, char **secret) WEIR_MUST_USE;
 /* Whether only processes of this machine can reach the address: localhost, 127.0.0.0/8, ::1. */
 bool conf_is_loopback(const char *address);
+/* Of "host", "host:port", "[::1]:port" of so many bytes: how many at its front name this machine so; 0: none do. */
+size_t conf_loopback_size(const char *place, size_t size);
 
 /* The table, and conf/weir.yaml as it comes out of it: every option, explained, commented out. */
 const struct weir_option *conf_rows(uint32_t *count);

@@ -159,6 +159,19 @@ static void a_file_that_is_not_there_is_named(void **state)
     expect_error(conf_load("/nowhere/weir.yaml", NULL, 0, &conf), WEIR_E_IO, "/nowhere/weir.yaml");
 }
 
+static void the_front_of_a_place_may_name_this_machine(void **state)
+{
+    static const struct {
+        const char *place;
+        size_t size;
+    } cases[] = { { "localhost", 9 }, { "localhost:8081", 9 }, { "127.0.0.2:1", 9 },
+        { "[::1]:8081", 5 }, { "[::1]", 5 }, { "[::1", 4 }, { "[", 0 }, { "", 0 }, { ":8081", 0 },
+        { "localhost.net:1", 0 }, { "localhost/x", 0 }, { "[::2]:1", 0 } };
+    (void)state;
+    for (size_t i = 0; i < COUNT_OF(cases); i++)
+        assert_int_equal(conf_loopback_size(cases[i].place, strlen(cases[i].place)), cases[i].size);
+}
+
 static void only_addresses_of_this_machine_are_loopback(void **state)
 {
     static const struct {
@@ -362,6 +375,7 @@ int main(void)
         cmocka_unit_test(a_key_of_any_length_is_refused),
         cmocka_unit_test(a_file_that_is_not_there_is_named),
         cmocka_unit_test(only_addresses_of_this_machine_are_loopback),
+        cmocka_unit_test(the_front_of_a_place_may_name_this_machine),
         cmocka_unit_test(an_open_port_needs_tls_and_proof),
         cmocka_unit_test(a_secret_is_a_word_in_a_file_of_its_owner_alone),
         cmocka_unit_test(what_nobody_has_said_is_completed_and_what_was_said_stays),
