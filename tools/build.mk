@@ -248,7 +248,7 @@ fuzz_command = $(OUT)/fuzz/$1_fuzz -max_total_time=$(FUZZ_SECONDS) -timeout=25 -
 	-verbosity=1 -print_final_stats=1 -artifact_prefix=$(V)/artifacts/$1- $(V)/corpus/$1
 
 # The long run takes those that have a longer form: they, or the model that they run, ask for it.
-LONG_UNIT := $(shell grep -lE 'WEIR_TEST_LONG|support/model\.h' -r test/unit --include=*_test.c)
+LONG_UNIT = $(shell grep -lE 'WEIR_TEST_LONG|support/model\.h' -r test/unit --include=*_test.c)
 UNIT_RUN := $(if $(WEIR_TEST_LONG),$(LONG_UNIT:test/%.c=$(OUT)/%),$(UNIT_BIN))
 # Not optimised, and counted, a test takes several times as long.
 run-unit: $(call chosen,$(UNIT_RUN))

@@ -21,8 +21,7 @@ struct route {
     const char *method, *pattern;
     void (*handle)(struct call *call);
     char need;
-    bool
-        is_guarded; /* it changes something, whatever its method, or hands out an executable: web/rest.h */
+    bool is_guarded; /* it changes something, or hands out an executable: web/rest.h */
 };
 
 extern const struct route rest_routes[];
