@@ -7,6 +7,7 @@
 #include "base/memory.h"
 #include "base/os.h"
 #include "base/plural.h"
+#include "connectors/kafka_partitioner.h"
 #include "connectors/kafka_token_read.h"
 #include "connectors/kafka_topic.h"
 
@@ -20,10 +21,20 @@
 #define STEP_DEADLINE_MS  60000
 #define BACKOFF_MS        200
 #define BATCH_SIZE        1000000 /* the client's default */
-#define QUEUED_MAX        256     /* records handed to the client in one call */
+/* While a request of a partition is on its way, the client's thread spins as long as a record of that
+ * partition has lingered. Here none does: batches are sent when they are full, the rest by flush(). */
+#define LINGER_MS   "1000"
+#define QUEUED_MAX  256              /* records handed to the client in one call */
+#define PARTITIONER "murmur2_random" /* as the Java clients do: kafka_partitioner.h */
 
 static const char token_key[] = "weir";
 static const char probe_key[] = "weir-probe";
+
+/* The chunk that is sent: outlives its transaction. Thread: worker. */
+struct sending {
+    struct kafka_chunk_buffer buffer;
+    struct kafka_partitioner partitioner;
+};
 
 /* One handle, one transaction. Thread: worker (delivery reports come from its flush). */
 struct transaction {
@@ -35,6 +46,8 @@ struct transaction {
     int queued_count;
     bool has_begun;
     uint64_t produced, delivered;
+    size_t batch_size, unanswered; /* bytes; unanswered: produced, without a report yet */
+    uint32_t partitions;
     int64_t token_offset;        /* -1: not delivered */
     rd_kafka_resp_err_t failure; /* the first, and the largest record that it hit: */
     size_t failed_size;
@@ -70,6 +83,7 @@ static void on_delivery(rd_kafka_t *handle, const rd_kafka_message_t *message, v
 {
     (void)handle;
     struct transaction *it = opaque;
+    it->unanswered -= message->key_len + message->len;
     if (message->err != RD_KAFKA_RESP_ERR_NO_ERROR) {
         note_failure(it, message);
         return;
@@ -117,7 +131,7 @@ static weir_error *know_topics(struct transaction *it)
 {
     const struct kafka_publisher *publisher = it->publisher;
     uint32_t count;
-    WEIR_TRY(kafka_partitions(it->handle, publisher->brokers, publisher->topic, &count));
+    WEIR_TRY(kafka_partitions(it->handle, publisher->brokers, publisher->topic, &it->partitions));
     WEIR_TRY(kafka_partitions(it->handle, publisher->brokers, publisher->token_topic, &count));
     if (publisher->slot >= count)
         return weir_error_retriable(weir_errorf(WEIR_E_CONNECTOR,
@@ -132,15 +146,16 @@ static weir_error *open_handle(struct transaction *it)
     char *id = mem_printf("weir-%s-%s-%s-%u", publisher->job, publisher->uid, publisher->topic,
         publisher->slot);
     /* a batch must not be larger than what the topic takes, though each record alone is not */
-    size_t batch_size = publisher->batch_max < BATCH_SIZE ? publisher->batch_max : BATCH_SIZE;
-    char *batch = mem_printf("%zu", batch_size);
+    it->batch_size = publisher->batch_max < BATCH_SIZE ? publisher->batch_max : BATCH_SIZE;
+    char *batch = mem_printf("%zu", it->batch_size);
     const struct kafka_setting settings[] = {
         { "transactional.id", id },
         { "transaction.timeout.ms", "60000" },
-        { "linger.ms", "5" },
+        { "linger.ms", LINGER_MS },
         { "queue.buffering.max.messages", "200000" },
+        { "batch.num.messages", "100000" }, /* a batch is full by its size alone */
         { "batch.size", batch },
-        { "partitioner", "murmur2_random" }, /* as the Java clients do */
+        { "partitioner", PARTITIONER },
         { NULL, NULL },
     };
     weir_error *error = kafka_open(RD_KAFKA_PRODUCER, publisher->brokers, settings,
@@ -170,8 +185,8 @@ static weir_error *transaction_open(struct transaction *it, const struct kafka_p
 static weir_error *hand_over(struct transaction *it)
 {
     const rd_kafka_message_t *failed = it->queued;
-    int taken =
-        rd_kafka_produce_batch(it->topic, RD_KAFKA_PARTITION_UA, 0, it->queued, it->queued_count);
+    int taken = rd_kafka_produce_batch(it->topic, RD_KAFKA_PARTITION_UA, RD_KAFKA_MSG_F_PARTITION,
+        it->queued, it->queued_count);
     int count = it->queued_count;
     it->queued_count = 0;
     it->produced += (uint64_t)taken;
@@ -185,20 +200,43 @@ static weir_error *hand_over(struct transaction *it)
         "topic '%s', a record of %zu bytes", it->publisher->topic, failed->key_len + failed->len);
 }
 
-static weir_error *produce(void *arg, weir_str key, weir_str value)
+static weir_error *produce(struct transaction *it, const struct kafka_outgoing *record)
 {
-    struct transaction *it = arg;
-    it->queued[it->queued_count++] = (rd_kafka_message_t){ .payload = (void *)(uintptr_t)value.data,
-        .len = value.size,
-        .key = (void *)(uintptr_t)key.data,
-        .key_len = key.size };
+    it->unanswered += record->key.size + record->value.size;
+    it->queued[it->queued_count++] =
+        (rd_kafka_message_t){ .payload = (void *)(uintptr_t)record->value.data,
+            .len = record->value.size,
+            .key = (void *)(uintptr_t)record->key.data,
+            .key_len = record->key.size,
+            .partition = record->partition };
     return it->queued_count == QUEUED_MAX ? hand_over(it) : NULL;
 }
 
-static weir_error *produce_chunk(struct transaction *it, const char *path,
-    const struct kafka_chunk *chunk, struct kafka_chunk_buffer *buffer)
+static weir_error *partition(void *arg, weir_str key, weir_str value)
 {
-    WEIR_TRY(kafka_chunk_read(path, chunk, buffer, produce, it));
+    kafka_partitioner_add(arg, key, value);
+    return NULL;
+}
+
+/* The partitions of the topic; 0: the user has set another partitioner than Java's. */
+static uint32_t known_partitions(const struct transaction *it)
+{
+    char name[64] = "";
+    size_t size = sizeof(name);
+    rd_kafka_conf_get(rd_kafka_conf(it->handle), "partitioner", name, &size);
+    return strcmp(name, PARTITIONER) == 0 ? it->partitions : 0;
+}
+
+static weir_error *produce_chunk(struct transaction *it, const struct kafka_staged *segment,
+    uint32_t number, struct sending *sending)
+{
+    struct kafka_partitioner *records = &sending->partitioner;
+    kafka_partitioner_start(records, known_partitions(it), (uint32_t)segment->number + number);
+    WEIR_TRY(kafka_chunk_read(segment->path, &segment->chunks[number], &sending->buffer, partition,
+        records));
+    kafka_partitioner_sort(records);
+    for (uint32_t i = 0; i < records->count; i++)
+        WEIR_TRY(produce(it, kafka_partitioner_at(records, i)));
     return hand_over(it);
 }
 
@@ -211,6 +249,7 @@ static weir_error *produce_token(struct transaction *it, const struct token *tok
     if (failed != 0)
         return kafka_error(it->publisher->brokers, "queue the token", rd_kafka_last_error());
     it->produced++;
+    it->unanswered += size + strlen(key);
     return NULL;
 }
 
@@ -232,11 +271,15 @@ static weir_error *not_delivered(const struct transaction *it, rd_kafka_resp_err
         publisher->topic, it->failed_size, it->failed_key);
 }
 
-/* Until everything is delivered, or something cannot be. */
+/* Until everything is delivered, or something cannot be. While it is flushed the client spins, as for
+ * what lingers, so full batches go first. */
 static weir_error *flush(struct transaction *it)
 {
     int64_t deadline_ns = os_monotonic_ns() + (int64_t)FLUSH_TIMEOUT_MS * 1000000;
     rd_kafka_resp_err_t code;
+    while (it->unanswered > it->partitions * it->batch_size &&
+           it->failure == RD_KAFKA_RESP_ERR_NO_ERROR && os_monotonic_ns() < deadline_ns)
+        rd_kafka_poll(it->handle, FLUSH_SLICE_MS);
     do
         code = rd_kafka_flush(it->handle, FLUSH_SLICE_MS);
     while (code == RD_KAFKA_RESP_ERR__TIMED_OUT && it->failure == RD_KAFKA_RESP_ERR_NO_ERROR &&
@@ -263,16 +306,8 @@ static weir_error *check_delivery(struct transaction *it, int64_t expected_offse
 
 static weir_error *commit(struct transaction *it)
 {
-    int64_t deadline_ns = os_monotonic_ns() + (int64_t)STEP_DEADLINE_MS * 1000000;
-    for (;;) {
-        rd_kafka_error_t *error = rd_kafka_commit_transaction(it->handle, COMMIT_TIMEOUT_MS);
-        if (error == NULL)
-            break;
-        if (!rd_kafka_error_is_retriable(error) || os_monotonic_ns() > deadline_ns)
-            return take(it->publisher, "commit a transaction", error);
-        rd_kafka_error_destroy(error);
-    }
-    return NULL;
+    rd_kafka_error_t *error = rd_kafka_commit_transaction(it->handle, COMMIT_TIMEOUT_MS);
+    return error == NULL ? NULL : take(it->publisher, "commit a transaction", error);
 }
 
 static weir_error *publish_token(struct transaction *it, const struct token *token,
@@ -296,7 +331,7 @@ struct work {
     struct token_place place;
     int64_t end_offset;
     uint64_t records;
-    struct kafka_chunk_buffer buffer; /* of the chunk that is sent: outlives its transaction */
+    struct sending sending;
 };
 
 static struct token_segment view_of(const struct kafka_staged *segment)
@@ -442,7 +477,8 @@ static weir_error *publish_chunk(struct work *work, struct transaction *it)
         .done = work->place.chunk + 1,
         .total = segment->chunk_count };
     WEIR_TRY(FAULT_STEP(KAFKA_BEGIN, begin(it)));
-    WEIR_TRY(FAULT_STEP(KAFKA_PRODUCE, produce_chunk(it, segment->path, chunk, &work->buffer)));
+    WEIR_TRY(
+        FAULT_STEP(KAFKA_PRODUCE, produce_chunk(it, segment, work->place.chunk, &work->sending)));
     WEIR_TRY(publish_token(it, &token, &work->end_offset));
     work->records += chunk->records;
     work->place.chunk++;
@@ -522,6 +558,7 @@ weir_error *kafka_publish(const struct kafka_publisher *publisher,
         .last = last };
     weir_error *error = publish_all(&work);
     *records = work.records;
-    kafka_chunk_buffer_release(&work.buffer);
+    kafka_chunk_buffer_release(&work.sending.buffer);
+    kafka_partitioner_release(&work.sending.partitioner);
     return error;
 }

@@ -352,7 +352,9 @@ int rd_kafka_produce_batch(rd_kafka_topic_t *topic, int32_t partition, int flags
 {
     int taken = 0;
     for (int i = 0; i < count; i++) {
-        messages[i].err = add_record(topic, partition, flags, &messages[i]);
+        messages[i].err = add_record(topic,
+            (flags & RD_KAFKA_MSG_F_PARTITION) != 0 ? messages[i].partition : partition, flags,
+            &messages[i]);
         taken += messages[i].err == RD_KAFKA_RESP_ERR_NO_ERROR;
     }
     return taken;
@@ -380,6 +382,8 @@ static void report(rd_kafka_t *handle)
 int rd_kafka_poll(rd_kafka_t *handle, int timeout_ms)
 {
     uint32_t before = handle->producer.reported;
+    if (timeout_ms > 0) /* full batches go out meanwhile */
+        send_all(&handle->producer, os_monotonic_ns() + timeout_ms * MS);
     report(handle);
     return (int)(handle->producer.reported - before);
 }

@@ -78,6 +78,47 @@ static void output_goes_out_in_transactions_of_the_size_that_is_asked_for(void *
     end(&rig);
 }
 
+/* The partition in which the record of that value can be read; -1: in none. */
+static int32_t partition_with(const struct sim_topic *topic, const char *value)
+{
+    for (uint32_t p = 0; p < topic->partition_count; p++) {
+        const struct sim_log *log = &topic->partitions[p];
+        for (int64_t i = 0; i < log->count; i++) {
+            const struct sim_message *message = &log->records[i].message;
+            if (message->value_size == strlen(value) &&
+                memcmp(message->value, value, message->value_size) == 0 &&
+                sim_log_is_visible(log, i, log->count))
+                return (int32_t)p;
+        }
+    }
+    return -1;
+}
+
+static void a_key_goes_where_javas_clients_put_it_unless_another_partitioner_is_set(void **state)
+{
+    static const char *const other[] = { "partitioner=fnv1a", NULL };
+    static const char *const keys[] = { "21", "foobar", "abc", "a-little-bit-long-string" };
+    static const int32_t murmur2[] = { -973932308, -790332482, 479470107, -985981536 };
+    for (uint32_t round = 0; round < 2; round++) {
+        const char *topic = round == 0 ? "java" : "other";
+        sim_broker_make_topic(topic, 5, false);
+        struct rig rig = { .options = plain };
+        rig.options.topic = topic;
+        rig.options.client = round == 0 ? NULL : other;
+        expect_ok(start(&rig, 0, 1, 1, NULL));
+        for (uint32_t i = 0; i < 4; i++)
+            expect_ok(write_item(&rig, &(struct item){ .key = keys[i], .value = keys[i] }));
+        expect_ok(checkpoint(&rig, 1));
+        assert_true(sim_broker_settle());
+        for (uint32_t i = 0; i < 4; i++) {
+            uint64_t of_client = hash_bytes(keys[i], strlen(keys[i])); /* of the simulated one */
+            assert_int_equal(partition_with(sim_broker_topic(topic), keys[i]),
+                round == 0 ? (uint32_t)(murmur2[i] & INT32_MAX) % 5 : of_client % 5);
+        }
+        end(&rig);
+    }
+}
+
 /* Its records are on the shelf, and nobody has published them. */
 static void a_restart_publishes_what_the_checkpoint_holds_before_anything_new(void **state)
 {
@@ -355,6 +396,7 @@ int main(void)
         TEST(a_checkpoint_that_was_given_up_goes_out_with_the_next_one),
         TEST(completions_that_come_while_it_publishes_are_published_behind_that),
         TEST(output_goes_out_in_transactions_of_the_size_that_is_asked_for),
+        TEST(a_key_goes_where_javas_clients_put_it_unless_another_partitioner_is_set),
         TEST(a_restart_publishes_what_the_checkpoint_holds_before_anything_new),
         TEST(another_start_in_the_same_attempt_uses_no_name_of_a_file_twice),
         TEST(output_of_subtasks_that_are_no_more_is_finished_by_those_that_are_left),
