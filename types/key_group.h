@@ -21,9 +21,12 @@ struct group_range {
     uint32_t first, last;
 };
 
+/* A power of two, as by default, spares a division, of which each record has three. */
 static inline uint32_t key_group_of(uint64_t key_hash, uint32_t max_parallelism)
 {
-    return (uint32_t)(hash_mix(key_hash) % max_parallelism);
+    uint64_t mixed = hash_mix(key_hash);
+    bool is_power_of_two = (max_parallelism & (max_parallelism - 1)) == 0;
+    return (uint32_t)(is_power_of_two ? mixed & (max_parallelism - 1) : mixed % max_parallelism);
 }
 static inline uint32_t key_group_subtask(uint32_t group, uint32_t parallelism,
     uint32_t max_parallelism)
