@@ -66,7 +66,7 @@ def fail(life):
 
 class Killed(unittest.TestCase):
     def test_nothing_is_lost_or_doubled_by_kills_anywhere(self):
-        kills, where = (140 if LONG else 45), {}
+        kills, where = (100 if LONG else 45), {}
         with output("killed", give_up=20) as out:
             for _ in range(kills):
                 place = kill_somewhere(out, out.random)
@@ -75,7 +75,7 @@ class Killed(unittest.TestCase):
             report(f"{kills} kills ({', '.join(f'{v} {k}' for k, v in sorted(where.items()))}): {out.judge()}")
 
     def test_a_segment_of_many_transactions_goes_on_where_it_stopped(self):
-        kills = 18 if LONG else 6
+        kills = 12 if LONG else 6
         with output("chunks", records=200, chunk_size=2000, units=2) as out:
             for _ in range(kills):
                 point = out.random.choice(("kafka-produce-after", "kafka-commit-before", "kafka-commit-after"))
@@ -85,7 +85,7 @@ class Killed(unittest.TestCase):
             report(f"{kills} kills between transactions of a segment: {out.judge(units=False)}")
 
     def test_another_parallelism_finishes_what_the_old_one_left(self):
-        rounds = 6 if LONG else 2
+        rounds = 4 if LONG else 2
         with output("rescaled") as out:
             for _ in range(rounds):
                 for parallelism in (2, 3, 1):
@@ -122,7 +122,7 @@ class Zombies(unittest.TestCase):
 
 class Broker(unittest.TestCase):
     def test_a_broker_that_dies_is_waited_for(self):
-        kills = 12 if LONG else 2
+        kills = 6 if LONG else 2
         with output("broker", interval_ms=50) as out:
             life = out.start()
             for number in range(kills):
@@ -308,7 +308,7 @@ class Idle(unittest.TestCase):
 class ThreeBrokers(unittest.TestCase):
     def test_brokers_that_die_or_freeze_in_turn_lose_and_double_nothing(self):
         """Leaders and coordinators move; a frozen one comes back and answers from what it knew."""
-        rounds, kills = 24, 0
+        rounds, kills = 12, 0
         with broker.Cluster("test-sink-cluster") as cluster:
             kafka = kafka_tools.Kafka(cluster.bootstrap)
             with publisher.Output(kafka, "cluster", cluster.directory / "work", interval_ms=100) as out:
@@ -351,7 +351,7 @@ class LostReplies(unittest.TestCase):
                        f"{out.judge(units=False)}")
 
     def test_commits_whose_reply_is_lost_are_not_done_twice(self):
-        rounds = 30 if LONG else 3
+        rounds = 10 if LONG else 3
 
         def run(proxy, out):
             for _ in range(rounds):
@@ -366,7 +366,7 @@ class LostReplies(unittest.TestCase):
 
     def test_a_commit_that_arrives_late_commits_nothing_else(self):
         """It reaches the broker while the next transaction has records, but not its token yet."""
-        rounds = 30 if LONG else 4
+        rounds = 12 if LONG else 4
         options = {"parallelism": 1, "units": 2, "records": 100, "chunk_size": 500}
 
         def run(proxy, out):

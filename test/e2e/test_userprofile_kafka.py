@@ -25,9 +25,9 @@ ROOT = pathlib.Path(os.environ.get("WEIR_ROOT", pathlib.Path(__file__).resolve()
 FAULT_BIN = ROOT / "build" / "faults" / "bin"
 DATA = pathlib.Path(os.environ.get("WEIR_DATA", ROOT.parent / "shared" / "data"))
 IS_LONG = os.environ.get("WEIR_TEST_LONG") == "1"
-GENERATED = 400_000 if IS_LONG else 60_000
+GENERATED = 150_000 if IS_LONG else 60_000
 REVIEWS = 578_805 if IS_LONG else 40_000
-RANDOM_KILLS = 80 if IS_LONG else 16
+RANDOM_KILLS = 40 if IS_LONG else 16
 TTL = "10000d"  # generated events are of today, reviews of twenty years ago
 BIG = {"max.message.bytes": 4 << 20}
 
@@ -134,7 +134,7 @@ class UserprofileKafka(unittest.TestCase):
         plan = [("point", point) for point in POINTS] + [("random", None)] * RANDOM_KILLS
         plan += [("stop", None)] * 2
         if IS_LONG:
-            plan += [("point", point) for point in POINTS] * 2
+            plan += [("point", point) for point in POINTS]
         job.random.shuffle(plan)
         for left in range(len(plan), 0, -1):
             kind, point = plan[left - 1]
