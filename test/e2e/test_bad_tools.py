@@ -85,6 +85,17 @@ class BadTools(unittest.TestCase):
                     self.assert_refused(done, f"{name} is '{seed}'")
         self.assert_refused(self.run_it([simulator], SIM_MUTANT="none-such"), "no mutant 'none-such'")
 
+    def test_a_word_that_the_simulator_does_not_know_is_refused(self):
+        simulator = SIMULATORS / "sim_test"
+        if not simulator.exists():
+            self.skipTest("make sim builds it")
+        for word in ("--seed=17", "17", "-h"):
+            with self.subTest(word):
+                done = self.run_it([simulator, word])
+                self.assertEqual(done.returncode, 2, done.stderr)
+                self.assert_refused(done, f"no option '{word}'", "--minimise", "SIM_SEED=17")
+        self.assert_refused(self.run_it([simulator, "--minimise"]), "SIM_MINIMISE needs SIM_SEED")
+
     def test_without_java_it_is_said_what_to_install(self):
         with tempfile.TemporaryDirectory() as directory:
             done = self.run_it([sys.executable, HERE / "broker.py", "run", "--", "true"], PATH=directory)

@@ -2,7 +2,7 @@
 #include "test/sim/sim_cluster.h"
 #include "test/sim/sim_seeds.h"
 
-int main(void)
+int main(int argc, char **argv)
 {
     static const struct sim_coverage coverage[] = {
         SIM_COVERAGE(submissions, "submissions"),
@@ -35,5 +35,5 @@ int main(void)
         .seeds = 800,
         .coverage = coverage,
         .coverage_count = sizeof(coverage) / sizeof(coverage[0]) };
-    return sim_seeds_main(&suite);
+    return sim_seeds_main(&suite, argc, argv);
 }

@@ -3,8 +3,8 @@
 #include "test/sim/sim_kafka.h"
 #include "test/sim/sim_seeds.h"
 
-int main(void)
+int main(int argc, char **argv)
 {
     sim_outside = &sim_kafka;
-    return sim_seeds_of_process(300);
+    return sim_seeds_of_process(300, argc, argv);
 }

@@ -97,7 +97,23 @@ static uint32_t share(uint32_t seeds)
     return IS_SLOW ? seeds / SANITIZED_ONE_IN : seeds;
 }
 
-static bool read_wish(const struct sim_suite *suite, struct wish *wish)
+/* Whoever asks for one seed by a word must not get all of them. */
+static bool read_words(int argc, char **argv, uint64_t *minimise)
+{
+    for (int i = 1; i < argc; i++) {
+        if (strcmp(argv[i], "--minimise") != 0) {
+            fprintf(stderr,
+                "there is no option '%s'; give --minimise, and all else in the environment: "
+                "SIM_SEED=17 %s (test/sim/README.md)\n",
+                argv[i], argv[0]);
+            return false;
+        }
+        *minimise = 1;
+    }
+    return true;
+}
+
+static bool read_wish(const struct sim_suite *suite, int argc, char **argv, struct wish *wish)
 {
     bool is_long = getenv("WEIR_TEST_LONG") != NULL;
     *wish = (struct wish){ .seeds = share(is_long ? LONG_FACTOR * suite->seeds : suite->seeds),
@@ -111,7 +127,7 @@ static bool read_wish(const struct sim_suite *suite, struct wish *wish)
     }
     if (!read_number("SIM_SEED", 1, &wish->seed) || !read_number("SIM_SEEDS", 1, &wish->seeds) ||
         !read_number("SIM_FIRST", 1, &wish->first) || !read_number("SIM_MINIMISE", 0, &minimise) ||
-        !read_faults(suite) || !read_log())
+        !read_words(argc, argv, &minimise) || !read_faults(suite) || !read_log())
         return false;
     wish->is_to_minimise = minimise != 0;
     if (wish->is_to_minimise && (wish->seed == 0 || !suite->has_events)) {
@@ -276,17 +292,17 @@ static int run_all(const struct sim_suite *suite, const struct wish *wish)
     return red > 0;
 }
 
-int sim_seeds_main(const struct sim_suite *suite)
+int sim_seeds_main(const struct sim_suite *suite, int argc, char **argv)
 {
     struct wish wish;
-    if (!read_wish(suite, &wish))
+    if (!read_wish(suite, argc, argv, &wish))
         return 2;
     if (wish.is_to_minimise)
         return minimise(suite, wish.seed);
     return wish.seed != 0 ? replay(suite, wish.seed) : run_all(suite, &wish);
 }
 
-int sim_seeds_of_process(uint32_t seeds)
+int sim_seeds_of_process(uint32_t seeds, int argc, char **argv)
 {
     static const struct sim_coverage coverage[] = {
         SIM_COVERAGE(lives, "lives"), SIM_COVERAGE(resumes, "lives that resumed from a checkpoint"),
@@ -309,7 +325,7 @@ int sim_seeds_of_process(uint32_t seeds)
         .seeds = seeds,
         .coverage = coverage,
         .coverage_count = sizeof(coverage) / sizeof(coverage[0]) - (sim_outside != NULL) };
-    return sim_seeds_main(&suite);
+    return sim_seeds_main(&suite, argc, argv);
 }
 
 /* -- mutants -------------------------------------------------------------------------------------- */

@@ -5,7 +5,8 @@
  *      SIM_LOG=debug    with the engine's log lines (debug, info, warn; with SIM_SEED)
  *      SIM_MUTANT=name  with a planted defect (sim_mutant.h): red is what is wanted then
  *      SIM_FAULTS=3,7   only these of a seed's events happen; none: no one does (a suite that has events)
- *      SIM_MINIMISE=1   with SIM_SEED: leaves out what the failure does not need, and prints the rest
+ *      SIM_MINIMISE=1   with SIM_SEED: leaves out what the failure does not need, and prints the rest;
+ *                       the word --minimise says the same, and there are no other words
  *
  * Sanitizers make a seed cost ten times as much, and what it looks for is what comes out: programs with sanitizers run
  * a tenth of the seeds of those without.
@@ -41,9 +42,9 @@ struct sim_suite {
     uint32_t coverage_count;
 };
 /* The result is the program's. */
-int sim_seeds_main(const struct sim_suite *suite);
+int sim_seeds_main(const struct sim_suite *suite, int argc, char **argv);
 /* The same for seeds of sim_run. */
-int sim_seeds_of_process(uint32_t seeds);
+int sim_seeds_of_process(uint32_t seeds, int argc, char **argv);
 /* Each of these mutants must be found within `seeds_max` seeds, which are tried in order until one is red: a
  * mutant costs as many as it needs; how many that were is printed, and a number that grows says that the
  * scenarios have become blunt. Returns how many were missed. */
