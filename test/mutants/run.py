@@ -265,17 +265,31 @@ def run(mutants, jobs):
     return killed
 
 
-def main():
+def job_count(text):
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"'{text}' is no whole number from 1")
+    return int(text)
+
+
+def parse(words):
+    """What was asked for, and the mutants that it means: at least one."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--keyed", action="store_true")
-    parser.add_argument("--jobs", type=int, default=int(os.environ.get("JOBS") or os.cpu_count() or 1))
+    parser.add_argument("--jobs", type=job_count, default=os.environ.get("JOBS") or str(os.cpu_count() or 1))
     parser.add_argument("text", nargs="?", default=os.environ.get("T", ""))
-    arguments = parser.parse_args()
+    arguments = parser.parse_args(words)
     mutants = [mutant for mutant in table.MUTANTS if (mutant.is_keyed or not arguments.keyed)
                and any(arguments.text in word for word in (mutant.name, mutant.file, mutant.test))]
+    if not mutants:
+        parser.error(f"no mutant has '{arguments.text}' in its name, file or test; see test/mutants/table.py")
+    return arguments, mutants
+
+
+def main():
+    arguments, mutants = parse(sys.argv[1:])
     start = time.monotonic()
     os.chdir(ROOT)
-    killed = run(mutants, max(arguments.jobs, 1)) if mutants else 0
+    killed = run(mutants, arguments.jobs)
     print(f"{killed} killed, {len(mutants) - killed} survived", flush=True)
     suite = "mutants-keyed" if arguments.keyed else "mutants"
     run_tests.report(suite, [killed, len(mutants) - killed, 0], time.monotonic() - start, mutants)

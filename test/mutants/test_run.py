@@ -1,6 +1,9 @@
 """The table of mutants is up to date, and the runner reads logs right: cheap, so in every run of the tests."""
+import contextlib
+import io
 import os
 import unittest
+import unittest.mock
 
 import run
 import table
@@ -60,6 +63,24 @@ class Logs(unittest.TestCase):
                          ("tsan", "build/tsan/unit/base/queue_threads_test"))
         self.assertEqual(run.program("unit state/model_test: rocksdb*")[1], "build/asan/unit/state/model_test")
         self.assertEqual(run.program("sim sim_test"), ("faults", "build/faults/sim/sim_test"))
+
+
+class Words(unittest.TestCase):
+    def test_what_means_no_mutant_is_refused(self):
+        for words, jobs, sentence in ((["no-such-mutant"], "2", "no mutant has 'no-such-mutant'"), (["--jobs", "0"], "2", "'0'"),
+                                      (["--jobs", "x"], "2", "'x' is no whole number"), ([], "many", "'many'")):
+            said = io.StringIO()
+            with self.subTest(words), unittest.mock.patch.dict(os.environ, JOBS=jobs), \
+                    contextlib.redirect_stderr(said), self.assertRaises(SystemExit) as refused:
+                run.parse(words)
+            self.assertEqual(refused.exception.code, 2)
+            self.assertIn(sentence, said.getvalue())
+
+    def test_a_text_chooses_mutants(self):
+        with unittest.mock.patch.dict(os.environ, T=""):
+            self.assertEqual(len(run.parse([])[1]), len(table.MUTANTS))
+            self.assertEqual({mutant.is_keyed for mutant in run.parse(["--keyed"])[1]}, {True})
+        self.assertIn("retention", run.parse(["retention"])[1][0].file)
 
 
 if __name__ == "__main__":
