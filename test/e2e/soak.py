@@ -35,6 +35,7 @@ from seed import SEED  # noqa: E402
 CALM = 1 / 4  # of the time, at the end
 FILL_S = 600  # 120 bytes in memory for each of the 200 events a second of a worker are its 15 MB of rows by then
 BEHIND_S = 120  # the feed goes on while a last fault is recovered from
+LEFT = {"report.txt", "series.tsv", "series.svg", "faults.txt", "run"}  # by an earlier soak, in --out
 
 
 def number(least, most):
@@ -49,6 +50,14 @@ def number(least, most):
     return read
 
 
+def place(text):
+    """All that is there is deleted, so it must not be anything but a soak's."""
+    path = pathlib.Path(text)
+    if path.exists() and not (path.is_dir() and {entry.name for entry in path.iterdir()} <= LEFT):
+        raise argparse.ArgumentTypeError(f"'{text}' holds more than a soak's report; give a new directory")
+    return path
+
+
 def parse(words):
     parser = argparse.ArgumentParser(description="Runs a cluster under faults for hours, and looks for leaks.")
     parser.add_argument("--minutes", type=number(0.05, 10080), default=120.0, metavar="N", help="how long (120)")
@@ -56,7 +65,7 @@ def parse(words):
     parser.add_argument("--fault-interval", type=number(0, 3600), default=30.0, metavar="S",
                         help="seconds from recovery to the next fault (30)")
     parser.add_argument("--brokers", type=int, choices=(1, 3), default=1, help="3: topics have three replicas (1)")
-    parser.add_argument("--out", type=pathlib.Path, default=broker.BUILD / "soak", metavar="DIR", help="where the report goes")
+    parser.add_argument("--out", type=place, default=broker.BUILD / "soak", metavar="DIR", help="where the report goes")
     return parser.parse_args(words)
 
 

@@ -121,6 +121,19 @@ class Soak(ProgramTest):
             self.assertEqual(refused.exception.code, 2)
             self.assertIn("usage:", said.getvalue())
 
+    def test_a_directory_with_other_things_is_not_deleted_for_the_report(self):
+        here = self.directory / "mine"
+        here.mkdir()
+        (here / "report.txt").write_text("of an earlier soak")
+        self.assertEqual(soak.parse(["--out", str(here)]).out, here)
+        (here / "thesis.txt").write_text("ten years")
+        for out in (here, here / "thesis.txt"):
+            said = io.StringIO()
+            with self.subTest(out), contextlib.redirect_stderr(said), self.assertRaises(SystemExit) as refused:
+                soak.parse(["--out", str(out)])
+            self.assertEqual(refused.exception.code, 2)
+            self.assertIn("give a new directory", said.getvalue())
+
     def test_a_short_soak_that_is_stopped_reports_what_it_has_seen(self):
         broker.or_skip(broker.require_tools)
         out = self.directory / "out"
