@@ -27,7 +27,7 @@ parallel = $(if $(findstring jobserver,$(MAKEFLAGS)),,-j$(JOBS))
 engine = +$(MAKE) --no-print-directory $(parallel) -f tools/build.mk
 run_tests = python3 tools/run_tests.py
 
-.PHONY: all release debug faults asan tsan demo deps test test-long unit unit-tsan sim cover mutants mutants-keyed \
+.PHONY: all release debug programs faults asan tsan demo deps test test-long unit unit-tsan sim cover mutants mutants-keyed \
 	fuzz oracle e2e soak outoftree conf man tools-test tidy analyze bench bench-state bench-flink bench-guard install format clean help FORCE
 
 all: release ## build everything, optimised, into build/ and build/bin/
@@ -37,6 +37,10 @@ release: ## the same as all
 
 debug: ## build without optimisation into build/debug/, with the programs of tests and benchmarks
 	@$(engine) VARIANT=debug programs
+
+programs: ## build what the end-to-end tests run, for those that are run by hand
+	@$(engine) VARIANT=release programs
+	@$(engine) VARIANT=faults programs
 
 faults: ## build optimised, with the fault points of base/fault.h, into build/faults/
 	@$(engine) VARIANT=faults programs
@@ -95,9 +99,7 @@ fuzz: ## each fuzzer for FUZZ_SECONDS (30: 20 of them, two at a time, are 5 minu
 oracle: ## tests of the reference model that judges the others
 	@$(run_tests) run oracle --timeout 600 --unittest test/oracle
 
-e2e: ## real processes, real broker; may take long
-	@$(engine) VARIANT=release programs
-	@$(engine) VARIANT=faults programs
+e2e: programs ## real processes, real broker; may take long
 	@$(run_tests) run e2e --timeout 1800 --jobs $(if $(WEIR_TEST_LONG),3,1) --kills 200 --unittest test/e2e
 
 soak: ## two hours (SOAK_MINUTES) of faults at a low rate: fails if anything leaks, or a record is lost or doubled; SOAK_BROKERS=3
