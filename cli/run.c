@@ -67,7 +67,12 @@ static weir_error *add_options(const struct config *config, struct arguments *ar
         add(arguments, "--parallelism");
         add(arguments, config_text(config, "parallelism"));
     }
-    WEIR_TRY(job_path(config_text(config, "from-savepoint"), &savepoint));
+    const char *from = config_text(config, "from-savepoint");
+    /* As a script has it whose savepoint has failed: a start without state would lose it in silence. */
+    if (from != NULL && from[0] == '\0')
+        return weir_errorf(WEIR_E_USAGE,
+            "option '--from-savepoint' is empty; name a savepoint, or leave it out");
+    WEIR_TRY(job_path(from, &savepoint));
     if (savepoint != NULL) {
         add(arguments, "--from-savepoint");
         add(arguments, savepoint);
@@ -123,8 +128,9 @@ static weir_error *start(const struct verb_call *call, struct client *client, ch
     const char *path = call->arguments[0];
     WEIR_TRY(check_executable(path));
     WEIR_TRY(sha256_file(path, digest));
-    WEIR_TRY(send_executable(client, path, digest));
     weir_error *error = gather(call, &arguments);
+    if (error == NULL)
+        error = send_executable(client, path, digest);
     if (error == NULL)
         error = submit(client, base_name(path), digest, &arguments, id);
     for (uint32_t i = 0; i < arguments.count; i++)

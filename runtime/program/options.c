@@ -134,6 +134,9 @@ static weir_error *read_savepoints(const struct config *config, struct local_opt
     local->stop_with_savepoint = config_flag(config, "stop-with-savepoint");
     if (local->savepoints != NULL && local->savepoints[0] == '\0')
         return weir_errorf(WEIR_E_USAGE, "option '--savepoints' is empty; name a directory");
+    if (local->from_savepoint != NULL && local->from_savepoint[0] == '\0')
+        return weir_errorf(WEIR_E_USAGE,
+            "option '--from-savepoint' is empty; name a savepoint, or leave it out");
     if (local->stop_with_savepoint && local->savepoints == NULL)
         return weir_errorf(WEIR_E_USAGE,
             "option '--stop-with-savepoint' needs '--savepoints'; name a directory");

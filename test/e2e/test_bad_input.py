@@ -48,6 +48,7 @@ WRONG_OPTIONS = [
     (["run", *FILES, "--restart-delay", "2m"], "'--restart-delay'", "at most 1m"),
     (["run", *FILES, "--as", "json"], "'--as' is for explain", "userprofile explain --as json"),
     (["run", *FILES, "--checkpoints", ""], "'--checkpoints' is empty", "a directory"),
+    (["run", *FILES, "--from-savepoint", ""], "'--from-savepoint' is empty", "name a savepoint"),
     (["run", *FILES, "--events", "topic"], "--events names a topic", "--brokers"),
     (["run", *FILES, "--brokers", "localhost:9092"], "--output is for jobs without --brokers"),
     (["explain", *FILES, "--as", "yaml"], "'--as' is 'yaml'", "text|json|dot"),

@@ -222,6 +222,12 @@ static void what_is_no_executable_is_not_sent(void **state)
     expect_talk("run", "-p 0 /tmp", none, 2, "", "it must be from 1 to");
 }
 
+static void an_empty_savepoint_is_no_start_without_one(void **state)
+{
+    static const struct reply none[] = { { NULL, 0, NULL } };
+    expect_run("--from-savepoint=", "", none, 2, "", "option '--from-savepoint' is empty; name");
+}
+
 static char *dir;
 
 static int make_program(void **state)
@@ -252,6 +258,7 @@ int main(void)
         cmocka_unit_test(what_goes_wrong_on_the_way_says_what_became_of_the_job),
         cmocka_unit_test(an_interrupt_leaves_the_job_running),
         cmocka_unit_test(what_is_no_executable_is_not_sent),
+        cmocka_unit_test(an_empty_savepoint_is_no_start_without_one),
     };
     return cmocka_run_group_tests(tests, make_program, drop_program);
 }
