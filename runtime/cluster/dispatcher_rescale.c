@@ -46,8 +46,9 @@ static weir_error *check_slots(const struct entry *entry, uint32_t wanted)
     if (wanted <= has + free)
         return NULL;
     return weir_errorf(WEIR_E_LIMIT,
-        "this needs more slots (%u) than the %u that are free and the %u that the job has", wanted,
-        free, has);
+        "this needs more slots (%u) than the %u that are free and the %u that the job has; start "
+        "another task manager, or ask for fewer",
+        wanted, free, has);
 }
 
 static weir_error *check(const struct entry *entry, uint32_t parallelism)
@@ -56,7 +57,8 @@ static weir_error *check(const struct entry *entry, uint32_t parallelism)
     enum rescale_step step = entry->rescale.step;
     if (parallelism < 1 || parallelism > max)
         return weir_errorf(WEIR_E_USAGE,
-            "parallelism %u is not possible: this job was started with a maximum of %u",
+            "parallelism %u is not possible: this job was started with a maximum of %u, which its "
+            "first start fixes (--max-parallelism); ask for that or less",
             parallelism, max);
     if (entry->stop != NULL)
         return weir_errorf(WEIR_E_STATE, "job %s is being stopped", entry->job.id);
@@ -66,7 +68,8 @@ static weir_error *check(const struct entry *entry, uint32_t parallelism)
         return weir_errorf(WEIR_E_STATE,
             "job %s is being moved away from a task manager that leaves: ask again", entry->job.id);
     if (resources_count(entry->dispatcher->resources) == 0)
-        return weir_errorf(WEIR_E_STATE, "no task manager is there to make the new plan");
+        return weir_errorf(WEIR_E_STATE,
+            "no task manager is there to make the new plan; start one, and ask again");
     return check_slots(entry, parallelism); /* as many at least */
 }
 

@@ -401,7 +401,10 @@ class Commands(cluster.ClusterTest):
         one = self.cluster(slots=2, settings=cluster.PATIENT)
         job = self.steady(one, 3)
         job.wait_checkpoints()
-        for parallelism, words in ((5, "needs more slots"), (1000, "a maximum of 128"), (0, "parallelism=1..")):
+        for parallelism, words in (
+                (5, "needs more slots (5) than the 1 that are free and the 3 that the job has; start"),
+                (1000, "a maximum of 128, which its first start fixes (--max-parallelism); ask"),
+                (0, "parallelism=1..")):
             with self.assertRaises(Refused) as refused:
                 job.rescale(parallelism)
             self.assertIn(words, refused.exception.text)

@@ -204,6 +204,8 @@ static void a_job_that_waits_for_slots_is_rescaled_to_those_that_are_left(void *
     expect_refusal(dispatcher_checkpoint(dispatcher, job->id, id), words);
     weir_error *error = dispatcher_rescale(dispatcher, job->id, 3, id);
     assert_int_equal(weir_error_code(error), WEIR_E_LIMIT);
+    assert_non_null(
+        strstr(weir_error_message(error), "; start another task manager, or ask for fewer"));
     weir_error_free(error);
     check(dispatcher_rescale(dispatcher, job->id, 2, id));
     wait_operation(id);
