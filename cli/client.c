@@ -285,8 +285,9 @@ static weir_error *explain(const struct client *client, const char *path, int64_
     else if (weir_error_code(error) == WEIR_E_CONNECTOR)
         error = weir_error_wrap(error,
             "no job manager answers at %s: 'weir cluster start' starts one here, -m HOST:PORT says "
-            "where one is",
-            client->url);
+            "where one is%s",
+            client->url,
+            strncmp(client->url, "http://", 7) == 0 ? " (with TLS -m https://HOST:PORT)" : "");
     return is_retriable ? weir_error_retriable(error) : error;
 }
 
@@ -358,6 +359,16 @@ static weir_error *request(struct client *client, struct http_call *http, const 
     return error == NULL ? NULL : explain(client, path, os_monotonic_ms() - begin_ms, error);
 }
 
+/* What the server's words, which are Flink's, leave out: what to do. */
+static const char *way_out(int status, const char *text)
+{
+    if (status == 401)
+        return "; the command weir sends that of 'security.token-file': set it in the "
+               "configuration, or by -D security.token-file=FILE";
+    bool is_job = strncmp(text, "Job ", 4) == 0 && strstr(text, " not found") != NULL;
+    return status == 404 && is_job ? "; 'weir list -a' shows those that there are" : "";
+}
+
 /* The sentences of "errors", each on a line. */
 static weir_error *refusal(const struct client *client, const struct document *errors)
 {
@@ -367,10 +378,7 @@ static weir_error *refusal(const struct client *client, const struct document *e
         buffer_printf(text, "%s%s", i == 0 ? "" : "\n", line == NULL ? "?" : line);
     }
     weir_error *error = weir_errorf(WEIR_E_CONNECTOR, "the job manager says (%d): %s%s",
-        client->status, buffer_text(text),
-        client->status != 401 ? ""
-                              : "; the command weir sends that of 'security.token-file': set it in "
-                                "the configuration, or by -D security.token-file=FILE");
+        client->status, buffer_text(text), way_out(client->status, buffer_text(text)));
     weir_buffer_free(text);
     return client->status == 503 ? weir_error_retriable(error) : error;
 }

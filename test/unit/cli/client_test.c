@@ -15,6 +15,8 @@ static void what_a_server_refuses_is_shown_in_its_words(void **state)
         const char *text, *error;
     } rows[] = {
         { 404, "{\"errors\":[\"Not found: /v1/x\"]}", "says (404): Not found: /v1/x" },
+        { 404, "{\"errors\":[\"Job " JOB " not found\"]}",
+            "says (404): Job " JOB " not found; 'weir list -a' shows those that there are" },
         { 409, "{\"errors\":[\"already ended\"]}", "says (409): already ended" },
         { 500, "{\"errors\":[\"Internal server error.\",\"because\"]}",
             "says (500): Internal server error.\nbecause" },
@@ -43,6 +45,7 @@ static void who_is_not_there_is_named_with_what_to_do(void **state)
     assert_int_equal(rig_call(rig, line), 1);
     assert_non_null(strstr(rig->error, "no job manager answers at http://127.0.0.1:"));
     assert_non_null(strstr(rig->error, "'weir cluster start'"));
+    assert_non_null(strstr(rig->error, "(with TLS -m https://HOST:PORT)"));
     mem_free(line);
     rig_close(rig);
 }
