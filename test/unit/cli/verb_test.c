@@ -41,6 +41,7 @@ static void what_is_no_option_names_the_nearest(void **state)
     expect_call("list --json --json", 2, "", "option '--json' is given twice");
     expect_call("list --json=yes", 2, "", "takes no value");
     expect_call("list x", 2, "", "'weir list' takes options only");
+    expect_call("cluster start --slots 1025", 2, "", "it must be from 1 to 1024");
     expect_call("list --timeout soon", 2, "", "it must be a number with ms, s, m, h or d");
     expect_call("inspect", 2, "", "takes 1 path");
     expect_call("inspect -m x y", 2, "", "there is no option '-m'"); /* it asks no job manager */
