@@ -12,6 +12,11 @@ static weir_error *cancel_plainly(struct client *client, const char *id)
     char *path = mem_printf("/v1/jobs/%s?mode=cancel", id);
     weir_error *error = client_call(client, HTTP_PATCH, path, NULL, NULL);
     mem_free(path);
+    if (error != NULL && weir_error_code(error) == WEIR_E_TIMEOUT)
+        return weir_error_wrap(error,
+            "job %s may be cancelled yet, or not: 'weir list -a' shows it, and it can be asked "
+            "again",
+            id);
     if (error != NULL)
         return weir_error_wrap(error, "job %s is not cancelled", id);
     WEIR_TRY(client_say(client, "Cancelled job %s.\n", id));

@@ -91,6 +91,10 @@ static void a_cancelled_job_is_not_waited_for(void **state)
     expect_talk("cancel", JOB, ok, 0, "Cancelling job " JOB ".\nCancelled job " JOB ".\n", "");
     expect_talk("cancel", JOB " --json", ok, 0, "{\"jobid\":\"" JOB "\"}\n", "");
     expect_talk("cancel", JOB, ended, 1, "Cancelling job " JOB ".\n", "already FINISHED");
+    static const struct reply silent[] = { { "PATCH /v1/jobs/" JOB "?mode=cancel {}", 0, NULL },
+        END };
+    expect_talk("cancel", JOB " --timeout 100ms", silent, 1, "Cancelling job " JOB ".\n",
+        "job " JOB " may be cancelled yet, or not: 'weir list -a' shows it");
 }
 
 static void a_job_is_found_by_the_front_of_its_id_or_by_its_name(void **state)
