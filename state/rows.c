@@ -213,18 +213,24 @@ void rows_shrink(struct rows *rows)
         rehash(rows, rows->slot_count / 2);
 }
 
+/* Loaded, not prefetched: a processor may drop a prefetch when many are under way, and AMD's do. */
+static void touch_value(const struct row *row)
+{
+    if (row->value_capacity > 0)
+        (void)*(const volatile char *)row_value(row).data;
+}
+
 /* Several passes: while what the later rows need arrives, that of the first ones is there. Each follows one
- * pointer more: row, entries, leaf, entry. The value, behind the key, is mostly in the second line. */
+ * pointer more: row, entries, leaf, entry. The value, behind the key, is often in the second line. */
 void rows_prefetch_found(struct row *const *found, uint32_t count)
 {
     const struct entries *lists[BACKEND_PREFETCH_MAX];
     uint32_t list_count = 0, leaf_count = 0;
     ASSERT(count <= BACKEND_PREFETCH_MAX);
-    for (uint32_t i = 0; i < count; i++) {
+    for (uint32_t i = 0; i < count; i++)
         __builtin_prefetch(found[i]);
-        __builtin_prefetch((const char *)found[i] + 64);
-    }
     for (uint32_t i = 0; i < count; i++) {
+        touch_value(found[i]);
         if (found[i]->entries == NULL)
             continue;
         __builtin_prefetch(found[i]->entries);
