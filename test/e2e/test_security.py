@@ -7,6 +7,7 @@ import hashlib
 import http.client
 import os
 import pathlib
+import re
 import resource
 import select
 import shutil
@@ -112,6 +113,13 @@ class SecurityTest(secure.SecureTest):
         self.refused_daemon(one, "certificate", security__ssl__ca=self.keys / "other-ca.pem")
         self.refused_daemon(one, "no connection to job manager", security__ssl__enabled="false")
         self.run_job(one, "again")
+
+    def test_the_certificates_of_the_document_are_taken(self):
+        text = (program.ROOT / "docs/OPERATIONS.md").read_text(encoding="utf-8")
+        block = re.search(r"```sh\n(key=.*?)```", text, re.DOTALL).group(1)
+        subprocess.run(["bash", "-ec", block], cwd=self.keys, check=True, timeout=60, capture_output=True)
+        one = self.start_cluster(context=self.context("machine"), settings=self.tls(mutual=True))
+        self.run_job(one)
 
     def test_with_mutual_tls_who_has_no_certificate_is_nobody(self):
         self.make_certificates()
