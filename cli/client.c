@@ -282,6 +282,11 @@ static weir_error *explain(const struct client *client, const char *path, int64_
         return error;
     if (weir_error_code(error) == WEIR_E_TIMEOUT)
         error = explain_silence(client, path, waited_ms, error);
+    else if (weir_error_code(error) == WEIR_E_CONNECTOR && client->is_led)
+        error = weir_error_wrap(error,
+            "the leader does not answer at %s, where another job manager says that it is: if it "
+            "has just gone, another one is elected within seconds; ask again",
+            client->url);
     else if (weir_error_code(error) == WEIR_E_CONNECTOR)
         error = weir_error_wrap(error,
             "no job manager answers at %s: 'weir cluster start' starts one here, -m HOST:PORT says "
@@ -318,6 +323,7 @@ static bool go_to_leader(struct client *client, struct http_answer *answer)
     const char *mark = strstr(answer->redirect, "://");
     size_t size = mark == NULL ? 0 : (size_t)(mark - answer->redirect) + 3;
     mem_free(client->url);
+    client->is_led = true;
     client->url =
         mem_printf("%.*s", (int)(size + strcspn(answer->redirect + size, "/")), answer->redirect);
     http_client_release(answer);
@@ -340,6 +346,7 @@ static bool try_another(struct client *client, uint32_t *next)
     if (*next == client->url_count)
         return false;
     mem_free(client->url);
+    client->is_led = false;
     client->url = mem_strdup(client->urls[(*next)++]);
     return true;
 }

@@ -36,6 +36,7 @@ struct client {
         failure; /* what the first call that may pass later has failed with since one did not; NULL: none */
     int status; /* of the last answer; 0: there was none */
     bool is_json;
+    bool is_led; /* `url` is what a standby has said */
 };
 
 /* After an error there is nothing to close. */

@@ -205,6 +205,24 @@ static void a_standby_leads_to_the_leader_and_of_several_one_that_is_there_is_as
     mem_free(to);
 }
 
+static void of_a_leader_that_has_just_gone_it_is_said_that_another_one_is_elected(void **state)
+{
+    static const struct reply none[] = { { NULL, 0, NULL } };
+    struct rig *standby = rig_open(none, NULL), *gone = rig_open(none, NULL);
+    char *to = mem_printf("http://127.0.0.1:%u", http_server_port(gone->server));
+    char *line = mem_printf("list -m 127.0.0.1:%u", http_server_port(standby->server));
+    standby->leader = to;
+    rig_end_server(gone);
+    assert_int_equal(rig_call(standby, line), 1);
+    assert_non_null(strstr(standby->error, to));
+    assert_non_null(strstr(standby->error, "another one is elected within seconds; ask again"));
+    assert_null(strstr(standby->error, "weir cluster start"));
+    rig_close(standby);
+    rig_close(gone);
+    mem_free(line);
+    mem_free(to);
+}
+
 static void a_cluster_that_was_started_here_is_found_unless_something_else_is_said(void **state)
 {
     static const struct reply jobs[] = { { LIST, 200, "{\"jobs\":[]}" }, { NULL, 0, NULL } };
@@ -263,6 +281,7 @@ int main(void)
         cmocka_unit_test(
             a_cluster_that_was_started_with_a_token_is_asked_with_it_unless_another_one_is_said),
         cmocka_unit_test(a_standby_leads_to_the_leader_and_of_several_one_that_is_there_is_asked),
+        cmocka_unit_test(of_a_leader_that_has_just_gone_it_is_said_that_another_one_is_elected),
         cmocka_unit_test(who_never_answers_is_waited_for_so_long_and_no_longer),
         cmocka_unit_test(
             a_wait_that_is_over_tells_what_has_failed_first_and_not_that_it_was_too_late),
