@@ -514,7 +514,7 @@ static void log_ahead(void *arg)
     if (error == NULL)
         error = segment_log_sync(&cache->log);
     pthread_mutex_unlock(&cache->log_lock);
-    weir_error_free(error); /* the next snapshot meets it again, and tells it */
+    weir_error_free(error); /* broken: the next snapshot mends it, or tells why not */
 }
 
 void cache_trickle_end(struct cache *cache)

@@ -116,9 +116,17 @@ weir_error *segment_log_append(struct segment_log *log, uint64_t number,
     return NULL;
 }
 
+/* The system tells once that it could not write: the pages count as clean then, so a second sync of them succeeds,
+ * and they are gone with the power. After an error the log is only good for being read. */
+static weir_error *note_failure(struct segment_log *log, weir_error *error)
+{
+    log->is_broken = log->is_broken || error != NULL;
+    return error;
+}
+
 weir_error *segment_log_sync(struct segment_log *log)
 {
-    return log->open == NULL ? NULL : os_sync(log->open);
+    return log->open == NULL ? NULL : note_failure(log, os_sync(log->open));
 }
 
 weir_error *segment_log_read(const struct segment_log *log, struct segment_place place,
@@ -179,7 +187,7 @@ weir_error *segment_log_store(struct segment_log *log, uint64_t number, struct a
     WEIR_TRY(state_file_begin(log->checkpoint_dir));
     for (uint32_t i = 0; i < log->count && log->segments[i].last <= number; i++) {
         ASSERT(i + 1 < log->count || log->open == NULL);
-        WEIR_TRY(store_one(log, &log->segments[i], arena));
+        WEIR_TRY(note_failure(log, store_one(log, &log->segments[i], arena)));
         struct state_file *file = &files[(*count)++];
         *file = log->segments[i].stored;
         file->name = arena_strdup(arena, file->name);

@@ -51,7 +51,7 @@ struct segment_log {
     struct checksum *checksum; /* of the open one so far: nobody needs to read it for that */
     uint64_t opened;           /* how many so far: names */
     uint64_t size;             /* bytes of all segments */
-    bool is_broken;            /* an append has failed: what is in there cannot be trusted */
+    bool is_broken; /* what is in there cannot be trusted: an append or a sync has failed */
 };
 
 void segment_log_init(struct segment_log *log, const struct backend_options *options);
@@ -70,7 +70,8 @@ weir_error *segment_log_append(struct segment_log *log, uint64_t number,
 /* Reads the bytes of an appended list back. Until it is dropped, whatever has failed since. Thread: any. */
 weir_error *segment_log_read(const struct segment_log *log, struct segment_place place,
     struct changes *changes) WEIR_MUST_USE;
-/* Brings what has been appended to the disk, ahead of storing it. */
+/* Brings what has been appended to the disk, ahead of storing it. After an error, of this or of storing, the log is
+ * broken as after one of appending: what a sync could not write, the next one does not try again. */
 weir_error *segment_log_sync(struct segment_log *log) WEIR_MUST_USE;
 /* The next list starts a new segment. */
 void segment_log_seal(struct segment_log *log);

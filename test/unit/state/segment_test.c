@@ -3,8 +3,10 @@
 
 #include "base/memory.h"
 #include "base/os.h"
+#include "test/sim/sim_os.h"
 #include "test/support/shelf.h"
 
+#include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -221,6 +223,76 @@ static void a_damaged_segment_is_refused_or_harmless(void **state)
     end(&it);
 }
 
+/* -- a disk that fails, and then the power ------------------------------------------------------ */
+
+static int stop_machine(void **state)
+{
+    (void)state;
+    if (os_current != &os_linux) /* the test has failed */
+        sim_os_stop();
+    return 0;
+}
+
+static void lose_power_after(struct fixture *it, const struct state_file *file)
+{
+    char *path = mem_printf("/shelf/%s", file->path);
+    segment_log_release(&it->log);
+    sim_os_kill(0);
+    sim_os_reap(0);
+    sim_os_power_loss();
+    it->text[0] = '\0';
+    shelf_ok(segment_replay(path, shelf_all_groups(), note, it));
+    assert_string_equal(it->text, "a=1 ");
+    mem_free(path);
+}
+
+/* The nth call of the disk fails while a segment is synced ahead and stored, and both are tried again. False: there
+ * are not so many. */
+static bool a_call_fails(uint64_t nth, uint64_t seed)
+{
+    struct fixture it = { .text = "" };
+    const struct backend_options options = { .directory = "/work", .checkpoint_dir = "/shelf" };
+    struct arena arena;
+    struct state_file file;
+    uint32_t count = 0;
+    sim_os_start(seed);
+    arena_init(&arena, 4096, 1 << 20);
+    shelf_ok(os_make_dirs_durable("/work"));
+    shelf_ok(os_make_dirs_durable("/shelf"));
+    segment_log_init(&it.log, &options);
+    append(&it, 1, "a", 1, "1");
+    sim_os_fail_at(nth, EIO);
+    weir_error *error = segment_log_sync(&it.log);
+    segment_log_seal(&it.log);
+    if (!it.log.is_broken)
+        error = weir_error_join(error, segment_log_store(&it.log, 1, &arena, &file, &count));
+    bool has_failed = sim_os_stats().faults > 0;
+    weir_error_free(error);
+    sim_os_fail_at(0, 0);
+    count = 0;
+    if (!it.log.is_broken) {
+        shelf_ok(segment_log_store(&it.log, 1, &arena, &file, &count));
+        assert_int_equal(count, 1);
+        shelf_ok(os_sync_dir("/shelf")); /* as whoever completes the checkpoint does */
+        lose_power_after(&it, &file);
+    }
+    segment_log_release(&it.log);
+    sim_os_stop();
+    arena_release(&arena);
+    return has_failed;
+}
+
+/* A sync that is called again after a failure says that all is well, and it is not. */
+static void a_segment_that_could_not_be_synced_is_never_taken_for_safe(void **state)
+{
+    (void)state;
+    uint64_t nth = 1;
+    for (; a_call_fails(nth, 1); nth++)
+        for (uint64_t seed = 2; seed <= 16; seed++)
+            assert_true(a_call_fails(nth, seed));
+    assert_true(nth > 8);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -231,6 +303,8 @@ int main(void)
         cmocka_unit_test(a_list_can_be_read_back),
         cmocka_unit_test(a_list_that_cannot_be_read_whole_is_not_there_in_part),
         cmocka_unit_test(a_damaged_segment_is_refused_or_harmless),
+        cmocka_unit_test_teardown(a_segment_that_could_not_be_synced_is_never_taken_for_safe,
+            stop_machine),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
