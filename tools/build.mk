@@ -4,7 +4,8 @@
 # those of the others to build/<variant>/:
 #   bin/         jobs/<name>/*.c -> <name>, examples/<x>.c -> <x>, bench/<x>.c -> bench_<x>, cli/*.c -> weir
 #   libweir.a    every .c of LIB_DIRS (and their direct sub-folders); libweir.so, weir.pc: release only
-#   libtest.a    helpers shared by tests: test/support/*.c and what is no program in test/sim, sim_kafka*.c apart
+#   libtest.a    helpers shared by tests: test/support/*.c and what is no program in test/sim, sim_kafka*.c and
+#                sim_store.c apart
 #   unit/        test/unit/**/<x>_test.c, one cmocka program each
 #   sim/         test/sim/<x>_test.c                       e2e/  test/e2e/tools/<x>.c
 #   fuzz/        test/fuzz/<x>_fuzz.c (variant fuzz only)
@@ -88,10 +89,12 @@ SIM_SRC := $(wildcard test/sim/*_test.c)
 # is for the tests of a connector, which have no engine.
 SIM_KAFKA_SRC := $(filter-out $(SIM_SRC),$(wildcard test/sim/sim_kafka*.c))
 SIM_KAFKA_CLIENT_SRC := $(filter-out %/sim_kafka.c %/sim_kafka_input.c,$(SIM_KAFKA_SRC))
+# It takes the place of state/rocksdb*.c in the programs of the simulator, and nowhere else.
+SIM_STORE_SRC := test/sim/sim_store.c
 SUPPORT_SRC := $(wildcard test/support/*.c) \
-	$(filter-out $(SIM_SRC) $(SIM_KAFKA_SRC),$(wildcard test/sim/*.c))
+	$(filter-out $(SIM_SRC) $(SIM_KAFKA_SRC) $(SIM_STORE_SRC),$(wildcard test/sim/*.c))
 ALL_SRC := $(LIB_SRC) $(wildcard jobs/*/*.c) $(EXAMPLE_SRC) $(BENCH_SRC) $(CLI_SRC) $(DAEMON_SRC) $(UNIT_SRC) $(FUZZ_SRC) \
-	$(E2E_SRC) $(SIM_SRC) $(SIM_KAFKA_SRC) $(SUPPORT_SRC)
+	$(E2E_SRC) $(SIM_SRC) $(SIM_KAFKA_SRC) $(SIM_STORE_SRC) $(SUPPORT_SRC)
 
 LIBWEIR := $(OUT)/libweir.a
 LIBTEST := $(OUT)/libtest.a
@@ -167,7 +170,7 @@ jobs_in = $(foreach j,$(JOBS_NAMES),$(if $(shell grep -l '"\(test/unit/\)\?jobs/
 under_test = $(call objs,$(filter-out %/main.c,$(if $(filter test/unit/jobs/%,$1),\
 	$(wildcard jobs/$(word 4,$(subst /, ,$1))/*.c),$(if $(filter test/unit/cli/%,$1),$(CLI_SRC),\
 	$(if $(filter bench/% test/fuzz/%,$1),$(call jobs_in,$1) $(if $(shell grep -l '"cli/' $1),$(CLI_SRC)),\
-	$(if $(filter test/sim/sim_kafka%,$1),$(SIM_KAFKA_SRC),\
+	$(if $(filter test/sim/%,$1),$(SIM_STORE_SRC) $(if $(filter test/sim/sim_kafka%,$1),$(SIM_KAFKA_SRC)),\
 	$(if $(filter test/unit/connectors/%,$1),\
 	$(if $(shell grep -l '"test/unit/connectors/kafka_sink_kit.h"' $1),$(SIM_KAFKA_CLIENT_SRC)))))))))
 

@@ -13,6 +13,7 @@
  *
  *      EXHAUSTIVE=kind:n    only this one (fails, full, short, kills, power, a point), and it tells its story
  *      WEIR_TEST_LONG=1     other sources and sinks, several subtasks, a full disk, and more of each point */
+#include "test/sim/sim_cache.h"
 #include "test/sim/sim_run.h"
 #include "test/sim/sim_scenario.h"
 
@@ -47,11 +48,13 @@ static const struct shape {
     uint64_t count;
     uint32_t parallelism;
     enum sim_source source;
-    bool is_text;
+    bool is_text, has_cache, is_only_long;
 } shapes[] = {
-    { 60, 1, SIM_FILES, true },
-    { 60, 1, SIM_CHAIN, false },
-    { 120, 2, SIM_UNION, true },
+    { 60, 1, SIM_FILES, .is_text = true },
+    { 60, 1, SIM_FILES, .is_text = true, .has_cache = true },
+    { 60, 1, SIM_CHAIN, .is_only_long = true },
+    { 120, 2, SIM_UNION, .is_text = true, .has_cache = true, .is_only_long = true },
+    { 120, 2, SIM_UNION, .is_text = true, .is_only_long = true },
 };
 static const char *const ends[] = { "before", "after" };
 
@@ -75,7 +78,7 @@ static void make_life(struct sim_life *life, const struct shape *shape)
     life->options = local_defaults;
     life->options.checkpoints = "/checkpoints";
     life->options.retained = 1;
-    life->options.backend = &backend_hashmap;
+    life->options.backend = shape->has_cache ? &sim_cache : &backend_hashmap;
     life->options.memory_size = (uint64_t)96 << 20;
     life->options.worker_count = 0;
     life->options.batch_max = 8;
@@ -197,7 +200,9 @@ int main(void)
     bool is_long = getenv("WEIR_TEST_LONG") != NULL;
     log_set_level(LOG_ERROR);
     os_crash_watch(describe);
-    for (size_t s = 0; s < (is_long ? sizeof(shapes) / sizeof(shapes[0]) : 1); s++) {
+    for (size_t s = 0; s < sizeof(shapes) / sizeof(shapes[0]); s++) {
+        if (shapes[s].is_only_long && !is_long)
+            continue;
         for (size_t k = 0; k < sizeof(kinds) / sizeof(kinds[0]) && red < RED_MAX; k++)
             if (is_long || !kinds[k].is_only_long)
                 report(&shapes[s], kinds[k].name, each_call(&kinds[k], &shapes[s]), 50);

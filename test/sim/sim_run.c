@@ -7,6 +7,7 @@
 #include "base/memory.h"
 #include "base/os.h"
 #include "runtime/task/task_private.h"
+#include "test/sim/sim_cache.h"
 #include "test/sim/sim_files.h"
 #include "test/sim/sim_mutant.h"
 #include "test/sim/sim_oracle.h"
@@ -546,6 +547,7 @@ static void begin(struct run *run, uint64_t seed)
     if (run->result->is_verbose)
         sim_scenario_print(&run->scenario);
     sim_os_start(seed);
+    sim_cache_start();
     sim_os_run_as(SIM_OBSERVER);
     weir_error *error = os_make_dirs(SIM_OUTPUT_DIR);
     ASSERT(error == NULL);
@@ -563,6 +565,23 @@ void sim_run(uint64_t seed, bool is_verbose, struct sim_result *result)
     sim_run_scenario(&scenario, seed, is_verbose, result);
 }
 
+/* What others have counted. */
+static void count_all(const struct run *run, struct sim_counts *counts)
+{
+    struct sim_os_stats stats = sim_os_stats();
+    counts->calls = stats.calls;
+    counts->syncs = stats.syncs;
+    counts->faults = stats.faults;
+    counts->rows = run->found;
+    counts->cached = sim_cache_counts.opened > 0;
+    counts->caches = sim_cache_counts.opened;
+    counts->segments = sim_cache_counts.segments;
+    counts->stored_rows = sim_cache_counts.written;
+    counts->returned_rows = sim_cache_counts.returned;
+    counts->bases = sim_cache_counts.bases;
+    counts->failed_stores = sim_cache_counts.failed;
+}
+
 void sim_run_scenario(const struct sim_scenario *scenario, uint64_t seed, bool is_verbose,
     struct sim_result *result)
 {
@@ -578,11 +597,7 @@ void sim_run_scenario(const struct sim_scenario *scenario, uint64_t seed, bool i
     bury_zombie(run);
     if (run->node.job != NULL)
         node_kill(run, &run->node);
-    struct sim_os_stats stats = sim_os_stats();
-    result->counts.calls = stats.calls;
-    result->counts.syncs = stats.syncs;
-    result->counts.faults = stats.faults;
-    result->counts.rows = run->found;
+    count_all(run, &result->counts);
     result->trace = sim_os_trace();
     if (sim_outside != NULL)
         sim_outside->stop(result->counts.outside);

@@ -24,6 +24,8 @@ struct sim_counts {
     uint64_t restarts, region_restarts, refused_starts, failures, rescales, resumes;
     uint64_t checkpoints, failed_checkpoints;
     uint64_t rows, finished, interleaved;
+    uint64_t cached, caches, segments, stored_rows, returned_rows, bases,
+        failed_stores;                    /* sim_cache.h */
     uint64_t outside[SIM_OUTSIDE_COUNTS]; /* sim_outside.h */
     /* of a cluster */
     uint64_t leaders, workers, machines_down, pauses, cuts, resets, clock_jumps, task_failures,

@@ -3,6 +3,7 @@
 
 #include "base/fault.h"
 #include "base/hash.h"
+#include "test/sim/sim_cache.h"
 #include "test/sim/sim_outside.h"
 
 #include <errno.h>
@@ -10,7 +11,9 @@
 #include <stdio.h>
 #include <string.h>
 
-#define COUNT_MAX 20000 /* input records */
+#define COUNT_MAX     20000 /* input records */
+#define CACHE_PERCENT 60
+#define BACKEND_SALT  UINT64_C(0xcac4e)
 
 const struct sim_outside *sim_outside;
 
@@ -93,7 +96,6 @@ static void draw_options(struct local_options *options, struct random *random)
     *options = local_defaults;
     options->checkpoints = "/checkpoints";
     options->retained = 1 + random_below(random, 3);
-    options->backend = &backend_hashmap;
     options->memory_size = (uint64_t)(128 << random_below(random, 3))
                            << 20; /* a channel takes one */
     options->worker_count = 0;
@@ -196,6 +198,16 @@ static void draw_regions(struct sim_scenario *scenario, struct random *random)
         scenario->lives[i].options.memory_size *= 2; /* for twice the channels */
 }
 
+/* Of all lives, because a checkpoint is of one format; and apart from everything else, so that a seed means the same
+ * job and the same trouble with either. */
+static void draw_backend(struct sim_scenario *scenario, uint64_t seed)
+{
+    struct random random = { .state = hash_mix(seed ^ BACKEND_SALT) };
+    bool has_cache = maybe(&random, CACHE_PERCENT);
+    for (uint32_t i = 0; i < scenario->life_count; i++)
+        scenario->lives[i].options.backend = has_cache ? &sim_cache : &backend_hashmap;
+}
+
 void sim_scenario_draw(struct sim_scenario *scenario, uint64_t seed)
 {
     struct random random = { .state = hash_mix(seed) };
@@ -207,6 +219,7 @@ void sim_scenario_draw(struct sim_scenario *scenario, uint64_t seed)
         sim_outside->draw(scenario, &random);
     heal(&scenario->lives[scenario->life_count - 1]);
     draw_regions(scenario, &random);
+    draw_backend(scenario, seed);
 }
 
 bool sim_life_is_faulty(const struct sim_life *life)
@@ -245,14 +258,15 @@ void sim_scenario_print(const struct sim_scenario *scenario)
     const struct sim_shape *shape = &scenario->shape;
     printf("seed %" PRIu64 ": %s, %" PRIu64 " records (%" PRIu64 " generated), %u files, %u keys "
            "(hot %u %%), drop 1 in %u, bad 1 in %u, window %" PRId64 " ms, disorder %" PRId64
-           " ms, flush %" PRId64 " ms, max parallelism %u%s%s%s%s%s%s%s\n",
+           " ms, flush %" PRId64 " ms, max parallelism %u, %s%s%s%s%s%s%s%s\n",
         shape->seed, sources[shape->source], shape->count, shape->generated_count,
         shape->file_count, shape->key_count, shape->hot_percent, shape->drop_one_in,
         shape->bad_one_in, shape->window_ms, shape->disorder_ms, shape->flush_ms,
-        shape->max_parallelism, shape->has_reduce ? ", reduce" : "",
-        shape->has_rebalance ? ", rebalance" : "", shape->has_broadcast ? ", broadcast" : "",
-        shape->has_one_sink ? ", one sink" : "", shape->reads_text ? ", reads text" : "",
-        shape->writes_text ? ", writes text" : "", shape->has_two_regions ? ", two regions" : "");
+        shape->max_parallelism, scenario->lives[0].options.backend->name,
+        shape->has_reduce ? ", reduce" : "", shape->has_rebalance ? ", rebalance" : "",
+        shape->has_broadcast ? ", broadcast" : "", shape->has_one_sink ? ", one sink" : "",
+        shape->reads_text ? ", reads text" : "", shape->writes_text ? ", writes text" : "",
+        shape->has_two_regions ? ", two regions" : "");
     for (uint32_t i = 0; i < scenario->life_count; i++)
         print_life(&scenario->lives[i], i);
     if (sim_outside != NULL)

@@ -319,6 +319,12 @@ int sim_seeds_of_process(uint32_t seeds, int argc, char **argv)
         SIM_COVERAGE(failures, "jobs that failed"), SIM_COVERAGE(checkpoints, "checkpoints"),
         SIM_COVERAGE(failed_checkpoints, "checkpoints that failed"),
         SIM_COVERAGE(finished, "jobs that came to the end"),
+        SIM_COVERAGE(cached, "seeds with the cache"), SIM_COVERAGE(caches, "caches"),
+        SIM_COVERAGE(stored_rows, "rows that caches wrote to their stores"),
+        SIM_COVERAGE(returned_rows, "evicted rows that were read again"),
+        SIM_COVERAGE(bases, "snapshots of stores"),
+        SIM_COVERAGE(segments, "segments that were replayed"),
+        SIM_COVERAGE(failed_stores, "writes to stores that failed"),
         SIM_COVERAGE(region_restarts, "restarts of one region"), /* not with something outside */
     };
     struct sim_suite suite = { .run = sim_run,
