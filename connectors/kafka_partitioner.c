@@ -38,6 +38,7 @@ void kafka_partitioner_add(struct kafka_partitioner *it, weir_str key, weir_str 
     if (it->count == it->room) {
         it->room = it->room == 0 ? ROOM_MIN : it->room * 2;
         it->records = mem_realloc(it->records, it->room * sizeof(*it->records));
+        it->order = mem_realloc(it->order, it->room * sizeof(*it->order));
     }
     it->records[it->count++] =
         (struct kafka_outgoing){ .key = key, .value = value, .partition = partition_of(it, key) };
@@ -87,10 +88,6 @@ void kafka_partitioner_sort(struct kafka_partitioner *it)
 {
     if (it->partition_count == 0)
         return;
-    if (it->room > it->order_room) {
-        it->order = mem_realloc(it->order, it->room * sizeof(*it->order));
-        it->order_room = it->room;
-    }
     spread_keyless(it);
     order_others(it, order_first(it));
 }

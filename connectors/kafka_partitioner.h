@@ -25,9 +25,8 @@ struct kafka_outgoing {
 /* Zeroed: empty; kept from chunk to chunk for its memory, 44 bytes a record. Thread: its holder's. */
 struct kafka_partitioner {
     struct kafka_outgoing *records;
+    uint32_t *order; /* places in `records`; as much room */
     uint32_t count, room, keyless;
-    uint32_t *order; /* places in `records` */
-    uint32_t order_room;
     uint32_t *next; /* of each partition: the place of its next record in `order` */
     uint32_t partition_count, partition_room, first;
 };

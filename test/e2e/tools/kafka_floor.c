@@ -97,8 +97,8 @@ static void open_producer(struct floor *it)
 {
     rd_kafka_conf_t *conf = common_conf(it->brokers);
     set(conf, "transactional.id", "kafka-floor");
-    set(conf, "linger.ms",
-        "1000"); /* what has lingered while a request is on its way makes it spin */
+    /* what has lingered while a request is on its way makes the client spin */
+    set(conf, "linger.ms", "1000");
     set(conf, "batch.num.messages", "100000");
     set(conf, "queue.buffering.max.messages", "1000000");
     set(conf, "partitioner", "murmur2_random");
