@@ -101,27 +101,23 @@ static weir_error *append(struct segment_log *log, const struct changes *changes
     return NULL;
 }
 
-weir_error *segment_log_append(struct segment_log *log, uint64_t number,
-    const struct changes *changes, struct segment_place *place)
-{
-    ASSERT(log->count == 0 || log->segments[log->count - 1].last < number);
-    if (changes->row_count == 0)
-        return NULL;
-    weir_error *error = FAULT_STEP(SEGMENT_APPEND, append(log, changes, place));
-    if (error != NULL) {
-        log->is_broken = true;
-        return error;
-    }
-    log->segments[log->count - 1].last = number;
-    return NULL;
-}
-
 /* The system tells once that it could not write: the pages count as clean then, so a second sync of them succeeds,
  * and they are gone with the power. After an error the log is only good for being read. */
 static weir_error *note_failure(struct segment_log *log, weir_error *error)
 {
     log->is_broken = log->is_broken || error != NULL;
     return error;
+}
+
+weir_error *segment_log_append(struct segment_log *log, uint64_t number,
+    const struct changes *changes, struct segment_place *place)
+{
+    ASSERT(log->count == 0 || log->segments[log->count - 1].last < number);
+    if (changes->row_count == 0)
+        return NULL;
+    WEIR_TRY(note_failure(log, FAULT_STEP(SEGMENT_APPEND, append(log, changes, place))));
+    log->segments[log->count - 1].last = number;
+    return NULL;
 }
 
 weir_error *segment_log_sync(struct segment_log *log)
