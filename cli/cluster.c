@@ -366,7 +366,7 @@ static weir_error *run_start(const struct verb_call *call)
 static const struct verb_option start_options[] = {
     { { "taskmanagers", WEIR_OPTION_NUMBER, "N", "1", "How many task managers.", 1, TASK_MANAGERS_MAX }, "n",
         VERB_ONCE },
-    { { "slots", WEIR_OPTION_NUMBER, "N", NULL, "Of each task manager.", 1, 1024 }, NULL, VERB_ONCE },
+    { { "slots", WEIR_OPTION_NUMBER, "N", NULL, "Of each task manager.", 1, CONF_SLOTS_MAX }, NULL, VERB_ONCE },
     { { "memory", WEIR_OPTION_SIZE, "SIZE", NULL, "Of each task manager.", 0, 0 }, NULL, VERB_ONCE },
     OPTION_DIR,
 };

@@ -39,7 +39,7 @@ static const struct weir_option rows[] = {
         "The files of another web page, such as those of Flink's dashboard. Without it, Weir's own.", 0, 0 },
     { "taskmanager.numberOfTaskSlots", WEIR_OPTION_NUMBER, "N", "1",
         "Slots of a task manager: how many parallel pipelines it runs, each on a thread. As many as it has cores "
-        "is a good start.", 1, 1024 },
+        "is a good start.", 1, CONF_SLOTS_MAX },
     { "taskmanager.memory.process.size", WEIR_OPTION_SIZE, "SIZE", "1GB",
         "For all workers of a task manager together. A worker gets the share of its slots as its --memory.",
         16 << 20, INT64_MAX },

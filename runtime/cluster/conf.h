@@ -27,6 +27,7 @@
 
 #define CONF_FILE_SIZE_MAX ((size_t)1 << 20)
 #define CONF_DEPTH_MAX     8u
+#define CONF_SLOTS_MAX     1024 /* of a task manager */
 
 enum conf_ha { CONF_HA_NONE, CONF_HA_FILE, CONF_HA_ZOOKEEPER };
 
