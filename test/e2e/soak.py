@@ -33,7 +33,7 @@ import soak_plant  # noqa: E402
 from seed import SEED  # noqa: E402
 
 CALM = 1 / 4  # of the time, at the end
-FILL_S = 600  # 120 bytes in memory for each of the 200 events a second of a worker are its 15 MB of rows by then
+FILL_S = 600  # at ten times the rate the memory of a slot of 32 MB is level after 50 s, and one of 64 MB after 130
 BEHIND_S = 120  # the feed goes on while a last fault is recovered from
 LEFT = {"report.txt", "series.tsv", "series.svg", "faults.txt", "run"}  # by an earlier soak, in --out
 

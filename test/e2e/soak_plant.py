@@ -32,7 +32,7 @@ EVENT_MS = 360  # from event to event, in event time
 TTL = "2h"  # 20,000 events, 50 s of the soak
 FOR_EVER = "100000d"
 SLOTS = 5
-MEMORY = "320MB"  # of a task manager; a worker with one slot has a fifth
+MEMORY = "160MB"  # of a task manager; a worker has a fifth for each of its slots, which fills within minutes
 LOGS = 1 << 20  # bytes, of a process and its workers: so little that logs are full, and stay so, within minutes
 # Jobs that are still listed, those that end last among them: with the 1,000 of the default there is room for what looks
 # like a leak for days.
@@ -95,7 +95,7 @@ class Plant:
             self.tails[topic] = self.kafka.tail(topic, self.directory / f"{topic}.dump")
         ha = {"high-availability.type": "file", "high-availability.storageDir": self.directory / "ha",
               "high-availability.file.lease": f"{cluster.LEASE_MS}ms"}
-        settings = {"taskmanager.memory.process.size": MEMORY, "taskmanager.worker.memory-factor": 250, "env.log.size-max": f"{LOGS}B",
+        settings = {"taskmanager.memory.process.size": MEMORY, "taskmanager.worker.memory-factor": 500, "env.log.size-max": f"{LOGS}B",
                     "jobstore.max-capacity": ENDED}
         self.one = cluster.Cluster(self.directory, slots=SLOTS, job_managers=2, ha=ha, settings=settings)
         for name in ("userprofile", "copy", "steady"):
