@@ -12,13 +12,15 @@
 #define LINE          64u
 #define PREFETCH_SIZE ((uint64_t)512) /* of a record; the processor guesses the rest */
 
-void kafka_partitioner_start(struct kafka_partitioner *it, uint32_t partition_count, uint32_t first)
+void kafka_partitioner_start(struct kafka_partitioner *it, uint32_t partition_count,
+    const struct kafka_led *led, uint32_t first)
 {
     if (partition_count > it->partition_room) {
         it->next = mem_realloc(it->next, partition_count * sizeof(*it->next));
         it->partition_room = partition_count;
     }
     it->partition_count = partition_count;
+    it->led = led;
     it->first = first;
     it->count = it->keyless = 0;
 }
@@ -44,15 +46,17 @@ void kafka_partitioner_add(struct kafka_partitioner *it, weir_str key, weir_str 
         (struct kafka_outgoing){ .key = key, .value = value, .partition = partition_of(it, key) };
 }
 
-/* The k-th of n gets into share k * partition_count / n. */
+/* The k-th of n gets into share k * shares / n. */
 static void spread_keyless(struct kafka_partitioner *it)
 {
     uint64_t k = 0;
+    uint32_t shares = it->led->count > 0 ? it->led->count : it->partition_count;
     for (uint32_t i = 0; i < it->count && k < it->keyless; i++) {
         if (it->records[i].key.data != NULL)
             continue;
-        uint64_t share = k++ * it->partition_count / it->keyless;
-        it->records[i].partition = (int32_t)((it->first + share) % it->partition_count);
+        uint64_t share = (it->first + k++ * shares / it->keyless) % shares;
+        it->records[i].partition =
+            (int32_t)(it->led->count > 0 ? it->led->partitions[share] : share);
     }
 }
 

@@ -5,12 +5,14 @@
  * the next is made. Of one key the order stays. In front stands the first record of each partition, so that
  * the client adds all of them to its transaction at once.
  *
- * A key goes where Java's clients put it (murmur2). Records without a key may be anywhere: equal shares of
- * them, in one run for each partition.
+ * A key goes where Java's clients put it (murmur2), and waits for a leader there. Records without a key may be anywhere:
+ * equal shares of them, in one run for each partition that has a leader.
  *
  * Thread: its holder's; pure. Prefixes: kafka_partitioner_ */
 #ifndef WEIR_CONNECTORS_KAFKA_PARTITIONER_H
 #define WEIR_CONNECTORS_KAFKA_PARTITIONER_H
+
+#include "connectors/kafka_topic.h"
 
 #include <weir/connector.h>
 
@@ -29,12 +31,14 @@ struct kafka_partitioner {
     uint32_t count, room, keyless;
     uint32_t *next; /* of each partition: the place of its next record in `order` */
     uint32_t partition_count, partition_room, first;
+    const struct kafka_led *led; /* until it is sorted */
 };
 
-/* Begins a chunk. `partition_count` 0: the client decides, and the order stays. `first`: the partition that
- * gets the first record without a key; another one each time, lest small chunks all go to one. */
+/* Begins a chunk. `partition_count` 0: the client decides, and the order stays. `led`: where records without a key
+ * go; if there is none, to all. `first`: the one of these that gets the first; another one each time, lest small chunks
+ * all go to one. */
 void kafka_partitioner_start(struct kafka_partitioner *it, uint32_t partition_count,
-    uint32_t first);
+    const struct kafka_led *led, uint32_t first);
 void kafka_partitioner_add(struct kafka_partitioner *it, weir_str key, weir_str value);
 /* Once, behind the last record. */
 void kafka_partitioner_sort(struct kafka_partitioner *it);

@@ -48,6 +48,7 @@ struct transaction {
     uint64_t produced, delivered;
     size_t batch_size, unanswered; /* bytes; unanswered: produced, without a report yet */
     uint32_t partitions;
+    struct kafka_led led;
     int64_t token_offset;        /* -1: not delivered */
     rd_kafka_resp_err_t failure; /* the first, and the largest record that it hit: */
     size_t failed_size;
@@ -100,6 +101,7 @@ static void transaction_close(struct transaction *it)
     if (it->token_topic != NULL)
         rd_kafka_topic_destroy(it->token_topic);
     kafka_close(it->handle);
+    kafka_led_release(&it->led);
     *it = (struct transaction){ .token_offset = -1 };
 }
 
@@ -131,8 +133,10 @@ static weir_error *know_topics(struct transaction *it)
 {
     const struct kafka_publisher *publisher = it->publisher;
     uint32_t count;
-    WEIR_TRY(kafka_partitions(it->handle, publisher->brokers, publisher->topic, &it->partitions));
-    WEIR_TRY(kafka_partitions(it->handle, publisher->brokers, publisher->token_topic, &count));
+    WEIR_TRY(kafka_partitions(it->handle, publisher->brokers, publisher->topic, &it->partitions,
+        &it->led));
+    WEIR_TRY(
+        kafka_partitions(it->handle, publisher->brokers, publisher->token_topic, &count, NULL));
     if (publisher->slot >= count)
         return weir_error_retriable(weir_errorf(WEIR_E_CONNECTOR,
             "token topic '%s' has %u partition%s, subtask %u needs one of its own; add some",
@@ -231,7 +235,8 @@ static weir_error *produce_chunk(struct transaction *it, const struct kafka_stag
     uint32_t number, struct sending *sending)
 {
     struct kafka_partitioner *records = &sending->partitioner;
-    kafka_partitioner_start(records, known_partitions(it), (uint32_t)segment->number + number);
+    kafka_partitioner_start(records, known_partitions(it), &it->led,
+        (uint32_t)segment->number + number);
     WEIR_TRY(kafka_chunk_read(segment->path, &segment->chunks[number], &sending->buffer, partition,
         records));
     kafka_partitioner_sort(records);

@@ -292,7 +292,7 @@ static weir_error *check_output(struct kafka_sink *sink, rd_kafka_t *handle)
     const struct weir_kafka_sink_options *options = sink->options;
     struct kafka_topic_settings settings;
     uint32_t partitions;
-    WEIR_TRY(kafka_partitions(handle, options->brokers, options->topic, &partitions));
+    WEIR_TRY(kafka_partitions(handle, options->brokers, options->topic, &partitions, NULL));
     WEIR_TRY(kafka_topic_settings(handle, options->brokers, options->topic, &settings));
     sink->batch_max = settings.message_max;
     sink->needs_key = settings.compacts;

@@ -289,7 +289,7 @@ static weir_error *open_topic(weir_ctx *ctx, struct kafka_source *source,
 {
     uint32_t partition_count, count;
     WEIR_TRY(kafka_partitions(source->handle, source->options->brokers, source->options->topic,
-        &partition_count));
+        &partition_count, NULL));
     if (partition_count > PARTITIONS_MAX)
         return too_many(source, partition_count);
     if (partition_count < positions->count)
@@ -310,7 +310,7 @@ static weir_error *open_topic(weir_ctx *ctx, struct kafka_source *source,
 static weir_error *find_new(struct discovery *it)
 {
     uint32_t partition_count;
-    WEIR_TRY(kafka_partitions(it->handle, it->brokers, it->topic, &partition_count));
+    WEIR_TRY(kafka_partitions(it->handle, it->brokers, it->topic, &partition_count, NULL));
     if (it->only_looks || partition_count <= it->known_count)
         return NULL;
     it->numbers =

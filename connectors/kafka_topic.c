@@ -2,6 +2,7 @@
 #include "connectors/kafka_topic.h"
 
 #include "base/assert.h"
+#include "base/memory.h"
 #include "base/os.h"
 #include "base/plural.h"
 
@@ -25,8 +26,24 @@ static int64_t deadline_ns(int64_t timeout_ms)
     return os_monotonic_ns() + timeout_ms * 1000000;
 }
 
+void kafka_led_release(struct kafka_led *led)
+{
+    mem_free(led->partitions);
+    *led = (struct kafka_led){ 0 };
+}
+
+static void take_leaders(const rd_kafka_metadata_topic_t *topic, struct kafka_led *led)
+{
+    kafka_led_release(led);
+    led->partitions = mem_alloc_array((size_t)topic->partition_cnt, sizeof(*led->partitions));
+    for (int i = 0; i < topic->partition_cnt; i++)
+        if (topic->partitions[i].leader >= 0)
+            led->partitions[led->count++] = (uint32_t)topic->partitions[i].id;
+}
+
+/* `led`: may be NULL. */
 static weir_error *look(rd_kafka_t *handle, const char *brokers, const char *topic,
-    struct sight *sight)
+    struct sight *sight, struct kafka_led *led)
 {
     *sight = (struct sight){ 0 };
     rd_kafka_topic_t *it = rd_kafka_topic_new(handle, topic, NULL);
@@ -40,6 +57,8 @@ static weir_error *look(rd_kafka_t *handle, const char *brokers, const char *top
         code = metadata->topics[0].err;
         if (code == RD_KAFKA_RESP_ERR_NO_ERROR)
             sight->partitions = (uint32_t)metadata->topics[0].partition_cnt;
+        if (sight->partitions > 0 && led != NULL)
+            take_leaders(&metadata->topics[0], led);
     }
     if (metadata != NULL)
         rd_kafka_metadata_destroy(metadata);
@@ -51,12 +70,12 @@ static weir_error *look(rd_kafka_t *handle, const char *brokers, const char *top
 }
 
 weir_error *kafka_partitions(rd_kafka_t *handle, const char *brokers, const char *topic,
-    uint32_t *count)
+    uint32_t *count, struct kafka_led *led)
 {
     int64_t until_ns = deadline_ns(PATIENCE_MS);
     struct sight sight;
     for (;;) {
-        WEIR_TRY(look(handle, brokers, topic, &sight));
+        WEIR_TRY(look(handle, brokers, topic, &sight, led));
         *count = sight.partitions;
         if (*count > 0)
             return NULL;
@@ -251,7 +270,7 @@ weir_error *kafka_ensure_compacted(rd_kafka_t *handle, const char *brokers, cons
         struct sight sight;
         weir_error_free(last);
         last = NULL;
-        WEIR_TRY(look(handle, brokers, topic, &sight));
+        WEIR_TRY(look(handle, brokers, topic, &sight, NULL));
         if (sight.partitions >= partitions)
             return NULL;
         rd_kafka_resp_err_t code = sight.partitions == 0

@@ -9,11 +9,20 @@
 
 #include "connectors/kafka_client.h"
 
-/* Number of partitions. A topic that is missing for some seconds (a broker that has just started, or a
- * new topic, needs some 100 ms) is an error that names it and how to make it. Also makes the topic
- * known to the handle, so that a first produce or fetch does not wait for metadata. */
+/* Partitions that have a leader, so that a record gets into them now. Zeroed: none; ends with
+ * kafka_led_release(). Thread: its holder. */
+struct kafka_led {
+    uint32_t *partitions;
+    uint32_t count;
+};
+void kafka_led_release(struct kafka_led *led);
+
+/* Number of partitions; `led`, unless NULL: which of them are led. A topic that is missing for some seconds
+ * (a broker that has just started, or a new topic, needs some 100 ms) is an error that names it and how to
+ * make it. Also makes the topic known to the handle, so that a first produce or fetch does not wait for
+ * metadata. */
 weir_error *kafka_partitions(rd_kafka_t *handle, const char *brokers, const char *topic,
-    uint32_t *count) WEIR_MUST_USE;
+    uint32_t *count, struct kafka_led *led) WEIR_MUST_USE;
 
 /* Where the records of a partition begin, and where the committed ones end. Thread: its holder. */
 struct kafka_ends {

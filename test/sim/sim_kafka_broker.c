@@ -286,6 +286,8 @@ static rd_kafka_resp_err_t produce(const struct sim_request *request, struct sim
     struct sim_log *log = log_of(request->topic, request->partition);
     if (log == NULL)
         return RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART;
+    if (log->is_leaderless)
+        return RD_KAFKA_RESP_ERR_NOT_LEADER_FOR_PARTITION;
     if (request->producer >= 0 && !sim_log_is_open(log, request->producer, request->epoch)) {
         rd_kafka_resp_err_t code = verify(request);
         if (code != RD_KAFKA_RESP_ERR_NO_ERROR)

@@ -145,10 +145,16 @@ rd_kafka_resp_err_t rd_kafka_metadata(rd_kafka_t *handle, int all, rd_kafka_topi
     const struct sim_topic *topic = sim_broker_topic(only->name);
     rd_kafka_metadata_t *it = mem_alloc(sizeof(*it));
     rd_kafka_metadata_topic_t *row = mem_alloc(sizeof(*row));
+    uint32_t count = topic == NULL ? 0 : topic->partition_count;
+    rd_kafka_metadata_partition_t *partitions = mem_alloc_array(count + 1, sizeof(*partitions));
+    for (uint32_t i = 0; i < count; i++)
+        partitions[i] = (rd_kafka_metadata_partition_t){ .id = (int32_t)i,
+            .leader = topic->partitions[i].is_leaderless ? -1 : 0 };
     *row =
         (rd_kafka_metadata_topic_t){ .err = topic == NULL ? RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART
                                                           : RD_KAFKA_RESP_ERR_NO_ERROR,
-            .partition_cnt = topic == NULL ? 0 : (int)topic->partition_count };
+            .partition_cnt = (int)count,
+            .partitions = partitions };
     *it = (rd_kafka_metadata_t){ .broker_cnt = BROKERS, .topic_cnt = 1, .topics = row };
     *found = it;
     return RD_KAFKA_RESP_ERR_NO_ERROR;
@@ -156,6 +162,7 @@ rd_kafka_resp_err_t rd_kafka_metadata(rd_kafka_t *handle, int all, rd_kafka_topi
 
 void rd_kafka_metadata_destroy(const struct rd_kafka_metadata *metadata)
 {
+    mem_free(metadata->topics->partitions);
     mem_free(metadata->topics);
     mem_free((void *)(uintptr_t)metadata);
 }

@@ -52,6 +52,7 @@ struct sim_log {
     int64_t count, capacity;
     struct sim_log_producer *producers;
     uint32_t producer_count;
+    bool is_leaderless; /* takes nothing */
 };
 
 void sim_log_release(struct sim_log *log);

@@ -12,6 +12,9 @@
 #define RECORDS 1000u
 #define KEYS    40u
 
+/* No leader is known, so each partition is as good as another. Thread: immutable. */
+static const struct kafka_led all = { .count = 0 };
+
 /* Records 0 .. count - 1 by their values; `text` holds them. */
 struct fixture {
     struct kafka_partitioner partitioner;
@@ -54,7 +57,7 @@ static void fill(struct fixture *it, uint32_t partitions, uint32_t first, uint32
     uint64_t seed)
 {
     struct random random = { .state = seed };
-    kafka_partitioner_start(&it->partitioner, partitions, first);
+    kafka_partitioner_start(&it->partitioner, partitions, &all, first);
     for (uint32_t i = 0; i < count; i++)
         add(it, i, random_below(&random, KEYS + 1));
     kafka_partitioner_sort(&it->partitioner);
@@ -123,7 +126,7 @@ static void a_key_goes_where_javas_clients_put_it(void **state)
         int32_t hash;
     } rows[] = { { "21", -973932308 }, { "foobar", -790332482 },
         { "a-little-bit-long-string", -985981536 }, { "abc", 479470107 } };
-    kafka_partitioner_start(&it->partitioner, 16, 0);
+    kafka_partitioner_start(&it->partitioner, 16, &all, 0);
     for (uint32_t i = 0; i < 4; i++)
         kafka_partitioner_add(&it->partitioner, view(rows[i].key), view(rows[i].key));
     for (uint32_t i = 0; i < 4; i++)
@@ -134,7 +137,7 @@ static void records_without_a_key_are_spread_evenly_each_share_in_one_run(void *
 {
     struct fixture *it = *state;
     uint32_t shares[4] = { 0 };
-    kafka_partitioner_start(&it->partitioner, 4, 3);
+    kafka_partitioner_start(&it->partitioner, 4, &all, 3);
     for (uint32_t i = 0; i < 100; i++)
         add(it, i, KEYS);
     kafka_partitioner_sort(&it->partitioner);
@@ -147,11 +150,30 @@ static void records_without_a_key_are_spread_evenly_each_share_in_one_run(void *
         assert_int_equal(shares[p], 25);
 }
 
+static void records_without_a_key_go_around_partitions_without_a_leader_and_keys_do_not(
+    void **state)
+{
+    struct fixture *it = *state;
+    uint32_t led[] = { 0, 3 }, shares[4] = { 0 };
+    kafka_partitioner_start(&it->partitioner, 4,
+        &(struct kafka_led){ .partitions = led, .count = 2 }, 5);
+    for (uint32_t i = 0; i < 100; i++)
+        add(it, i, KEYS);
+    kafka_partitioner_add(&it->partitioner, view("abc"), view("100"));
+    kafka_partitioner_sort(&it->partitioner);
+    for (uint32_t i = 0; i < 100; i++)
+        shares[it->partitioner.records[i].partition]++;
+    assert_int_equal(it->partitioner.records[0].partition, 3); /* the fifth of two, from zero */
+    assert_int_equal(shares[0], 50);
+    assert_int_equal(shares[3], 50);
+    assert_int_equal(it->partitioner.records[100].partition, 479470107 % 4);
+}
+
 static void small_chunks_do_not_all_go_to_one_partition(void **state)
 {
     struct fixture *it = *state;
     for (uint32_t first = 0; first < 8; first++) {
-        kafka_partitioner_start(&it->partitioner, 4, first);
+        kafka_partitioner_start(&it->partitioner, 4, &all, first);
         add(it, 0, KEYS);
         kafka_partitioner_sort(&it->partitioner);
         assert_int_equal(kafka_partitioner_at(&it->partitioner, 0)->partition, first % 4);
@@ -179,7 +201,7 @@ static void a_chunk_without_records_is_nothing(void **state)
 static void a_tombstone_stays_one(void **state)
 {
     struct fixture *it = *state;
-    kafka_partitioner_start(&it->partitioner, 4, 0);
+    kafka_partitioner_start(&it->partitioner, 4, &all, 0);
     kafka_partitioner_add(&it->partitioner, WEIR_STR("key"), (weir_str){ .data = NULL });
     kafka_partitioner_sort(&it->partitioner);
     assert_null(kafka_partitioner_at(&it->partitioner, 0)->value.data);
@@ -195,6 +217,9 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_key_goes_where_javas_clients_put_it, set_up, tear_down),
         cmocka_unit_test_setup_teardown(
             records_without_a_key_are_spread_evenly_each_share_in_one_run, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(
+            records_without_a_key_go_around_partitions_without_a_leader_and_keys_do_not, set_up,
+            tear_down),
         cmocka_unit_test_setup_teardown(small_chunks_do_not_all_go_to_one_partition, set_up,
             tear_down),
         cmocka_unit_test_setup_teardown(without_partitions_the_client_decides_and_the_order_stays,

@@ -119,6 +119,24 @@ static void a_key_goes_where_javas_clients_put_it_unless_another_partitioner_is_
     }
 }
 
+/* Or a partition that is down would hold up what could go elsewhere. */
+static void records_without_a_key_go_around_a_partition_without_a_leader(void **state)
+{
+    static const char *const values[] = { "a", "b", "c", "d" };
+    sim_broker_make_topic("half", 2, false);
+    sim_broker_topic("half")->partitions[0].is_leaderless = true;
+    struct rig rig = { .options = plain };
+    rig.options.topic = "half";
+    expect_ok(start(&rig, 0, 1, 1, NULL));
+    for (uint32_t i = 0; i < 4; i++)
+        expect_ok(write_item(&rig, &(struct item){ .value = values[i] }));
+    expect_ok(checkpoint(&rig, 1));
+    assert_true(sim_broker_settle());
+    for (uint32_t i = 0; i < 4; i++)
+        assert_int_equal(partition_with(sim_broker_topic("half"), values[i]), 1);
+    end(&rig);
+}
+
 /* Its records are on the shelf, and nobody has published them. */
 static void a_restart_publishes_what_the_checkpoint_holds_before_anything_new(void **state)
 {
@@ -397,6 +415,7 @@ int main(void)
         TEST(completions_that_come_while_it_publishes_are_published_behind_that),
         TEST(output_goes_out_in_transactions_of_the_size_that_is_asked_for),
         TEST(a_key_goes_where_javas_clients_put_it_unless_another_partitioner_is_set),
+        TEST(records_without_a_key_go_around_a_partition_without_a_leader),
         TEST(a_restart_publishes_what_the_checkpoint_holds_before_anything_new),
         TEST(another_start_in_the_same_attempt_uses_no_name_of_a_file_twice),
         TEST(output_of_subtasks_that_are_no_more_is_finished_by_those_that_are_left),
