@@ -20,20 +20,7 @@
 
 static weir_error *load_conf(const struct verb_call *call, struct client *client)
 {
-    struct os_stat stat;
-    client->conf_path = config_text(call->config, "conf");
-    if (client->conf_path == NULL)
-        client->conf_path = getenv("WEIR_CONF");
-    if (client->conf_path == NULL) {
-        WEIR_TRY(os_stat("conf/weir.yaml", &stat));
-        client->conf_path = stat.is_regular ? "conf/weir.yaml" : NULL;
-    }
-    if (client->conf_path != NULL) {
-        WEIR_TRY(os_stat(client->conf_path, &stat));
-        if (!stat.exists)
-            return weir_errorf(WEIR_E_USAGE,
-                "there is no configuration '%s'; check --conf, and WEIR_CONF", client->conf_path);
-    }
+    WEIR_TRY(conf_find(config_text(call->config, "conf"), &client->conf_path));
     return conf_load(client->conf_path, call->defines, call->define_count, &client->conf);
 }
 

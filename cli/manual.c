@@ -90,7 +90,8 @@ static void command(weir_buffer *out)
 
 static const char daemon_options[] =
     ".SH OPTIONS\n"
-    ".TP\n\\fB\\-\\-conf\\fR FILE\nThe configuration. Default: conf/weir.yaml, if that is there.\n"
+    ".TP\n\\fB\\-\\-conf\\fR FILE\nThe configuration. Default: the file that WEIR_CONF names, else "
+    "conf/weir.yaml, if that is there.\n"
     ".TP\n\\fB\\-D\\fR KEY=VALUE\nCounts instead of what the file says. As often as needed.\n"
     ".TP\n\\fB\\-\\-version\\fR, \\fB\\-\\-help\\fR\nShow that, and end.\n";
 

@@ -27,8 +27,8 @@ static int usage(const char *name)
     buffer_printf(out,
         "usage: %s [--conf FILE] [-D key=value]...\n"
         "\n"
-        "  --conf FILE    the configuration; without it conf/weir.yaml if that is there, else "
-        "defaults\n"
+        "  --conf FILE    the configuration; without it the file that WEIR_CONF names, else\n"
+        "                 conf/weir.yaml if that is there, else defaults\n"
         "  -D key=value   counts instead of what the file says; may be repeated\n"
         "  --version, --help\n"
         "\n"
@@ -77,15 +77,9 @@ static weir_error *read_argument(struct arguments *arguments, int argc, char **a
 
 static weir_error *read_arguments(struct arguments *arguments, int argc, char **argv)
 {
-    struct os_stat stat;
     for (int i = 1; i < argc; i++)
         WEIR_TRY(read_argument(arguments, argc, argv, &i));
-    if (arguments->conf != NULL)
-        return NULL;
-    WEIR_TRY(os_stat("conf/weir.yaml", &stat));
-    if (stat.exists)
-        arguments->conf = "conf/weir.yaml";
-    return NULL;
+    return conf_find(arguments->conf, &arguments->conf);
 }
 
 /* -- what the configuration names ----------------------------------------------------------------- */

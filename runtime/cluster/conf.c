@@ -11,6 +11,7 @@
 #include <arpa/inet.h>
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #define MS_MAX       (INT64_C(365) * 24 * 3600 * 1000)
@@ -182,8 +183,13 @@ static weir_error *set_from_file(void *arg, const char *key, const char *text, u
 static weir_error *read_file(struct config *config, const char *path)
 {
     struct loading loading = { .config = config, .path = path };
+    struct os_stat stat;
     char *bytes;
     size_t size;
+    WEIR_TRY(os_stat(path, &stat));
+    if (!stat.exists)
+        return weir_errorf(WEIR_E_USAGE,
+            "there is no configuration '%s'; check --conf, and WEIR_CONF", path);
     WEIR_TRY(os_read_file(path, CONF_FILE_SIZE_MAX, &bytes, &size));
     weir_error *error =
         conf_yaml_read(path, (weir_str){ .data = bytes, .size = size }, set_from_file, &loading);
@@ -271,6 +277,18 @@ static weir_error *fill(struct conf *conf)
     conf->blob.total_max = (uint64_t)NUMBER("blob.total-max");
 #undef TEXT
 #undef NUMBER
+    return NULL;
+}
+
+weir_error *conf_find(const char *given, const char **path)
+{
+    struct os_stat stat;
+    *path = given != NULL ? given : getenv("WEIR_CONF");
+    if (*path != NULL)
+        return NULL;
+    WEIR_TRY(os_stat("conf/weir.yaml", &stat));
+    if (stat.is_regular)
+        *path = "conf/weir.yaml";
     return NULL;
 }
 

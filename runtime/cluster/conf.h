@@ -82,6 +82,8 @@ struct conf {
     enum log_level log_level;
 };
 
+/* The file that is given; else the one that WEIR_CONF names; else conf/weir.yaml, if that is there; else NULL. */
+weir_error *conf_find(const char *given, const char **path) WEIR_MUST_USE;
 /* Reads the file (NULL: none, all defaults), then the overrides, each "key=value". Does not check what
  * belongs together: conf_check. At an error *conf is released. */
 weir_error *conf_load(const char *path, const char *const *overrides, uint32_t count,

@@ -156,7 +156,20 @@ static void a_key_of_any_length_is_refused(void **state)
 static void a_file_that_is_not_there_is_named(void **state)
 {
     struct conf conf;
-    expect_error(conf_load("/nowhere/weir.yaml", NULL, 0, &conf), WEIR_E_IO, "/nowhere/weir.yaml");
+    expect_error(conf_load("/nowhere/weir.yaml", NULL, 0, &conf), WEIR_E_USAGE,
+        "there is no configuration '/nowhere/weir.yaml'; check --conf");
+}
+
+static void the_file_that_is_given_counts_more_than_that_of_the_environment(void **state)
+{
+    const char *path;
+    (void)state;
+    assert_int_equal(setenv("WEIR_CONF", "/env.yaml", 1), 0);
+    expect_ok(conf_find("/given.yaml", &path));
+    assert_string_equal(path, "/given.yaml");
+    expect_ok(conf_find(NULL, &path));
+    assert_string_equal(path, "/env.yaml");
+    assert_int_equal(unsetenv("WEIR_CONF"), 0);
 }
 
 static void the_front_of_a_place_may_name_this_machine(void **state)
@@ -374,6 +387,7 @@ int main(void)
         cmocka_unit_test(mistakes_in_the_file_say_the_line),
         cmocka_unit_test(a_key_of_any_length_is_refused),
         cmocka_unit_test(a_file_that_is_not_there_is_named),
+        cmocka_unit_test(the_file_that_is_given_counts_more_than_that_of_the_environment),
         cmocka_unit_test(only_addresses_of_this_machine_are_loopback),
         cmocka_unit_test(the_front_of_a_place_may_name_this_machine),
         cmocka_unit_test(an_open_port_needs_tls_and_proof),
