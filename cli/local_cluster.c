@@ -122,15 +122,16 @@ char *local_arguments(const struct local_cluster *cluster, const char *name)
     return text;
 }
 
-/* The last lines of its log: why it has ended. mem_free it. */
-static char *end_of_log(const struct local_cluster *cluster, const char *name)
+/* The last lines of its log in this life: why it has ended. mem_free it. */
+static char *end_of_log(const struct local_cluster *cluster, const struct local_process *it)
 {
-    char *path = file_of(cluster->dir, name, ".log"), *text = NULL;
+    char *path = file_of(cluster->dir, it->name, ".log"), *text = NULL;
     size_t size = 0;
     weir_error_free(os_read_file(path, LOG_FILE_MAX, &text, &size));
-    const char *from = text == NULL ? "" : text;
-    if (size > LOG_END) {
-        from += size - LOG_END;
+    uint64_t start = it->log_start < size ? it->log_start : size;
+    const char *from = text == NULL ? "" : text + start;
+    if (size - start > LOG_END) {
+        from += size - start - LOG_END;
         from += strcspn(from, "\n");
     }
     char *end = mem_printf("%s:\n%s", path, from);
@@ -145,7 +146,7 @@ weir_error *local_check(const struct local_cluster *cluster)
         const struct local_process *it = &cluster->processes[i];
         if (os_daemon_is_alive(&it->daemon))
             continue;
-        char *end = end_of_log(cluster, it->name);
+        char *end = end_of_log(cluster, it);
         weir_error *error =
             weir_errorf(WEIR_E_CONNECTOR, "the %s has ended; its log, %s", it->name, end);
         mem_free(end);
@@ -217,7 +218,11 @@ weir_error *local_start(struct local_cluster *cluster, const char *name, char **
     char *log = file_of(cluster->dir, name, ".log");
     snprintf(it->name, sizeof(it->name), "%s", name);
     argv[0] = program;
-    weir_error *error = os_daemon_start(argv, log, &it->daemon);
+    struct os_stat stat = { .size = 0 };
+    weir_error *error = os_stat(log, &stat);
+    it->log_start = stat.size;
+    if (error == NULL)
+        error = os_daemon_start(argv, log, &it->daemon);
     argv[0] = command;
     mem_free(log);
     mem_free(program);

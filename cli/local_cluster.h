@@ -21,6 +21,7 @@
 struct local_process {
     char name[32];
     struct os_daemon daemon;
+    uint64_t log_start; /* what the log had before this life; 0 if it was not started here */
 };
 /* Thread: one. */
 struct local_cluster {

@@ -164,6 +164,11 @@ static void half_a_cluster_is_none(void **state)
     expect_text(rig->error, "the taskmanager-1 has ended");
     expect_text(rig->error, "no room for me");
     expect_nobody_lives();
+    write_program("weir-taskmanager", "#!/bin/sh\necho out of luck\nexit 1\n");
+    assert_int_equal(ask("start", rest, rpc, ""), 1);
+    expect_text(rig->error, "out of luck");
+    assert_null(strstr(rig->error, "no room for me")); /* of the life before */
+    expect_nobody_lives();
     write_program("weir-taskmanager", "#!/bin/sh\nexec sleep 1000\n"); /* never registers */
     assert_int_equal(ask("start", rest, rpc, " --timeout 1s"), 1);
     expect_text(rig->error, "0 of 1 task managers have registered in 1 s");
