@@ -185,6 +185,19 @@ static bool parse_action(struct fault *fault, const char *text)
     return true;
 }
 
+/* Each point has room for one rule. */
+static weir_error *find_free(const char *rule, size_t size, enum fault_step *step,
+    enum fault_end *end)
+{
+    if (!find(rule, size, step, end))
+        return unknown(rule, size);
+    if (faults[*step][*end].action == FAULT_NOTHING)
+        return NULL;
+    return weir_errorf(WEIR_E_USAGE,
+        "WEIR_FAULT has two rules for the fault point '%.*s'; a point can fire once in a run",
+        (int)size, rule);
+}
+
 static weir_error *parse_rule(const char *rule)
 {
     size_t size = strcspn(rule, ":");
@@ -192,8 +205,7 @@ static weir_error *parse_rule(const char *rule)
     enum fault_end end;
     if (rule[size] != ':')
         return malformed(rule);
-    if (!find(rule, size, &step, &end))
-        return unknown(rule, size);
+    WEIR_TRY(find_free(rule, size, &step, &end));
     struct fault *fault = &faults[step][end];
     const char *nth = rule + size + 1;
     const char *colon = strchr(nth, ':');
@@ -224,9 +236,11 @@ static weir_error *parse_rules(const char *rules)
     return error;
 }
 
+/* Nor may the first that fires find that there is nowhere to note it. */
 static weir_error *forget_fired(void)
 {
     char *text;
+    WEIR_TRY(append(""));
     WEIR_TRY(read_log(&text));
     for (uint32_t i = 0; text != NULL && i < FAULT_STEP_COUNT; i++) {
         for (enum fault_end end = FAULT_BEFORE; end <= FAULT_AFTER; end++) {

@@ -1,5 +1,6 @@
 /* verb_table.c -- all verbs, and the command that finds one and says what became of it. Prefixes: verb_, cli_ */
 #include "base/buffer.h"
+#include "base/fault.h"
 #include "base/log.h"
 #include "base/memory.h"
 #include "base/os.h"
@@ -159,7 +160,9 @@ int cli_main(int argc, char **argv)
     struct verb_outcome outcome = { .status = 0 };
     char word[] = "help", *nothing[] = { word };
     log_set_level(LOG_WARN);
-    weir_error *error = argc > 1 ? run(argc - 1, argv + 1, &outcome) : run(1, nothing, &outcome);
+    weir_error *error = fault_init();
+    if (error == NULL)
+        error = argc > 1 ? run(argc - 1, argv + 1, &outcome) : run(1, nothing, &outcome);
     if (error == NULL)
         return outcome.status;
     int status = weir_code_exit(weir_error_code(error));

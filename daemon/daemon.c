@@ -145,7 +145,6 @@ static weir_error *open_logs(struct daemon *daemon)
 static weir_error *open_daemon(struct daemon *daemon, int argc, char **argv)
 {
     struct arguments arguments = { .conf = NULL };
-    WEIR_TRY(fault_init());
     WEIR_TRY(read_arguments(&arguments, argc, argv));
     WEIR_TRY(
         conf_load(arguments.conf, arguments.overrides, arguments.override_count, &daemon->conf));
@@ -191,7 +190,9 @@ void daemon_sweep(const struct daemon *daemon, struct workers *workers)
 bool daemon_open(struct daemon *daemon, const char *name, int argc, char **argv, int *status)
 {
     *daemon = (struct daemon){ .name = name, .jobs_tmp = mem_strdup(os_scratch_parent()) };
-    *status = 0;
+    *status = daemon_end(daemon, fault_init());
+    if (*status != 0)
+        return false;
     for (int i = 1; i < argc; i++) {
         if (strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-h") == 0) {
             *status = usage(name);

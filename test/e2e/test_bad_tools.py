@@ -27,6 +27,7 @@ RULES = [
     ("checkpoint-publish-before:1:explode", "kill, error or stall-<ms>"),
     ("checkpoint-publish-before:1:stall-", "stall-<ms>"),
     ("trigger-send-before:1:error", "cannot return an error"),
+    ("clean-after:1:kill,clean-after:2:kill", "two rules for the fault point 'clean-after'"),
 ]
 
 
@@ -54,7 +55,16 @@ class BadTools(unittest.TestCase):
                     self.assert_refused(done, "WEIR_FAULT" if "error" not in rule else "trigger-send", *words)
                     self.assertFalse((pathlib.Path(directory) / "out").exists())
 
+    def test_whatever_a_program_with_fault_points_is_asked_it_refuses_a_rule_that_cannot_be(self):
+        for name in ("weir", "weir-jobmanager", "weir-taskmanager", "userprofile"):
+            for words in ([], ["list"], ["inspect", "."], ["--help"], ["--version"], ["plan"], ["nonesense"]):
+                with self.subTest(f"{name} {words}"):
+                    done = self.run_it([program.FAULT_BIN / name, *words], WEIR_FAULT="publish:1:kill")
+                    self.assertEqual(done.returncode, program.EXIT["usage"], done.stderr)
+                    self.assert_refused(done, *RULES[0][1:])
+
     def test_a_program_without_fault_points_refuses_a_fault(self):
+        self.assert_refused(self.run_it([program.BIN / "weir", "list"], WEIR_FAULT="clean-before:1:kill"), "make faults")
         with tempfile.TemporaryDirectory() as directory:
             done = self.run_it([program.BUILD / "e2e" / "file_count", *self.job(directory)],
                                WEIR_FAULT="checkpoint-publish-before:1:kill")

@@ -115,6 +115,17 @@ static void the_log_counts_what_fires_and_a_rule_in_it_is_not_heard_again(void *
     assert_int_equal(remove(path), 0);
 }
 
+static void a_log_that_cannot_be_written_is_told_at_the_start(void **state)
+{
+    setenv("WEIR_FAULT_LOG", "/nowhere/fired", 1);
+    weir_error *error = init("checkpoint-publish-before:1:error");
+    unsetenv("WEIR_FAULT_LOG");
+    assert_non_null(error);
+    assert_non_null(strstr(weir_error_message(error), "/nowhere/fired"));
+    weir_error_free(error);
+    assert_null(init(""));
+}
+
 static void several_rules_are_several_points(void **state)
 {
     assert_null(init("checkpoint-publish-before:1:error,ack-receive-before:1:stall-30"));
@@ -163,6 +174,7 @@ static void mistakes_are_explained(void **state)
         { "ack-receive-before:1:stall-99999999", "point:nth:action" },
         { "ack-receive-before:1:error", "cannot return an error" },
         { "ack-receive-before:1:kill,,", "point:nth:action" },
+        { "ack-receive-before:1:kill,ack-receive-before:2:kill", "two rules" },
     };
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
         weir_error *error = init(rows[i].rules);
@@ -184,6 +196,7 @@ int main(void)
         cmocka_unit_test(an_error_comes_at_the_nth_time_only),
         cmocka_unit_test(an_error_before_a_step_leaves_it_out_and_one_after_it_does_not),
         cmocka_unit_test(the_log_counts_what_fires_and_a_rule_in_it_is_not_heard_again),
+        cmocka_unit_test(a_log_that_cannot_be_written_is_told_at_the_start),
         cmocka_unit_test(several_rules_are_several_points),
         cmocka_unit_test(kill_ends_the_process_as_from_outside),
         cmocka_unit_test(mistakes_are_explained),
