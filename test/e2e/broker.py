@@ -140,6 +140,8 @@ def spawn(argv, **kwargs):
         signal.signal(signal.SIGINT, signal.SIG_DFL)
 
     argv = [os.fspath(arg) for arg in argv]
+    if os.path.isabs(argv[0]) and not os.path.exists(argv[0]):
+        raise BrokerError(f"{argv[0]} is missing: run 'make programs'")
     return _SPAWNER.spawn(argv, dict(kwargs, preexec_fn=die_with_parent, start_new_session=True))
 
 
@@ -596,10 +598,19 @@ def _replication(nodes):
 # ---------------------------------------------------------------- command line
 
 
+def _setting(text):
+    key, equals, value = text.partition("=")
+    if not key or not equals:
+        raise argparse.ArgumentTypeError(f"'{text}' is no KEY=VALUE")
+    return key, value
+
+
 def _run(arguments):
     """broker.py run: a broker until the command ends, or until SIGTERM, Ctrl-C."""
-    settings = dict(pair.split("=", 1) for pair in arguments.set)
-    with Broker(arguments.name, nodes=arguments.nodes, settings=settings,
+    require_tools()
+    if arguments.command and not shutil.which(arguments.command[0]):
+        raise BrokerError(f"there is no command '{arguments.command[0]}'")
+    with Broker(arguments.name, nodes=arguments.nodes, settings=dict(arguments.set),
                 keep_data=arguments.keep) as broker:
         if arguments.command:
             environment = dict(os.environ, WEIR_KAFKA=broker.bootstrap)
@@ -621,8 +632,8 @@ def main():
     run = verbs.add_parser("run", help="run a broker; print its address, or run COMMAND with "
                                        "WEIR_KAFKA set to it")
     run.add_argument("--name", default="run", help="directory below build/e2e")
-    run.add_argument("--nodes", type=int, default=1)
-    run.add_argument("--set", action="append", default=[], metavar="KEY=VALUE")
+    run.add_argument("--nodes", type=int, default=1, choices=range(1, 6))
+    run.add_argument("--set", type=_setting, action="append", default=[], metavar="KEY=VALUE")
     run.add_argument("--keep", action="store_true", help="keep the data directory")
     run.add_argument("command", nargs=argparse.REMAINDER, help="-- COMMAND ...")
     arguments = parser.parse_args()

@@ -1,6 +1,10 @@
-"""SEED: what the end-to-end tests draw their random choices from. WEIR_SEED=n repeats a run."""
+"""SEED: what the end-to-end tests draw their random choices from. WEIR_SEED=n repeats a run.
+
+again() is the command that repeats one test, for whoever reads that it has failed.
+"""
 
 import os
+import shlex
 import sys
 
 MAX = 2**63 - 1
@@ -14,3 +18,11 @@ def read(text):
 
 
 SEED = read(os.environ.get("WEIR_SEED", "20261121"))
+
+
+def again(test, **environment):
+    """Of the test of this name, in the environment that it has now, and what is given."""
+    if os.environ.get("WEIR_TEST_LONG"):
+        environment["WEIR_TEST_LONG"] = os.environ["WEIR_TEST_LONG"]
+    words = [f"{name}={shlex.quote(str(value))}" for name, value in {"WEIR_SEED": SEED, **environment}.items()]
+    return f"cd test/e2e && {' '.join(words)} python3 -m unittest {test}"

@@ -1,7 +1,8 @@
 """What a person can get wrong with the tools of the tests: a clear sentence and a failure, never a silent other run.
 
 What   WEIR_FAULT with an unknown step, a bad number or action, given to a program with fault points and to one
-       without; seeds that are none; no Java; a call of preload/fail_call.c that is no rule.
+       without; seeds that are none; no Java; a call of preload/fail_call.c that is no rule; cells, calls and brokers that are
+       none; programs that were not built.
 """
 
 import os
@@ -12,6 +13,7 @@ import tempfile
 import unittest
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+import broker  # noqa: E402
 import program  # noqa: E402
 import test_fail_calls  # noqa: E402
 
@@ -116,6 +118,35 @@ class BadTools(unittest.TestCase):
             failed = self.run_it(suite, PATH=directory, PYTHONPATH=os.fspath(HERE), CI="true")
             self.assertNotEqual(failed.returncode, 0)
             self.assertIn("install default-jre-headless", failed.stderr)
+
+    def test_a_wish_for_a_cell_or_a_call_that_is_none_is_refused(self):
+        wishes = (("test_fault_matrix", "WEIR_FAULT_CELLS", "(", "no regular expression"),
+                  ("test_fault_matrix", "WEIR_FAULT_CELLS", "none-such", "no cell is called so"),
+                  ("test_fail_calls", "WEIR_FAIL_CALL", "fsync", "it is kind:n"),
+                  ("test_fail_calls", "WEIR_FAIL_CALL", "sync:1", "a kind of fsync"),
+                  ("test_fail_calls", "WEIR_FAIL_CALL", "fsync:0", "n from 1"),
+                  ("test_fail_calls", "WEIR_FAIL_CALL", "fsync:99999", "there is no fsync 99999"))
+        for suite, name, text, words in wishes:
+            with self.subTest(f"{name}={text}"):
+                done = self.run_it([sys.executable, "-m", "unittest", suite], PYTHONPATH=os.fspath(HERE), **{name: text})
+                self.assertNotEqual(done.returncode, 0, done.stderr)
+                self.assertIn(words, done.stderr)
+
+    def test_a_broker_that_cannot_be_is_refused(self):
+        broker.or_skip(broker.require_tools)
+        for words, said in ((["--nodes", "99"], "--nodes"), (["--set", "a"], "'a' is no KEY=VALUE"),
+                            (["--", "none-such"], "no command 'none-such'")):
+            with self.subTest(words):
+                self.assert_refused(self.run_it([sys.executable, HERE / "broker.py", "run", *words]), said)
+
+    def test_programs_that_were_not_built_are_named(self):
+        with tempfile.TemporaryDirectory() as directory:
+            for suite in ("test_fault_matrix", "test_files", "test_cluster", "test_memory"):
+                with self.subTest(suite):
+                    done = self.run_it([sys.executable, "-m", "unittest", "-f", suite], PYTHONPATH=os.fspath(HERE),
+                                       WEIR_BUILD_DIR=directory, WEIR_BIN=f"{directory}/bin")
+                    self.assertNotEqual(done.returncode, 0, done.stderr)
+                    self.assertRegex(done.stderr, f"{directory}/.* is missing: ")
 
     def test_a_rule_for_a_failing_call_that_is_none_ends_the_program(self):
         done = self.run_it(["true"], LD_PRELOAD=os.fspath(test_fail_calls.build()), FAIL_CALL="fsync")

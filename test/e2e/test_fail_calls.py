@@ -8,7 +8,8 @@ How    Every n. Of memory there are thousands, so each call fails in a fork, whi
        (preload/fail_call.c). What has died there is a kill at that moment, and how a job comes back from that is the
        fault matrix's business. Some of those that went on, and some of all, are made to fail in the program itself
        (WEIR_TEST_LONG=1: more of them). The simulator does the same with the engine's own calls of the disk, and with
-       lost power (test/sim/exhaustive_test.c). WEIR_FAIL_CALL=kind:n: only this one, and its directory stays.
+       lost power (test/sim/exhaustive_test.c). WEIR_FAIL_CALL=kind:n: only this one, and its directory stays; the kind
+       `each` is malloc in the job that forks. A red call prints the command that repeats it.
 """
 
 import concurrent.futures
@@ -26,10 +27,10 @@ import unittest
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import program  # noqa: E402
 from fault_cells import Broken, Cell, Clustered, Files, Input  # noqa: E402
+from seed import again  # noqa: E402
 
 HERE = pathlib.Path(__file__).resolve().parent
 IS_LONG = os.environ.get("WEIR_TEST_LONG") == "1"
-ONLY = os.environ.get("WEIR_FAIL_CALL")
 AT_ONCE = 4
 BEHIND = 8  # so many in a row that were not reached: there are no more
 # kind: (stride, stride of the long test, at least so many calls were made to fail)
@@ -43,8 +44,22 @@ NO_MEMORY = ("memory ran out", "std::bad_alloc", "Cannot allocate memory", "cann
              "Resource temporarily unavailable")  # the last: a thread that has no stack
 
 
+def read_only(text):
+    """(kind, n), None without a wish, or SystemExit with a sentence."""
+    if text is None:
+        return None
+    kind, _, nth = text.partition(":")
+    if kind not in (*KINDS, "each") or not (nth.isascii() and nth.isdigit() and int(nth) > 0):
+        sys.exit(f"WEIR_FAIL_CALL is '{text}'; it is kind:n, n from 1, and a kind of {', '.join(KINDS)}, each")
+    return kind, int(nth)
+
+
+ONLY = read_only(os.environ.get("WEIR_FAIL_CALL"))
+
+
 def build():
     library = program.BUILD / "e2e" / "fail_call.so"
+    library.parent.mkdir(parents=True, exist_ok=True)
     source = HERE / "preload" / "fail_call.c"
     if not library.exists() or library.stat().st_mtime < source.stat().st_mtime:
         aside = library.with_suffix(f".{os.getpid()}")
@@ -152,7 +167,7 @@ class FailCalls(unittest.TestCase):
             try:
                 return Called(self.settings[kind], kind, nth, self.library).run(self.root)
             except Broken as wrong:
-                broken.append(f"== WEIR_FAIL_CALL={kind}:{nth}\n{wrong}")
+                broken.append(f"== repeat: {again(self.id(), WEIR_FAIL_CALL=f'{kind}:{nth}')}\n{wrong}")
                 return True
         with concurrent.futures.ThreadPoolExecutor(AT_ONCE) as pool:
             first = 1
@@ -183,13 +198,21 @@ class FailCalls(unittest.TestCase):
         self.assertLess(len(silent), len(rows) // 100)
         # A fork has lost the other threads, and may die of that: the program itself has them.
         for call in silent + went_on[::max(1, len(went_on) // WENT_ON_MAX)]:
-            Called(self.small, "malloc", call, self.library).run(self.root)
+            try:
+                Called(self.small, "malloc", call, self.library).run(self.root)
+            except Broken as wrong:
+                test = "test_fail_calls.FailCalls.test_the_job_survives_each_call_that_fails"
+                self.fail(f"repeat: {again(test, WEIR_FAIL_CALL=f'each:{call}')}\n{wrong}")
+
+    def only(self, kind, nth):
+        print(f"in {self.root}", file=sys.stderr)
+        one = (Called(self.small, "malloc", nth, self.library) if kind == "each" else
+               Called(self.settings[kind], kind, nth, self.library))
+        self.assertTrue(one.run(self.root), f"there is no {kind} {nth}: the job made fewer")
 
     def test_the_job_survives_each_call_that_fails(self):
         if ONLY is not None:
-            kind, nth = ONLY.split(":")
-            Called(self.settings[kind], kind, int(nth), self.library).run(self.root)
-            print(f"in {self.root}", file=sys.stderr)
+            self.only(*ONLY)
             return
         for kind in KINDS:
             with self.subTest(kind):

@@ -7,7 +7,7 @@ What   base/fault.h names the steps. Each cell (step, end, action) gives one rea
 How    PLAN says in which setting a step is met (fault_cells.py). Cells run four at a time, on a file system in memory
        where there is one: what a sync is for is tested elsewhere (test/sim), here it would only cost time.
        WEIR_TEST_LONG=1: the second and third time that a step is passed, and the hashmap backend, too.
-       WEIR_FAULT_CELLS=regular expression: only cells whose names match.
+       WEIR_FAULT_CELLS=regular expression: only cells whose names match. A red cell prints the command that repeats it.
 """
 
 import collections
@@ -31,10 +31,9 @@ import fault_cells  # noqa: E402
 import kafka_tools  # noqa: E402
 from fault_cells import (Broken, Cell, Clustered, Copied, Damaged, Files, Imported, Input, Nested, Operated,  # noqa: E402
                          Stopped)
-from seed import SEED  # noqa: E402
+from seed import SEED, again  # noqa: E402
 
 IS_LONG = os.environ.get("WEIR_TEST_LONG") == "1"
-CHOSEN = os.environ.get("WEIR_FAULT_CELLS", "")
 AT_ONCE = 4
 NESTED = 400 if IS_LONG else 24
 
@@ -70,6 +69,24 @@ RECOVERY = ["attempt-claim", "restore-read", "restore-choose", "state-file-fetch
 # Steps of a fresh start that are passed once a life.
 ONCE = {"attempt-claim", "restore-choose", "database-open", "database-freeze", "sink-open", "deploy-start",
         "last-checkpoint", "finish"}
+LATER = (1, 2)  # the next times that a step is passed
+
+
+def read_chosen(text):
+    """The expression, or SystemExit with a sentence: a run of no cell would be green."""
+    names = [f"nested-{number}" for number in range(NESTED)]
+    names += [Cell(None, step, end, action, nth + more).name for steps in PLAN.values() for step, nth in steps.items()
+              for end in fault_cells.ENDS for action in fault_cells.ACTIONS for more in (0, *LATER)]
+    try:
+        chosen = re.compile(text)
+    except re.error as error:
+        sys.exit(f"WEIR_FAULT_CELLS is '{text}', no regular expression: {error}")
+    if not any(chosen.search(name) for name in names):
+        sys.exit(f"WEIR_FAULT_CELLS is '{text}', but no cell is called so; they are called as {names[-1]} and {names[0]}")
+    return chosen
+
+
+CHOSEN = read_chosen(os.environ.get("WEIR_FAULT_CELLS", ""))
 
 
 class FaultMatrix(unittest.TestCase):
@@ -137,7 +154,9 @@ class FaultMatrix(unittest.TestCase):
 
     def run_cells(self, cells):
         """How many there were; the failures of all at once."""
-        cells = [cell for cell in cells if re.search(CHOSEN, cell.name)]
+        cells = [cell for cell in cells if CHOSEN.search(cell.name)]
+        if not cells:
+            self.skipTest(f"no cell of this test is called '{CHOSEN.pattern}'")
         took, broken = {}, []
 
         def run(cell):
@@ -146,7 +165,8 @@ class FaultMatrix(unittest.TestCase):
                 cell.run(self.root)
                 took[cell] = time.monotonic() - begun
             except Broken as wrong:
-                broken.append(f"== {cell.setting.name}, {cell.name}: {cell.fault}\n{wrong}")
+                repeat = again(self.id(), WEIR_FAULT_CELLS=f"^{cell.name}$")
+                broken.append(f"== {cell.setting.name}, {cell.name}: {cell.fault}\n    repeat: {repeat}\n{wrong}")
         with concurrent.futures.ThreadPoolExecutor(AT_ONCE) as pool:
             list(pool.map(run, cells))
         self.report(cells, took)
@@ -219,18 +239,18 @@ class FaultMatrix(unittest.TestCase):
         cells = []
         for name in names:
             cells += self.cells_of(name, self.settings[name])
-        self.run_cells(cells + (self.again(self.settings["fresh"]) if IS_LONG else []))
+        self.run_cells(cells + (self.next_times(self.settings["fresh"]) if IS_LONG else []))
 
-    def again(self, setting):
+    def next_times(self, setting):
         """The next two times that a step is passed."""
-        return [cell for cell in self.cells_of("fresh", setting, (1, 2)) if cell.step not in ONCE]
+        return [cell for cell in self.cells_of("fresh", setting, LATER) if cell.step not in ONCE]
 
     def test_a_local_job_on_the_heap_comes_through_each_fault(self):
         if not IS_LONG:
             self.skipTest("only in make test-long")
         for parallelism in (1, 3):
             heap = Files(f"heap-{parallelism}", self.given, parallelism=parallelism, backend="hashmap")
-            cells = self.cells_of("fresh", heap) + self.again(heap)
+            cells = self.cells_of("fresh", heap) + self.next_times(heap)
             never = self.ONLY_ROCKSDB | ({"barrier-block"} if parallelism == 1 else set())
             self.run_cells([cell for cell in cells if cell.step not in never])
 
@@ -245,7 +265,7 @@ class FaultMatrix(unittest.TestCase):
             if len(set(points)) == len(points):
                 cells.append(Nested(self.settings[setting], points, number))
         count = self.run_cells(cells)
-        self.assertGreaterEqual(count, 0 if CHOSEN else NESTED // 2)
+        self.assertGreaterEqual(count, 0 if CHOSEN.pattern else NESTED // 2)
 
     def test_a_cluster_comes_through_each_fault(self):
         self.run_cells([cell for name in ("cluster", "operated") for cell in self.cells_of(name, self.settings[name])])
