@@ -119,6 +119,14 @@ class BadTools(unittest.TestCase):
             self.assertNotEqual(failed.returncode, 0)
             self.assertIn("install default-jre-headless", failed.stderr)
 
+    def test_a_call_of_the_exhaustive_loop_that_is_none_is_refused(self):
+        exhaustive = SIMULATORS / "exhaustive_test"
+        if not exhaustive.exists():
+            self.skipTest("make sim builds it")
+        for wish in ("x", "0-fails", "0-fails:99999", "0-sink-open:1:error"):
+            with self.subTest(wish):
+                self.assert_refused(self.run_it([exhaustive], EXHAUSTIVE=wish), f"EXHAUSTIVE is '{wish}'", "0-fails:17")
+
     def test_a_wish_for_a_cell_or_a_call_that_is_none_is_refused(self):
         wishes = (("test_fault_matrix", "WEIR_FAULT_CELLS", "(", "no regular expression"),
                   ("test_fault_matrix", "WEIR_FAULT_CELLS", "none-such", "no cell is called so"),

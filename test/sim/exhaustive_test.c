@@ -11,8 +11,9 @@
  * read, write, sync, rename, link, list, remove, stat and make a directory, wherever a start, a restore, a checkpoint,
  * a publication and an end of the job make one.
  *
- *      EXHAUSTIVE=kind:n    only this one (fails, full, short, kills, power, a point), and it tells its story
- *      WEIR_TEST_LONG=1     other sources and sinks, several subtasks, a full disk, and more of each point */
+ *      EXHAUSTIVE=0-fails:17    only this one, and it tells its story: of job 0 the 17th call (fails, full, short, kills,
+ *                               power), or 0-sink-open-after:1:error
+ *      WEIR_TEST_LONG=1         other sources and sinks, several subtasks, a full disk, and more of each point */
 #include "test/sim/sim_cache.h"
 #include "test/sim/sim_run.h"
 #include "test/sim/sim_scenario.h"
@@ -60,6 +61,7 @@ static const char *const ends[] = { "before", "after" };
 
 static char now[128]; /* what is being run, for whoever reads of a crash */
 static uint32_t red;
+static bool was_met; /* at least once there was what was to fail */
 
 static void describe(char *to, size_t size)
 {
@@ -133,10 +135,12 @@ static bool run(const struct sim_scenario *scenario)
     sim_run_scenario(scenario, 1, getenv("EXHAUSTIVE") != NULL, &result);
     if (result.wrong[0] != '\0') {
         red++;
-        printf("not ok %s: %s\n    replay: EXHAUSTIVE=%s build/asan/sim/exhaustive_test\n", now,
-            result.wrong, now);
+        printf("not ok %s: %s\n    replay: %sEXHAUSTIVE=%s build/asan/sim/exhaustive_test\n", now,
+            result.wrong, getenv("WEIR_TEST_LONG") == NULL ? "" : "WEIR_TEST_LONG=1 ", now);
     }
-    return result.counts.faults + result.counts.kills_in_a_call > 0;
+    bool is_met = result.counts.faults + result.counts.kills_in_a_call > 0;
+    was_met = was_met || is_met;
+    return is_met;
 }
 
 /* Returns how many calls there were to fail. */
@@ -178,6 +182,7 @@ static uint64_t each_point(const struct shape *shape, uint32_t nth_max)
                 points[i / 2], ends[i % 2], nth);
             snprintf(now, sizeof(now), "%td-%s", shape - shapes, scenario.lives[0].fault);
             run(&scenario);
+            was_met = was_met || fault_count() > met;
             if (fault_count() == met)
                 break;
         }
@@ -195,6 +200,20 @@ static void report(const struct shape *shape, const char *what, uint64_t count, 
     fflush(stdout);
 }
 
+/* A wish for what is not there would be green. */
+static int end(void)
+{
+    now[0] = '\0'; /* it does not end in the middle of a run */
+    if (was_met)
+        return red > 0;
+    const char *only = getenv("EXHAUSTIVE");
+    fprintf(stderr,
+        "EXHAUSTIVE is '%s', but there is no such call or point here; give one as in 0-fails:17 or "
+        "0-sink-open-after:1:error (the first word is the job)\n",
+        only == NULL ? "" : only);
+    return 2;
+}
+
 int main(void)
 {
     bool is_long = getenv("WEIR_TEST_LONG") != NULL;
@@ -209,6 +228,5 @@ int main(void)
         report(&shapes[s], "errors", each_point(&shapes[s], is_long ? 10 * POINT_MAX : POINT_MAX),
             50);
     }
-    now[0] = '\0'; /* it does not end in the middle of a run */
-    return red > 0;
+    return end();
 }

@@ -743,7 +743,7 @@ static void begin(struct run *run, uint64_t seed)
     static const char *const hosts[] = { "jm0", "jm1", "tm0", "tm1", "tm2" };
     struct sim_trouble *trouble = &run->trouble;
     sim_trouble_draw(trouble, seed);
-    run->random = (struct random){ .state = hash_mix(~seed) };
+    run->random = (struct random){ .state = sim_mutant_chance(seed) };
     run->oracle = sim_oracle_new(&trouble->shape);
     run->client = sim_client_new(&(struct sim_client_options){ .trouble = trouble,
         .counts = &run->result->counts,

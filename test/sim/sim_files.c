@@ -144,6 +144,8 @@ static weir_error *files_poll(weir_ctx *ctx, void *instance, enum weir_source_st
         *status = WEIR_SOURCE_MORE;
         if (it->positions[f] < it->sizes[f])
             return read_some(ctx, it, f, weir_source_room(ctx));
+        if (sim_mutant == SIM_NEVER_ENDS)
+            continue;
         it->is_finished[f] = true;
         weir_split_finish(ctx, it->splits[f]);
     }

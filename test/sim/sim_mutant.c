@@ -1,9 +1,11 @@
 /* sim_mutant.c -- see sim_mutant.h: the names. */
 #include "test/sim/sim_mutant.h"
 
+#include "base/hash.h"
 #include "runtime/task/context.h"
 
 #include <string.h>
+#include <time.h>
 
 enum sim_mutant sim_mutant;
 
@@ -15,6 +17,8 @@ static const char *const names[SIM_MUTANTS] = {
     [SIM_EARLY_POSITION] = "early-position",
     [SIM_PUBLISH_BEFORE_COMPLETE] = "publish-before-complete",
     [SIM_FORGET_PENDING] = "forget-pending",
+    [SIM_NEVER_ENDS] = "never-ends",
+    [SIM_OTHER_WAY] = "other-way",
     [SIM_KAFKA_NO_FENCING] = "no-fencing",
     [SIM_KAFKA_ANY_EPOCH] = "any-epoch",
     [SIM_KAFKA_TOKEN_OUTSIDE] = "token-outside",
@@ -40,6 +44,14 @@ enum sim_mutant sim_mutant_find(const char *name)
     while (mutant < SIM_MUTANTS && strcmp(names[mutant], name) != 0)
         mutant++;
     return (enum sim_mutant)mutant;
+}
+
+uint64_t sim_mutant_chance(uint64_t seed)
+{
+    struct timespec now = { .tv_sec = 0 };
+    if (sim_mutant == SIM_OTHER_WAY)
+        clock_gettime(CLOCK_MONOTONIC, &now);
+    return hash_mix(~seed ^ (uint64_t)now.tv_nsec);
 }
 
 void sim_mutant_forget_items(struct weir_ctx *ctx)

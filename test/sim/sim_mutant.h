@@ -9,6 +9,8 @@
  *      early-position           sources write down a position behind a batch that comes only later
  *      publish-before-complete  sinks publish at the barrier
  *      forget-pending           sinks forget at a restore what they had not published
+ *      never-ends               the simulator's own source stays silent at its end, and does not say that this is it
+ *      other-way                chance comes from the clock of the machine, not from the seed
  *
  * and with Kafka (sim_kafka.h), where the first five are what the sink relies on, and the others show that
  * the check of the topics is not blind:
@@ -34,6 +36,8 @@ enum sim_mutant {
     SIM_EARLY_POSITION,
     SIM_PUBLISH_BEFORE_COMPLETE,
     SIM_FORGET_PENDING,
+    SIM_NEVER_ENDS,
+    SIM_OTHER_WAY,
     SIM_FILE_MUTANTS, /* the rest is for Kafka only */
     SIM_KAFKA_NO_FENCING = SIM_FILE_MUTANTS,
     SIM_KAFKA_ANY_EPOCH,
@@ -52,6 +56,7 @@ extern enum sim_mutant sim_mutant; /* SIM_SOUND at the start */
 const char *sim_mutant_name(enum sim_mutant mutant);
 enum sim_mutant sim_mutant_find(const char *name); /* SIM_MUTANTS: no such mutant; NULL: sound */
 
+uint64_t sim_mutant_chance(uint64_t seed); /* what a simulator draws from: the seed */
 struct weir_ctx;
 void sim_mutant_forget_items(struct weir_ctx *ctx); /* as if the checkpoint had none for it */
 /* The sink as it is, or with what is planted around it. One class of sinks a process. */

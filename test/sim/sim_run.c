@@ -542,7 +542,7 @@ static void run_life(struct run *run)
 
 static void begin(struct run *run, uint64_t seed)
 {
-    run->random = (struct random){ .state = hash_mix(~seed) };
+    run->random = (struct random){ .state = sim_mutant_chance(seed) };
     run->oracle = sim_oracle_new(&run->scenario.shape);
     if (run->result->is_verbose)
         sim_scenario_print(&run->scenario);

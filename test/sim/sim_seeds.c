@@ -340,7 +340,11 @@ static bool is_found(sim_runner run, enum sim_mutant mutant, uint32_t seeds_max)
 {
     struct sim_result result;
     for (uint64_t seed = 1; seed <= seeds_max; seed++) {
-        struct sim_trial trial = { .run = run, .seed = seed, .mutant = mutant, .is_quiet = true };
+        struct sim_trial trial = { .run = run,
+            .seed = seed,
+            .mutant = mutant,
+            .is_twice = seed % TWICE_EVERY == 0,
+            .is_quiet = true };
         if (sim_child_run(&trial, &result) == SIM_GREEN)
             continue;
         printf("ok mutant %s: red at seed %" PRIu64 ": %s\n", sim_mutant_name(mutant), seed,
