@@ -244,7 +244,6 @@ chosen = $(if $(T),$(foreach p,$1,$(if $(findstring $(T),$p),$p)),$1)
 THREADED := $(filter %_threads_test,$(UNIT_BIN)) $(foreach d,exchange task manager cluster program,\
 	$(filter $(OUT)/unit/runtime/$d/%,$(UNIT_BIN)))
 FUZZ_SECONDS ?= 30
-fuzz_limit := $(shell expr $(FUZZ_SECONDS) + 120)
 fuzz_names := $(patsubst $(OUT)/fuzz/%_fuzz,%,$(call chosen,$(FUZZ_BIN)))
 # What the code itself prints is not kept: an artifact that is given to its fuzzer alone says it again.
 fuzz_command = $(OUT)/fuzz/$1_fuzz -max_total_time=$(FUZZ_SECONDS) -timeout=25 -rss_limit_mb=2048 -close_fd_mask=3 \
@@ -265,7 +264,10 @@ SIM_RUN := $(if $(filter asan,$(VARIANT)),\
 sim-seeds: $(call chosen,$(SEEDS_BIN))
 run-sim: $(call chosen,$(filter $(OUT)/%,$(SIM_RUN)))
 	@$(run) sim --timeout 1200 $(call chosen,$(SIM_RUN))
+# 0 would be for ever.
 run-fuzz: $(call chosen,$(FUZZ_BIN))
+	@[[ '$(FUZZ_SECONDS)' =~ ^[1-9][0-9]*$$ ]] || \
+		{ echo "FUZZ_SECONDS is '$(FUZZ_SECONDS)'; give whole seconds from 1" >&2; exit 2; }
 	@mkdir -p $(V)/artifacts $(addprefix $(V)/corpus/,$(fuzz_names))
 	@$(foreach n,$(fuzz_names),$(if $(wildcard test/fuzz/corpus/$n),cp -rT test/fuzz/corpus/$n $(V)/corpus/$n;)) true
-	@$(run) fuzz --timeout $(fuzz_limit) $(foreach n,$(fuzz_names),"$(strip $(call fuzz_command,$n))")
+	@$(run) fuzz --timeout $$(($(FUZZ_SECONDS) + 120)) $(foreach n,$(fuzz_names),"$(strip $(call fuzz_command,$n))")

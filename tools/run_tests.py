@@ -8,9 +8,11 @@
         ends badly after its tests passed (a leak, a crash) counts as one failure more. With --kills, the tests
         count in $WEIR_KILLS how often they kill or freeze a process, a line each; fewer than N are one failure
         more, and so are fewer than ten times as many under WEIR_TEST_LONG. Under WEIR_TEST_LONG only those files of
-        a DIR run that have a longer form: those that ask for it.
+        a DIR run that have a longer form: those that ask for it. When T is set and there is no program or test
+        at all, nothing was proved, and that is a failure.
     run_tests.py suites SUITE...
-        runs `make SUITE` for each, goes on after failures, and ends with a line for each and the sum on a plain line.
+        runs `make SUITE` for each, goes on after failures, and ends with a line for each, which also says how many
+        seeds of the simulator ran and how many processes were killed, and the sum on a plain line.
         Under WEIR_TEST_LONG it begins with what is to come, and how long that takes.
 """
 import argparse
@@ -135,7 +137,8 @@ def run_one(name, command, directory, timeout):
     result = count(text, code)
     if result[1]:
         tail = "\n".join("    " + line for line in verdicts(text) + text.splitlines()[-TAIL_LINES:])
-        print(f"FAILED {name} (exit code {code}, {seconds:.1f} s), all of it in {log}\n{tail}", flush=True)
+        print(f"FAILED {name} (exit code {code}, {seconds:.1f} s), all of it in {log}\n{tail}\n    repeat: {command}",
+              flush=True)
     elif seconds >= SLOW_SECONDS:
         print(f"  {name}: {result[0]} passed, {seconds:.1f} s", flush=True)
     return result
@@ -183,13 +186,30 @@ def check_kills(kills, wanted):
     return number >= wanted
 
 
-def report(suite, total, seconds, wanted):
+def count_seeds(directory):
+    """Of the simulator, green or red."""
+    seeds = 0
+    for log in glob.glob(os.path.join(directory, "*.log")):
+        with open(log, encoding="utf-8", errors="replace") as file:
+            seeds += len(re.findall(r"^(?:not )?ok seed \d+:", file.read(), re.MULTILINE))
+    return seeds
+
+
+def describe(directory, kills):
+    """What a suite has done besides counting tests."""
+    seeds, number_ = count_seeds(directory), sum(kills.values())
+    return (f", {seeds} seeds" if seeds else "") + (f", {number_} processes killed or frozen" if number_ else "")
+
+
+def report(suite, total, seconds, more):
     os.makedirs(LOGS, exist_ok=True)
     with open(os.path.join(LOGS, suite + ".json"), "w", encoding="utf-8") as file:
-        json.dump(total, file)
-    nothing = "" if wanted else " (there are no such tests)"
-    counts = f"{total[0]} passed, {total[1]} failed, {total[2]} skipped"
-    print(f"{suite}: {counts}, {seconds:.1f} s{nothing}", flush=True)
+        json.dump({"total": total, "more": more}, file)
+    print(f"{suite}: {total[0]} passed, {total[1]} failed, {total[2]} skipped, {seconds:.1f} s{more}", flush=True)
+
+
+def text_of_t():
+    return f": nothing contains T={os.environ['T']}" if os.environ.get("T") else ""
 
 
 def run(arguments):
@@ -203,10 +223,12 @@ def run(arguments):
     with ThreadPoolExecutor(max(arguments.jobs, 1)) as pool:
         results = list(pool.map(lambda one: run_one(one[0], one[1], directory, limit), wanted))
     total = [sum(column) for column in zip(*results)] or [0, 0, 0]
-    if arguments.kills and not check_kills(count_kills(kills), arguments.kills * (LONG_KILLS if is_long() else 1)):
+    killed = count_kills(kills)
+    if arguments.kills and not check_kills(killed, arguments.kills * (LONG_KILLS if is_long() else 1)):
         total[1] += 1
-    report(arguments.suite, total, time.monotonic() - start, wanted)
-    return int(total[1] > 0)
+    more = describe(directory, killed) if wanted else f" (there are no such tests{text_of_t()})"
+    report(arguments.suite, total, time.monotonic() - start, more)
+    return int(total[1] > 0 or (not wanted and bool(os.environ.get("T"))))
 
 
 def run_suite(suite):
@@ -219,7 +241,7 @@ def run_suite(suite):
     code = subprocess.call(["make", "--no-print-directory", suite], env=env)
     if not os.path.exists(result):
         print(f"{suite}: could not be built or started (exit code {code})", flush=True)
-        return [0, 1, 0]
+        return {"total": [0, 1, 0], "more": ""}
     with open(result, encoding="utf-8") as file:
         return json.load(file)
 
@@ -234,9 +256,10 @@ def print_plan(names):
 
 def print_summary(names, results, seconds):
     print("---- summary")
-    for name, (passed, failed, skipped), took in zip(names, results, seconds):
+    for name, result, took in zip(names, results, seconds):
+        passed, failed, skipped = result["total"]
         word = "FAILED" if failed else "ok"
-        print(f"  {name:14}{took / 60:6.1f} min  {word:7}{passed} passed, {failed} failed, {skipped} skipped")
+        print(f"  {name:14}{took / 60:6.1f} min  {word:7}{passed} passed, {failed} failed, {skipped} skipped{result['more']}")
 
 
 def suites(names):
@@ -250,7 +273,7 @@ def suites(names):
         results.append(run_suite(suite))
         seconds.append(time.monotonic() - begun)
     print_summary(names, results, seconds)
-    passed, failed, skipped = (sum(column) for column in zip(*results))
+    passed, failed, skipped = (sum(column) for column in zip(*(result["total"] for result in results)))
     print(f"{passed} passed, {failed} failed, {skipped} skipped", flush=True)
     return int(failed > 0 or passed == 0)
 
@@ -261,7 +284,7 @@ def parse(words):
     parser.add_argument("what", choices=("run", "suites"))
     parser.add_argument("suite")
     parser.add_argument("--timeout", type=float, default=120)
-    parser.add_argument("--jobs", type=int, default=int(os.environ.get("JOBS") or os.cpu_count() or 1))
+    parser.add_argument("--jobs", type=int, default=os.environ.get("JOBS") or os.cpu_count() or 1)
     parser.add_argument("--kills", type=int, default=0)
     parser.add_argument("--unittest", action="append", default=[])
     parser.add_argument("command", nargs="*")

@@ -8,6 +8,7 @@ loses any. A row that breaks a rule must end with the assertion that it names. W
 """
 import os
 import re
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -34,6 +35,8 @@ def check(model, flags, effort="-O0"):
     """Every interleaving, or up to the first error. Compiling takes longer than finding one."""
     with tempfile.TemporaryDirectory() as directory:
         defines = [f"-D{flag}" for flag in flags]
+        if shutil.which("spin") is None:
+            raise AssertionError("spin is missing: 'make deps' installs it")
         for command in (["spin", "-a", *defines, os.path.join(HERE, model)],
                         ["gcc", "-w", effort, "-DSAFETY", "-DCOLLAPSE", f"-DMEMLIM={MEMORY_MB}", "-o", "pan", "pan.c"]):
             done = subprocess.run(command, cwd=directory, capture_output=True, text=True, check=False)

@@ -59,6 +59,7 @@ class RunTests(unittest.TestCase):
         code, lines = run_all("run", "x", shlex.join(["bash", "-c", f'printf "{says}"; seq 99; exit 1']))
         self.assertEqual(code, 1)
         self.assertEqual(lines[1:3], ["    FAIL: test_b (x.Y)", "    AssertionError: 1 is not 2"])
+        self.assertTrue(lines[-2].startswith("    repeat: bash -c"), lines[-2])
 
     def test_what_hangs_is_stopped_and_has_failed(self):
         code, line = run("run", "x", "--timeout", "0.3", "bash -c 'sleep 50'")
@@ -90,8 +91,32 @@ class RunTests(unittest.TestCase):
                 with unittest.mock.patch.dict(os.environ, WEIR_TEST_LONG=is_long):
                     self.assertEqual([os.path.basename(name) for name, _ in run_tests.programs(arguments)], names)
 
-    def test_no_tests_are_no_failure(self):
-        self.assertEqual(run("run", "x")[0], 0)
+    def test_no_tests_are_no_failure_unless_some_were_asked_for(self):
+        for text, expected in (("", 0), ("queu", 1)):
+            with unittest.mock.patch.dict(os.environ, T=text):
+                code, line = run("run", "x")
+            self.assertEqual(code, expected, line)
+            self.assertIn("there are no such tests", line)
+            self.assertEqual("T=queu" in line, bool(text))
+
+    def test_jobs_that_are_no_number_are_refused(self):
+        with unittest.mock.patch.dict(os.environ, JOBS="many"):
+            done = subprocess.run([sys.executable, os.path.join(TOOLS, "run_tests.py"), "run", "x"], capture_output=True,
+                                  text=True, timeout=60)
+        self.assertEqual(done.returncode, 2)
+        self.assertIn("invalid int value: 'many'", done.stderr)
+
+    def test_seeds_and_kills_are_in_the_line_of_their_suite_and_in_the_summary(self):
+        says = r"echo job >> $WEIR_KILLS; printf 'ok seed 1: a\nnot ok seed 2: b\nok mutant c\n'"
+        words = shlex.join(["run", "x", shlex.join(["bash", "-c", says])])
+        with tempfile.TemporaryDirectory() as folder:
+            tool = os.path.abspath(os.path.join(TOOLS, "run_tests.py"))
+            pathlib.Path(folder, "Makefile").write_text(f"x:\n\t{sys.executable} {tool} {words.replace('$', '$$')}\n")
+            done = subprocess.run([sys.executable, tool, "suites", "x"], cwd=folder, capture_output=True, text=True, timeout=60)
+        lines = done.stdout.splitlines()
+        self.assertRegex(done.stdout, r"(?m)^x: 2 passed, 1 failed, 0 skipped, .* s, 2 seeds, 1 processes killed or frozen$")
+        self.assertRegex(lines[-2], r"2 passed, 1 failed, 0 skipped, 2 seeds, 1 processes killed or frozen$")
+        self.assertEqual(lines[-1], "2 passed, 1 failed, 0 skipped")
 
     def test_a_suite_that_cannot_be_built_has_failed(self):
         self.assertEqual(run("suites", "x", "y"), (1, "0 passed, 2 failed, 0 skipped"))
