@@ -253,3 +253,18 @@ weir_error *restore_check(const struct checkpoint_metadata *metadata,
     weir_buffer_free(mistakes);
     return error;
 }
+
+weir_error *restore_check_whole(const struct checkpoint_metadata *metadata)
+{
+    weir_buffer *mistakes = weir_buffer_new(MISTAKES_SIZE_MAX);
+    for (uint32_t i = 0; i < metadata->operator_count; i++)
+        if (is_first(metadata, i))
+            check_complete(metadata, &metadata->operators[i], mistakes);
+    weir_error *error = NULL;
+    if (buffer_size(mistakes) > 0)
+        error = weir_errorf(WEIR_E_CORRUPT, "checkpoint %" PRIu64 " of job '%.*s':%s",
+            metadata->checkpoint, (int)metadata->job.size, metadata->job.data,
+            buffer_text(mistakes));
+    weir_buffer_free(mistakes);
+    return error;
+}

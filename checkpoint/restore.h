@@ -6,7 +6,8 @@
  *
  * restore_check compares the whole plan with the metadata before anything starts and reports every
  * mismatch in one error: an operator with state in the checkpoint that the job no longer has, a
- * changed state schema (both printed), another backend, another max_parallelism.
+ * changed state schema (both printed), another backend, another max_parallelism. restore_check_whole looks at the
+ * metadata alone: every subtask once, each with its share of the key groups, so none is missing and none is there twice.
  * Thread: any; the metadata outlives the views. */
 #ifndef WEIR_CHECKPOINT_RESTORE_H
 #define WEIR_CHECKPOINT_RESTORE_H
@@ -44,5 +45,6 @@ struct restore_expectation {
 weir_error *restore_check(const struct checkpoint_metadata *metadata,
     const struct restore_expectation *expectations, uint32_t count, uint32_t max_parallelism)
     WEIR_MUST_USE;
+weir_error *restore_check_whole(const struct checkpoint_metadata *metadata) WEIR_MUST_USE;
 
 #endif

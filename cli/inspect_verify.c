@@ -1,10 +1,12 @@
-/* inspect_verify.c -- is everything there and whole? Files by length and checksum, then every entry: does it
+/* inspect_verify.c -- is everything there and whole? Every subtask with its share of the key groups, files by length
+ * and checksum, then every entry: does it
  * belong to a state that is listed, is its record one of its type, is its key in the right group. So what
  * passes here is what a restore can read. Prefixes: inspect_ */
 #include "cli/inspect.h"
 
 #include "base/buffer.h"
 #include "checkpoint/published.h"
+#include "checkpoint/restore.h"
 #include "cli/json_text.h"
 #include "cli/verb.h"
 #include "types/key.h"
@@ -81,7 +83,9 @@ weir_error *inspect_verify(const struct inspection *it)
     const struct checkpoint_metadata *metadata = &it->snapshot.metadata;
     weir_buffer *out = weir_buffer_new(CLI_OUTPUT_MAX);
     uint64_t files = 0;
-    weir_error *error = published_verify(it->snapshot.dir, NULL, metadata);
+    weir_error *error = restore_check_whole(metadata);
+    if (error == NULL)
+        error = published_verify(it->snapshot.dir, NULL, metadata);
     for (uint32_t i = 0; i < metadata->operator_count && error == NULL; i++) {
         const struct operator_snapshot *op = &metadata->operators[i];
         files += op->file_count + op->staged_count;

@@ -141,6 +141,16 @@ static const struct restore_expectation fitting[] = {
     { .uid = STATIC_STR("added"), .backend = STATIC_STR("hashmap"), .schema = 9 },
 };
 
+/* `part`: what an offline look at it says; NULL: it is whole. */
+static void check_whole(const struct checkpoint_metadata *metadata, const char *part)
+{
+    weir_error *error = restore_check_whole(metadata);
+    assert_int_equal(error != NULL, part != NULL);
+    if (part != NULL)
+        assert_non_null(strstr(weir_error_message(error), part));
+    weir_error_free(error);
+}
+
 /* Every one of `parts`, up to NULL, must be in the message; none: no error. */
 static void check(const struct checkpoint_metadata *metadata,
     const struct restore_expectation *expectations, uint32_t count, uint32_t max_parallelism,
@@ -219,7 +229,9 @@ static void an_incomplete_checkpoint_is_refused(void **state)
     struct checkpoint_metadata metadata;
     sample(&metadata, 4);
     struct operator_snapshot *last = &metadata.operators[metadata.operator_count - 1];
+    check_whole(&metadata, NULL);
     metadata.operator_count--;
+    check_whole(&metadata, "operator 'profile' lacks a subtask");
     check(&metadata, fitting, COUNT(fitting), MAX_PARALLELISM,
         PARTS("operator 'profile' lacks a subtask"));
     metadata.operator_count++;
@@ -227,6 +239,7 @@ static void an_incomplete_checkpoint_is_refused(void **state)
     last->groups = key_group_range(1, 4, MAX_PARALLELISM);
     check(&metadata, fitting, COUNT(fitting), MAX_PARALLELISM, PARTS("has one subtask twice"));
     last->groups.last++;
+    check_whole(&metadata, "key groups of another");
     check(&metadata, fitting, COUNT(fitting), MAX_PARALLELISM, PARTS("key groups of another"));
     last->schema++;
     check(&metadata, fitting, COUNT(fitting), MAX_PARALLELISM, PARTS("do not fit together"));
