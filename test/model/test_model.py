@@ -7,6 +7,7 @@ Each test makes a checker of a model (spin, gcc) and runs it: all states up to t
 loses any. A row that breaks a rule must end with the assertion that it names. WEIR_TEST_LONG=1: larger bounds.
 """
 import os
+import pathlib
 import re
 import shutil
 import subprocess
@@ -73,6 +74,28 @@ class Barrier(Model):
                            ("LATE_BARRIER_COUNTS", over), ("OLD_ALIGNMENT_GOES_ON", cut),
                            ("ABORT_KEEPS_BLOCKED", taken), ("ABORT_HITS_A_NEWER_ONE", over)):
             self.wrong("barrier.pml", flag, what, "RECORDS=1", "CHECKPOINTS=2", "ABORTS=1")
+
+
+class Names(unittest.TestCase):
+    """A model of code that has changed its names has perhaps not been read when it did."""
+
+    OF_THE_MODEL = {"forget_pending", "check_cut", "check_commit", "rename_metadata"}  # checks, and what is several calls
+    PLACES = ("base", "checkpoint", "runtime", "connectors", "state", "include")
+
+    def test_steps_and_files_of_the_models_are_those_of_the_code(self):
+        paths = [path for place in self.PLACES for path in pathlib.Path(HERE, "..", "..", place).rglob("*.[ch]")]
+        words = {word for path in paths for word in re.findall(r"\w+", path.read_text())}
+        for model in ("barrier.pml", "exactly_once.pml"):
+            text = pathlib.Path(HERE, model).read_text()
+            steps = set(re.findall(r"^inline (\w+)", text, re.MULTILINE))
+            self.assertGreater(len(steps), 5)
+            self.assertEqual(steps - self.OF_THE_MODEL - words, set(), model)
+            notes = " ".join(re.findall(r"/\*.*?\*/", text, re.DOTALL))
+            named = {word for word in re.findall(r"\w+", notes) if "_" in word and text.count(word) == notes.count(word)}
+            tests = {path.stem for path in pathlib.Path(HERE, "..").rglob("*.p*")}
+            self.assertEqual(named - words - tests, set(), model)
+            files = set(re.findall(r"(\w+\.[ch])\b", text))
+            self.assertEqual(files - {path.name for path in paths}, set(), model)
 
 
 def bounds(workers, crashes, epochs, records=1, aborts=1):
