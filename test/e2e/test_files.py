@@ -13,6 +13,7 @@ import json
 import os
 import pathlib
 import random
+import re
 import shutil
 import signal
 import subprocess
@@ -171,10 +172,17 @@ class Files(unittest.TestCase):
         env = dict(os.environ)
         if fault:
             env["WEIR_FAULT"] = fault
-        log = open(self.directory / f"run-{time.monotonic_ns()}.log", "wb")
-        with log:
-            return subprocess.Popen(self.argv("30ms") + ["--state-backend", "hashmap"], stdout=log,
-                                    stderr=log, env=env)
+        path = self.directory / f"run-{time.monotonic_ns()}.log"
+        with open(path, "wb") as log:
+            process = subprocess.Popen(self.argv("30ms") + ["--state-backend", "hashmap"], stdout=log, stderr=log, env=env)
+        return process, path
+
+    def await_attempt(self, process, path):
+        """Until it has claimed one: whoever wakes up before that is no zombie, but the next attempt."""
+        deadline = time.monotonic() + chaos.START_LIMIT_S
+        while process.poll() is None and not re.search(rb"starts from|stalled for", path.read_bytes()):
+            self.assertLess(time.monotonic(), deadline, path.read_text())
+            time.sleep(0.005)
 
     def test_a_zombie_that_wakes_up_while_another_runs_changes_nothing(self):
         given = Input(self.directory / "in", LINES // 2, SEED)
@@ -184,13 +192,14 @@ class Files(unittest.TestCase):
             for number in range(ZOMBIES):
                 point = ZOMBIE_POINTS[number % len(ZOMBIE_POINTS)]
                 nth = 1 if point.startswith("restore") else rng.randrange(1, 4)
-                zombie = self.start(f"{point}:{nth}:stall-1500")
+                zombie, log = self.start(f"{point}:{nth}:stall-1500")
                 zombies.append(zombie)
+                self.await_attempt(zombie, log)
                 time.sleep(rng.uniform(0.4, 0.9))  # it stands at its point by now, mostly
                 if rng.random() < 0.5:
                     kills.count("job")
                     zombie.send_signal(signal.SIGSTOP)
-            last = self.start()
+            last, _ = self.start()
             for zombie in zombies:  # the frozen ones wake up while the last one runs
                 time.sleep(rng.uniform(0, 0.3))
                 zombie.send_signal(signal.SIGCONT)
@@ -203,7 +212,8 @@ class Files(unittest.TestCase):
                     process.kill()
                     process.wait()
         # Zombies leave hidden files that nobody publishes; the next start deletes them.
-        self.assertEqual(self.start().wait(chaos.END_LIMIT_S), 0)
+        again, _ = self.start()
+        self.assertEqual(again.wait(chaos.END_LIMIT_S), 0)
         self.judge(given)
         print(f"files: {ZOMBIES} zombies, {statuses[FENCED]} fenced: exact", file=sys.stderr)
         self.assertEqual(set(statuses), {FENCED})
