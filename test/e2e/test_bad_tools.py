@@ -95,7 +95,17 @@ class BadTools(unittest.TestCase):
                     done = self.run_it([simulator], **{name: seed})
                     self.assertEqual(done.returncode, 2, done.stderr)
                     self.assert_refused(done, f"{name} is '{seed}'")
-        self.assert_refused(self.run_it([simulator], SIM_MUTANT="none-such"), "no mutant 'none-such'")
+
+    def test_a_mutant_that_the_simulator_does_not_know_is_refused(self):
+        for name, mutant, known in (("sim_test", "none-such", "lost-sync"), ("sim_test", "sent-twice", "early-position"),
+                                    ("sim_kafka_test", "early-position", "sent-twice"),
+                                    ("sim_cluster_test", "sent-twice", "forget-pending")):
+            with self.subTest(f"{name} {mutant}"):
+                if not (SIMULATORS / name).exists():
+                    self.skipTest("make sim builds it")
+                done = self.run_it([SIMULATORS / name], SIM_MUTANT=mutant)
+                self.assertEqual(done.returncode, 2, done.stderr)
+                self.assert_refused(done, f"SIM_MUTANT is '{mutant}'", known)
 
     def test_a_word_that_the_simulator_does_not_know_is_refused(self):
         simulator = SIMULATORS / "sim_test"

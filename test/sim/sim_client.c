@@ -25,6 +25,8 @@ struct known_job {
     enum job_state state; /* the last that was told for certain */
     bool is_asked_to_end; /* by a stop or a cancel */
     bool is_after_heal;   /* it was submitted then */
+    uint64_t epoch;       /* of the leader whose history of it was seen last */
+    uint64_t completed;   /* checkpoints, in that history */
 };
 
 /* Something that somebody waits for. */
@@ -158,6 +160,18 @@ static void look_at_end(struct sim_client *client, const struct job *job, struct
     client->options.counts->finished++;
 }
 
+/* A history begins with each leader and each plan. What completes between the last look at a leader and its end is not
+ * counted. */
+static void count_checkpoints(struct sim_client *client, const struct sim_process *leader,
+    const struct job *job, struct known_job *known)
+{
+    uint64_t epoch = leader_epoch(leader->leader), completed = job->history.completed_count;
+    bool is_another = known->epoch != epoch || completed < known->completed;
+    client->options.counts->checkpoints += completed - (is_another ? 0 : known->completed);
+    known->epoch = epoch;
+    known->completed = completed;
+}
+
 /* True: it is not over. */
 static bool look_at_job(struct sim_client *client, struct sim_process *leader,
     const struct job *job)
@@ -165,6 +179,7 @@ static bool look_at_job(struct sim_client *client, struct sim_process *leader,
     struct known_job *known = know(client, job->id);
     bool is_over = job_state_is_terminal(job->state),
          was_over = job_state_is_terminal(known->state);
+    count_checkpoints(client, leader, job, known);
     if (is_over == was_over && (!is_over || job->state == known->state))
         return !is_over;
     char id[DISPATCHER_ID_SIZE];

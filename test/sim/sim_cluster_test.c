@@ -27,11 +27,13 @@ int main(int argc, char **argv)
         SIM_COVERAGE(answers, "answers to what was asked for"),
         SIM_COVERAGE(retries, "questions that were asked again of another leader"),
         SIM_COVERAGE(savepoint_starts, "starts from a savepoint"),
+        SIM_COVERAGE(checkpoints, "checkpoints"),
         SIM_COVERAGE(failures, "jobs that failed"),
         SIM_COVERAGE(finished, "jobs that came to the end"),
     };
     static const struct sim_suite suite = { .run = sim_cluster_run,
         .has_events = true,
+        .mutants = SIM_KNOWN_IN_A_CLUSTER,
         .seeds = 800,
         .coverage = coverage,
         .coverage_count = sizeof(coverage) / sizeof(coverage[0]) };

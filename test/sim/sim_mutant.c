@@ -36,12 +36,12 @@ const char *sim_mutant_name(enum sim_mutant mutant)
     return names[mutant];
 }
 
-enum sim_mutant sim_mutant_find(const char *name)
+enum sim_mutant sim_mutant_find(uint32_t set, const char *name)
 {
     if (name == NULL)
         return SIM_SOUND;
     int mutant = 0;
-    while (mutant < SIM_MUTANTS && strcmp(names[mutant], name) != 0)
+    while (mutant < SIM_MUTANTS && ((set >> mutant & 1) == 0 || strcmp(names[mutant], name) != 0))
         mutant++;
     return (enum sim_mutant)mutant;
 }

@@ -22,7 +22,7 @@
  *      believed-commit          a commit counts as done, whatever the answer is
  *      loss, duplicate, reorder, torn, aborted-read   in a partition of an output topic
  *
- * SIM_MUTANT=<name> plants one in any run. Thread: one. */
+ * SIM_MUTANT=<name> plants one in a program of seeds that knows it. Thread: one. */
 #ifndef WEIR_TEST_SIM_MUTANT_H
 #define WEIR_TEST_SIM_MUTANT_H
 
@@ -51,10 +51,24 @@ enum sim_mutant {
     SIM_KAFKA_ABORTED_READ,
     SIM_MUTANTS
 };
+/* Sets: those that a program of seeds knows, because they are planted there and its seeds find them. */
+#define SIM_MUTANT_SET(mutant_) (UINT32_C(1) << (mutant_))
+#define SIM_KNOWN_WITH_FILES \
+    (SIM_MUTANT_SET(SIM_FILE_MUTANTS) - SIM_MUTANT_SET(SIM_LOST_SYNC)) /* from the first one on */
+#define SIM_KNOWN_WITH_KAFKA /* all but those of the sources of files */ \
+    (SIM_MUTANT_SET(SIM_MUTANTS) - SIM_MUTANT_SET(SIM_LOST_SYNC) - \
+        SIM_MUTANT_SET(SIM_FORGET_POSITION) - SIM_MUTANT_SET(SIM_EARLY_POSITION) - \
+        SIM_MUTANT_SET(SIM_NEVER_ENDS))
+#define SIM_KNOWN_IN_A_CLUSTER \
+    (SIM_MUTANT_SET(SIM_LOST_SYNC) + SIM_MUTANT_SET(SIM_FORGET_POSITION) + \
+        SIM_MUTANT_SET(SIM_PUBLISH_BEFORE_COMPLETE) + SIM_MUTANT_SET(SIM_FORGET_PENDING) + \
+        SIM_MUTANT_SET(SIM_NEVER_ENDS) + SIM_MUTANT_SET(SIM_OTHER_WAY))
+
 extern enum sim_mutant sim_mutant; /* SIM_SOUND at the start */
 
 const char *sim_mutant_name(enum sim_mutant mutant);
-enum sim_mutant sim_mutant_find(const char *name); /* SIM_MUTANTS: no such mutant; NULL: sound */
+/* SIM_MUTANTS: none of the set has this name; NULL: sound. */
+enum sim_mutant sim_mutant_find(uint32_t set, const char *name);
 
 uint64_t sim_mutant_chance(uint64_t seed); /* what a simulator draws from: the seed */
 struct weir_ctx;

@@ -97,6 +97,21 @@ static uint32_t share(uint32_t seeds)
     return IS_SLOW ? seeds / SANITIZED_ONE_IN : seeds;
 }
 
+static bool read_mutant(uint32_t known)
+{
+    const char *text = getenv("SIM_MUTANT");
+    sim_mutant = sim_mutant_find(known, text);
+    if (sim_mutant != SIM_MUTANTS)
+        return true;
+    fprintf(stderr, "SIM_MUTANT is '%s'; this program knows", text);
+    for (int mutant = 0; mutant < SIM_MUTANTS; mutant++) {
+        if ((known >> mutant & 1) != 0)
+            fprintf(stderr, " %s", sim_mutant_name((enum sim_mutant)mutant));
+    }
+    fprintf(stderr, " (test/sim/sim_mutant.h)\n");
+    return false;
+}
+
 /* Whoever asks for one seed by a word must not get all of them. */
 static bool read_words(int argc, char **argv, uint64_t *minimise)
 {
@@ -119,15 +134,10 @@ static bool read_wish(const struct sim_suite *suite, int argc, char **argv, stru
     *wish = (struct wish){ .seeds = share(is_long ? LONG_FACTOR * suite->seeds : suite->seeds),
         .first = 1 };
     uint64_t minimise = 0;
-    sim_mutant = sim_mutant_find(getenv("SIM_MUTANT"));
-    if (sim_mutant == SIM_MUTANTS) {
-        fprintf(stderr, "there is no mutant '%s'; see test/sim/sim_mutant.h\n",
-            getenv("SIM_MUTANT"));
-        return false;
-    }
-    if (!read_number("SIM_SEED", 1, &wish->seed) || !read_number("SIM_SEEDS", 1, &wish->seeds) ||
-        !read_number("SIM_FIRST", 1, &wish->first) || !read_number("SIM_MINIMISE", 0, &minimise) ||
-        !read_words(argc, argv, &minimise) || !read_faults(suite) || !read_log())
+    if (!read_mutant(suite->mutants) || !read_number("SIM_SEED", 1, &wish->seed) ||
+        !read_number("SIM_SEEDS", 1, &wish->seeds) || !read_number("SIM_FIRST", 1, &wish->first) ||
+        !read_number("SIM_MINIMISE", 0, &minimise) || !read_words(argc, argv, &minimise) ||
+        !read_faults(suite) || !read_log())
         return false;
     wish->is_to_minimise = minimise != 0;
     if (wish->is_to_minimise && (wish->seed == 0 || !suite->has_events)) {
@@ -328,6 +338,7 @@ int sim_seeds_of_process(uint32_t seeds, int argc, char **argv)
         SIM_COVERAGE(region_restarts, "restarts of one region"), /* not with something outside */
     };
     struct sim_suite suite = { .run = sim_run,
+        .mutants = sim_outside == NULL ? SIM_KNOWN_WITH_FILES : SIM_KNOWN_WITH_KAFKA,
         .seeds = seeds,
         .coverage = coverage,
         .coverage_count = sizeof(coverage) / sizeof(coverage[0]) - (sim_outside != NULL) };
@@ -355,11 +366,11 @@ static bool is_found(sim_runner run, enum sim_mutant mutant, uint32_t seeds_max)
     return false;
 }
 
-uint32_t sim_seeds_find(sim_runner run, const enum sim_mutant *mutants, uint32_t count,
-    uint32_t seeds_max)
+uint32_t sim_seeds_find(sim_runner run, uint32_t mutants, uint32_t seeds_max)
 {
     uint32_t missed = 0;
-    for (uint32_t i = 0; i < count; i++)
-        missed += !is_found(run, mutants[i], seeds_max);
+    for (int mutant = 0; mutant < SIM_MUTANTS; mutant++)
+        missed +=
+            (mutants >> mutant & 1) != 0 && !is_found(run, (enum sim_mutant)mutant, seeds_max);
     return missed;
 }

@@ -3,7 +3,7 @@
  *      SIM_SEEDS=n      that many seeds, from SIM_FIRST (1) on
  *      SIM_SEED=n       this one, in this process, and tells its story
  *      SIM_LOG=debug    with the engine's log lines (debug, info, warn; with SIM_SEED)
- *      SIM_MUTANT=name  with a planted defect (sim_mutant.h): red is what is wanted then
+ *      SIM_MUTANT=name  with a planted defect that the program knows (sim_mutant.h): red is what is wanted then
  *      SIM_FAULTS=3,7   only these of a seed's events happen; none: no one does (a suite that has events)
  *      SIM_MINIMISE=1   with SIM_SEED: leaves out what the failure does not need, and prints the rest;
  *                       the word --minimise says the same, and there are no other words
@@ -37,6 +37,7 @@ struct sim_coverage {
 struct sim_suite {
     sim_runner run;
     bool has_events;                     /* SIM_FAULTS means something */
+    uint32_t mutants;                    /* SIM_KNOWN_...: what SIM_MUTANT may be */
     uint32_t seeds;                      /* seven times as many in the long version */
     const struct sim_coverage *coverage; /* what must have come up in `seeds` seeds */
     uint32_t coverage_count;
@@ -45,10 +46,9 @@ struct sim_suite {
 int sim_seeds_main(const struct sim_suite *suite, int argc, char **argv);
 /* The same for seeds of sim_run. */
 int sim_seeds_of_process(uint32_t seeds, int argc, char **argv);
-/* Each of these mutants must be found within `seeds_max` seeds, which are tried in order until one is red: a
+/* Each mutant of the set must be found within `seeds_max` seeds, which are tried in order until one is red: a
  * mutant costs as many as it needs; how many that were is printed, and a number that grows says that the
  * scenarios have become blunt. Returns how many were missed. */
-uint32_t sim_seeds_find(sim_runner run, const enum sim_mutant *mutants, uint32_t count,
-    uint32_t seeds_max);
+uint32_t sim_seeds_find(sim_runner run, uint32_t mutants, uint32_t seeds_max);
 
 #endif
