@@ -101,6 +101,7 @@ void sim_consumer_release(struct sim_consumer *consumer);
 struct sim_intent {
     uint64_t produced; /* records, at the commit */
     bool is_asked;     /* to commit */
+    size_t flushed;    /* at most: bytes that had not been sent yet when it was flushed */
 };
 const struct sim_intent *sim_client_intents(uint64_t *count);
 void sim_client_forget_intents(void);

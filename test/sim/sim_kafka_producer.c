@@ -388,8 +388,20 @@ int rd_kafka_poll(rd_kafka_t *handle, int timeout_ms)
     return (int)(handle->producer.reported - before);
 }
 
+static size_t unsent_size(const struct sim_producer *producer)
+{
+    size_t size = 0;
+    for (uint32_t i = 0; i < producer->count; i++)
+        if (!producer->records[i].is_done)
+            size += producer->records[i].message.key_size + producer->records[i].message.value_size;
+    return size;
+}
+
 rd_kafka_resp_err_t rd_kafka_flush(rd_kafka_t *handle, int timeout_ms)
 {
+    struct sim_intent *intent = &intents[handle->producer.intent];
+    size_t unsent = unsent_size(&handle->producer);
+    intent->flushed = unsent > intent->flushed ? unsent : intent->flushed;
     rd_kafka_resp_err_t code = send_all(&handle->producer, os_monotonic_ns() + timeout_ms * MS);
     report(handle);
     return code;

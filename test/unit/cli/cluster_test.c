@@ -1,6 +1,7 @@
 /* cluster_test.c -- weir cluster: processes are started, counted, shown and ended. The daemons are scripts; the job
  * manager's answers one request with as many task managers as were started. */
 #include "cli/local_cluster.h"
+#include "runtime/cluster/conf.h"
 
 #include "test/unit/cli/cli_rig.h"
 
@@ -149,6 +150,22 @@ static void a_port_that_somebody_has_is_named_before_anything_is_started(void **
     expect_text(rig->error, "by -D jobmanager.rpc.port=PORT");
     assert_int_equal(ask("start", 0, rpc, ""), 2);
     expect_text(rig->error, "option 'rest.port' is '0'; it must be from 1 to 65535");
+    expect_nobody_lives();
+}
+
+/* Or else it would end with its log as the answer. */
+static void more_slots_than_a_task_manager_may_have_are_refused_before_anything_is_started(
+    void **state)
+{
+    static const char *const options[] = { "--slots ", "-D taskmanager.numberOfTaskSlots=" };
+    char *range = mem_printf("it must be from 1 to %d", CONF_SLOTS_MAX);
+    for (uint32_t i = 0; i < 2; i++) {
+        char *more = mem_printf(" %s%d", options[i], CONF_SLOTS_MAX + 1);
+        assert_int_equal(ask("start", free_port(), free_port(), more), 2);
+        expect_text(rig->error, range);
+        mem_free(more);
+    }
+    mem_free(range);
     expect_nobody_lives();
 }
 
@@ -403,6 +420,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(a_cluster_is_started_shown_and_ended),
         TEST(a_port_that_somebody_has_is_named_before_anything_is_started),
+        TEST(more_slots_than_a_task_manager_may_have_are_refused_before_anything_is_started),
         TEST(half_a_cluster_is_none),
         TEST(one_that_has_ended_is_shown_and_started_again_as_it_was),
         TEST(a_cluster_that_runs_gets_what_is_missing_and_nothing_of_it_is_ended),

@@ -78,6 +78,22 @@ static void output_goes_out_in_transactions_of_the_size_that_is_asked_for(void *
     end(&rig);
 }
 
+/* The client spins while it is flushed: that is for what fills no batch. */
+static void full_batches_are_sent_before_the_client_is_flushed(void **state)
+{
+    enum { BATCH_SIZE = 1000000, RECORD_SIZE = 600000 };
+    struct rig rig = { .options = plain };
+    uint64_t count;
+    expect_ok(start(&rig, 0, 1, 1, NULL));
+    for (uint32_t i = 0; i < 3; i++)
+        expect_ok(write_item(&rig, &(struct item){ .key = "k", .size = RECORD_SIZE }));
+    expect_ok(checkpoint(&rig, 1));
+    const struct sim_intent *intents = sim_client_intents(&count);
+    for (uint64_t i = 0; i < count; i++)
+        assert_true(intents[i].flushed <= BATCH_SIZE);
+    end(&rig);
+}
+
 /* The partition in which the record of that value can be read; -1: in none. */
 static int32_t partition_with(const struct sim_topic *topic, const char *value)
 {
@@ -414,6 +430,7 @@ int main(void)
         TEST(a_checkpoint_that_was_given_up_goes_out_with_the_next_one),
         TEST(completions_that_come_while_it_publishes_are_published_behind_that),
         TEST(output_goes_out_in_transactions_of_the_size_that_is_asked_for),
+        TEST(full_batches_are_sent_before_the_client_is_flushed),
         TEST(a_key_goes_where_javas_clients_put_it_unless_another_partitioner_is_set),
         TEST(records_without_a_key_go_around_a_partition_without_a_leader),
         TEST(a_restart_publishes_what_the_checkpoint_holds_before_anything_new),

@@ -178,6 +178,7 @@ static void a_base_that_a_snapshot_is_in_the_way_of_is_taken_when_that_is_over(v
 /* -- a log that is long --------------------------------------------------------------------------- */
 
 #define LONG_ROWS  3000u
+#define OLD_ROWS   10u
 #define LONG_VALUE 300u
 
 static void put_long_values(struct backend *backend, uint32_t from, uint32_t to, char first)
@@ -210,7 +211,10 @@ static void what_the_cache_has_no_room_for_is_restored_into_the_store(void **sta
     shelf.workers = workers_new(0, 64); /* nobody settles */
     struct row_key removed = shelf_row(0, "key-2");
     struct backend *backend = shelf_open(&shelf, &backend_cache, shelf_all_groups(), NULL, 0);
-    put_long_values(backend, 0, LONG_ROWS, 'a'); /* one long list, and then short ones */
+    put_long_values(backend, LONG_ROWS, LONG_ROWS + OLD_ROWS, '-'); /* a short one in front */
+    shelf_snapshot(&shelf, backend, shelf_all_groups(), &part);
+    shelf_part_release(&part);
+    put_long_values(backend, 0, LONG_ROWS + OLD_ROWS, 'a'); /* one long list, and then short ones */
     shelf_snapshot(&shelf, backend, shelf_all_groups(), &part);
     shelf_part_release(&part);
     for (uint32_t i = 0; i < 20; i++) {
@@ -226,9 +230,9 @@ static void what_the_cache_has_no_room_for_is_restored_into_the_store(void **sta
     backend = shelf_open(&shelf, &backend_cache, shelf_all_groups(), &part, 1);
     struct cache *cache = (struct cache *)(void *)backend;
     assert_int_equal(cache->frozen, 0);
-    for (uint32_t i = 0; i < LONG_ROWS; i++)
+    for (uint32_t i = 0; i < LONG_ROWS + OLD_ROWS; i++)
         if (i != 2)
-            expect_long_value(backend, i, 'b');
+            expect_long_value(backend, i, i < LONG_ROWS ? 'b' : 'a');
     shelf_expect_none(backend, &removed, "");
     shelf_close(backend);
     shelf_part_release(&part);

@@ -126,6 +126,7 @@ static void mistakes_name_the_option_and_the_way_out(void **state)
         { "--as png", "text|json|dot" },
         { "--checkpoints=", "--checkpoints" },
         { "--savepoints=", "--savepoints" },
+        { "--from-savepoint=", "'--from-savepoint' is empty" },
         { "--stop-with-savepoint", "needs '--savepoints'" },
         { "--allow-non-restored-state", "with '--from-savepoint'" },
         { "--fresh --from-savepoint x", "exclude each other" },
