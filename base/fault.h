@@ -48,6 +48,9 @@
     X(TRIGGER_RECEIVE, "trigger-receive", true, "a source takes part in a checkpoint") \
     X(BARRIER_BLOCK, "barrier-block", false, "a barrier is there, others are not") \
     X(BARRIER_ALIGN, "barrier-align", true, "the last barrier is there, the snapshot is taken") \
+    X(OVERTAKE_SEND, "overtake-send", false, "tasks are told that barriers overtake") \
+    X(OVERTAKE_RECEIVE, "overtake-receive", false, "a task is told that barriers overtake") \
+    X(BARRIER_OVERTAKE, "barrier-overtake", true, "barriers are in sight, the snapshot is taken") \
     X(BARRIER_SEND, "barrier-send", true, "the barrier is sent on") \
     X(SNAPSHOT_FREEZE, "snapshot-freeze", false, "all of a task is frozen") \
     X(SOURCE_SNAPSHOT, "source-snapshot", true, "a source says its position") \

@@ -62,6 +62,18 @@ enum barrier_action barrier_arrived(struct barrier *barrier, uint32_t channel, u
                                                             : action;
 }
 
+bool barrier_overtake(struct barrier *barrier, uint64_t checkpoint, int64_t now_ns)
+{
+    if (checkpoint <= barrier->last)
+        return false;
+    ASSERT(barrier->aligning == 0 || barrier->aligning == checkpoint);
+    if (barrier->aligning == 0)
+        barrier->started_ns = now_ns;
+    barrier->aligning = checkpoint;
+    (void)finish_alignment(barrier, now_ns);
+    return true;
+}
+
 bool barrier_abort(struct barrier *barrier, uint64_t checkpoint)
 {
     bool was_aligning = barrier->aligning != 0 && barrier->aligning <= checkpoint;

@@ -9,6 +9,9 @@
  *      barrier(m > n) while aligning n  n is dead: unblock all, start m with c blocked
  *      barrier(m <= last done or dead)  ignored (late)
  *      abort(n) while aligning <= n     unblock all; later barriers of n and below are ignored
+ *      overtake(n), n neither done nor dead
+ *                                       snapshot n, unblock all: its barriers are in sight behind records, which become
+ *                                       a part of the snapshot; they are late when they arrive
  *
  * One checkpoint at a time is alive (coordinator.h), so whatever starts or ends n has ended all < n.
  * Barriers come on a channel whose records have ended, too. One input: snapshot at once. No I/O, no
@@ -40,6 +43,8 @@ void barrier_init(struct barrier *barrier, uint32_t channel_count, uint64_t last
 void barrier_release(struct barrier *barrier);
 enum barrier_action barrier_arrived(struct barrier *barrier, uint32_t channel, uint64_t checkpoint,
     int64_t now_ns);
+/* True: take the snapshot, as BARRIER_SNAPSHOT. What is aligning is n, or nothing. */
+bool barrier_overtake(struct barrier *barrier, uint64_t checkpoint, int64_t now_ns);
 bool barrier_abort(struct barrier *barrier, uint64_t checkpoint); /* true: unblock all */
 
 #endif

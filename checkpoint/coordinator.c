@@ -36,7 +36,7 @@ void coordinator_init(struct coordinator *coordinator, const struct coordinator_
 {
     ASSERT(options->subtask_count > 0);
     ASSERT(options->interval_ms >= 0 && options->min_pause_ms >= 0);
-    ASSERT(options->timeout_ms > 0);
+    ASSERT(options->timeout_ms > 0 && options->aligned_timeout_ms >= 0);
     *coordinator = (struct coordinator){ .options = *options, .last_started = last };
     coordinator->acked = mem_alloc_array(options->subtask_count, sizeof(*coordinator->acked));
 }
@@ -72,6 +72,7 @@ static struct coordinator_action start(struct coordinator *coordinator, int64_t 
     coordinator->phase = COORDINATOR_PENDING;
     coordinator->checkpoint = ++coordinator->last_started;
     coordinator->started_ms = now_ms;
+    coordinator->may_overtake = !coordinator->is_requested;
     coordinator->is_requested = false;
     coordinator->ack_count = 0;
     memset(coordinator->acked, 0, coordinator->options.subtask_count * sizeof(*coordinator->acked));
@@ -160,13 +161,27 @@ struct coordinator_action coordinator_stored(struct coordinator *coordinator, ui
     return (struct coordinator_action){ .kind = COORDINATOR_NOTIFY, .checkpoint = checkpoint };
 }
 
+static int64_t timeout_at_ms(const struct coordinator *coordinator)
+{
+    return add_saturated(coordinator->started_ms, coordinator->options.timeout_ms);
+}
+
+static struct coordinator_action overtake(struct coordinator *coordinator)
+{
+    coordinator->may_overtake = false;
+    return (struct coordinator_action){ .kind = COORDINATOR_OVERTAKE,
+        .checkpoint = coordinator->checkpoint };
+}
+
 struct coordinator_action coordinator_tick(struct coordinator *coordinator, int64_t now_ms)
 {
     if (now_ms < coordinator_deadline_ms(coordinator))
         return none;
     switch (coordinator->phase) {
     case COORDINATOR_PENDING:
-        return fail(coordinator, "timed out", now_ms);
+        if (now_ms >= timeout_at_ms(coordinator))
+            return fail(coordinator, "timed out", now_ms);
+        return overtake(coordinator);
     case COORDINATOR_IDLE:
         if (coordinator->is_running)
             return start(coordinator, now_ms);
@@ -179,8 +194,12 @@ struct coordinator_action coordinator_tick(struct coordinator *coordinator, int6
 
 int64_t coordinator_deadline_ms(const struct coordinator *coordinator)
 {
-    if (coordinator->phase == COORDINATOR_PENDING)
-        return add_saturated(coordinator->started_ms, coordinator->options.timeout_ms);
+    if (coordinator->phase == COORDINATOR_PENDING) {
+        int64_t timeout_ms = timeout_at_ms(coordinator);
+        int64_t overtake_ms =
+            add_saturated(coordinator->started_ms, coordinator->options.aligned_timeout_ms);
+        return coordinator->may_overtake && overtake_ms < timeout_ms ? overtake_ms : timeout_ms;
+    }
     if (coordinator->phase == COORDINATOR_STORING || !coordinator->is_running)
         return INT64_MAX;
     if (coordinator->is_requested)

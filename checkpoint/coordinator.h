@@ -10,6 +10,9 @@
  *              gone: ABORT                   FAILED                     (reported, retried at the next
  *                         '---> idle <-------'                           interval; never fails the job)
  *
+ * A checkpoint whose acks are not all there after `aligned_timeout_ms` goes on unaligned (OVERTAKE, once), but for a
+ * requested one: a savepoint has no records in flight, nor has what a stopped job leaves.
+ *
  * One checkpoint at a time; the next starts `interval_ms` after the start of the last one, at least
  * `min_pause_ms` after its end. A request (savepoint, last one before a stop) starts as soon as the
  * current one is over; if it fails it is gone, and whoever asked asks again. Acks of other checkpoints
@@ -28,15 +31,17 @@ struct coordinator_options {
     int64_t interval_ms; /* 0: only on request */
     int64_t min_pause_ms;
     int64_t timeout_ms;
-    uint32_t subtask_count; /* that must ack, numbered 0.. over the whole job */
+    int64_t aligned_timeout_ms; /* how long barriers wait behind records; not those of a request */
+    uint32_t subtask_count;     /* that must ack, numbered 0.. over the whole job */
 };
 
 enum coordinator_action_kind {
     COORDINATOR_NONE,
-    COORDINATOR_TRIGGER, /* send trigger `checkpoint` to all sources */
-    COORDINATOR_STORE,   /* all acks are there: write and publish the metadata */
-    COORDINATOR_NOTIFY,  /* complete: tell every subtask, drop what retention no longer keeps */
-    COORDINATOR_ABORT    /* tell every subtask that it is dead; delete its files; `why` */
+    COORDINATOR_TRIGGER,  /* send trigger `checkpoint` to all sources */
+    COORDINATOR_OVERTAKE, /* tell every subtask that barriers overtake records */
+    COORDINATOR_STORE,    /* all acks are there: write and publish the metadata */
+    COORDINATOR_NOTIFY,   /* complete: tell every subtask, drop what retention no longer keeps */
+    COORDINATOR_ABORT     /* tell every subtask that it is dead; delete its files; `why` */
 };
 /* Thread: its holder. */
 struct coordinator_action {
@@ -57,6 +62,7 @@ struct coordinator {
     bool *acked;
     bool is_running;   /* tasks run: checkpoints may start */
     bool is_requested; /* start one as soon as possible */
+    bool may_overtake; /* the current one, and it does not yet */
     int64_t started_ms, next_ms;
     uint32_t consecutive_failures;
 };

@@ -24,7 +24,7 @@
 
 static const struct sealed_form form = { .magic = "WEIRCHK1",
     .noun = "checkpoint metadata",
-    .version = 2 };
+    .version = 3 };
 
 /* The smallest encodings, for checking counts. */
 #define OPERATOR_SIZE_MIN 52u
@@ -38,6 +38,15 @@ static const struct sealed_form form = { .magic = "WEIRCHK1",
 #define ARENA_SIZE_MAX   (CHECKPOINT_SIZE_MAX * 16)
 
 /* -- holding -------------------------------------------------------------------------------- */
+
+uint64_t checkpoint_in_flight_size(const struct operator_snapshot *op)
+{
+    uint64_t size = 0;
+    for (uint32_t i = 0; i < op->staged_count; i++)
+        if (strcmp(op->staged[i].name, IN_FLIGHT_NAME) == 0)
+            size += op->staged[i].length;
+    return size;
+}
 
 struct subtask_snapshot *subtask_snapshot_new(uint64_t checkpoint, uint32_t subtask)
 {

@@ -3,7 +3,8 @@
  * The metadata is the list of everything that a checkpoint is made of: for each operator of each
  * subtask the files of its keyed state, its items (positions of a source, segments of a sink,
  * counters), and files of its connector. It is msgpack-like own encoding (base/buffer.h) behind a
- * header with a version and a checksum (base/sealed.h). Version 2; version 1 has no `states` and is still read.
+ * header with a version and a checksum (base/sealed.h). Version 3: staged files may be records in
+ * flight (runtime/task/in_flight.h), which an older Weir would lose; version 1 has no `states`. Both are still read.
  *
  * What does not fit is WEIR_E_CORRUPT, a newer version WEIR_E_STATE. Counts and lengths are
  * checked before use, paths lead nowhere out of the directory. All memory of a decoded metadata is in
@@ -21,6 +22,8 @@
 
 #define CHECKPOINT_SIZE_MAX  ((size_t)1 << 30)
 #define CHECKPOINT_COUNT_MAX 1000000u
+
+#define IN_FLIGHT_NAME "in-flight" /* of a staged file: records that a barrier has overtaken */
 
 /* Thread: its holder. What one operator of one subtask put into a checkpoint. */
 struct operator_snapshot {
@@ -44,6 +47,9 @@ struct operator_snapshot {
     const char **syncs; /* weir_sync_add: to be synced before the ack; not stored */
     uint32_t sync_count;
 };
+
+/* Bytes, of its staged files with that name. */
+uint64_t checkpoint_in_flight_size(const struct operator_snapshot *op);
 
 /* Thread: its holder; freed whole. What a subtask acks with: its operators. */
 struct subtask_snapshot {

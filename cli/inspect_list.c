@@ -9,6 +9,7 @@
 #include "types/schema.h"
 
 #include <inttypes.h>
+#include <string.h>
 #include <time.h>
 
 static uint64_t size_of(const struct state_file *files, uint32_t count)
@@ -103,6 +104,21 @@ static weir_error *put_states(const struct operator_snapshot *op, weir_buffer *o
     return error;
 }
 
+/* Staged files, but for records in flight. */
+struct connector_files {
+    uint32_t count;
+    uint64_t size;
+};
+
+static struct connector_files connector_files_of(const struct operator_snapshot *op)
+{
+    struct connector_files files = { .size = size_of(op->staged, op->staged_count) -
+                                             checkpoint_in_flight_size(op) };
+    for (uint32_t i = 0; i < op->staged_count; i++)
+        files.count += strcmp(op->staged[i].name, IN_FLIGHT_NAME) != 0;
+    return files;
+}
+
 static void put_subtask(const struct operator_snapshot *op, weir_buffer *out)
 {
     buffer_printf(out, "  subtask %u:", op->subtask);
@@ -110,9 +126,13 @@ static void put_subtask(const struct operator_snapshot *op, weir_buffer *out)
         buffer_printf(out, " key groups %u to %u, %" PRIu64 " bytes in %u file%s", op->groups.first,
             op->groups.last, size_of(op->files, op->file_count), op->file_count,
             plural(op->file_count));
-    if (op->staged_count > 0)
-        buffer_printf(out, " %u file%s of its connector, %" PRIu64 " bytes", op->staged_count,
-            plural(op->staged_count), size_of(op->staged, op->staged_count));
+    struct connector_files files = connector_files_of(op);
+    if (files.count > 0)
+        buffer_printf(out, " %u file%s of its connector, %" PRIu64 " bytes", files.count,
+            plural(files.count), files.size);
+    if (files.count < op->staged_count)
+        buffer_printf(out, " %" PRIu64 " bytes of records in flight",
+            checkpoint_in_flight_size(op));
     if (op->item_count > 0)
         buffer_printf(out, " %u item%s of its connector, %" PRIu64 " bytes", op->item_count,
             plural(op->item_count), size_of_items(op));
@@ -203,10 +223,11 @@ static void json_subtask(const struct operator_snapshot *op, weir_buffer *out)
     if (op->backend.size > 0)
         buffer_printf(out, ",\"key_groups\":[%u,%u],\"files\":%u,\"bytes\":%" PRIu64,
             op->groups.first, op->groups.last, op->file_count, size_of(op->files, op->file_count));
+    struct connector_files files = connector_files_of(op);
     buffer_printf(out,
         ",\"connector\":{\"files\":%u,\"bytes\":%" PRIu64 ",\"items\":%u"
-        ",\"item_bytes\":%" PRIu64 "},\"counters\":{",
-        op->staged_count, size_of(op->staged, op->staged_count), op->item_count, size_of_items(op));
+        ",\"item_bytes\":%" PRIu64 "},\"in_flight\":%" PRIu64 ",\"counters\":{",
+        files.count, files.size, op->item_count, size_of_items(op), checkpoint_in_flight_size(op));
     for (uint32_t i = 0; i < op->counter_count; i++) {
         buffer_printf(out, i == 0 ? "" : ",");
         json_quoted(op->counter_names[i], out);

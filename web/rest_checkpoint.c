@@ -14,7 +14,7 @@ struct part {
     enum history_status status;
     uint32_t count, acked_count;
     int64_t latest_ms, duration_ms; /* -1: none */
-    uint64_t size;
+    uint64_t size, in_flight;
 };
 
 /* A job that was made larger has subtasks that an older checkpoint knows nothing of. */
@@ -33,6 +33,7 @@ static struct part part_of(const struct job *job, const struct history_checkpoin
         const struct history_ack *ack = ack_of(job, it, i);
         part.acked_count += ack->at_ms != 0;
         part.size += ack->size;
+        part.in_flight += ack->in_flight;
         if (ack->at_ms > part.latest_ms && ack->at_ms != 0)
             part.latest_ms = ack->at_ms;
     }
@@ -69,7 +70,7 @@ static void put_part(struct json *json, const struct part *part)
     json_put_int(json, "end_to_end_duration", part->duration_ms);
     json_put_int(json, "alignment_buffered", 0);
     json_put_int(json, "processed_data", 0);
-    json_put_int(json, "persisted_data", 0);
+    json_put_uint(json, "persisted_data", part->in_flight);
     json_put_uint(json, "num_subtasks", part->count);
     json_put_uint(json, "num_acknowledged_subtasks", part->acked_count);
 }
@@ -151,22 +152,27 @@ static void put_counts(struct json *json, const struct history *history)
 static void put_summaries(struct json *json, const struct history *history)
 {
     static const char *const sizes[] = { "checkpointed_size", "state_size" };
-    static const char *const zeros[] = { "alignment_buffered", "processed_data", "persisted_data" };
+    static const char *const zeros[] = { "alignment_buffered", "processed_data" };
     int64_t values[HISTORY_CHECKPOINTS], durations[HISTORY_CHECKPOINTS];
+    int64_t in_flight[HISTORY_CHECKPOINTS];
     uint32_t count = 0;
     const struct history_checkpoint *it;
     for (uint32_t i = 0; (it = history_checkpoint(history, i)) != NULL; i++) {
         if (it->status != HISTORY_COMPLETED)
             continue;
         values[count] = (int64_t)it->size;
+        in_flight[count] = 0;
+        for (uint32_t a = 0; a < history->subtask_count; a++)
+            in_flight[count] += (int64_t)it->acks[a].in_flight;
         durations[count++] = it->ended_ms - it->triggered_ms;
     }
     json_put_object(json, "summary");
     for (uint32_t i = 0; i < 2; i++)
         rest_put_summary(json, sizes[i], values, count);
     rest_put_summary(json, "end_to_end_duration", durations, count);
-    for (uint32_t i = 0; i < 3; i++)
+    for (uint32_t i = 0; i < 2; i++)
         rest_put_summary(json, zeros[i], NULL, 0);
+    rest_put_summary(json, "persisted_data", in_flight, count);
     json_put_end(json);
 }
 
@@ -229,9 +235,9 @@ void rest_checkpoint_config(struct call *call)
     json_put_text(json, "state_backend", spec->backend == NULL ? "none" : spec->backend);
     json_put_text(json, "checkpoint_storage",
         spec->checkpoints == NULL ? "of the job manager" : spec->checkpoints);
-    json_put_bool(json, "unaligned_checkpoints", false);
+    json_put_bool(json, "unaligned_checkpoints", true);
     json_put_int(json, "tolerable_failed_checkpoints", INT32_MAX);
-    json_put_int(json, "aligned_checkpoint_timeout", 0);
+    json_put_int(json, "aligned_checkpoint_timeout", spec->aligned_timeout_ms);
     json_put_bool(json, "checkpoints_after_tasks_finish", true);
     json_put_bool(json, "state_changelog_enabled", false);
     json_put_int(json, "changelog_periodic_materialization_interval", 0);
@@ -257,7 +263,15 @@ void rest_checkpoint(struct call *call)
         put_checkpoint(&call->json, NULL, call->job, it, true);
 }
 
-enum ack_value { ACK_SIZE, ACK_DURATION, ACK_SYNC, ACK_ASYNC, ACK_ALIGNMENT, ACK_DELAY };
+enum ack_value {
+    ACK_SIZE,
+    ACK_DURATION,
+    ACK_SYNC,
+    ACK_ASYNC,
+    ACK_ALIGNMENT,
+    ACK_IN_FLIGHT,
+    ACK_DELAY
+};
 
 static int64_t ack_value(const struct history_checkpoint *it, const struct history_ack *ack,
     enum ack_value value)
@@ -275,6 +289,8 @@ static int64_t ack_value(const struct history_checkpoint *it, const struct histo
         return ack->async_us / 1000;
     case ACK_ALIGNMENT:
         return ack->alignment_us / 1000;
+    case ACK_IN_FLIGHT:
+        return (int64_t)ack->in_flight;
     case ACK_DELAY:
         return duration_ms > known_ms ? duration_ms - known_ms : 0;
     }
@@ -315,7 +331,7 @@ static void put_ack_summaries(struct json *json, const struct history_checkpoint
     json_put_object(json, "alignment");
     rest_put_summary(json, "buffered", NULL, 0);
     rest_put_summary(json, "processed", NULL, 0);
-    rest_put_summary(json, "persisted", NULL, 0);
+    put_ack_summary(json, "persisted", it, range, ACK_IN_FLIGHT);
     put_ack_summary(json, "duration", it, range, ACK_ALIGNMENT);
     json_put_end(json);
     put_ack_summary(json, "start_delay", it, range, ACK_DELAY);
@@ -341,11 +357,11 @@ static void put_ack(struct json *json, const struct history_checkpoint *it, uint
         json_put_object(json, "alignment");
         json_put_int(json, "buffered", 0);
         json_put_int(json, "processed", 0);
-        json_put_int(json, "persisted", 0);
+        json_put_uint(json, "persisted", ack->in_flight);
         json_put_int(json, "duration", ack_value(it, ack, ACK_ALIGNMENT));
         json_put_end(json);
         json_put_int(json, "start_delay", ack_value(it, ack, ACK_DELAY));
-        json_put_bool(json, "unaligned_checkpoint", false);
+        json_put_bool(json, "unaligned_checkpoint", ack->in_flight > 0);
         json_put_bool(json, "aborted", false);
     }
     json_put_end(json);

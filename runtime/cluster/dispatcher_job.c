@@ -188,6 +188,7 @@ static void make_jobmanager(struct entry *entry, bool has_begun)
         .interval_ms = spec->interval_ms,
         .min_pause_ms = spec->min_pause_ms,
         .timeout_ms = spec->timeout_ms,
+        .aligned_timeout_ms = spec->aligned_timeout_ms,
         .restart = spec->restart,
         .stop_timeout_ms = spec->stop_timeout_ms,
         .is_fresh = spec->is_fresh,

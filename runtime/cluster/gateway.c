@@ -424,6 +424,11 @@ static void complete(void *arg, uint64_t checkpoint)
     command(arg, MESSAGE_COMPLETE, checkpoint);
 }
 
+static void overtake(void *arg, uint64_t checkpoint)
+{
+    command(arg, MESSAGE_OVERTAKE, checkpoint);
+}
+
 static void abort_checkpoint(void *arg, uint64_t checkpoint)
 {
     command(arg, MESSAGE_ABORT, checkpoint);
@@ -464,6 +469,7 @@ struct task_gateway gateway_tasks(struct gateway *gateway)
         .regions = regions_of,
         .trigger = trigger,
         .complete = complete,
+        .overtake = overtake,
         .abort = abort_checkpoint,
         .stop = stop,
         .drain = drain,

@@ -5,7 +5,7 @@
  *
  *      str plan (runtime/graph/plan_codec.c) · u32 number of arguments, each a str ·
  *      path checkpoints · u32 retained · path savepoints · bool is_fresh · path from_savepoint ·
- *      bool allow_non_restored · u64 interval_ms, min_pause_ms, timeout_ms, stop_timeout_ms ·
+ *      bool allow_non_restored · u64 interval_ms, min_pause_ms, timeout_ms, aligned_timeout_ms, stop_timeout_ms ·
  *      u8 kind of restart · u64 delay_ms, delay_max_ms, reset_ms · u32 attempts_max, multiplier_percent ·
  *      u8 jitter_percent · str backend · u64 memory_size */
 #include "runtime/cluster/job_spec.h"
@@ -85,6 +85,7 @@ void job_spec_encode(const struct job_spec *spec, weir_buffer *out)
     put_ms(body, spec->interval_ms);
     put_ms(body, spec->min_pause_ms);
     put_ms(body, spec->timeout_ms);
+    put_ms(body, spec->aligned_timeout_ms);
     put_ms(body, spec->stop_timeout_ms);
     put_restart(body, &spec->restart);
     buffer_put_str(body, weir_str_of(spec->backend));
@@ -153,6 +154,7 @@ static weir_error *get_times(struct reader *reader, struct job_spec *spec)
     spec->interval_ms = get_ms(reader);
     spec->min_pause_ms = get_ms(reader);
     spec->timeout_ms = get_ms(reader);
+    spec->aligned_timeout_ms = get_ms(reader);
     spec->stop_timeout_ms = get_ms(reader);
     return reader_failed(reader) || spec->timeout_ms == 0 || spec->stop_timeout_ms == 0
                ? damaged("the times of its checkpoints")

@@ -46,6 +46,7 @@ struct job_spec {
     const char *from_savepoint; /* NULL: none */
     bool allow_non_restored;
     int64_t interval_ms, min_pause_ms, timeout_ms; /* of checkpoints */
+    int64_t aligned_timeout_ms;
     int64_t stop_timeout_ms;
     struct restart_options restart;
     const char *backend; /* format of keyed state (state/backend.h) */

@@ -25,6 +25,7 @@ static const struct row table[] = {
     [MESSAGE_DEPLOY] = { "DEPLOY", &message_deploy_type },
     [MESSAGE_TRIGGER] = { "TRIGGER", &message_command_type },
     [MESSAGE_COMPLETE] = { "COMPLETE", &message_command_type },
+    [MESSAGE_OVERTAKE] = { "OVERTAKE", &message_command_type },
     [MESSAGE_ABORT] = { "ABORT", &message_command_type },
     [MESSAGE_STOP] = { "STOP", &message_command_type },
     [MESSAGE_DRAIN] = { "DRAIN", &message_command_type },

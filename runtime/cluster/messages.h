@@ -27,7 +27,7 @@
 #include "net/net.h"
 #include <weir/type.h>
 
-#define MESSAGE_PROTOCOL 2u
+#define MESSAGE_PROTOCOL 3u
 
 enum message_kind {
     MESSAGE_HEARTBEAT = 1,
@@ -43,6 +43,7 @@ enum message_kind {
     MESSAGE_DEPLOY,
     MESSAGE_TRIGGER,
     MESSAGE_COMPLETE,
+    MESSAGE_OVERTAKE,
     MESSAGE_ABORT,
     MESSAGE_STOP,
     MESSAGE_DRAIN,

@@ -308,6 +308,8 @@ static void obey(struct worker *worker, uint32_t kind, const struct message_comm
         return;
     if (kind == MESSAGE_TRIGGER)
         taskmanager_trigger(tasks, message->checkpoint);
+    else if (kind == MESSAGE_OVERTAKE)
+        taskmanager_overtake(tasks, message->checkpoint);
     else if (kind == MESSAGE_ABORT)
         taskmanager_abort(tasks, message->checkpoint);
     else if (kind == MESSAGE_STOP)

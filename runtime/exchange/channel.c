@@ -32,11 +32,13 @@ struct channel {
     /* immutable after the first push */
     struct ring *ring;
     uint32_t credits;
+    bool is_remote;
     struct waker *producer, *consumer;
     /* both: set by the producer, cleared by the consumer */
     alignas(CACHE_LINE) _Atomic uint32_t is_waiting;
     /* written by the consumer */
     alignas(CACHE_LINE) _Atomic uint32_t popped; /* places, ever */
+    _Atomic uint32_t lent;                       /* places, beyond the credits */
     /* producer */
     alignas(CACHE_LINE) uint32_t pushed; /* places, ever */
     struct segment *overflow_first;      /* pushed when the ring was full, oldest first */
@@ -77,6 +79,11 @@ void channel_set_wakers(struct channel *channel, struct waker *producer, struct 
     ASSERT(ring_count(channel->ring) == 0);
     channel->producer = producer;
     channel->consumer = consumer;
+}
+
+void channel_set_remote(struct channel *channel)
+{
+    channel->is_remote = true;
 }
 
 /* -- producer ------------------------------------------------------------------------------- */
@@ -139,7 +146,8 @@ void channel_push(struct channel *channel, struct segment *segment)
 static uint32_t free_credits(const struct channel *channel)
 {
     uint32_t taken = channel->pushed - atomic_load_explicit(&channel->popped, memory_order_acquire);
-    return taken < channel->credits ? channel->credits - taken : 0;
+    uint32_t places = channel->credits + atomic_load_explicit(&channel->lent, memory_order_acquire);
+    return taken < places ? places - taken : 0;
 }
 
 uint32_t channel_room(struct channel *channel)
@@ -171,15 +179,34 @@ static void wake_producer(struct channel *channel)
         waker_wake(channel->producer);
 }
 
-struct segment *channel_pop(struct channel *channel)
+struct segment *channel_pop_ahead(struct channel *channel)
 {
-    struct segment *segment = ring_pop(channel->ring);
-    if (segment == NULL)
-        return NULL;
+    return ring_pop(channel->ring);
+}
+
+void channel_free_places(struct channel *channel, const struct segment *segment)
+{
     uint32_t popped = atomic_load_explicit(&channel->popped, memory_order_relaxed);
     atomic_store_explicit(&channel->popped, popped + channel_places(segment), memory_order_release);
     wake_producer(channel);
+}
+
+struct segment *channel_pop(struct channel *channel)
+{
+    struct segment *segment = channel_pop_ahead(channel);
+    if (segment != NULL)
+        channel_free_places(channel, segment);
     return segment;
+}
+
+void channel_lend(struct channel *channel, bool is_lent)
+{
+    uint32_t places = is_lent && channel->is_remote ? channel->credits : 0;
+    if (atomic_load_explicit(&channel->lent, memory_order_relaxed) == places)
+        return;
+    atomic_store_explicit(&channel->lent, places, memory_order_release);
+    if (places > 0)
+        wake_producer(channel);
 }
 
 bool channel_is_empty(const struct channel *channel)

@@ -16,10 +16,14 @@
  * room (or flushed), so a producer asks *all* its channels, even if the first has none: what
  * waits behind a second one may be the barrier that the consumer of the first is waiting for.
  *
+ * A consumer that looks for a barrier may take segments ahead of their turn: their places stay taken until it reads
+ * them. What still waits on the other side of a connection is not in sight; to see it the consumer lends the producer as
+ * many places again, for as long as it looks.
+ *
  * In one process a push hands a pointer over. Between processes there is a channel on both sides, and
  * the io thread of each takes the other end of it (wire.h).
  *
- * Thread: push, room and flushed: producer; pop and is_empty: consumer; the rest: neither runs. */
+ * Thread: push, room and flushed: producer; pop to is_empty: consumer; the rest: neither runs. */
 #ifndef WEIR_EXCHANGE_CHANNEL_H
 #define WEIR_EXCHANGE_CHANNEL_H
 
@@ -37,6 +41,9 @@ uint32_t channel_credits(const struct channel *channel);
 /* Before the first push; may be NULL (tests, simulator). */
 void channel_set_wakers(struct channel *channel, struct waker *producer, struct waker *consumer);
 
+/* Its producer is a connection: places may be lent. Before the first push. */
+void channel_set_remote(struct channel *channel);
+
 /* What a segment takes of a channel's credits. */
 static inline uint32_t channel_places(const struct segment *segment)
 {
@@ -50,6 +57,10 @@ uint32_t channel_room(
 bool channel_flushed(struct channel *channel);
 
 struct segment *channel_pop(struct channel *channel); /* NULL: empty */
-bool channel_is_empty(const struct channel *channel); /* consumer's view */
+/* The same ahead of its turn; channel_free_places() when it is its turn. */
+struct segment *channel_pop_ahead(struct channel *channel);
+void channel_free_places(struct channel *channel, const struct segment *segment);
+void channel_lend(struct channel *channel, bool is_lent); /* nothing unless it is remote */
+bool channel_is_empty(const struct channel *channel);     /* consumer's view */
 
 #endif

@@ -11,6 +11,10 @@
 struct entrance {
     struct channel *channel;
     struct segment *segment; /* being read, never at its end; NULL: none */
+    struct segment *ahead_first,
+        *ahead_last;   /* taken ahead, oldest first; they have their places */
+    uint64_t barrier;  /* the last one that was seen ahead; 0: none */
+    bool is_looked_at; /* `segment`, for barriers */
     bool is_blocked;
 };
 
@@ -54,16 +58,32 @@ void gate_free(struct gate *gate)
     if (gate == NULL)
         return;
     give_back_done(gate);
-    for (uint32_t i = 0; i < gate->entrance_count; i++)
-        if (gate->entrances[i].segment != NULL)
-            segment_give(gate->entrances[i].segment);
+    for (uint32_t i = 0; i < gate->entrance_count; i++) {
+        struct entrance *entrance = &gate->entrances[i];
+        if (entrance->segment != NULL)
+            segment_give(entrance->segment);
+        for (struct segment *next, *it = entrance->ahead_first; it != NULL; it = next) {
+            next = it->next;
+            segment_give(it);
+        }
+    }
     mem_free(gate->entrances);
     mem_free(gate);
 }
 
+static struct segment *take_ahead(struct entrance *entrance)
+{
+    struct segment *segment = entrance->ahead_first;
+    entrance->ahead_first = segment->next;
+    channel_free_places(entrance->channel, segment);
+    return segment;
+}
+
 static void take_segment(struct gate *gate, struct entrance *entrance)
 {
-    entrance->segment = channel_pop(entrance->channel);
+    entrance->is_looked_at = entrance->ahead_first != NULL;
+    entrance->segment =
+        entrance->is_looked_at ? take_ahead(entrance) : channel_pop(entrance->channel);
     if (entrance->segment != NULL)
         gate->got_size += entrance->segment->used;
 }
@@ -136,7 +156,8 @@ bool gate_has_input(const struct gate *gate)
         const struct entrance *entrance = &gate->entrances[i];
         if (entrance->is_blocked)
             continue;
-        if (entrance->segment != NULL || !channel_is_empty(entrance->channel))
+        if (entrance->segment != NULL || entrance->ahead_first != NULL ||
+            !channel_is_empty(entrance->channel))
             return true;
     }
     return false;
@@ -152,6 +173,96 @@ void gate_unblock_all(struct gate *gate)
 {
     for (uint32_t i = 0; i < gate->entrance_count; i++)
         gate->entrances[i].is_blocked = false;
+}
+
+/* -- ahead ----------------------------------------------------------------------------------------- */
+
+/* The element behind this one, NULL at the end of the segment. */
+static const struct element *behind(const struct segment *segment, const struct element *element)
+{
+    const char *next = (const char *)element + segment_element_size(element->size);
+    return next == segment->bytes + segment->used ? NULL : (const void *)next;
+}
+
+static void look_for_barriers(struct entrance *entrance, struct segment *segment)
+{
+    for (const struct element *it = segment_peek(segment); it != NULL; it = behind(segment, it))
+        if (it->kind == ELEMENT_BARRIER)
+            entrance->barrier = (uint64_t)it->value;
+}
+
+static void look_ahead(struct entrance *entrance)
+{
+    struct segment *segment;
+    if (entrance->segment != NULL && !entrance->is_looked_at) {
+        entrance->is_looked_at = true;
+        look_for_barriers(entrance, entrance->segment);
+    }
+    while ((segment = channel_pop_ahead(entrance->channel)) != NULL) {
+        segment->next = NULL;
+        if (entrance->ahead_first == NULL)
+            entrance->ahead_first = segment;
+        else
+            entrance->ahead_last->next = segment;
+        entrance->ahead_last = segment;
+        look_for_barriers(entrance, segment);
+    }
+}
+
+bool gate_sees_barrier(struct gate *gate, uint64_t checkpoint)
+{
+    bool sees_all = true;
+    for (uint32_t i = 0; i < gate->entrance_count; i++) {
+        struct entrance *entrance = &gate->entrances[i];
+        if (entrance->is_blocked)
+            continue;
+        look_ahead(entrance);
+        bool sees = entrance->barrier == checkpoint;
+        channel_lend(entrance->channel, !sees);
+        sees_all = sees_all && sees;
+    }
+    return sees_all;
+}
+
+void gate_look_away(struct gate *gate)
+{
+    for (uint32_t i = 0; i < gate->entrance_count; i++)
+        channel_lend(gate->entrances[i].channel, false);
+}
+
+/* The records of a segment up to the barrier, in runs. False: the barrier is in it. */
+static bool show_segment(struct segment *segment, uint64_t checkpoint, uint32_t channel,
+    gate_in_flight_fn *each, void *arg)
+{
+    const struct element *first = NULL, *it = segment_peek(segment);
+    for (; it != NULL; it = behind(segment, it)) {
+        if (it->kind == ELEMENT_RECORD) {
+            first = first == NULL ? it : first;
+            continue;
+        }
+        if (first != NULL)
+            each(arg, channel, first, (size_t)((const char *)it - (const char *)first));
+        first = NULL;
+        if (it->kind == ELEMENT_BARRIER && (uint64_t)it->value == checkpoint)
+            return false;
+    }
+    if (first != NULL)
+        each(arg, channel, first, (size_t)(segment->bytes + segment->used - (const char *)first));
+    return true;
+}
+
+void gate_each_in_flight(struct gate *gate, uint64_t checkpoint, gate_in_flight_fn *each, void *arg)
+{
+    for (uint32_t i = 0; i < gate->entrance_count; i++) {
+        struct entrance *entrance = &gate->entrances[i];
+        if (entrance->is_blocked)
+            continue;
+        ASSERT(entrance->barrier == checkpoint);
+        bool goes_on =
+            entrance->segment == NULL || show_segment(entrance->segment, checkpoint, i, each, arg);
+        for (struct segment *it = entrance->ahead_first; it != NULL && goes_on; it = it->next)
+            goes_on = show_segment(it, checkpoint, i, each, arg);
+    }
 }
 
 uint64_t gate_got_size(const struct gate *gate)

@@ -56,6 +56,7 @@ void wire_peer_add_output(struct wire_peer *peer, uint32_t number, struct channe
 void wire_peer_add_input(struct wire_peer *peer, uint32_t number, struct channel *channel)
 {
     add(&peer->inputs, number, channel);
+    channel_set_remote(channel);
 }
 
 bool wire_peer_has_channels(const struct wire_peer *peer)

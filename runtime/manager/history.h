@@ -44,7 +44,8 @@ enum history_status { HISTORY_IN_PROGRESS, HISTORY_COMPLETED, HISTORY_FAILED };
 struct history_ack {
     int64_t at_ms; /* wall clock; 0: none */
     int64_t sync_us, async_us, alignment_us;
-    uint64_t size; /* bytes of the files that it refers to */
+    uint64_t size;      /* bytes of the files that it refers to */
+    uint64_t in_flight; /* of these, of records that barriers have overtaken */
 };
 
 /* Thread: control. */

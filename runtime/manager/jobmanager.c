@@ -327,6 +327,7 @@ static void deploy(struct jobmanager *jobmanager, int64_t now_ms)
     struct coordinator_options coordinator = { .interval_ms = options->interval_ms,
         .min_pause_ms = options->min_pause_ms,
         .timeout_ms = options->timeout_ms,
+        .aligned_timeout_ms = options->aligned_timeout_ms,
         .subtask_count = options->plan->subtask_count };
     const bool *part = part_of(jobmanager);
     if (jobmanager->has_coordinator && part == NULL)

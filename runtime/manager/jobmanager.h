@@ -78,6 +78,7 @@ struct task_gateway {
     void (*regions)(void *arg, uint32_t *regions);
     void (*trigger)(void *arg, uint64_t checkpoint); /* sources */
     void (*complete)(void *arg, uint64_t checkpoint);
+    void (*overtake)(void *arg, uint64_t checkpoint);
     void (*abort)(void *arg, uint64_t checkpoint);
     void (*stop)(void *arg);  /* sources */
     void (*drain)(void *arg); /* sources: as if all input had ended */
@@ -99,6 +100,7 @@ struct jobmanager_options {
     void *wake_arg;
     struct task_gateway tasks;
     int64_t interval_ms, min_pause_ms, timeout_ms; /* of checkpoints */
+    int64_t aligned_timeout_ms;                    /* coordinator.h */
     struct restart_options restart;
     int64_t stop_timeout_ms;
     bool is_fresh;
@@ -127,9 +129,11 @@ struct jobmanager_stats {
     uint32_t restarts;
     int64_t running_since_ms;   /* monotonic, all tasks; 0: not now */
     uint64_t completed, failed; /* checkpoints */
+    uint64_t unaligned;         /* of the completed ones: with records in flight */
     uint64_t last_checkpoint;   /* newest complete, this run or restored; 0: none */
     int64_t last_duration_ms;
     uint64_t last_size;        /* bytes that it refers to */
+    uint64_t last_in_flight;   /* of these, of records in flight */
     int64_t last_completed_ms; /* monotonic */
     struct histogram durations;
 };

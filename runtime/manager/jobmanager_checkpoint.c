@@ -10,6 +10,7 @@
 #include "runtime/manager/jobmanager_private.h"
 
 #include <inttypes.h>
+#include <stdio.h>
 
 /* -- the lane: publish, clean --------------------------------------------------------------------- */
 
@@ -76,6 +77,15 @@ static uint64_t size_of(const struct operator_snapshot *operators, uint32_t coun
     return size;
 }
 
+/* Of it the records that barriers have overtaken. */
+static uint64_t in_flight_of(const struct operator_snapshot *operators, uint32_t count)
+{
+    uint64_t size = 0;
+    for (uint32_t i = 0; i < count; i++)
+        size += checkpoint_in_flight_size(&operators[i]);
+    return size;
+}
+
 static void store(struct jobmanager *jobmanager, int64_t now_ms)
 {
     struct pending *pending = &jobmanager->pending;
@@ -87,6 +97,8 @@ static void store(struct jobmanager *jobmanager, int64_t now_ms)
     job->is_saved = jobmanager_is_saved(jobmanager, checkpoint);
     pending->is_active = false;
     jobmanager->stats.last_size = size_of(job->metadata.operators, job->metadata.operator_count);
+    jobmanager->stats.last_in_flight =
+        in_flight_of(job->metadata.operators, job->metadata.operator_count);
     if (workers_submit(jobmanager->options.workers, jobmanager, run_store, job))
         return;
     if (job->is_saved)
@@ -135,12 +147,16 @@ static void report_completed(const struct jobmanager *jobmanager, uint64_t check
 {
     const struct pending *pending = &jobmanager->pending;
     const struct plan_vertex *vertex = jobmanager_vertex(jobmanager, pending->slowest);
+    char in_flight[48] = "";
+    if (jobmanager->stats.last_in_flight > 0)
+        snprintf(in_flight, sizeof(in_flight), " (%.1f of them in flight)",
+            (double)jobmanager->stats.last_in_flight / (1 << 20));
     log_info("checkpoint",
         "%s: %" PRIu64 " completed in %" PRId64
-        " ms, %.1f MB; slowest was '%s' (%u/%u) with %" PRId64
+        " ms, %.1f MB%s; slowest was '%s' (%u/%u) with %" PRId64
         " ms: aligned in %.1f, frozen in %.1f, written in %.1f",
         jobmanager->label, checkpoint, jobmanager->stats.last_duration_ms,
-        (double)jobmanager->stats.last_size / (1 << 20), vertex->name,
+        (double)jobmanager->stats.last_size / (1 << 20), in_flight, vertex->name,
         pending->slowest - vertex->first_subtask + 1, vertex->parallelism, pending->slowest_ms,
         (double)pending->alignment_us / 1000, (double)pending->sync_us / 1000,
         (double)pending->async_us / 1000);
@@ -165,6 +181,7 @@ static void notify(struct jobmanager *jobmanager, uint64_t checkpoint, int64_t n
     struct jobmanager_stats *stats = &jobmanager->stats;
     int64_t duration_ms = now_ms - jobmanager->pending.started_ms;
     stats->completed++;
+    stats->unaligned += stats->last_in_flight > 0;
     stats->last_checkpoint = checkpoint;
     stats->last_duration_ms = duration_ms;
     stats->last_completed_ms = now_ms;
@@ -203,6 +220,16 @@ static void abort_checkpoint(struct jobmanager *jobmanager, uint64_t checkpoint,
     check_attempt(jobmanager);
 }
 
+/* Records are in the way: they become a part of the checkpoint. */
+static void overtake(struct jobmanager *jobmanager, uint64_t checkpoint)
+{
+    const struct task_gateway *tasks = &jobmanager->options.tasks;
+    log_info("checkpoint",
+        "%s: %" PRIu64 " goes on unaligned: after %.1f s barriers wait behind records",
+        jobmanager->label, checkpoint, (double)jobmanager->options.aligned_timeout_ms / 1000);
+    FAULT_STEP_VOID(OVERTAKE_SEND, tasks->overtake(tasks->arg, checkpoint));
+}
+
 void jobmanager_carry_out(struct jobmanager *jobmanager, struct coordinator_action action,
     int64_t now_ms)
 {
@@ -211,6 +238,9 @@ void jobmanager_carry_out(struct jobmanager *jobmanager, struct coordinator_acti
         return;
     case COORDINATOR_TRIGGER:
         trigger(jobmanager, action.checkpoint, now_ms);
+        return;
+    case COORDINATOR_OVERTAKE:
+        overtake(jobmanager, action.checkpoint);
         return;
     case COORDINATOR_STORE:
         store(jobmanager, now_ms);
@@ -235,7 +265,8 @@ static void remember_ack(struct jobmanager *jobmanager, const struct subtask_sna
         .sync_us = snapshot->sync_us,
         .async_us = snapshot->async_us,
         .alignment_us = snapshot->alignment_us,
-        .size = size_of(snapshot->operators, snapshot->operator_count) };
+        .size = size_of(snapshot->operators, snapshot->operator_count),
+        .in_flight = in_flight_of(snapshot->operators, snapshot->operator_count) };
     history_acked(jobmanager->options.history, snapshot->checkpoint, subtask, &ack);
 }
 

@@ -20,6 +20,7 @@ const struct local_options local_defaults = {
     .interval_ms = 10000,
     .min_pause_ms = 100,
     .timeout_ms = 600000,
+    .aligned_timeout_ms = 10000,
     .stop_timeout_ms = 60000,
     .restart = RESTART_DEFAULT,
 };
@@ -69,6 +70,12 @@ static void gateway_complete(void *arg, uint64_t checkpoint)
 {
     const struct local *local = arg;
     taskmanager_complete(local->taskmanager, checkpoint);
+}
+
+static void gateway_overtake(void *arg, uint64_t checkpoint)
+{
+    const struct local *local = arg;
+    taskmanager_overtake(local->taskmanager, checkpoint);
 }
 
 static void gateway_abort(void *arg, uint64_t checkpoint)
@@ -144,6 +151,7 @@ static struct jobmanager *make_jobmanager(struct local *local)
             .tear_down = gateway_tear_down,
             .trigger = gateway_trigger,
             .complete = gateway_complete,
+            .overtake = gateway_overtake,
             .abort = gateway_abort,
             .stop = gateway_stop,
             .drain = gateway_drain,
@@ -151,6 +159,7 @@ static struct jobmanager *make_jobmanager(struct local *local)
         .interval_ms = options->interval_ms,
         .min_pause_ms = options->min_pause_ms,
         .timeout_ms = options->timeout_ms,
+        .aligned_timeout_ms = options->aligned_timeout_ms,
         .restart = options->restart,
         .stop_timeout_ms = options->stop_timeout_ms,
         .is_fresh = options->is_fresh,

@@ -35,6 +35,7 @@ struct local_options {
     int64_t buffer_timeout_ms;
     int64_t watermark_interval_ms;
     int64_t interval_ms, min_pause_ms, timeout_ms; /* of checkpoints */
+    int64_t aligned_timeout_ms;                    /* coordinator.h */
     int64_t stop_timeout_ms;
     struct restart_options restart;
 };

@@ -158,7 +158,8 @@ static uint64_t channels_here(const struct placement *placement, const struct pl
     return ends;
 }
 
-/* Each channel has a segment being filled and its credits; half of the pool is for that. */
+/* Each channel has a segment being filled and its credits, and between processes as many again, which are lent to find a
+ * barrier; half of the pool is for that. */
 static weir_error *size_channels(const struct taskmanager *taskmanager, uint32_t *credits)
 {
     const struct plan *plan = taskmanager->options.plan;
@@ -571,6 +572,11 @@ void taskmanager_trigger(struct taskmanager *taskmanager, uint64_t checkpoint)
 void taskmanager_complete(struct taskmanager *taskmanager, uint64_t checkpoint)
 {
     each_task(taskmanager, false, task_complete, checkpoint);
+}
+
+void taskmanager_overtake(struct taskmanager *taskmanager, uint64_t checkpoint)
+{
+    each_task(taskmanager, false, task_overtake, checkpoint);
 }
 
 void taskmanager_abort(struct taskmanager *taskmanager, uint64_t checkpoint)

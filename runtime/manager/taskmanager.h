@@ -54,6 +54,7 @@ weir_error *taskmanager_deploy(struct taskmanager *taskmanager, const struct tas
 void taskmanager_tear_down(struct taskmanager *taskmanager, const bool *subtasks);
 void taskmanager_trigger(struct taskmanager *taskmanager, uint64_t checkpoint);
 void taskmanager_complete(struct taskmanager *taskmanager, uint64_t checkpoint);
+void taskmanager_overtake(struct taskmanager *taskmanager, uint64_t checkpoint);
 void taskmanager_abort(struct taskmanager *taskmanager, uint64_t checkpoint);
 void taskmanager_stop(struct taskmanager *taskmanager);
 void taskmanager_drain(struct taskmanager *taskmanager); /* as at the end of all input */

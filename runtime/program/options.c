@@ -33,6 +33,9 @@ static const struct weir_option rows[] = {
         "only the last one, when the job ends.", 0, MS_MAX },
     { "checkpoint-timeout", WEIR_OPTION_DURATION, "TIME", "10m",
         "A checkpoint that takes longer is given up; the job goes on.", 1, MS_MAX },
+    { "aligned-checkpoint-timeout", WEIR_OPTION_DURATION, "TIME", "10s",
+        "A checkpoint that takes longer goes on unaligned: its barriers overtake the records they wait "
+        "behind, and these become a part of it. 0: at once. Savepoints are always aligned.", 0, MS_MAX },
     { "min-pause", WEIR_OPTION_DURATION, "TIME", "100ms",
         "From the end of a checkpoint to the start of the next, at least.", 0, MS_MAX },
     { "retained", WEIR_OPTION_NUMBER, "N", "2",
@@ -161,6 +164,7 @@ static weir_error *read_local(const struct config *config, struct local_options 
     local->retained = (uint32_t)config_number(config, "retained");
     local->interval_ms = config_number(config, "checkpoint-interval");
     local->timeout_ms = config_number(config, "checkpoint-timeout");
+    local->aligned_timeout_ms = config_number(config, "aligned-checkpoint-timeout");
     local->min_pause_ms = config_number(config, "min-pause");
     local->stop_timeout_ms = config_number(config, "stop-timeout");
     local->memory_size = (uint64_t)config_number(config, "memory");

@@ -32,6 +32,7 @@ weir_error *plan_output_encode(const struct plan *plan, const struct local_optio
         .interval_ms = local->interval_ms,
         .min_pause_ms = local->min_pause_ms,
         .timeout_ms = local->timeout_ms,
+        .aligned_timeout_ms = local->aligned_timeout_ms,
         .stop_timeout_ms = local->stop_timeout_ms,
         .restart = local->restart,
         .backend = local->backend->format,

@@ -4,6 +4,7 @@
 #include "base/assert.h"
 #include "base/fault.h"
 #include "base/log.h"
+#include "runtime/task/in_flight.h"
 #include "types/state_schema.h"
 
 #define SCRATCH_MAX     ((size_t)1 << 30)
@@ -204,6 +205,28 @@ static void keep_items(struct chain *chain, struct weir_ctx *ctx,
     ctx->item_count = ctx->all_item_count = restore->item_count;
 }
 
+/* Staged files are the connector's, but for those of records in flight, which are the task's. */
+static void keep_files(struct chain *chain, struct weir_ctx *ctx, struct operator_restore *restore)
+{
+    struct state_file *in_flight =
+        arena_alloc(&chain->memory, (restore->staged_count + 1) * sizeof(*in_flight));
+    uint32_t *subtasks =
+        arena_alloc(&chain->memory, (restore->staged_count + 1) * sizeof(*subtasks));
+    ctx->file_count = ctx->in_flight_count = 0;
+    for (uint32_t i = 0; i < restore->staged_count; i++) {
+        if (strcmp(restore->staged[i].name, IN_FLIGHT_NAME) != 0) {
+            restore->staged[ctx->file_count++] = restore->staged[i];
+            continue;
+        }
+        in_flight[ctx->in_flight_count].path = arena_strdup(&chain->memory,
+            restore->staged[i].path); /* it is read behind the opening */
+        subtasks[ctx->in_flight_count++] = restore->staged_subtasks[i];
+    }
+    ctx->files = restore->staged;
+    ctx->in_flight = in_flight;
+    ctx->in_flight_subtasks = subtasks;
+}
+
 static weir_error *open_one(struct chain *chain, struct weir_ctx *ctx,
     const struct checkpoint_metadata *metadata)
 {
@@ -215,8 +238,7 @@ static weir_error *open_one(struct chain *chain, struct weir_ctx *ctx,
         restore_counters(ctx, metadata);
     }
     keep_items(chain, ctx, &restore);
-    ctx->files = restore.staged;
-    ctx->file_count = restore.staged_count;
+    keep_files(chain, ctx, &restore);
     if (ctx->op->has_keyed_state)
         WEIR_TRY(open_backend(chain, ctx, &restore, groups));
     context_enter(ctx, "in its opening");

@@ -95,6 +95,9 @@ struct weir_ctx {
     struct item_scope *item_scopes; /* those that were used */
     const struct state_file *files; /* staged files of the restored checkpoint */
     uint32_t file_count;
+    const struct state_file *in_flight; /* of the restored checkpoint (in_flight.h) */
+    const uint32_t *in_flight_subtasks; /* who wrote each */
+    uint32_t in_flight_count;
     struct arena *restore_arena;        /* the chain's memory */
     struct operator_snapshot *snapshot; /* while snapshot callbacks run */
     struct arena *snapshot_arena;

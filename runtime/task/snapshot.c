@@ -5,6 +5,9 @@
  *   snapshot callbacks, backends frozen  ----->  staged files and state files stored, synced
  *   goes on with records                         host->acked(snapshot)
  *
+ * Barriers that overtake (task_try_overtake) do the same before the records in front of them are read; those are copied
+ * at the barrier, and stored by the worker.
+ *
  * A failure declines the checkpoint and nothing else: the task goes on, the coordinator tries again.
  * One that is aborted while it waits for a worker is not written: there is nothing to be said of it.
  * Two failures are worse, and fail the task, so that it starts again from the last checkpoint:
@@ -26,6 +29,7 @@ struct snapshot_job {
     const struct task_host *host;
     struct subtask_snapshot *snapshot;
     struct backend_snapshot **parts; /* one per operator, NULL: none */
+    weir_buffer *in_flight;          /* to the head; NULL: nothing */
     uint32_t number;
     int64_t frozen_ns;
 };
@@ -37,6 +41,7 @@ static void job_free(struct snapshot_job *job)
             job->host->backend->snapshot_free(job->parts[i]);
     }
     mem_free(job->parts);
+    weir_buffer_free(job->in_flight);
     mem_free(job);
 }
 
@@ -87,7 +92,10 @@ static weir_error *write_operators(const struct snapshot_job *job)
 {
     for (uint32_t i = 0; i < job->snapshot->operator_count; i++)
         WEIR_TRY(write_operator(job, i));
-    return NULL;
+    if (job->in_flight == NULL)
+        return NULL;
+    return in_flight_store(job->in_flight, job->host->checkpoint_dir, job->host->attempt,
+        &job->snapshot->arena, &job->snapshot->operators[0]);
 }
 
 static weir_error *sync_outside(const struct snapshot_job *job)
@@ -146,45 +154,66 @@ static void write_all(void *arg)
     subtask_snapshot_free(snapshot);
 }
 
-static void decline(struct task *task, struct subtask_snapshot *snapshot, weir_error *error)
+/* Takes `in_flight` (NULL: none). */
+static struct snapshot_job *job_new(const struct task *task, uint64_t checkpoint,
+    weir_buffer *in_flight)
 {
-    task->host->declined(task->host->arg, snapshot->checkpoint, task->number, error);
+    struct snapshot_job *job = mem_alloc(sizeof(*job));
+    *job = (struct snapshot_job){ .task = task,
+        .host = task->host,
+        .snapshot = subtask_snapshot_new(checkpoint, task->number),
+        .parts = mem_alloc_array(task->chain.count, sizeof(*job->parts)),
+        .in_flight = in_flight,
+        .number = task->number };
+    return job;
+}
+
+/* Before anybody has its snapshot. */
+static void job_drop(struct snapshot_job *job)
+{
+    struct subtask_snapshot *snapshot = job->snapshot;
+    job_free(job);
     subtask_snapshot_free(snapshot);
 }
 
-static weir_error *take_snapshot(struct task *task, uint64_t checkpoint)
+static void decline(struct snapshot_job *job, weir_error *error)
 {
-    atomic_store(&task->dead_checkpoint, checkpoint - 1); /* one at a time is alive */
-    WEIR_TRY(
-        FAULT_STEP(BARRIER_SEND, chain_event(&task->chain, ELEMENT_BARRIER, (int64_t)checkpoint)));
+    job->host->declined(job->host->arg, job->snapshot->checkpoint, job->number, error);
+    job_drop(job);
+}
+
+static weir_error *freeze(struct task *task, struct snapshot_job *job)
+{
     int64_t started_ns = os_monotonic_ns();
-    struct subtask_snapshot *snapshot = subtask_snapshot_new(checkpoint, task->number);
-    struct backend_snapshot **parts = mem_alloc_array(task->chain.count, sizeof(*parts));
     weir_error *error;
     FAULT_STEP_VOID(SNAPSHOT_FREEZE,
-        error = chain_snapshot(&task->chain, checkpoint, snapshot, parts));
-    if (error != NULL) {
-        mem_free(parts);
-        if (weir_error_is_retriable(error)) {
-            subtask_snapshot_free(snapshot);
-            return error;
-        }
-        decline(task, snapshot, error);
-        return NULL;
-    }
-    struct snapshot_job *job = mem_alloc(sizeof(*job));
-    job->task = task;
-    job->host = task->host;
-    job->snapshot = snapshot;
-    job->parts = parts;
-    job->number = task->number;
+        error = chain_snapshot(&task->chain, job->snapshot->checkpoint, job->snapshot, job->parts));
     job->frozen_ns = os_monotonic_ns();
-    snapshot->sync_us = (job->frozen_ns - started_ns) / 1000;
-    snapshot->alignment_us = task->barrier.alignment_ns / 1000;
-    if (workers_submit(task->host->workers, task, write_all, job))
-        return NULL;
-    job_free(job);
-    decline(task, snapshot, weir_errorf(WEIR_E_LIMIT, "too much blocking work is waiting"));
+    job->snapshot->sync_us = (job->frozen_ns - started_ns) / 1000;
+    job->snapshot->alignment_us = task->barrier.alignment_ns / 1000;
+    return error;
+}
+
+/* Takes `in_flight` (NULL: none). */
+static weir_error *take_snapshot(struct task *task, uint64_t checkpoint, weir_buffer *in_flight)
+{
+    struct snapshot_job *job = job_new(task, checkpoint, in_flight);
+    atomic_store(&task->dead_checkpoint, checkpoint - 1); /* one at a time is alive */
+    weir_error *error =
+        FAULT_STEP(BARRIER_SEND, chain_event(&task->chain, ELEMENT_BARRIER, (int64_t)checkpoint));
+    if (error != NULL) {
+        job_drop(job);
+        return error;
+    }
+    error = freeze(task, job);
+    if (error != NULL && weir_error_is_retriable(error)) {
+        job_drop(job);
+        return error;
+    }
+    if (error == NULL && !workers_submit(task->host->workers, task, write_all, job))
+        error = weir_errorf(WEIR_E_LIMIT, "too much blocking work is waiting");
+    if (error != NULL)
+        decline(job, error);
     return NULL;
 }
 
@@ -205,7 +234,51 @@ weir_error *task_barrier(struct task *task, uint32_t channel, uint64_t checkpoin
     }
     if (task->gate != NULL)
         gate_unblock_all(task->gate);
-    return FAULT_STEP(BARRIER_ALIGN, take_snapshot(task, checkpoint));
+    return FAULT_STEP(BARRIER_ALIGN, take_snapshot(task, checkpoint, NULL));
+}
+
+/* Thread: task. */
+struct overtaken {
+    const struct task *task;
+    weir_buffer *in_flight; /* NULL: nothing was overtaken */
+};
+
+static void add_in_flight(void *arg, uint32_t channel, const struct element *first, size_t size)
+{
+    struct overtaken *it = arg;
+    if (it->in_flight == NULL)
+        it->in_flight = in_flight_new(it->task->vertex->operators[0].in);
+    in_flight_add(it->in_flight, it->task->keyed_channels[channel], first, size);
+}
+
+static weir_error *overtake(struct task *task, uint64_t checkpoint)
+{
+    struct overtaken it = { .task = task };
+    gate_each_in_flight(task->gate, checkpoint, add_in_flight, &it);
+    gate_unblock_all(task->gate);
+    return take_snapshot(task, checkpoint, it.in_flight);
+}
+
+weir_error *task_try_overtake(struct task *task)
+{
+    uint64_t checkpoint = task->overtaking;
+    if (checkpoint == 0)
+        return NULL;
+    bool is_needed = checkpoint > task->barrier.last;
+    if (is_needed && (!task->replay.is_over || !gate_sees_barrier(task->gate, checkpoint)))
+        return NULL;
+    task->overtaking = 0;
+    gate_look_away(task->gate);
+    if (!is_needed || !barrier_overtake(&task->barrier, checkpoint, os_monotonic_ns()))
+        return NULL;
+    return FAULT_STEP(BARRIER_OVERTAKE, overtake(task, checkpoint));
+}
+
+weir_error *task_late_trigger(struct task *task)
+{
+    uint64_t checkpoint = task->late_trigger;
+    task->late_trigger = 0;
+    return checkpoint == 0 ? NULL : task_barrier(task, 0, checkpoint);
 }
 
 /* -- letters ---------------------------------------------------------------------------------------- */
@@ -228,6 +301,10 @@ static void on_trigger(struct task *task, void *arg)
 {
     uint64_t checkpoint = take_number(arg);
     ASSERT(task->is_source);
+    if (!task->replay.is_over) { /* what is in flight still would be in neither */
+        task->late_trigger = checkpoint;
+        return;
+    }
     weir_error *error = FAULT_STEP(TRIGGER_RECEIVE, task_barrier(task, 0, checkpoint));
     if (error != NULL)
         task_fail(task, error);
@@ -244,6 +321,21 @@ static void on_complete(struct task *task, void *arg)
     metric_set(&task->metrics.notified, (int64_t)checkpoint);
     if (error != NULL)
         task_fail(task, error);
+}
+
+/* Who aligns for an older checkpoint does that in vain. */
+static void let_overtake(struct task *task, uint64_t checkpoint)
+{
+    if (task->keyed_channels == NULL || checkpoint <= task->barrier.last)
+        return;
+    if (barrier_abort(&task->barrier, checkpoint - 1))
+        gate_unblock_all(task->gate);
+    task->overtaking = checkpoint;
+}
+
+static void on_overtake(struct task *task, void *arg)
+{
+    FAULT_STEP_VOID(OVERTAKE_RECEIVE, let_overtake(task, take_number(arg)));
 }
 
 static void forget_checkpoint(struct task *task, uint64_t checkpoint)
@@ -276,6 +368,11 @@ void task_trigger(struct task *task, uint64_t checkpoint)
 void task_complete(struct task *task, uint64_t checkpoint)
 {
     post(task, "checkpoint complete", on_complete, checkpoint);
+}
+
+void task_overtake(struct task *task, uint64_t checkpoint)
+{
+    post(task, "barriers overtake", on_overtake, checkpoint);
 }
 
 void task_abort(struct task *task, uint64_t checkpoint)

@@ -12,6 +12,26 @@
 
 /* -- making ----------------------------------------------------------------------------------------- */
 
+/* Which channels come from an edge with a key. NULL: one is forward or broadcast, so no barrier may overtake. */
+static bool *find_keyed_channels(const struct task_options *options)
+{
+    const struct plan_vertex *vertex = &options->plan->vertices[options->vertex];
+    bool *keyed = mem_alloc_array(options->input_count, sizeof(*keyed));
+    uint32_t count = 0;
+    for (uint32_t e = 0; e < vertex->in_edge_count; e++) {
+        const struct plan_edge *edge = &options->plan->edges[vertex->in_edges[e]];
+        if (edge->partitioner == PARTITIONER_FORWARD ||
+            edge->partitioner == PARTITIONER_BROADCAST) {
+            mem_free(keyed);
+            return NULL;
+        }
+        uint32_t producers = options->plan->vertices[edge->from_vertex].parallelism;
+        for (uint32_t i = 0; i < producers && count < options->input_count; i++)
+            keyed[count++] = edge->partitioner == PARTITIONER_KEY_GROUP;
+    }
+    return keyed;
+}
+
 struct task *task_new(const struct task_options *options)
 {
     const struct plan_vertex *vertex = &options->plan->vertices[options->vertex];
@@ -37,6 +57,7 @@ struct task *task_new(const struct task_options *options)
     barrier_init(&task->barrier, task->is_source ? 1 : options->input_count,
         options->last_checkpoint);
     if (!task->is_source) {
+        task->keyed_channels = find_keyed_channels(options);
         ASSERT(options->input_count > 0);
         task->gate = gate_new(options->inputs, options->input_count, vertex->operators[0].in,
             options->host->batch_max);
@@ -60,6 +81,9 @@ void task_free(struct task *task)
     if (!task->is_source)
         watermarks_release(&task->inputs);
     barrier_release(&task->barrier);
+    in_flight_close(&task->replay.reader);
+    mem_free(task->replay.path);
+    mem_free(task->keyed_channels);
     mem_free(task);
 }
 
@@ -265,6 +289,48 @@ static enum task_result step_source(struct task *task, weir_error **error)
     return TASK_IDLE;
 }
 
+/* -- what was in flight -------------------------------------------------------------------------------- */
+
+/* Opens the next file; none: it is over. */
+static weir_error *next_file(struct task *task)
+{
+    struct replay *replay = &task->replay;
+    const struct in_flight_owner owner = { .subtask = task->subtask,
+        .parallelism = task->vertex->parallelism,
+        .max_parallelism = task->head->plan->max_parallelism };
+    while (replay->context < task->chain.count) {
+        const struct weir_ctx *ctx = task->chain.contexts[replay->context];
+        if (replay->file < ctx->in_flight_count) {
+            uint32_t file = replay->file++;
+            mem_free(replay->path);
+            replay->path =
+                mem_printf("%s/%s", task->host->checkpoint_dir, ctx->in_flight[file].path);
+            return in_flight_open(&replay->reader, replay->path, ctx->op->in,
+                ctx->in_flight_subtasks[file], &owner);
+        }
+        replay->context++;
+        replay->file = 0;
+    }
+    replay->is_over = true;
+    return NULL;
+}
+
+/* A batch of it. */
+static weir_error *step_replay(struct task *task)
+{
+    struct replay *replay = &task->replay;
+    struct weir_row rows[GATE_BATCH_MAX];
+    uint32_t count;
+    WEIR_TRY(in_flight_next(&replay->reader, rows, task->host->batch_max, &count));
+    if (count > 0) {
+        context_rows(task->chain.contexts[replay->context], rows, count);
+        return NULL;
+    }
+    in_flight_close(&replay->reader);
+    WEIR_TRY(next_file(task));
+    return replay->is_over ? task_late_trigger(task) : NULL;
+}
+
 /* -- the step ------------------------------------------------------------------------------------------ */
 
 /* Each letter's errors are looked at before the next one is read: a snapshot that is triggered behind
@@ -284,6 +350,8 @@ static enum task_result open_task(struct task *task)
 {
     weir_error *error = chain_open(&task->chain, task->restore);
     task->restore = NULL;
+    if (error == NULL)
+        error = next_file(task);
     if (error != NULL) {
         task_fail(task, error);
         return TASK_WORKED;
@@ -302,12 +370,20 @@ static bool may_read(struct task *task)
 
 static enum task_result work(struct task *task)
 {
-    weir_error *error = NULL;
     chain_set_clock(&task->chain, task->now_ms);
+    weir_error *error = task_try_overtake(task);
+    if (error != NULL) {
+        check(task, error);
+        return TASK_WORKED;
+    }
     if (!chain_has_room(&task->chain) || chain_unpublished(&task->chain) > 2)
         return check(task, NULL) ? TASK_NO_ROOM : TASK_WORKED;
     if (fire_due(task, &error)) {
         check(task, error);
+        return TASK_WORKED;
+    }
+    if (!task->replay.is_over) {
+        check(task, step_replay(task));
         return TASK_WORKED;
     }
     if (!may_read(task))

@@ -11,8 +11,11 @@
  *           \---error---> FAILED <---error-----/
  *
  * Checkpoint: a source task snapshots on the trigger letter; another one when the barriers of its
- * inputs are aligned (checkpoint/barrier.h). The barrier goes on before the snapshot is taken, because
- * snapshots emit nothing; writing files happens on a worker, then the host gets the ack.
+ * inputs are aligned (checkpoint/barrier.h), or, told to let them overtake, as soon as all are in sight.
+ * What they have overtaken becomes a part of the snapshot; a restore begins with it. Edges that deal records
+ * out (key groups, rebalance) allow that, forward and broadcast do not: with another parallelism nobody
+ * could say whose they are. The barrier goes on before the snapshot is taken, because snapshots emit
+ * nothing; writing files happens on a worker, then the host gets the ack.
  *
  * Time: each step's time is busy; the time until the next step counts as what the step ended with:
  * idle (nothing to read) or back-pressured (no room); else busy (it waited for its thread).
@@ -74,6 +77,8 @@ int64_t task_deadline_ms(const struct task *task);
 void task_post(struct task *task, struct letter letter);
 void task_trigger(struct task *task, uint64_t checkpoint);  /* sources */
 void task_complete(struct task *task, uint64_t checkpoint); /* notify */
+/* Its barriers go in front of the records that they wait behind, where edges allow it: barrier.h, in_flight.h. */
+void task_overtake(struct task *task, uint64_t checkpoint);
 void task_abort(struct task *task, uint64_t checkpoint);
 void task_stop(struct task *task); /* sources poll no more */
 void task_drain(

@@ -6,7 +6,17 @@
 
 #include "runtime/task/task.h"
 
+#include "runtime/task/in_flight.h"
+
 #include <stdatomic.h>
+
+/* What a restore has found in flight to the operators of a chain, file by file. Thread: task. */
+struct replay {
+    uint32_t context, file; /* the next one */
+    struct in_flight_reader reader;
+    char *path;
+    bool is_over;
+};
 
 /* Thread: task, but mailbox and metrics. */
 struct task {
@@ -23,6 +33,12 @@ struct task {
     struct barrier barrier;
     _Atomic uint64_t dead_checkpoint; /* it and all below: worker threads need not write them */
     uint32_t ended_count;             /* channels */
+    bool *
+        keyed_channels; /* of the gate: from an edge with a key; NULL: its barriers overtake nothing */
+    uint64_t overtaking; /* checkpoint whose barriers may; 0: none */
+    struct replay
+        replay; /* of records that were in flight; nothing else is read before it is over */
+    uint64_t late_trigger; /* a source's, until the replay is over; 0: none */
     struct mailbox *mailbox;
     struct waker *waker;
     struct task_metrics metrics;
@@ -38,5 +54,10 @@ struct task {
 void task_fail(struct task *task, weir_error *error); /* takes the error */
 /* A barrier arrived on a channel of the gate. */
 weir_error *task_barrier(struct task *task, uint32_t channel, uint64_t checkpoint) WEIR_MUST_USE;
+
+/* Takes the snapshot if the barriers that may overtake are all in sight. */
+weir_error *task_try_overtake(struct task *task) WEIR_MUST_USE;
+/* A trigger that has waited. */
+weir_error *task_late_trigger(struct task *task) WEIR_MUST_USE;
 
 #endif

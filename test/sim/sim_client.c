@@ -267,21 +267,22 @@ static bool has_checkpoint(const char *root)
 static void submit(struct sim_client *client, struct sim_process *leader)
 {
     const struct sim_trouble *trouble = client->options.trouble;
-    char numbers[6][32], id[DISPATCHER_ID_SIZE] = "";
+    char numbers[7][32], id[DISPATCHER_ID_SIZE] = "";
     char *checkpoints = checkpoints_dir(client);
     bool is_from_savepoint = client->start_from[0] != '\0' && !has_checkpoint(checkpoints);
-    const uint64_t values[6] = { trouble->parallelism, trouble->shape.max_parallelism,
+    const uint64_t values[7] = { trouble->parallelism, trouble->shape.max_parallelism,
         (uint64_t)trouble->interval_ms, (uint64_t)trouble->min_pause_ms,
-        (uint64_t)trouble->buffer_timeout_ms, trouble->batch_size };
-    for (uint32_t i = 0; i < 6; i++)
-        snprintf(numbers[i], sizeof(numbers[i]), i >= 2 && i <= 4 ? "%" PRIu64 "ms" : "%" PRIu64,
+        (uint64_t)trouble->buffer_timeout_ms, (uint64_t)trouble->aligned_timeout_ms,
+        trouble->batch_size };
+    for (uint32_t i = 0; i < 7; i++)
+        snprintf(numbers[i], sizeof(numbers[i]), i >= 2 && i <= 5 ? "%" PRIu64 "ms" : "%" PRIu64,
             values[i]);
     const char *arguments[ARGUMENTS_MAX] = { "--job-name", "sim", "--checkpoints", checkpoints,
         "--state-backend", "hashmap", "--restart-delay", "10ms", "--restart-delay-max", "1s",
         "--parallelism", numbers[0], "--max-parallelism", numbers[1], "--checkpoint-interval",
-        numbers[2], "--min-pause", numbers[3], "--buffer-timeout", numbers[4], "--batch-size",
-        numbers[5] };
-    uint32_t count = 22;
+        numbers[2], "--min-pause", numbers[3], "--buffer-timeout", numbers[4],
+        "--aligned-checkpoint-timeout", numbers[5], "--batch-size", numbers[6] };
+    uint32_t count = 24;
     if (trouble->is_chaining_disabled)
         arguments[count++] = "--no-chaining";
     if (is_from_savepoint) {

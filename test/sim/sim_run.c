@@ -111,6 +111,7 @@ static void node_close(struct run *run, struct node *node)
         const struct jobmanager_stats *stats = local_stats(node->local);
         run->result->counts.checkpoints += stats->completed;
         run->result->counts.failed_checkpoints += stats->failed;
+        run->result->counts.unaligned += stats->unaligned;
         run->result->counts.restarts += stats->restarts;
         run->result->counts.resumes += stats->last_checkpoint > 0 && stats->completed == 0;
     }

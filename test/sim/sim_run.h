@@ -22,7 +22,7 @@ struct sim_counts {
     uint64_t lives, kills, kills_in_a_call, kills_in_recovery, power_losses, stops, zombies,
         freezes, fenced;
     uint64_t restarts, region_restarts, refused_starts, failures, rescales, resumes;
-    uint64_t checkpoints, failed_checkpoints;
+    uint64_t checkpoints, failed_checkpoints, unaligned;
     uint64_t rows, finished, interleaved;
     uint64_t cached, caches, segments, stored_rows, returned_rows, bases,
         failed_stores;                    /* sim_cache.h */

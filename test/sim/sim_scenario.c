@@ -109,6 +109,8 @@ static void draw_options(struct local_options *options, struct random *random)
         maybe(random, 10) ? (int64_t)sim_scenario_spread(random, 10, 1000) : 60000;
     options->stop_timeout_ms = 60000;
     options->restart = draw_restart(random);
+    if (maybe(random, 50)) /* unaligned when they take longer, or at once */
+        options->aligned_timeout_ms = (int64_t)sim_scenario_spread(random, 0, 50);
 }
 
 static void draw_steps(struct sim_life *life, struct random *random)

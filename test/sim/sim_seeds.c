@@ -328,6 +328,7 @@ int sim_seeds_of_process(uint32_t seeds, int argc, char **argv)
         SIM_COVERAGE(refused_starts, "starts that were refused"),
         SIM_COVERAGE(failures, "jobs that failed"), SIM_COVERAGE(checkpoints, "checkpoints"),
         SIM_COVERAGE(failed_checkpoints, "checkpoints that failed"),
+        SIM_COVERAGE(unaligned, "checkpoints with records in flight"),
         SIM_COVERAGE(finished, "jobs that came to the end"),
         SIM_COVERAGE(cached, "seeds with the cache"), SIM_COVERAGE(caches, "caches"),
         SIM_COVERAGE(stored_rows, "rows that caches wrote to their stores"),

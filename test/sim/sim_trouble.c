@@ -76,6 +76,7 @@ static void draw_job(struct sim_trouble *trouble, struct random *random)
     trouble->min_pause_ms = maybe(random, 50) ? 0 : (int64_t)spread(random, 1, 100);
     trouble->buffer_timeout_ms = (int64_t)spread(random, 0, 50);
     trouble->batch_size = (uint32_t)spread(random, 1, 256);
+    trouble->aligned_timeout_ms = maybe(random, 50) ? (int64_t)spread(random, 0, 500) : 10000;
 }
 
 static int compare(const void *a, const void *b)

@@ -102,7 +102,7 @@ struct sim_trouble {
     uint32_t job_manager_count, task_manager_count;
     uint32_t parallelism;
     bool is_chaining_disabled;
-    int64_t tick_ns, interval_ms, min_pause_ms, buffer_timeout_ms;
+    int64_t tick_ns, interval_ms, min_pause_ms, buffer_timeout_ms, aligned_timeout_ms;
     uint32_t batch_size;
     struct sim_trouble_event events[SIM_EVENTS_MAX]; /* by time */
     uint32_t event_count;

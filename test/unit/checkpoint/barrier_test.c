@@ -12,7 +12,8 @@
 #include <cmocka.h>
 
 #define COUNT(array_) (sizeof(array_) / sizeof((array_)[0]))
-#define ABORT         UINT32_MAX /* instead of a channel; expected 1: unblock all */
+#define ABORT         UINT32_MAX       /* instead of a channel; expected 1: unblock all */
+#define OVERTAKE      (UINT32_MAX - 1) /* the same; expected 1: snapshot */
 
 struct step {
     uint32_t channel;
@@ -25,8 +26,9 @@ static void run(uint32_t channel_count, uint64_t last, const struct step *steps,
     struct barrier barrier;
     barrier_init(&barrier, channel_count, last);
     for (size_t i = 0; i < count; i++) {
-        int got = steps[i].channel == ABORT
-                      ? (int)barrier_abort(&barrier, steps[i].checkpoint)
+        int got = steps[i].channel == ABORT ? (int)barrier_abort(&barrier, steps[i].checkpoint)
+                  : steps[i].channel == OVERTAKE
+                      ? (int)barrier_overtake(&barrier, steps[i].checkpoint, 0)
                       : (int)barrier_arrived(&barrier, steps[i].channel, steps[i].checkpoint, 0);
         if (got != steps[i].expected)
             fail_msg("step %zu gives %d instead of %d", i, got, steps[i].expected);
@@ -83,6 +85,21 @@ static void an_abort_of_an_older_one_leaves_the_alignment_alone(void **state)
     RUN(2, 0, { 0, 3, BARRIER_BLOCK }, { ABORT, 2, false }, { 1, 3, BARRIER_SNAPSHOT });
 }
 
+static void barriers_that_overtake_make_the_snapshot_and_are_late_when_they_arrive(void **state)
+{
+    RUN(3, 0, { OVERTAKE, 1, true }, { 0, 1, BARRIER_NONE }, { 1, 1, BARRIER_NONE },
+        { 2, 1, BARRIER_NONE }, { 0, 2, BARRIER_BLOCK }, { OVERTAKE, 2, true },
+        { 1, 2, BARRIER_NONE }, { 0, 3, BARRIER_BLOCK }, { 2, 3, BARRIER_BLOCK },
+        { 1, 3, BARRIER_SNAPSHOT });
+}
+
+static void what_is_done_or_dead_is_not_overtaken(void **state)
+{
+    RUN(2, 5, { OVERTAKE, 5, false }, { ABORT, 6, false }, { OVERTAKE, 6, false },
+        { 0, 7, BARRIER_BLOCK }, { 1, 7, BARRIER_SNAPSHOT }, { OVERTAKE, 7, false },
+        { OVERTAKE, 8, true }, { OVERTAKE, 8, false });
+}
+
 static void the_alignment_is_timed_from_its_first_barrier(void **state)
 {
     struct barrier barrier;
@@ -91,6 +108,11 @@ static void the_alignment_is_timed_from_its_first_barrier(void **state)
     barrier_arrived(&barrier, 1, 2, 5000); /* starts again */
     assert_int_equal(barrier_arrived(&barrier, 0, 2, 5700), BARRIER_SNAPSHOT);
     assert_int_equal(barrier.alignment_ns, 700);
+    barrier_arrived(&barrier, 0, 3, 6000);
+    assert_true(barrier_overtake(&barrier, 3, 6100));
+    assert_int_equal(barrier.alignment_ns, 100);
+    assert_true(barrier_overtake(&barrier, 4, 9000));
+    assert_int_equal(barrier.alignment_ns, 0);
     barrier_release(&barrier);
 }
 
@@ -151,6 +173,19 @@ static void random_step(struct barrier *barrier, struct model *model, uint64_t *
             memset(model->is_blocked, 0, sizeof(model->is_blocked));
         return;
     }
+    if (random_one_in(&model->random, 12)) {
+        uint64_t n = 0; /* the one that aligns, or a later one */
+        for (uint64_t m = 1; m <= CHECKPOINTS; m++)
+            n = is_aligning(model, m) ? m : n;
+        if (n == 0)
+            n = 1 + random_below(&model->random, CHECKPOINTS);
+        assert_int_equal(barrier_overtake(barrier, n, 0), !model->is_over[n]);
+        if (!model->is_over[n])
+            memset(model->is_blocked, 0, sizeof(model->is_blocked));
+        end_up_to(model, n);
+        *last_snapshot = *last_snapshot > n ? *last_snapshot : n;
+        return;
+    }
     uint32_t channel = random_below(&model->random, model->channel_count);
     if (model->is_blocked[channel] || model->next[channel] > CHECKPOINTS)
         return;
@@ -198,6 +233,8 @@ int main(void)
         cmocka_unit_test(an_abort_before_the_first_barrier_kills_the_checkpoint),
         cmocka_unit_test(an_abort_of_a_newer_one_ends_an_older_alignment),
         cmocka_unit_test(an_abort_of_an_older_one_leaves_the_alignment_alone),
+        cmocka_unit_test(barriers_that_overtake_make_the_snapshot_and_are_late_when_they_arrive),
+        cmocka_unit_test(what_is_done_or_dead_is_not_overtaken),
         cmocka_unit_test(the_alignment_is_timed_from_its_first_barrier),
         cmocka_unit_test(random_channels_behave_like_a_slow_model),
     };

@@ -14,6 +14,7 @@
 static const struct coordinator_options usual = { .interval_ms = 1000,
     .min_pause_ms = 100,
     .timeout_ms = 5000,
+    .aligned_timeout_ms = 5000,
     .subtask_count = 3 };
 
 #define EXPECT(action_, kind_, checkpoint_) \
@@ -94,6 +95,40 @@ static void missed_intervals_are_not_made_up_for(void **state)
     EXPECT(coordinator_stored(c, 1, true, 10020), COORDINATOR_NOTIFY, 1);
     EXPECT_NONE(coordinator_tick(c, 10999));
     EXPECT(coordinator_tick(c, 11000), COORDINATOR_TRIGGER, 2);
+    coordinator_release(c);
+}
+
+static void barriers_overtake_when_the_acks_take_too_long(void **state)
+{
+    struct coordinator_options options = usual;
+    options.aligned_timeout_ms = 300;
+    struct coordinator *c = running(&options, 0);
+    EXPECT(coordinator_tick(c, 1000), COORDINATOR_TRIGGER, 1);
+    EXPECT_NONE(coordinator_acked(c, 1, 0, 1001));
+    assert_int_equal(coordinator_deadline_ms(c), 1300);
+    EXPECT_NONE(coordinator_tick(c, 1299));
+    EXPECT(coordinator_tick(c, 1300), COORDINATOR_OVERTAKE, 1);
+    EXPECT_NONE(coordinator_tick(c, 1301)); /* once */
+    assert_int_equal(coordinator_deadline_ms(c), 6000);
+    EXPECT_NONE(coordinator_acked(c, 1, 1, 1400));
+    EXPECT(coordinator_acked(c, 1, 2, 1401), COORDINATOR_STORE, 1);
+    EXPECT(coordinator_stored(c, 1, true, 1402), COORDINATOR_NOTIFY, 1);
+    EXPECT(coordinator_tick(c, 2000), COORDINATOR_TRIGGER, 2); /* and again the next time */
+    EXPECT(coordinator_tick(c, 7000), COORDINATOR_ABORT, 2);   /* too late for that */
+    coordinator_release(c);
+}
+
+static void a_requested_checkpoint_stays_aligned(void **state)
+{
+    struct coordinator_options options = usual;
+    options.aligned_timeout_ms = 0;
+    struct coordinator *c = running(&options, 0);
+    EXPECT_NONE(coordinator_request(c, 1));
+    EXPECT(coordinator_tick(c, 1), COORDINATOR_TRIGGER, 1);
+    EXPECT_NONE(coordinator_tick(c, 5000));
+    EXPECT(coordinator_tick(c, 5001), COORDINATOR_ABORT, 1);
+    EXPECT(coordinator_tick(c, 5101), COORDINATOR_TRIGGER, 2);
+    EXPECT(coordinator_tick(c, 5101), COORDINATOR_OVERTAKE, 2);
     coordinator_release(c);
 }
 
@@ -185,6 +220,7 @@ static void a_clock_at_its_end_does_not_overflow(void **state)
     struct coordinator_options options = { .interval_ms = INT64_MAX,
         .min_pause_ms = INT64_MAX,
         .timeout_ms = INT64_MAX,
+        .aligned_timeout_ms = INT64_MAX,
         .subtask_count = 1 };
     struct coordinator *c = running(&options, 0);
     EXPECT_NONE(coordinator_request(c, INT64_MAX - 1));
@@ -206,9 +242,10 @@ struct observer {
     int64_t now_ms;
     uint64_t last; /* triggered */
     bool is_pending, is_storing, is_requested, is_running;
+    bool may_overtake; /* the current one was not asked for, and does not yet */
     bool acked[SUBTASKS];
     int64_t started_ms, ended_ms;
-    uint32_t triggered, completed, aborted;
+    uint32_t triggered, completed, aborted, overtaken;
 };
 
 static void observe(struct observer *o, struct coordinator_action action, bool is_tick)
@@ -227,10 +264,18 @@ static void observe(struct observer *o, struct coordinator_action action, bool i
             assert_true(o->c->options.interval_ms > 0);
         o->last = action.checkpoint;
         o->is_pending = true;
+        o->may_overtake = !o->is_requested;
         o->is_requested = false;
         o->started_ms = o->now_ms;
         o->triggered++;
         memset(o->acked, 0, sizeof(o->acked));
+        return;
+    case COORDINATOR_OVERTAKE:
+        assert_true(is_tick && o->is_pending && o->may_overtake);
+        assert_int_equal(action.checkpoint, o->last);
+        assert_true(o->now_ms >= o->started_ms + o->c->options.aligned_timeout_ms);
+        o->may_overtake = false;
+        o->overtaken++;
         return;
     case COORDINATOR_STORE:
         assert_true(o->is_pending);
@@ -314,12 +359,14 @@ static void random_event(struct observer *o)
     tick_until_none(o);
     if (o->is_pending)
         assert_true(o->now_ms < o->started_ms + o->c->options.timeout_ms);
+    if (o->is_pending && o->may_overtake)
+        assert_true(o->now_ms < o->started_ms + o->c->options.aligned_timeout_ms);
     assert_int_equal(o->triggered, o->completed + o->aborted + (o->is_pending || o->is_storing));
 }
 
 static void random_events_keep_every_promise(void **state)
 {
-    uint32_t completed = 0, aborted = 0;
+    uint32_t completed = 0, aborted = 0, overtaken = 0;
     for (uint64_t seed = 1; seed <= 1000; seed++) {
         struct random random = { seed };
         struct coordinator_options options = { .interval_ms = random_one_in(&random, 3)
@@ -327,6 +374,7 @@ static void random_events_keep_every_promise(void **state)
                                                                   : random_below(&random, 2000),
             .min_pause_ms = random_below(&random, 500),
             .timeout_ms = 1 + random_below(&random, 5000),
+            .aligned_timeout_ms = random_below(&random, 100),
             .subtask_count = SUBTASKS };
         struct coordinator coordinator;
         coordinator_init(&coordinator, &options, seed);
@@ -336,8 +384,10 @@ static void random_events_keep_every_promise(void **state)
         coordinator_release(&coordinator);
         completed += observer.completed;
         aborted += observer.aborted;
+        overtaken += observer.overtaken;
     }
-    assert_true(completed > 5000 && aborted > 5000); /* the driver drives */
+    /* the driver drives */
+    assert_true(completed > 5000 && aborted > 5000 && overtaken > 100);
 }
 
 int main(void)
@@ -346,6 +396,8 @@ int main(void)
         cmocka_unit_test(a_checkpoint_goes_from_trigger_over_store_to_notify),
         cmocka_unit_test(nothing_starts_before_the_tasks_run),
         cmocka_unit_test(the_pause_counts_from_the_end),
+        cmocka_unit_test(barriers_overtake_when_the_acks_take_too_long),
+        cmocka_unit_test(a_requested_checkpoint_stays_aligned),
         cmocka_unit_test(missed_intervals_are_not_made_up_for),
         cmocka_unit_test(without_an_interval_only_requests_start_one),
         cmocka_unit_test(a_request_waits_for_the_current_one_and_then_for_nothing),

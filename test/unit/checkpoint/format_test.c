@@ -259,7 +259,7 @@ static weir_error *decode_sealed(uint32_t version, uint32_t zero, weir_str body)
 
 static void a_newer_version_is_refused_by_name_and_is_not_corruption(void **state)
 {
-    assert_code(decode_sealed(3, 0, WEIR_STR("x")), WEIR_E_STATE, "format version 3");
+    assert_code(decode_sealed(4, 0, WEIR_STR("x")), WEIR_E_STATE, "format version 4");
     assert_code(decode_sealed(0, 0, WEIR_STR("x")), WEIR_E_CORRUPT, "version 0");
     assert_code(decode_sealed(1, 1, WEIR_STR("x")), WEIR_E_CORRUPT, "it is corrupt");
 }

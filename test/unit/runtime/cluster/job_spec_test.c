@@ -23,6 +23,7 @@ static struct job_spec full(const struct plan *plan)
         .interval_ms = 1000,
         .min_pause_ms = 100,
         .timeout_ms = 60000,
+        .aligned_timeout_ms = 7000,
         .stop_timeout_ms = 5000,
         .restart = RESTART_DEFAULT,
         .backend = "hashmap",
@@ -66,6 +67,7 @@ static void assert_equal(const struct job_spec *a, const struct job_spec *b)
     assert_int_equal(a->interval_ms, b->interval_ms);
     assert_int_equal(a->min_pause_ms, b->min_pause_ms);
     assert_int_equal(a->timeout_ms, b->timeout_ms);
+    assert_int_equal(a->aligned_timeout_ms, b->aligned_timeout_ms);
     assert_int_equal(a->stop_timeout_ms, b->stop_timeout_ms);
     assert_int_equal(a->restart.kind, b->restart.kind);
     assert_int_equal(a->restart.delay_ms, b->restart.delay_ms);
@@ -166,7 +168,7 @@ static void bytes_that_are_cut_or_too_many_or_of_another_version_are_refused(voi
         .size = all.size - SEALED_HEADER_SIZE - 1 };
     expect_ok(decode_body(body, JOB_SPEC_VERSION));
     expect_error(decode_body(body, JOB_SPEC_VERSION + 1), WEIR_E_STATE,
-        "the job speaks version 3 of the protocol, this cluster version 2");
+        "the job speaks version 4 of the protocol, this cluster version 3");
     expect_error(decode_body(body, JOB_SPEC_VERSION - 1), WEIR_E_STATE,
         "build the job again with this libweir");
     for (size_t size = 0; size < body.size; size++)

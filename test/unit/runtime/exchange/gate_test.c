@@ -227,6 +227,106 @@ static void a_segment_is_given_back_after_its_last_batch(void **state)
     fixture_release(&fixture);
 }
 
+/* -- ahead ----------------------------------------------------------------------------------------- */
+
+/* What was in flight: the indexes of its records, channel by channel. */
+struct seen {
+    uint64_t indexes[PRODUCERS][64];
+    uint32_t counts[PRODUCERS];
+    struct layout layout;
+};
+
+static void see(void *arg, uint32_t channel, const struct element *first, size_t size)
+{
+    struct seen *seen = arg;
+    for (size_t at = 0; at < size;) {
+        const struct element *it = (const void *)((const char *)first + at);
+        struct sample sample;
+        assert_int_equal(it->kind, ELEMENT_RECORD);
+        layout_read(&seen->layout, it + 1, &sample);
+        seen->indexes[channel][seen->counts[channel]++] = sample.index;
+        at += segment_element_size(it->size);
+    }
+}
+
+static void expect_seen(const struct seen *seen, uint32_t channel, uint64_t first, uint32_t count)
+{
+    assert_int_equal(seen->counts[channel], count);
+    for (uint32_t i = 0; i < count; i++)
+        assert_int_equal(seen->indexes[channel][i], first + i);
+}
+
+static void a_barrier_is_seen_behind_records_and_these_are_what_it_overtakes(void **state)
+{
+    struct fixture fixture;
+    struct seen seen = { .counts = { 0 } };
+    layout_init(&seen.layout, &sample_type);
+    fixture_init(&fixture, 2);
+    emit(&fixture, 0, 5);
+    assert_int_equal(next(&fixture).row_count, 2); /* in the middle of a segment */
+    event(&fixture, 0, ELEMENT_WATERMARK, 7);
+    emit(&fixture, 0, 2);
+    event(&fixture, 0, ELEMENT_BARRIER, 1);
+    emit(&fixture, 0, 3); /* behind it */
+    emit(&fixture, 1, 1);
+    assert_false(gate_sees_barrier(fixture.gate, 1));
+    event(&fixture, 1, ELEMENT_BARRIER, 1);
+    gate_block(fixture.gate, 2); /* it has arrived there */
+    emit(&fixture, 2, 1);
+    assert_true(gate_sees_barrier(fixture.gate, 1));
+    gate_each_in_flight(fixture.gate, 1, see, &seen);
+    expect_seen(&seen, 0, 2, 5);
+    expect_seen(&seen, 1, 0, 1);
+    expect_seen(&seen, 2, 0, 0);
+    gate_unblock_all(fixture.gate);
+    uint64_t received[PRODUCERS] = { 2 };
+    uint32_t events = 0;
+    for (struct gate_input input; (input = next(&fixture)).kind != GATE_EMPTY;) {
+        events += input.kind == GATE_EVENT;
+        for (uint32_t r = 0; r < input.row_count; r++)
+            assert_int_equal(((const struct sample *)input.rows[r].record)->index,
+                received[input.channel]++);
+    }
+    assert_int_equal(events, 3);
+    assert_int_equal(received[0] * 100 + received[1] * 10 + received[2], 1011);
+    fixture_release(&fixture);
+}
+
+static void a_barrier_of_another_checkpoint_is_none(void **state)
+{
+    struct fixture fixture;
+    fixture_init(&fixture, GATE_BATCH_MAX);
+    for (uint32_t i = 0; i < PRODUCERS; i++)
+        event(&fixture, i, ELEMENT_BARRIER, 2);
+    assert_false(gate_sees_barrier(fixture.gate, 1));
+    assert_true(gate_sees_barrier(fixture.gate, 2));
+    fixture_release(&fixture); /* with what was taken ahead */
+}
+
+static void what_is_taken_ahead_keeps_its_places_and_places_are_lent_meanwhile(void **state)
+{
+    struct fixture fixture;
+    fixture_init(&fixture, GATE_BATCH_MAX);
+    channel_set_remote(fixture.channels[0]);
+    channel_set_remote(fixture.channels[1]);
+    for (uint32_t i = 0; i < 100; i++)
+        emit(&fixture, 0, 1);
+    assert_int_equal(channel_room(fixture.channels[0]), 0);
+    assert_false(gate_sees_barrier(fixture.gate, 1));
+    assert_int_equal(channel_room(fixture.channels[0]), 100); /* lent */
+    event(&fixture, 0, ELEMENT_BARRIER, 1);
+    assert_false(gate_sees_barrier(fixture.gate, 1)); /* not in the others */
+    assert_int_equal(channel_room(fixture.channels[0]), 0);
+    assert_int_equal(channel_room(fixture.channels[1]), 200);
+    assert_int_equal(channel_room(fixture.channels[2]), 100); /* its producer is a task */
+    gate_look_away(fixture.gate);
+    assert_int_equal(channel_room(fixture.channels[1]), 100);
+    for (uint32_t i = 0; i < 101; i++)
+        assert_true(gate_has_input(fixture.gate) && next(&fixture).kind != GATE_EMPTY);
+    assert_int_equal(channel_room(fixture.channels[0]), 100);
+    fixture_release(&fixture);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -237,6 +337,9 @@ int main(void)
         cmocka_unit_test(an_event_ends_a_batch),
         cmocka_unit_test(a_blocked_channel_is_left_alone),
         cmocka_unit_test(a_segment_is_given_back_after_its_last_batch),
+        cmocka_unit_test(a_barrier_is_seen_behind_records_and_these_are_what_it_overtakes),
+        cmocka_unit_test(a_barrier_of_another_checkpoint_is_none),
+        cmocka_unit_test(what_is_taken_ahead_keeps_its_places_and_places_are_lent_meanwhile),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -39,7 +39,7 @@ struct stage {
     bool is_deployed, is_told_to_stop, is_told_to_drain;
     bool is_inseparable; /* the gateway cannot tear down a part */
     uint32_t deploys;
-    uint64_t triggered, completed, aborted, attempt, restored;
+    uint64_t triggered, completed, overtaken, aborted, attempt, restored;
     int64_t now_ms;
 };
 
@@ -104,6 +104,13 @@ static inline void stage_complete(void *arg, uint64_t checkpoint)
     struct stage *stage = arg;
     assert_true(stage->is_deployed);
     stage->completed = checkpoint;
+}
+
+static inline void stage_overtake(void *arg, uint64_t checkpoint)
+{
+    struct stage *stage = arg;
+    assert_true(stage->is_deployed);
+    stage->overtaken = checkpoint;
 }
 
 static inline void stage_abort(void *arg, uint64_t checkpoint)
@@ -222,12 +229,14 @@ static inline void stage_open_with(struct stage *stage, const char *root, const 
             .regions = stage_regions,
             .trigger = stage_trigger,
             .complete = stage_complete,
+            .overtake = stage_overtake,
             .abort = stage_abort,
             .stop = stage_stop,
             .drain = stage_drain,
             .has_published = stage_has_published },
         .interval_ms = 1000,
         .timeout_ms = 5000,
+        .aligned_timeout_ms = 2000,
         .restart = { .kind = RESTART_FIXED, .delay_ms = 100, .attempts_max = 2 },
         .stop_timeout_ms = 3000,
         .from_savepoint = savepoint };

@@ -29,6 +29,24 @@ static void a_checkpoint_is_complete_when_its_metadata_is_stored(void **state)
     stage_close(&stage);
 }
 
+static void a_checkpoint_that_takes_long_goes_on_unaligned(void **state)
+{
+    struct stage stage;
+    stage_open(&stage, NULL);
+    all_running(&stage);
+    assert_true(at(&stage, 1000));
+    ack(&stage, 1, 0);
+    assert_true(at(&stage, 2999));
+    assert_int_equal(stage.overtaken, 0);
+    assert_true(at(&stage, 3000));
+    assert_int_equal(stage.overtaken, 1);
+    for (uint32_t i = 1; i < 4; i++)
+        ack(&stage, 1, i);
+    assert_true(settle(&stage));
+    assert_int_equal(stage.completed, 1);
+    stage_close(&stage);
+}
+
 static void a_declined_checkpoint_is_given_up_and_tried_again(void **state)
 {
     struct stage stage;
@@ -625,6 +643,7 @@ int main(void)
         TWICE(a_drain_goes_on_behind_a_restart_and_ends_with_its_savepoint),
         TWICE(a_drain_that_waits_for_a_restart_is_lost_with_a_cancel),
         TWICE(a_failure_withdraws_a_stop_and_the_job_goes_on),
+        TWICE(a_checkpoint_that_takes_long_goes_on_unaligned),
         TWICE(a_declined_checkpoint_is_given_up_and_tried_again),
         TWICE(each_line_of_the_log_says_which_job_it_is_of),
         TWICE(a_checkpoint_that_takes_too_long_never_fails_the_job),

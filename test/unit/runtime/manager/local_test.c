@@ -180,6 +180,7 @@ static void a_failing_operator_restarts_the_job_and_counts_stay_exact(void **sta
         struct local_options options = quick(trial_plan(&job));
         struct local *local;
         options.interval_ms = 3;
+        options.aligned_timeout_ms = seed % 2 == 0 ? 0 : 1;
         succeed(local_open(&options, &local));
         succeed(step_to_end(local, seed));
         assert_int_equal(local_stats(local)->restarts, 3);
@@ -266,6 +267,7 @@ static void a_failing_region_restarts_and_the_other_goes_on(void **state)
         struct local *local;
         options.interval_ms = 3;
         options.backend = backends[seed % 3];
+        options.aligned_timeout_ms = seed % 2 == 0 ? 0 : 10000;
         options.restart.delay_ms = 2;
         succeed(local_open(&options, &local));
         moved += step_through_restarts(local, seed);
@@ -295,6 +297,7 @@ static void threads_of_a_slot_go_on_with_the_tasks_of_the_other_region(void **st
         struct local *local;
         options.worker_count = 2;
         options.interval_ms = 1;
+        options.aligned_timeout_ms = 0;
         options.backend = i == 0 ? &backend_cache : &backend_hashmap;
         succeed(local_open(&options, &local));
         succeed(local_run(local, NULL));

@@ -104,6 +104,13 @@ static void fleet_complete(void *arg, uint64_t checkpoint)
         taskmanager_complete(fleet->managers[i], checkpoint);
 }
 
+static void fleet_overtake(void *arg, uint64_t checkpoint)
+{
+    struct fleet *fleet = arg;
+    for (uint32_t i = 0; i < fleet->count; i++)
+        taskmanager_overtake(fleet->managers[i], checkpoint);
+}
+
 static void fleet_abort(void *arg, uint64_t checkpoint)
 {
     struct fleet *fleet = arg;
@@ -158,6 +165,7 @@ static void fleet_init(struct fleet *fleet, uint32_t count, bool is_threaded)
             .tear_down = fleet_tear_down,
             .trigger = fleet_trigger,
             .complete = fleet_complete,
+            .overtake = fleet_overtake,
             .abort = fleet_abort,
             .stop = fleet_stop,
             .has_published = fleet_has_published },

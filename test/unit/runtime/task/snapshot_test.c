@@ -304,8 +304,6 @@ static void barriers_pass_when_everything_has_ended(void **state)
     assert_int_equal(rig.acked_count, 1);
 }
 
-/* -- what a snapshot is made of ------------------------------------------------------------------- */
-
 static void take(int64_t checkpoint)
 {
     barrier(0, checkpoint);
@@ -313,6 +311,149 @@ static void take(int64_t checkpoint)
     rig_run(&rig);
     rig_work(&rig);
 }
+
+/* -- overtaking ------------------------------------------------------------------------------------ */
+
+/* Two inputs with records, and barriers behind them, which the task has not read. */
+static void fill_inputs(void)
+{
+    rig_send(&rig, 0, 1, 5, 0);
+    rig_event(&rig, 0, ELEMENT_WATERMARK, 10);
+    rig_send(&rig, 0, 2, 6, 0);
+    barrier(0, 1);
+    rig_send(&rig, 0, 1, 8, 0); /* behind it */
+    rig_send(&rig, 1, 1, 7, 0);
+    barrier(1, 1);
+}
+
+static struct subtask_snapshot *take_ack(void)
+{
+    assert_int_equal(rig.acked_count, 1);
+    return rig.acked[--rig.acked_count];
+}
+
+static void barriers_that_may_overtake_do_and_a_restore_begins_with_what_was_in_flight(void **state)
+{
+    fill_inputs();
+    task_overtake(rig.task, 1);
+    assert_int_equal(rig_run(&rig), TASK_IDLE);
+    expect_out("B1 1=501 1=702 2=601 1=803");
+    rig_work(&rig);
+    struct subtask_snapshot *snapshot = take_ack();
+    assert_int_equal(snapshot->operators[0].counters[0], 0); /* of nothing that was in flight */
+    assert_int_equal(snapshot->operators[0].staged_count, 1);
+    assert_string_equal(snapshot->operators[0].staged[0].name, IN_FLIGHT_NAME);
+    rig_restart(&rig, snapshot);
+    barrier(0, 2); /* behind all of it */
+    barrier(1, 2);
+    rig_send(&rig, 0, 1, 8, 0);
+    rig_run(&rig);
+    expect_out("1=501 2=601 1=702 B2 1=803");
+    rig_work(&rig);
+    subtask_snapshot_free(snapshot);
+    snapshot = take_ack();
+    assert_int_equal(snapshot->operators[0].counters[0], 3);
+    assert_int_equal(snapshot->operators[0].staged_count, 0);
+    subtask_snapshot_free(snapshot);
+}
+
+static void barriers_overtake_when_all_are_in_sight_and_not_before(void **state)
+{
+    rig_send(&rig, 0, 1, 5, 0);
+    barrier(0, 1);
+    rig_run(&rig); /* it has arrived */
+    expect_out("1=501");
+    rig_send(&rig, 0, 1, 6, 0);
+    rig_send(&rig, 1, 1, 7, 0);
+    task_overtake(rig.task, 1);
+    rig_run(&rig);
+    expect_out("1=702"); /* the other one is not in sight, so it goes on as before */
+    rig_send(&rig, 1, 2, 9, 0);
+    barrier(1, 1);
+    rig_run(&rig);
+    expect_out("B1 1=603 2=901");
+    rig_work(&rig);
+    struct subtask_snapshot *snapshot = take_ack();
+    rig_restart(&rig, snapshot);
+    rig_run(&rig);
+    expect_out(
+        "2=901"); /* what stood behind the barrier that had arrived comes from its source again */
+    subtask_snapshot_free(snapshot);
+}
+
+static void without_room_downstream_barriers_overtake_all_the_same(void **state)
+{
+    sink_unpublished_count = 3; /* no room: nothing is read */
+    fill_inputs();
+    rig_run(&rig);
+    expect_out("");
+    task_overtake(rig.task, 1);
+    rig_run(&rig);
+    expect_out("B1");
+    rig_work(&rig);
+    assert_int_equal(rig.acked_count, 1);
+    sink_unpublished_count = 0;
+    rig_run(&rig);
+    expect_out("1=501 1=702 2=601 1=803");
+}
+
+static void a_checkpoint_that_is_given_up_overtakes_nothing(void **state)
+{
+    rig_send(&rig, 0, 1, 5, 0);
+    barrier(0, 1);
+    task_overtake(rig.task, 1);
+    rig_run(&rig);
+    task_abort(rig.task, 1);
+    barrier(1, 1);
+    rig_run(&rig);
+    expect_out("1=501");
+    task_overtake(rig.task, 1); /* late */
+    take(2);
+    expect_out("B2");
+    assert_int_equal(rig.acked_count, 1);
+}
+
+static void who_waits_for_an_older_barrier_waits_in_vain(void **state)
+{
+    barrier(0, 1);
+    rig_send(&rig, 0, 1, 5, 0);
+    rig_run(&rig);
+    task_overtake(rig.task, 2);
+    rig_run(&rig);
+    expect_out("1=501");
+    rig_send(&rig, 0, 1, 6, 0);
+    barrier(0, 2);
+    barrier(1, 2);
+    rig_run(&rig);
+    expect_out("B2 1=602");
+}
+
+/* It may be that the replay has not come far: what is left is in the next snapshot's way, not in it. */
+static void what_was_in_flight_is_over_before_a_barrier_may_overtake_again(void **state)
+{
+    fill_inputs();
+    task_overtake(rig.task, 1);
+    rig_run(&rig);
+    rig_work(&rig);
+    rig_out(&rig, 0);
+    struct subtask_snapshot *snapshot = take_ack();
+    rig_restart(&rig, snapshot);
+    rig_send(&rig, 0, 3, 4, 0);
+    barrier(0, 2);
+    barrier(1, 2);
+    task_overtake(rig.task, 2);
+    rig_run(&rig);
+    expect_out("1=501 2=601 1=702 B2 3=401");
+    subtask_snapshot_free(snapshot);
+    rig_work(&rig);
+    snapshot = take_ack();
+    rig_restart(&rig, snapshot);
+    rig_run(&rig);
+    expect_out("3=401"); /* once */
+    subtask_snapshot_free(snapshot);
+}
+
+/* -- what a snapshot is made of ------------------------------------------------------------------- */
 
 static void an_ack_lists_files_items_and_counters(void **state)
 {
@@ -531,6 +672,12 @@ int main(void)
         TEST(a_late_barrier_is_ignored),
         TEST(an_abort_lets_the_inputs_go_on),
         TEST(barriers_pass_when_everything_has_ended),
+        TEST(barriers_that_may_overtake_do_and_a_restore_begins_with_what_was_in_flight),
+        TEST(barriers_overtake_when_all_are_in_sight_and_not_before),
+        TEST(without_room_downstream_barriers_overtake_all_the_same),
+        TEST(a_checkpoint_that_is_given_up_overtakes_nothing),
+        TEST(who_waits_for_an_older_barrier_waits_in_vain),
+        TEST(what_was_in_flight_is_over_before_a_barrier_may_overtake_again),
         TEST(an_ack_lists_files_items_and_counters),
         TEST(the_ack_comes_when_all_is_written_not_before),
         TEST(a_task_that_is_freed_first_still_acks_what_it_had_frozen),

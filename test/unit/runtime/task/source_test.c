@@ -104,6 +104,7 @@ static struct calls {
     uint32_t run, done;
     uint32_t per_completion;
     weir_ctx *ctx;
+    uint32_t written; /* rows */
 } calls;
 
 static weir_error *call_run(void *arg)
@@ -127,6 +128,7 @@ static weir_error *sink_open(weir_ctx *ctx, const void *options, void *instance)
 static weir_error *sink_write(weir_ctx *ctx, void *instance, const struct weir_row *rows,
     uint32_t row_count)
 {
+    calls.written += row_count;
     return NULL;
 }
 
@@ -467,6 +469,52 @@ static void a_completion_that_fails_is_the_last_letter(void **state)
     assert_int_equal(metric_get(&task_metrics(rig.task)->notified), 0);
 }
 
+/* -- what was in flight --------------------------------------------------------------------------- */
+
+/* Three records on their way to the sink, which with another parallelism had an edge in front of it. */
+static struct subtask_snapshot *in_flight_to_the_sink(void)
+{
+    struct subtask_snapshot *snapshot = subtask_snapshot_new(1, 0);
+    struct layout layout;
+    struct item item = { .value = 7 };
+    alignas(16) char bytes[256] = { 0 };
+    struct element *element = (struct element *)(void *)bytes;
+    layout_init(&layout, &item_type);
+    element->size = (uint32_t)layout_size(&layout, &item);
+    layout_write(&layout, &item, element + 1);
+    weir_buffer *in_flight = in_flight_new(&item_type);
+    for (uint32_t i = 0; i < 3; i++)
+        in_flight_add(in_flight, false, element, segment_element_size(element->size));
+    snapshot->operators = arena_alloc(&snapshot->arena, sizeof(*snapshot->operators));
+    snapshot->operator_count = 1;
+    snapshot->operators[0] =
+        (struct operator_snapshot){ .uid = WEIR_STR("calls"), .parallelism = 1 };
+    expect_ok(in_flight_store(in_flight, rig.host.checkpoint_dir, 1, &snapshot->arena,
+        &snapshot->operators[0]));
+    weir_buffer_free(in_flight);
+    return snapshot;
+}
+
+static void a_trigger_waits_until_what_was_in_flight_is_through(void **state)
+{
+    rig_init(&rig, &(struct rig_options){ .build = build, .vertex = "script", .batch_max = 1 });
+    rig_step(&rig);
+    struct subtask_snapshot *snapshot = in_flight_to_the_sink();
+    rig_restart(&rig, snapshot);
+    subtask_snapshot_free(snapshot);
+    add(0, 1, 100);
+    task_trigger(rig.task, 2);
+    for (uint32_t i = 0; i < 3; i++) {
+        assert_int_equal(calls.written, i);
+        expect_out("");
+        assert_int_equal(rig_step(&rig), TASK_WORKED);
+    }
+    assert_int_equal(script.polls, 0); /* nothing is read before that is over */
+    rig_run(&rig);
+    expect_out("B2 0=1 W90");
+    assert_int_equal(calls.written, 4);
+}
+
 #define TEST(test_) cmocka_unit_test_setup_teardown(test_, begin, end)
 
 int main(void)
@@ -491,6 +539,7 @@ int main(void)
         TEST(a_call_that_is_under_way_is_waited_for),
         TEST(a_failure_is_not_swallowed_by_a_snapshot_behind_it),
         TEST(a_completion_that_fails_is_the_last_letter),
+        TEST(a_trigger_waits_until_what_was_in_flight_is_through),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
