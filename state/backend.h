@@ -58,6 +58,7 @@ struct backend_options {
     uint64_t memory_size; /* bytes for memtables and cached rows, this backend's share */
     struct backend_pool
         *pool; /* of which it is a share; outlives the backend. NULL: it is all there is */
+    int64_t checkpoint_interval_ms; /* 0: not known, or only on request */
     struct workers
         *workers; /* for what may wait; outlive the backend. NULL: a snapshot's writer does it */
 };

@@ -122,6 +122,7 @@ static void mark_dirty(struct cache *cache, struct row *row)
         list->capacity = list->capacity == 0 ? 64 : list->capacity * 2;
         list->rows = mem_realloc(list->rows, list->capacity * sizeof(*list->rows));
     }
+    cache->again_count += cache_is_frozen_since(cache, row, cache->turned);
     list->rows[list->count++] = row;
     row->dirty = list->count << 1 | cache->young;
 }

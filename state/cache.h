@@ -88,10 +88,13 @@ struct cache {
     struct dirty_rows dirty[2]; /* young ones and old ones: see cache_trickle */
     uint32_t young;             /* which is which */
     uint32_t young_seen;        /* young ones when it last looked */
+    uint32_t again_count;       /* young ones that were frozen since the last turn began */
+    uint64_t turned;            /* number of the last flight before that turn */
     int64_t turned_ms;          /* when the young ones became the old ones */
     bool is_past_barrier;       /* since cache_trickle looked at the clock */
-    int64_t barrier_ms;         /* when it saw the last barrier */
-    int64_t interval_ms;        /* between the last two; 0: not known */
+    int64_t barrier_ms;         /* when it saw the last barrier, or the start; 0: not yet */
+    int64_t planned_ms;         /* between two barriers in turn; 0: not known */
+    int64_t interval_ms;        /* between the last two, if that is longer */
     struct flight *trickle;     /* what is frozen ahead of the barrier; NULL: nothing */
     uint64_t hand;              /* the eviction's: counts slots */
     uint64_t clean_to;          /* up to where it has written what was cold */
@@ -164,6 +167,12 @@ void cache_flight_queue(struct cache *cache, struct flight *flight);
 bool cache_settle(struct cache *cache, bool takes_over, weir_error **error);
 bool cache_has_flights(const struct cache *cache);
 bool cache_is_pinned(const struct cache *cache, const struct row *row);
+/* By one of the flights behind this number, as far as their last 16 bits tell. */
+static inline bool cache_is_frozen_since(const struct cache *cache, const struct row *row,
+    uint64_t number)
+{
+    return (uint16_t)(row->frozen - number - 1) < (uint16_t)(cache->frozen - number);
+}
 void cache_flights_init(struct cache *cache, const struct backend_options *options);
 void cache_flights_release(struct cache *cache);
 

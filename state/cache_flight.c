@@ -49,6 +49,8 @@
 #include "base/os.h"
 #include "base/worker.h"
 
+#include <stdlib.h>
+
 /* The log is settled into the store when it has grown to this, and after so many snapshots in any case,
  * so that a restore does not replay more. */
 #ifdef WEIR_DEBUG
@@ -57,19 +59,17 @@
 #define SETTLE_SIZE (UINT64_C(16) << 20)
 #endif
 #define BASE_AGE_MAX 8u
-/* See cache_trickle: ms, ms, rows, rows a batch, rows. */
+/* See cache_trickle: ms, rows, rows a batch, rows. */
 #ifdef WEIR_DEBUG
-#define TRICKLE_MS     0
-#define TRICKLE_MS_MAX 1000
-#define TRICKLE_MIN    4u
-#define TRICKLE_STEP   2u
-#define TRICKLE_LATE   64u
+#define TRICKLE_MS   0
+#define TRICKLE_MIN  4u
+#define TRICKLE_STEP 2u
+#define TRICKLE_LATE 64u
 #else
-#define TRICKLE_MS     250
-#define TRICKLE_MS_MAX 1000
-#define TRICKLE_MIN    4096u
-#define TRICKLE_STEP   64u
-#define TRICKLE_LATE   (UINT32_C(512) << 10) /* a quarter of a second to freeze */
+#define TRICKLE_MS   250
+#define TRICKLE_MIN  4096u
+#define TRICKLE_STEP 64u
+#define TRICKLE_LATE (UINT32_C(512) << 10) /* a quarter of a second to freeze */
 #endif
 /* What trickles is queued in pieces of this size, so that a buffer can be used again: touching new memory costs
  * more than copying into it. */
@@ -185,9 +185,8 @@ bool cache_has_flights(const struct cache *cache)
 
 bool cache_is_pinned(const struct cache *cache, const struct row *row)
 {
-    /* one of the flights behind `written`, up to `frozen`, by their last 16 bits */
     uint64_t written = atomic_load_explicit(&cache->written, memory_order_acquire);
-    return (uint16_t)(row->frozen - written - 1) < (uint16_t)(cache->frozen - written);
+    return cache_is_frozen_since(cache, row, written);
 }
 
 /* -- the queue ------------------------------------------------------------------------------ */
@@ -529,45 +528,52 @@ void cache_trickle_end(struct cache *cache)
         atomic_store(&cache->is_logging, false); /* too much waits: it is logged later */
 }
 
-/* For half the time that was between the last two barriers nothing is frozen, because most of it would be
- * changed and frozen again before the next one. The other half is enough: what takes half of it to become dirty
- * is frozen in a quarter of it, and so on. Unless so much is dirty that a barrier out of turn, as a savepoint
- * is, would take too long. */
-static bool is_too_early(struct cache *cache, int64_t now_ms)
+/* When the last barrier was, or the start, and how far off the next one is then. */
+static void look_at_barrier(struct cache *cache, int64_t now_ms)
 {
-    if (cache->is_past_barrier) {
-        cache->interval_ms =
-            cache->barrier_ms > 0 && now_ms > cache->barrier_ms ? now_ms - cache->barrier_ms : 0;
-        cache->barrier_ms = now_ms;
-        cache->is_past_barrier = false;
+    if (cache->barrier_ms > 0 && !cache->is_past_barrier)
+        return;
+    if (cache->barrier_ms > 0) {
+        int64_t passed = now_ms > cache->barrier_ms ? now_ms - cache->barrier_ms : 0;
+        cache->interval_ms = passed > cache->planned_ms ? passed : cache->planned_ms;
     }
-    return cache->dirty[cache->young].count < TRICKLE_LATE && now_ms >= cache->barrier_ms &&
-           now_ms - cache->barrier_ms < cache->interval_ms / 2;
+    cache->barrier_ms = now_ms;
+    cache->is_past_barrier = false;
 }
 
-/* How long a turn rests: less and less towards the barrier. Rows that are changed all the time are frozen with each
- * turn, in vain with each but the last. */
-static int64_t rest_ms(const struct cache *cache, int64_t now_ms)
+/* So much is dirty that a barrier out of turn, as a savepoint is, would take too long. What was frozen a moment ago
+ * and is dirty again is changed all the time: to freeze it once more would not help. */
+static bool is_late(const struct cache *cache)
 {
-    if (cache->interval_ms == 0)
-        return TRICKLE_MS_MAX;
-    int64_t half = (cache->barrier_ms + cache->interval_ms - now_ms) / 2;
-    half = half < TRICKLE_MS_MAX ? half : TRICKLE_MS_MAX;
-    return half > TRICKLE_MS ? half : TRICKLE_MS;
+    return cache->dirty[cache->young].count >= (uint64_t)TRICKLE_LATE + cache->again_count;
+}
+
+/* For half the time to the next barrier nothing is frozen, because most of it would be changed and frozen again
+ * before it comes. The other half is enough: what takes half of it to become dirty is frozen in a quarter of it, and
+ * so on: rows that are changed all the time are frozen with each turn, in vain with each but the last. When the next
+ * barrier comes is not known: in as long a time as the last one is past; and so it is when it does not come. */
+static bool is_due(const struct cache *cache, int64_t now_ms)
+{
+    int64_t passed = now_ms - cache->barrier_ms, rested = now_ms - cache->turned_ms;
+    int64_t half = llabs(cache->interval_ms - passed) / 2;
+    if (passed < 0 || rested < 0)
+        return true; /* the clock was set */
+    if (is_late(cache))
+        return rested >= TRICKLE_MS;
+    return passed >= cache->interval_ms / 2 && rested >= (half > TRICKLE_MS ? half : TRICKLE_MS);
 }
 
 /* True: the old rows are all frozen, and the young ones are old now. */
 static bool turn(struct cache *cache, int64_t now_ms)
 {
-    if (is_too_early(cache, now_ms))
-        return false;
-    if (now_ms >= cache->turned_ms && now_ms - cache->turned_ms < rest_ms(cache, now_ms))
-        return false;
-    if (cache->dirty[cache->young].count < TRICKLE_MIN ||
+    look_at_barrier(cache, now_ms);
+    if (!is_due(cache, now_ms) || cache->dirty[cache->young].count < TRICKLE_MIN ||
         atomic_load_explicit(&cache->queued_size, memory_order_relaxed) > cache->budget / 8)
         return false;
     cache->young ^= 1;
     cache->young_seen = 0;
+    cache->again_count = 0;
+    cache->turned = cache->frozen;
     cache->turned_ms = now_ms;
     return true;
 }
@@ -597,6 +603,7 @@ void cache_trickle(struct cache *cache, int64_t now_ms)
 void cache_flights_init(struct cache *cache, const struct backend_options *options)
 {
     cache->workers = options->workers;
+    cache->planned_ms = cache->interval_ms = options->checkpoint_interval_ms;
     segment_log_init(&cache->log, options);
     ASSERT(pthread_mutex_init(&cache->lock, NULL) == 0);
     ASSERT(pthread_mutex_init(&cache->log_lock, NULL) == 0);
@@ -676,6 +683,7 @@ weir_error *cache_snapshot(struct backend *backend, uint64_t checkpoint,
     cache->is_past_barrier = true;
     freeze_rows(cache, &cache->dirty[0], UINT32_MAX, flight);
     freeze_rows(cache, &cache->dirty[1], UINT32_MAX, flight);
+    cache->again_count = 0;
     link_frozen(frozen);
     cache_flight_queue(cache, flight);
     *snapshot = (struct backend_snapshot *)(void *)frozen;

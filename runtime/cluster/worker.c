@@ -264,6 +264,7 @@ static void make_host(struct worker *worker, const struct message_deploy *messag
         .backend = options->backend,
         .backend_memory = taskmanager_backend_size(worker->taskmanager, placement),
         .backend_pool = taskmanager_backend_pool(worker->taskmanager),
+        .checkpoint_interval_ms = options->interval_ms,
         .watermark_interval_ms = options->watermark_interval_ms,
         .buffer_timeout_ms = options->buffer_timeout_ms,
         .batch_max = options->batch_max };

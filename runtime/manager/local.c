@@ -47,6 +47,7 @@ static weir_error *gateway_deploy(void *arg, const struct deployment *deployment
     local->host = (struct task_host){ .backend = options->backend,
         .backend_memory = taskmanager_backend_size(local->taskmanager, NULL),
         .backend_pool = taskmanager_backend_pool(local->taskmanager),
+        .checkpoint_interval_ms = options->interval_ms,
         .watermark_interval_ms = options->watermark_interval_ms,
         .buffer_timeout_ms = options->buffer_timeout_ms,
         .batch_max = options->batch_max };

@@ -134,6 +134,7 @@ static weir_error *open_backend(struct chain *chain, struct weir_ctx *ctx,
         .groups = groups,
         .memory_size = ctx->host->backend_memory,
         .pool = ctx->host->backend_pool,
+        .checkpoint_interval_ms = ctx->host->checkpoint_interval_ms,
         .workers = ctx->host->workers,
     };
     struct backend *backend;

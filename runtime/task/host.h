@@ -35,6 +35,7 @@ struct task_host {
     const struct backend_class *backend;
     uint64_t backend_memory;           /* bytes for each keyed operator of each subtask */
     struct backend_pool *backend_pool; /* of which these are shares; NULL: none */
+    int64_t checkpoint_interval_ms;    /* 0: only on request */
     int64_t watermark_interval_ms;
     int64_t buffer_timeout_ms;
     uint32_t batch_max; /* rows a batch, 1..256 */

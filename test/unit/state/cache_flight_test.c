@@ -57,6 +57,26 @@ static void nothing_is_frozen_in_the_first_half_of_the_time_to_a_barrier(void **
     shelf_release(&shelf);
 }
 
+/* The first barrier has no other one before it: it comes when it was planned to. */
+static void nothing_is_frozen_in_the_first_half_of_the_time_to_the_first_barrier(void **state)
+{
+    (void)state;
+    struct shelf shelf;
+    struct backend *backend;
+    shelf_init(&shelf);
+    struct backend_options options = shelf_options(&shelf, shelf_all_groups());
+    options.checkpoint_interval_ms = 10000;
+    shelf_ok(backend_cache.open(&options, NULL, 0, &backend));
+    assert_int_equal(left_by_a_batch(backend, 10, 1000), 10);
+    assert_int_equal(left_by_a_batch(backend, 10, 5999), 10);
+    assert_true(left_by_a_batch(backend, 10, 6000) < 10);
+    barrier(&shelf, backend, 7000); /* out of turn: the next one still comes in its turn */
+    assert_int_equal(left_by_a_batch(backend, 10, 11999), 10);
+    assert_true(left_by_a_batch(backend, 10, 12000) < 10);
+    shelf_close(backend);
+    shelf_release(&shelf);
+}
+
 /* Ten rows are changed; true: the batches that follow freeze them. */
 static bool is_frozen_from(struct backend *backend, int64_t now_ms)
 {
@@ -67,7 +87,7 @@ static bool is_frozen_from(struct backend *backend, int64_t now_ms)
 }
 
 /* What is changed all the time is frozen with each turn, and each but the last is in vain. */
-static void turns_rest_for_half_of_the_time_to_the_barrier_or_a_second(void **state)
+static void turns_rest_for_half_of_the_time_to_the_barrier(void **state)
 {
     (void)state;
     struct shelf shelf;
@@ -80,6 +100,13 @@ static void turns_rest_for_half_of_the_time_to_the_barrier_or_a_second(void **st
     assert_true(is_frozen_from(backend, 19500));
     assert_false(is_frozen_from(backend, 19999));
     assert_true(is_frozen_from(backend, 20000)); /* 500 after 19500, 1000 before 21000 */
+    barrier(&shelf, backend, 111000);
+    assert_true(is_frozen_from(backend, 181000));
+    assert_false(is_frozen_from(backend, 190999));
+    assert_true(is_frozen_from(backend, 191000)); /* 10,000 after 181,000, 20,000 before 211,000 */
+    assert_true(is_frozen_from(backend, 221000));
+    assert_false(is_frozen_from(backend, 230000));
+    assert_true(is_frozen_from(backend, 231000)); /* 10,000 after 221,000, 20,000 late */
     shelf_close(backend);
     shelf_release(&shelf);
 }
@@ -95,6 +122,27 @@ static void so_many_dirty_rows_are_frozen_at_any_time(void **state)
     barrier(&shelf, backend, 11000);
     assert_int_equal(left_by_a_batch(backend, 63, 11001), 63);
     assert_true(left_by_a_batch(backend, 64, 11002) < 64);
+    shelf_close(backend);
+    shelf_release(&shelf);
+}
+
+/* Or else they are frozen over and over again, in vain with each time but the last. */
+static void rows_that_are_changed_all_the_time_are_not_many_dirty_rows(void **state)
+{
+    (void)state;
+    struct shelf shelf;
+    shelf_init(&shelf);
+    struct backend *backend = shelf_open(&shelf, &backend_cache, shelf_all_groups(), NULL, 0);
+    barrier(&shelf, backend, 1000);
+    barrier(&shelf, backend, 11000);
+    uint32_t left = left_by_a_batch(backend, 100, 11001);
+    while (left > 0)
+        left = left_by_a_batch(backend, 0, 11002);
+    assert_int_equal(left_by_a_batch(backend, 100, 11003), 100);
+    assert_int_equal(left_by_a_batch(backend, 163, 11004), 163); /* 63 others */
+    assert_true(left_by_a_batch(backend, 164, 11005) < 164);
+    barrier(&shelf, backend, 21000);
+    assert_int_equal(left_by_a_batch(backend, 164, 21001), 164);
     shelf_close(backend);
     shelf_release(&shelf);
 }
@@ -253,8 +301,10 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(nothing_is_frozen_in_the_first_half_of_the_time_to_a_barrier),
-        cmocka_unit_test(turns_rest_for_half_of_the_time_to_the_barrier_or_a_second),
+        cmocka_unit_test(nothing_is_frozen_in_the_first_half_of_the_time_to_the_first_barrier),
+        cmocka_unit_test(turns_rest_for_half_of_the_time_to_the_barrier),
         cmocka_unit_test(so_many_dirty_rows_are_frozen_at_any_time),
+        cmocka_unit_test(rows_that_are_changed_all_the_time_are_not_many_dirty_rows),
         cmocka_unit_test(a_store_that_refuses_for_good_fails_the_task_and_no_checkpoint_is_lost),
         cmocka_unit_test(
             a_full_disk_declines_checkpoints_until_there_is_room_or_the_task_has_to_fail),
