@@ -120,6 +120,7 @@ struct cache {
     _Atomic int broken;                  /* code of the last of too many; 0: none */
     struct workers *workers;             /* NULL: none */
     atomic_bool is_settling, is_logging; /* a job for it has been submitted */
+    atomic_bool is_settle_due;           /* one is to be, when there are changes */
     struct row_filter *filter;   /* of rows that the store may have; NULL: it may have any */
     struct row_filter *building; /* the worker's part of it */
     atomic_bool is_filter_sure, is_filter_useless, is_closing;

@@ -499,6 +499,17 @@ bool cache_settle(struct cache *cache, bool takes_over, weir_error **error)
     return !cache_has_flights(cache);
 }
 
+/* What a snapshot has found worth settling, as soon as there are changes after it: behind a job's last checkpoint
+ * there are none, and it would not be of use to anybody. */
+static void settle_if_due(struct cache *cache)
+{
+    if (!atomic_load_explicit(&cache->is_settle_due, memory_order_relaxed) ||
+        cache->dirty[0].count + cache->dirty[1].count == 0)
+        return;
+    atomic_store(&cache->is_settle_due, false);
+    ask_to_settle(cache);
+}
+
 /* -- trickling ------------------------------------------------------------------------------ */
 
 /* Thread: worker. */
@@ -583,6 +594,7 @@ static bool turn(struct cache *cache, int64_t now_ms)
  * changed all the time is frozen once a turn, not with every change. */
 void cache_trickle(struct cache *cache, int64_t now_ms)
 {
+    settle_if_due(cache);
     struct dirty_rows *old = &cache->dirty[!cache->young];
     if (old->count == 0) {
         cache_trickle_end(cache);
@@ -757,8 +769,12 @@ weir_error *cache_snapshot_write(struct backend_snapshot *snapshot, struct arena
         error = store(cache, frozen->number, arena, files, file_count);
         pthread_mutex_unlock(&cache->log_lock);
     }
-    if (is_worth_settling(cache) && !ask_to_settle(cache))
-        settle(cache);
+    if (is_worth_settling(cache)) {
+        if (cache->workers == NULL)
+            settle(cache);
+        else
+            atomic_store(&cache->is_settle_due, true);
+    }
     return error == NULL ? NULL : weir_error_wrap(error, "cannot write a snapshot of keyed state");
 }
 

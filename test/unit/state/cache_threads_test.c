@@ -56,6 +56,15 @@ static void put_values(struct backend *backend, const char *value)
     }
 }
 
+/* What a checkpoint has left to be settled is asked for with the first batch of changes behind it. */
+static void change_one(struct backend *backend, const char *value)
+{
+    struct backend_expiry now = { .now_ms = 1000 };
+    struct row_key row = shelf_row(0, "key-7");
+    shelf_put(backend, &row, WEIR_STR(""), weir_str_of(value));
+    backend_cache.expire(backend, &now);
+}
+
 /* It lists the old base, whose files are all there: it would hang here if it waited for those of the new one. */
 static void a_checkpoint_does_not_wait_for_a_base_that_is_stored(void **state)
 {
@@ -75,14 +84,14 @@ static void a_checkpoint_does_not_wait_for_a_base_that_is_stored(void **state)
     moment.shelf = &shelf;
     moment.backend = backend;
     moment.part = &second;
-    struct row_key row = shelf_row(0, "key-7");
-    shelf_put(backend, &row, WEIR_STR(""), WEIR_STR("the second one"));
+    change_one(backend, "the second one");
     while (workers_step(shelf.workers))
         continue;
     os_current = before;
     assert_null(moment.backend); /* a base was stored */
     shelf_close(backend);
     backend = shelf_open(&shelf, &backend_cache, shelf_all_groups(), &second, 1);
+    struct row_key row = shelf_row(0, "key-7");
     shelf_expect(backend, &row, "", "the second one");
     row = shelf_row(0, "key-8");
     shelf_expect(backend, &row, "",
@@ -136,6 +145,7 @@ static void a_base_does_not_wait_until_the_task_writes_nothing(void **state)
     put_values(busy.backend, "a value that is long enough for a log that is worth settling");
     shelf_snapshot(&shelf, busy.backend, shelf_all_groups(), &part);
     assert_true(cache->log.size > 0);
+    change_one(busy.backend, "the second one");
     assert_true(workers_step(shelf.workers)); /* it settles, once */
     assert_int_equal(busy.write_count, 1);
     assert_int_equal(cache->log.size, 0);
@@ -159,7 +169,8 @@ static void a_base_that_a_snapshot_is_in_the_way_of_is_taken_when_that_is_over(v
     struct backend *backend = shelf_open(&shelf, &backend_cache, shelf_all_groups(), NULL, 0);
     struct cache *cache = (struct cache *)(void *)backend;
     put_values(backend, "a value that is long enough for a log that is worth settling");
-    shelf_snapshot(&shelf, backend, shelf_all_groups(), &part); /* a worker is asked to settle */
+    shelf_snapshot(&shelf, backend, shelf_all_groups(), &part);
+    change_one(backend, "the second one"); /* a worker is asked to settle */
     shelf_ok(backend_cache.snapshot(backend, 2, &snapshot));
     put_values(backend, "the next one");
     cache_flight_queue(cache, cache_flight_new(cache)); /* behind the barrier, as an eviction's */
@@ -265,13 +276,33 @@ static void what_waits_for_the_store_is_not_written_when_it_is_closed(void **sta
     ((struct cache *)(void *)backend)->verbs = &verbs;
     put_values(backend, "a value that is long enough for a log that is worth settling");
     shelf_snapshot(&shelf, backend, shelf_all_groups(), &part);
-    struct row_key row = shelf_row(0, "key-7");
-    shelf_put(backend, &row, WEIR_STR(""), WEIR_STR("the second one"));
+    change_one(backend, "the second one");
     assert_true(atomic_load(&((struct cache *)(void *)backend)->is_settling)); /* it is asked for */
     shelf_close(backend);
     assert_int_equal(write_count, 0);
     backend = shelf_open(&shelf, &backend_cache, shelf_all_groups(), &part, 1);
+    struct row_key row = shelf_row(0, "key-7");
     shelf_expect(backend, &row, "", "a value that is long enough for a log that is worth settling");
+    shelf_close(backend);
+    shelf_part_release(&part);
+    workers_free(shelf.workers);
+    shelf_release(&shelf);
+}
+
+/* It would be of no use: behind it comes the end of the job, mostly. */
+static void behind_a_last_checkpoint_nothing_is_settled(void **state)
+{
+    (void)state;
+    struct shelf shelf;
+    struct shelf_part part;
+    struct backend_expiry now = { .now_ms = 1000 };
+    shelf_init(&shelf);
+    shelf.workers = workers_new(0, 64);
+    struct backend *backend = shelf_open(&shelf, &backend_cache, shelf_all_groups(), NULL, 0);
+    put_values(backend, "a value that is long enough for a log that is worth settling");
+    shelf_snapshot(&shelf, backend, shelf_all_groups(), &part);
+    backend_cache.expire(backend, &now);
+    assert_false(workers_step(shelf.workers));
     shelf_close(backend);
     shelf_part_release(&part);
     workers_free(shelf.workers);
@@ -286,6 +317,7 @@ int main(void)
         cmocka_unit_test(a_base_that_a_snapshot_is_in_the_way_of_is_taken_when_that_is_over),
         cmocka_unit_test(what_the_cache_has_no_room_for_is_restored_into_the_store),
         cmocka_unit_test(what_waits_for_the_store_is_not_written_when_it_is_closed),
+        cmocka_unit_test(behind_a_last_checkpoint_nothing_is_settled),
         cmocka_unit_test(the_task_goes_on_while_a_worker_writes),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
