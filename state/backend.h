@@ -117,8 +117,8 @@ struct backend_class {
         size_t size, void **bytes, bool *is_new);
     /* Every entry of a state, all groups, row by row, in no particular order of rows. */
     weir_error *(*scan)(struct backend *backend, uint32_t state, backend_row_fn *each, void *arg);
-    /* Hint: these rows, at most BACKEND_PREFETCH_MAX, will be used next. Data of a key may be NULL: not known.
-     * May be NULL. */
+    /* Hint: these rows, at most BACKEND_PREFETCH_MAX, will be used next: what is not in memory may be read. Data of a
+     * key may be NULL: not known. May be NULL. */
     void (*prefetch)(struct backend *backend, const struct row_key *rows, uint32_t row_count);
     /* Writes what a cache in front has collected, sorted; a later list is newer. After an error anything
      * may have been written. Thread: any, one at a time, and neither with another write nor with a snapshot.
@@ -159,6 +159,7 @@ struct backend_class {
 /* First member of every backend. Thread: task. */
 struct backend {
     const struct backend_class *backend_class;
+    const struct rows *rows; /* its table in memory; NULL: it has none */
 };
 
 extern const struct backend_class backend_hashmap;

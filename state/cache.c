@@ -647,9 +647,7 @@ static weir_error *scan(struct backend *backend, uint32_t state, backend_row_fn 
 
 static void prefetch(struct backend *backend, const struct row_key *rows, uint32_t row_count)
 {
-    struct cache *cache = cache_of(backend);
-    rows_prefetch(&cache->rows, rows, row_count);
-    cache_fetch(cache, rows, row_count);
+    cache_fetch(cache_of(backend), rows, row_count);
 }
 
 /* What is free in the pool is for whoever comes first; when it is used up, those who have more than their
@@ -728,7 +726,7 @@ static weir_error *open(const struct backend_options *options, const struct back
     WEIR_TRY(cache_open_store(&of_store, sources, source_count, &store));
     ASSERT(store->backend_class->write_changes != NULL);
     struct cache *cache = mem_alloc(sizeof(*cache));
-    cache->backend.backend_class = &backend_cache;
+    cache->backend = (struct backend){ .backend_class = &backend_cache, .rows = &cache->rows };
     cache->store = store;
     cache->verbs = store->backend_class;
     cache->share = cache->budget = options->memory_size - of_store.memory_size;

@@ -75,6 +75,7 @@ void cache_fetch(struct cache *cache, const struct row_key *rows, uint32_t row_c
     ASSERT(row_count <= BACKEND_PREFETCH_MAX);
     if (state >= FETCH_STATES || cache->credit[state] == 0)
         return;
+    rows_prefetch(&cache->rows, rows, row_count);
     for (uint32_t i = 0; i < row_count && count < cache->credit[state]; i++) {
         DEBUG_ASSERT(rows[i].state == state);
         if (rows[i].key.data != NULL && cache_lacks_value(cache, &rows[i]))

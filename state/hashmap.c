@@ -201,11 +201,6 @@ static weir_error *scan(struct backend *backend, uint32_t state, backend_row_fn 
     return NULL;
 }
 
-static void prefetch(struct backend *backend, const struct row_key *rows, uint32_t row_count)
-{
-    rows_prefetch(&hashmap_of(backend)->rows, rows, row_count);
-}
-
 /* -- expiry --------------------------------------------------------------------------------- */
 
 static bool is_expired(int64_t time_ms, weir_str value)
@@ -294,7 +289,7 @@ static weir_error *open(const struct backend_options *options, const struct back
     *backend = NULL;
     WEIR_TRY(backend_check_sources(options->groups, sources, source_count));
     struct hashmap *map = mem_alloc(sizeof(*map));
-    map->backend.backend_class = &backend_hashmap;
+    map->backend = (struct backend){ .backend_class = &backend_hashmap, .rows = &map->rows };
     map->directory = mem_strdup(options->directory);
     map->checkpoint_dir = mem_strdup(options->checkpoint_dir);
     map->attempt = options->attempt;
@@ -348,7 +343,6 @@ const struct backend_class backend_hashmap = { .name = "hashmap",
     .each = each_entry,
     .edit = edit,
     .scan = scan,
-    .prefetch = prefetch,
     .expire = expire,
     .snapshot = snapshot,
     .snapshot_write = hashmap_snapshot_write,

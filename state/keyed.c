@@ -20,6 +20,7 @@
 #include "base/assert.h"
 #include "base/buffer.h"
 #include "base/memory.h"
+#include "state/rows.h"
 #include "state/stored.h"
 #include "state/touched.h"
 
@@ -29,6 +30,8 @@
 #define SCRATCH_MAX     ((size_t)256 << 20) /* decoded copies of one callback */
 #define KEY_ROOM        64u /* bytes at first; also what an arena may add to a piece */
 #define PREFETCH_STATES 4u
+#define ROWS_AHEAD      8u
+#define SLOTS_AHEAD     (2 * ROWS_AHEAD)
 #define SEQUENCE_SIZE   sizeof(uint64_t)
 #define ENTRY_NAME_MAX  ((size_t)WEIR_RECORD_SIZE_MAX)
 
@@ -41,6 +44,12 @@ struct plan {
     bool knows_next;
     uint64_t next;
     int64_t next_expires_ms;
+};
+
+/* Hashes of the keys that will be selected next, in this order. Thread: task. */
+struct ahead {
+    uint64_t hashes[KEYED_PREFETCH_MAX];
+    uint32_t count, at;
 };
 
 /* Thread: task. */
@@ -56,6 +65,7 @@ struct keyed {
     size_t key_capacity;
     struct stored_time time;
     struct touched_list touched;
+    struct ahead ahead;
     uint64_t dirty_lists; /* bit = state: the next sequence number has changed */
     struct backend_expiry expiry;
     uint64_t expired_count; /* met by reads and edits */
@@ -573,6 +583,31 @@ static __attribute__((noinline)) void grow_key(struct keyed *keyed, size_t size)
     keyed->key_capacity = size * 2;
 }
 
+static bool is_one_block(const struct plan *plan)
+{
+    return plan->state->kind == WEIR_VALUE || plan->state->kind == WEIR_REDUCING;
+}
+
+/* The slots of one key that is to come, or the rows behind them: of the first states, because those that every record
+ * touches stand there. */
+static inline void prefetch_one(const struct keyed *keyed, uint32_t index, bool is_slot)
+{
+    const struct rows *rows = keyed->backend->rows;
+    if (index >= keyed->ahead.count)
+        return;
+    uint64_t hash = keyed->ahead.hashes[index];
+    for (uint32_t state = 0; state < keyed->state_count && state < PREFETCH_STATES; state++) {
+        const struct plan *plan = &keyed->plans[state];
+        if (!is_one_block(plan))
+            continue;
+        if (is_slot)
+            rows_prefetch_slot(rows, hash, state);
+        else
+            rows_prefetch_row(rows, hash, state,
+                sizeof(struct row) + sizeof(uint64_t) + plan->form.fixed_size);
+    }
+}
+
 void keyed_select(struct keyed *keyed, weir_str key, uint64_t hash)
 {
     if (__builtin_expect(keyed->has_work, 0))
@@ -587,22 +622,48 @@ void keyed_select(struct keyed *keyed, weir_str key, uint64_t hash)
         .hash = hash,
         .group = key_group_of(hash, keyed->max_parallelism) };
     keyed->has_key = true;
+    if (keyed->ahead.at < keyed->ahead.count) {
+        uint32_t at = keyed->ahead.at++;
+        prefetch_one(keyed, at + SLOTS_AHEAD, true);
+        prefetch_one(keyed, at + ROWS_AHEAD, false);
+    }
 }
 
-/* For the first states: those that every record touches stand there. */
+/* A few at a time, while the keys before them are worked on: the processor waits for what is asked for at once, and
+ * forgets the prefetches that are too many. */
+static void start_ahead(struct keyed *keyed, const struct keyed_next *next, uint32_t count)
+{
+    keyed->ahead.at = 0;
+    keyed->ahead.count = keyed->backend->rows == NULL ? 0 : count;
+    for (uint32_t i = 0; i < keyed->ahead.count; i++)
+        keyed->ahead.hashes[i] = next[i].hash;
+    for (uint32_t i = 0; i < SLOTS_AHEAD; i++)
+        prefetch_one(keyed, i, true);
+    for (uint32_t i = 0; i < ROWS_AHEAD; i++)
+        prefetch_one(keyed, i, false);
+}
+
+/* Rows that have entries are asked for at once, all that leads to them one after the other. */
 void keyed_prefetch(struct keyed *keyed, const struct keyed_next *next, uint32_t count)
 {
     struct row_key rows[KEYED_PREFETCH_MAX];
     ASSERT(count <= KEYED_PREFETCH_MAX);
-    if (keyed->verbs->prefetch == NULL || count == 0)
+    start_ahead(keyed, next, count);
+    if (count == 0)
         return;
     for (uint32_t state = 0; state < keyed->state_count && state < PREFETCH_STATES; state++) {
+        bool has_entries = keyed->backend->rows != NULL && !is_one_block(&keyed->plans[state]);
+        if (!has_entries && keyed->verbs->prefetch == NULL)
+            continue;
         for (uint32_t i = 0; i < count; i++)
             rows[i] = (struct row_key){ .key = next[i].key,
                 .hash = next[i].hash,
                 .group = key_group_of(next[i].hash, keyed->max_parallelism),
                 .state = state };
-        keyed->verbs->prefetch(keyed->backend, rows, count);
+        if (has_entries)
+            rows_prefetch(keyed->backend->rows, rows, count);
+        if (keyed->verbs->prefetch != NULL)
+            keyed->verbs->prefetch(keyed->backend, rows, count);
     }
 }
 

@@ -94,9 +94,14 @@ weir_error *row_wrong_size(const struct row_key *key, uint32_t found, size_t wan
 
 /* -- the table ------------------------------------------------------------------------------ */
 
+static uint64_t slot_hash_of(uint64_t key_hash, uint32_t state)
+{
+    return key_hash ^ (state * STATE_HASH);
+}
+
 uint64_t rows_hash(const struct row_key *key)
 {
-    return key->hash ^ (key->state * STATE_HASH);
+    return slot_hash_of(key->hash, key->state);
 }
 
 struct row_key row_key_of(const struct slot *slot)
@@ -254,6 +259,20 @@ static struct row *guess_row(const struct rows *rows, uint64_t hash)
             return slot->row;
     }
     return NULL;
+}
+
+void rows_prefetch_slot(const struct rows *rows, uint64_t key_hash, uint32_t state)
+{
+    __builtin_prefetch(&rows->slots[slot_hash_of(key_hash, state) & (rows->slot_count - 1)]);
+}
+
+void rows_prefetch_row(const struct rows *rows, uint64_t key_hash, uint32_t state, size_t size)
+{
+    const struct row *row = guess_row(rows, slot_hash_of(key_hash, state));
+    if (row == NULL)
+        return;
+    __builtin_prefetch(row);
+    __builtin_prefetch((const char *)row + size - 1);
 }
 
 void rows_prefetch(const struct rows *rows, const struct row_key *keys, uint32_t key_count)

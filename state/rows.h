@@ -75,6 +75,9 @@ struct slot *rows_add(struct rows *rows, const struct row_key *key, size_t value
 void rows_delete(struct rows *rows, struct slot *slot);
 /* Halves a table that is nearly empty: slots move. */
 void rows_shrink(struct rows *rows);
+/* Hints that a row will be looked for, the second a few rows after the first: its slot; `size` bytes of the row. */
+void rows_prefetch_slot(const struct rows *rows, uint64_t key_hash, uint32_t state);
+void rows_prefetch_row(const struct rows *rows, uint64_t key_hash, uint32_t state, size_t size);
 /* Hint: these rows will be looked for, and their entries. */
 void rows_prefetch(const struct rows *rows, const struct row_key *keys, uint32_t key_count);
 /* Hint: all of these rows will be read; at most BACKEND_PREFETCH_MAX. */

@@ -256,7 +256,10 @@ static void prefetch_rows(struct run *run, const struct place *place)
         count += place->backend == run->backends[key_group_subtask(rows[count].group,
                                        run->parallelism, SHELF_MAX_PARALLELISM)];
     }
-    run->verbs->prefetch(place->backend, rows, count);
+    if (place->backend->rows != NULL)
+        rows_prefetch(place->backend->rows, rows, count);
+    if (run->verbs->prefetch != NULL)
+        run->verbs->prefetch(place->backend, rows, count);
 }
 
 /* -- faults --------------------------------------------------------------------------------- */
@@ -454,7 +457,7 @@ static void step(struct run *run)
     if (draw(run, 13) % 8 == 0)
         run->verbs->expire(place.backend,
             &(struct backend_expiry){ .now_ms = (int64_t)run->step * 100 });
-    if (run->verbs->prefetch != NULL && draw(run, 11) % 8 == 0)
+    if (place.backend->rows != NULL && draw(run, 11) % 8 == 0)
         prefetch_rows(run, &place);
     uint64_t what = draw(run, 0) % 20000;
     if (what < 8000)

@@ -588,7 +588,16 @@ static void prefetching_is_only_a_hint(void **state)
     keyed_prefetch(it.keyed, next, KEYED_PREFETCH_MAX);
     keyed_fixture_key_is(&it, "a");
     assert_null(keyed_read(it.keyed, FIXED, str("")));
-    keyed_fixture_commit(&it);
+    for (uint32_t i = 0; i < 2 * KEYED_PREFETCH_MAX;
+         i++) { /* all of them, twice: the second time they are there */
+        uint32_t key = i % KEYED_PREFETCH_MAX;
+        if (key == 0)
+            keyed_prefetch(it.keyed, next, KEYED_PREFETCH_MAX);
+        keyed_select(it.keyed, (weir_str){ .data = &bytes[key], .size = 1 }, next[key].hash);
+        assert_int_equal(((struct profile *)keyed_edit(it.keyed, FIXED, str("")))->visits++,
+            i / KEYED_PREFETCH_MAX);
+        keyed_fixture_commit(&it);
+    }
     keyed_fixture_end(&it);
 }
 
