@@ -20,6 +20,10 @@
 #define ARENAS_MAX  2
 #define LARGE_PIECE (128 << 10)
 
+#ifndef MADV_COLLAPSE /* glibc before 2.37 */
+#define MADV_COLLAPSE 25
+#endif
+
 #define PIECE_ALIGNMENT ((size_t)16)
 #define BLOCK_SIZE_MAX  ((size_t)1 << 20)
 
@@ -179,6 +183,12 @@ void mem_discard(void *memory, size_t size)
 void mem_make_huge(void *memory, size_t size)
 {
     madvise(memory, size, MADV_HUGEPAGE);
+}
+
+/* Linux before 6.1 cannot. */
+void mem_collapse(void *memory, size_t size)
+{
+    madvise(memory, size, MADV_COLLAPSE);
 }
 
 uint64_t mem_count(void)

@@ -35,6 +35,8 @@ void mem_discard(void *memory, size_t size); /* part of it: zeros again, and cos
  * the first touch of any byte takes MEM_HUGE_SIZE. Of mem_map's, aligned to that. */
 #define MEM_HUGE_SIZE ((size_t)2 << 20)
 void mem_make_huge(void *memory, size_t size);
+/* Of memory that is in use, all of it: moved into such pages now. A hint, too. */
+void mem_collapse(void *memory, size_t size);
 /* For a process that has a limit of memory: few arenas, so that what one thread frees another one uses, and large
  * pieces from the system and back to it, always. Call it before the first thread starts. */
 void mem_keep_small(void);

@@ -108,11 +108,21 @@ static void unlink_chunk(struct slab_chunk **list, struct slab_chunk *chunk)
         *list = chunk->next;
 }
 
+/* As if all chunks so far had been: those that are full take no more memory for it. */
+static void become_huge(struct slab *slab)
+{
+    slab->is_huge = true;
+    for (struct slab_chunk *chunk = slab->full; chunk != NULL; chunk = chunk->next)
+        mem_collapse(chunk, SLAB_CHUNK_SIZE);
+}
+
 /* Its first page is touched, because the header is there. */
 static struct slab_chunk *add_chunk(struct slab *slab)
 {
     struct slab_chunk *chunk = mem_map(SLAB_CHUNK_SIZE, SLAB_CHUNK_SIZE);
     bool is_huge = slab->size >= FREE_SHARE * SLAB_CHUNK_SIZE;
+    if (is_huge && !slab->is_huge)
+        become_huge(slab);
     if (is_huge)
         mem_make_huge(chunk, SLAB_CHUNK_SIZE);
     POISON((char *)chunk + HEADER_SIZE, SLAB_CHUNK_SIZE - HEADER_SIZE);

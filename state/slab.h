@@ -28,7 +28,7 @@
  *                most that were in use, 64 KiB, and the first page of each chunk, which has its header
  *
  * The first chunks have memory only where it is touched, so a small table is small. From 16 MiB on, where one
- * chunk is an eighth, they are huge pages.
+ * chunk is an eighth, they are huge pages, and the first ones become such, too, as far as they are full.
  *
  * Blocks that are freed here and there leave pages that are nearly empty and are of use to their own
  * class only. An owner with a budget cannot free more until pages run empty: of pages with 100 blocks
@@ -65,6 +65,7 @@ struct slab {
     struct slab_chunk *spare;                    /* one of the open ones: empty, but kept */
     struct slab_large *large;
     uint64_t used, occupied, size;
+    bool is_huge;            /* has had a chunk that is a huge page */
     uint32_t draining_count; /* pages chosen that are not empty yet */
 };
 

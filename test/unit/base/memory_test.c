@@ -37,6 +37,19 @@ static void mapped_memory_is_aligned_zeroed_and_goes_back(void **state)
     }
 }
 
+static void what_is_moved_into_huge_pages_is_the_same(void **state)
+{
+    (void)state;
+    char *bytes = mem_map(MEM_HUGE_SIZE, MEM_HUGE_SIZE);
+    for (size_t i = 0; i < MEM_HUGE_SIZE; i++)
+        bytes[i] = (char)(i / 4096);
+    mem_collapse(bytes, MEM_HUGE_SIZE);
+    for (size_t i = 0; i < MEM_HUGE_SIZE; i++)
+        if (bytes[i] != (char)(i / 4096))
+            fail();
+    mem_unmap(bytes, MEM_HUGE_SIZE);
+}
+
 static void copies_are_equal(void **state)
 {
     char *text = mem_strdup("abc");
@@ -148,6 +161,7 @@ int main(void)
         cmocka_unit_test(allocated_memory_is_zeroed),
         cmocka_unit_test(aligned_memory_is_aligned_and_zeroed),
         cmocka_unit_test(mapped_memory_is_aligned_zeroed_and_goes_back),
+        cmocka_unit_test(what_is_moved_into_huge_pages_is_the_same),
         cmocka_unit_test(copies_are_equal),
         cmocka_unit_test(every_allocation_is_counted),
         cmocka_unit_test(an_array_too_large_aborts),
