@@ -29,7 +29,7 @@
 #define SHORT_KEY_SIZE    255u
 #define KEY_SIZE_IN_PLACE 20u /* head has 4, the others 8 */
 #define PLACE_BYTES       24u /* head, middle and tail */
-#define FEW               25u /* places that qsort sorts on its stack, as it does up to 1 KiB */
+#define FEW               16u /* places that are inserted: distributing costs more */
 
 /* A row with the start of its key as numbers, for cheap comparisons. Thread: the caller's. */
 struct place {
@@ -130,21 +130,42 @@ static uint32_t byte_at(const struct place *place, uint32_t index)
     return (uint32_t)(word >> (56 - index % 8 * 8)) & UINT8_MAX;
 }
 
-/* Puts the places with an equal byte together, in the order of the bytes; bucket b is from ends[b - 1] up to
- * ends[b] then. False: it is the same byte in all. */
-static bool distribute(struct place *places, uint64_t count, uint32_t index, uint64_t ends[256])
+/* Bucket b is from ends[b - 1], of the lowest one from 0, up to ends[b]. Thread: the caller's. */
+struct buckets {
+    uint64_t ends[256];
+    uint32_t lowest, highest; /* bytes */
+};
+
+/* Most keys have digits or letters in a place: only their range of bytes is gone over. */
+static void count_bytes(const struct place *places, uint64_t count, uint32_t index,
+    struct buckets *buckets)
 {
-    uint64_t counts[256] = { 0 }, next[256], sum = 0;
-    for (uint64_t i = 0; i < count; i++)
-        counts[byte_at(&places[i], index)]++;
-    if (counts[byte_at(&places[0], index)] == count)
-        return false;
-    for (uint32_t byte = 0; byte < 256; byte++) {
-        next[byte] = sum;
-        ends[byte] = sum += counts[byte];
+    uint64_t counts[256] = { 0 }, sum = 0;
+    buckets->lowest = UINT8_MAX;
+    buckets->highest = 0;
+    for (uint64_t i = 0; i < count; i++) {
+        uint32_t byte = byte_at(&places[i], index);
+        counts[byte]++;
+        buckets->lowest = byte < buckets->lowest ? byte : buckets->lowest;
+        buckets->highest = byte > buckets->highest ? byte : buckets->highest;
     }
-    for (uint32_t byte = 0; byte < 256; byte++)
-        while (next[byte] < ends[byte]) {
+    for (uint32_t byte = buckets->lowest; byte <= buckets->highest; byte++)
+        buckets->ends[byte] = sum += counts[byte];
+}
+
+static uint64_t start_of(const struct buckets *buckets, uint32_t byte)
+{
+    return byte == buckets->lowest ? 0 : buckets->ends[byte - 1];
+}
+
+/* Puts the places with an equal byte together, in the order of the bytes. */
+static void distribute(struct place *places, uint32_t index, const struct buckets *buckets)
+{
+    uint64_t next[256];
+    for (uint32_t byte = buckets->lowest; byte <= buckets->highest; byte++)
+        next[byte] = start_of(buckets, byte);
+    for (uint32_t byte = buckets->lowest; byte <= buckets->highest; byte++)
+        while (next[byte] < buckets->ends[byte]) {
             struct place place = places[next[byte]];
             uint32_t home;
             while ((home = byte_at(&place, index)) != byte) {
@@ -154,25 +175,55 @@ static bool distribute(struct place *places, uint64_t count, uint32_t index, uin
             }
             places[next[byte]++] = place;
         }
-    return true;
+}
+
+/* The first byte that is not the same in all; PLACE_BYTES: there is none. Keys have much in common at their start. */
+static uint32_t first_difference(const struct place *places, uint64_t count)
+{
+    uint64_t head = 0, middle = 0, tail = 0;
+    for (uint64_t i = 1; i < count; i++) {
+        head |= places[i].head ^ places[0].head;
+        middle |= places[i].middle ^ places[0].middle;
+        tail |= places[i].tail ^ places[0].tail;
+    }
+    if (head != 0)
+        return (uint32_t)__builtin_clzll(head) / 8;
+    if (middle != 0)
+        return 8 + (uint32_t)__builtin_clzll(middle) / 8;
+    return tail != 0 ? 16 + (uint32_t)__builtin_clzll(tail) / 8 : PLACE_BYTES;
+}
+
+static void insert_places(struct place *places, uint64_t count)
+{
+    for (uint64_t i = 1; i < count; i++) {
+        struct place place = places[i];
+        uint64_t at = i;
+        for (; at > 0 && compare_places(&place, &places[at - 1]) < 0; at--)
+            places[at] = places[at - 1];
+        places[at] = place;
+    }
 }
 
 /* Byte by byte, and in place: a million places would be twice their memory otherwise, all of it new, and
- * comparing two far apart is a miss of the processor's cache. What few have in common qsort looks at, which
- * needs no memory for so few. */
-static void sort_places(struct place *places, uint64_t count, uint32_t index)
+ * comparing two far apart is a miss of the processor's cache. Few are inserted; many that only the rest of
+ * long keys tells apart are left to qsort. */
+static void sort_places(struct place *places, uint64_t count)
 {
-    uint64_t ends[256];
-    while (count > FEW && index < PLACE_BYTES && !distribute(places, count, index, ends))
-        index++;
-    if (count <= FEW || index == PLACE_BYTES) {
-        if (count > 1)
-            qsort(places, count, sizeof(*places), compare_places);
+    if (count <= FEW) {
+        insert_places(places, count);
         return;
     }
-    for (uint32_t byte = 0; byte < 256; byte++) {
-        uint64_t start = byte == 0 ? 0 : ends[byte - 1];
-        sort_places(places + start, ends[byte] - start, index + 1);
+    struct buckets buckets;
+    uint32_t index = first_difference(places, count);
+    if (index == PLACE_BYTES) {
+        qsort(places, count, sizeof(*places), compare_places);
+        return;
+    }
+    count_bytes(places, count, index, &buckets);
+    distribute(places, index, &buckets);
+    for (uint32_t byte = buckets.lowest; byte <= buckets.highest; byte++) {
+        uint64_t start = start_of(&buckets, byte);
+        sort_places(places + start, buckets.ends[byte] - start);
     }
 }
 
@@ -187,7 +238,7 @@ static struct place *sort_rows(const struct changes *const *lists, uint32_t list
             places[count++] = place_of(row, i);
     }
     ASSERT(count == row_count);
-    sort_places(places, count, 0);
+    sort_places(places, count);
     return places;
 }
 
