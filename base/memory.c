@@ -85,12 +85,24 @@ void *mem_alloc_aligned(size_t alignment, size_t size)
     return memset(memory, 0, padded);
 }
 
+/* The huge pages that lie within it whole: what is filled from one end to the other costs a fault for each of them, not
+ * for each 4 KiB. */
+static void make_inside_huge(void *memory, size_t size)
+{
+    uintptr_t start = ((uintptr_t)memory + MEM_HUGE_SIZE - 1) & ~(uintptr_t)(MEM_HUGE_SIZE - 1);
+    uintptr_t end = ((uintptr_t)memory + size) & ~(uintptr_t)(MEM_HUGE_SIZE - 1);
+    if (start < end)
+        mem_make_huge((char *)memory + (start - (uintptr_t)memory), end - start);
+}
+
 void *mem_realloc(void *memory, size_t size)
 {
     allocation_count++;
     void *moved = realloc(memory, size == 0 ? 1 : size);
     if (moved == NULL)
         out_of_memory(size);
+    if (__builtin_expect(size >= 2 * MEM_HUGE_SIZE, 0))
+        make_inside_huge(moved, size);
     return moved;
 }
 

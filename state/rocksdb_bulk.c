@@ -230,7 +230,7 @@ static void sort_places(struct place *places, uint64_t count)
 static struct place *sort_rows(const struct changes *const *lists, uint32_t list_count,
     uint64_t row_count)
 {
-    struct place *places = mem_alloc_array(row_count + 1, sizeof(*places));
+    struct place *places = mem_realloc(NULL, (row_count + 1) * sizeof(*places));
     uint64_t count = 0;
     for (uint32_t i = 0; i < list_count; i++) {
         const struct change_row *row = NULL;
