@@ -220,7 +220,7 @@ MUTANTS = [
            "    if (job->in_flight == NULL)\n        return NULL;\n", "    if (job != NULL)\n        return NULL;\n",
            SIM),
     mutant("records in flight behind the barrier are stored, too", "runtime/exchange/gate.c",
-           "        if (it->kind == ELEMENT_BARRIER && (uint64_t)it->value == checkpoint)\n            return false;\n", "",
+           "(uint64_t)it->value == checkpoint)\n            return false;\n", "(uint64_t)it->value == checkpoint)\n            return true;\n",
            "unit runtime/task/snapshot_test"),
     mutant("records in flight go to every subtask", "runtime/task/in_flight.c",
            "        if (is_mine(reader, element))\n", "        if (is_mine(reader, element) || element->size > 0)\n",
