@@ -57,6 +57,7 @@ enum rescale_step {
 struct rescale {
     enum rescale_step step;
     struct operation *operation;
+    uint32_t parallelism;
     const char **arguments; /* the new ones */
     uint32_t argument_count;
     struct version *version; /* from READY to LEAVING */

@@ -11,6 +11,8 @@
  * So it changes at once. This is how a job goes on with the slots that are left, and why nobody has to know whether
  * it runs at the moment.
  *
+ * Whoever asks for the parallelism that it is being given already gets the id of that operation.
+ *
  * What waits can be given up: the job can be cancelled at any step, and another rescale takes the place of one that
  * is not between its checkpoint and its new plan, which takes no longer than a checkpoint. */
 #include "base/assert.h"
@@ -80,6 +82,12 @@ weir_error *dispatcher_rescale(struct dispatcher *dispatcher, const char *job, u
     struct operation *it;
     if (operations_know(dispatcher, operation))
         return NULL;
+    entry = dispatcher_entry(dispatcher, job);
+    if (entry != NULL && entry->rescale.step != RESCALE_NONE &&
+        entry->rescale.parallelism == parallelism) {
+        memcpy(operation, entry->rescale.operation->id, DISPATCHER_ID_SIZE);
+        return NULL; /* who asks again and again for the same must not begin it anew each time */
+    }
     WEIR_TRY(operations_entry(dispatcher, job, &entry));
     WEIR_TRY(check(entry, parallelism));
     WEIR_TRY(operations_begin(dispatcher, job, OPERATION_RESCALE, operation, &it));
@@ -87,7 +95,8 @@ weir_error *dispatcher_rescale(struct dispatcher *dispatcher, const char *job, u
         rescale_failed(entry,
             weir_errorf(WEIR_E_STATE, "another rescale, to %u, has taken its place", parallelism));
     struct rescale *rescale = &entry->rescale;
-    *rescale = (struct rescale){ .step = RESCALE_PLANNING, .operation = it };
+    *rescale =
+        (struct rescale){ .step = RESCALE_PLANNING, .operation = it, .parallelism = parallelism };
     rescale->arguments =
         arguments_with(entry, parallelism, &entry->arena, &rescale->argument_count);
     FAULT_STEP_VOID(RESCALE_REQUEST, entry_ask_for_plan(entry, dispatcher->now_ms));

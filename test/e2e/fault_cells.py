@@ -34,6 +34,7 @@ ACTIONS = ("kill", "error", "stall")
 LIVES_MAX = 8
 LIFE_LIMIT_S = 60
 SLOWER = (1, 4, 16)  # a job that has ended before its fault's turn is run anew, at a slower pace
+SLOTS = 2
 STALL_MS = 120  # longer than a checkpoint takes
 
 Step = collections.namedtuple("Step", "name can_fail what")
@@ -397,7 +398,7 @@ class _Daemons:
         common = {**settings, "io.tmp.dirs": cell.directory / "tmp", "jobmanager.rpc.port": rpc,
                   "high-availability.storageDir": cell.directory / "ha"}
         self.kinds = {"jobmanager": (is_in_job_manager, {**common, "rest.port": self.rest}),
-                      "taskmanager": (not is_in_job_manager, {**common, "taskmanager.numberOfTaskSlots": 2})}
+                      "taskmanager": (not is_in_job_manager, {**common, "taskmanager.numberOfTaskSlots": SLOTS})}
         self.running = {}
         self.job = None
         self.over = set()  # jobs that have ended before the input has: they were stopped or cancelled
@@ -451,7 +452,7 @@ class _Daemons:
             self.look_after()
             if self.job is None:
                 self.submit(arguments)
-            elif self.follow(operation):
+            elif self.follow(operation) and self.has_no_worker():
                 return
             time.sleep(0.02)
         raise Broken(f"the cluster did not finish the job in {LIFE_LIMIT_S} s: {self.cell.fired()}\n{self.cell.said()}")
@@ -468,6 +469,11 @@ class _Daemons:
         elif operation is not None and status == "RUNNING":
             self.operate(operation)
         return status == "FINISHED" and self.job is not None
+
+    def has_no_worker(self):
+        """One that is killed while it ends leaves the file that it was about to store."""
+        said = self.ask("GET", "/v1/overview")
+        return said is not None and said["slots-total"] == said["slots-available"] == SLOTS
 
     def is_stopped(self):
         """It has ended well, but not all lines were read."""

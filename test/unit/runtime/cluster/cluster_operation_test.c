@@ -167,6 +167,28 @@ static void a_rescale_that_is_not_done_gives_way_to_another_one(void **state)
     check_output(out, 0);
 }
 
+/* Else who asks more often than a plan takes would never get it. */
+static void a_rescale_that_is_asked_for_again_goes_on(void **state)
+{
+    char out[OS_PATH_MAX], first[DISPATCHER_ID_SIZE] = "";
+    snprintf(out, sizeof(out), "%s", output("out"));
+    const char *arguments[] = { "--parallelism", "1", "--output", out, ENDLESS, NULL };
+    const struct job *job = submit(arguments);
+    wait_checkpoints(job, 1);
+    check(dispatcher_rescale(dispatcher, job->id, 2, first));
+    int64_t until = now_ms() + BOUND_MS;
+    while (!dispatcher_operation(dispatcher, first)->is_done && now_ms() < until) {
+        char again[DISPATCHER_ID_SIZE] = "";
+        check(dispatcher_rescale(dispatcher, job->id, 2, again));
+        assert_string_equal(again, first);
+        turn();
+    }
+    wait_operation(first);
+    assert_int_equal(parallelism_of(job), 2);
+    stop(job);
+    check_output(out, 0);
+}
+
 static void expect_refusal(weir_error *error, const char *words)
 {
     assert_non_null(error);
@@ -337,6 +359,7 @@ int main(int argc, char **argv)
         WITH_CLUSTER(a_job_is_cancelled_and_its_slots_are_free_again),
         WITH_CLUSTER(a_rescale_to_what_the_job_has_changes_nothing_and_says_so),
         WITH_CLUSTER(a_rescale_that_is_not_done_gives_way_to_another_one),
+        WITH_CLUSTER(a_rescale_that_is_asked_for_again_goes_on),
         WITH_CLUSTER(a_job_that_waits_for_slots_is_rescaled_to_those_that_are_left),
         WITH_CLUSTER(a_job_that_is_too_large_is_rescaled_or_cancelled_while_it_waits),
         WITH_CLUSTER(a_job_is_cancelled_while_its_checkpoints_cannot_be_opened),
