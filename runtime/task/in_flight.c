@@ -1,70 +1,84 @@
-/* in_flight.c -- see in_flight.h. Prefixes: in_flight_ */
+/* in_flight.c -- see in_flight.h. What is gathered are runs: a head, and elements as they lie in segments. */
 #include "runtime/task/in_flight.h"
 
 #include "base/assert.h"
 #include "base/buffer.h"
 #include "base/os.h"
 #include "types/key_group.h"
+#include "types/layout.h"
+#include "types/msgpack.h"
 #include "types/schema.h"
 
 #include <inttypes.h>
 
-#define SIZE_MAX_BYTES ((size_t)1 << 30)
-#define ALIGNMENT      16u
-#define TYPE_MAX       ((size_t)1 << 20)
+#define BYTES_MAX ((size_t)1 << 30)
+#define TYPE_MAX  ((size_t)1 << 20)
+#define HEAD_SIZE 16u /* of the file, without the type */
+#define ROW_SIZE  24u /* in front of each record */
 
 static const char magic[8] = "WEIRFLY1";
 
-struct head {
-    char magic[8];
-    uint32_t version, type_size;
-    uint64_t zero[2];
-};
-_Static_assert(sizeof(struct head) == 32, "in_flight.h says so");
-
 struct run {
     uint64_t size;
-    uint32_t is_keyed, zero;
+    uint64_t is_keyed;
 };
-_Static_assert(sizeof(struct run) == ALIGNMENT, "elements behind it are aligned");
 
 /* -- writing ----------------------------------------------------------------------------------------- */
 
-static const char zeros[ALIGNMENT];
-
-static size_t aligned(size_t size)
+weir_buffer *in_flight_new(void)
 {
-    return (size + ALIGNMENT - 1) & ~(size_t)(ALIGNMENT - 1);
-}
-
-weir_buffer *in_flight_new(const struct weir_type *type)
-{
-    weir_buffer *in_flight = weir_buffer_new(SIZE_MAX_BYTES);
-    weir_buffer *text = weir_buffer_new(TYPE_MAX);
-    schema_put_placed(type, text);
-    weir_str view = weir_buffer_view(text);
-    struct head head = { .version = 1, .type_size = (uint32_t)aligned(view.size) };
-    memcpy(head.magic, magic, sizeof(magic));
-    weir_buffer_add(in_flight, &head, sizeof(head));
-    weir_buffer_add(in_flight, view.data, view.size);
-    weir_buffer_add(in_flight, zeros, aligned(view.size) - view.size);
-    weir_buffer_free(text);
-    return in_flight;
+    return weir_buffer_new(BYTES_MAX);
 }
 
 void in_flight_add(weir_buffer *in_flight, bool is_keyed, const struct element *first, size_t size)
 {
-    DEBUG_ASSERT(size % ALIGNMENT == 0);
     struct run run = { .size = size, .is_keyed = is_keyed };
     weir_buffer_add(in_flight, &run, sizeof(run));
-    for (size_t at = 0; at < size;) {
-        const struct element *it = (const void *)((const char *)first + at);
-        size_t used = sizeof(*it) + it->size;
-        weir_buffer_add(in_flight, it, used);
-        at += segment_element_size(it->size);
-        weir_buffer_add(in_flight, zeros,
-            aligned(used) - used); /* in a segment: what was there before */
+    weir_buffer_add(in_flight, first, size);
+}
+
+static void put_head(const struct weir_type *type, weir_buffer *out)
+{
+    weir_buffer *text = weir_buffer_new(TYPE_MAX);
+    schema_put(type, text);
+    weir_buffer_add(out, magic, sizeof(magic));
+    buffer_put_u32(out, 1);
+    buffer_put_str(out, weir_buffer_view(text));
+    weir_buffer_free(text);
+}
+
+static void put_record(const struct layout *layout, const struct element *element, bool is_keyed,
+    void *record, weir_buffer *encoded, weir_buffer *out)
+{
+    layout_read(layout, element + 1, record);
+    weir_buffer_reset(encoded);
+    msgpack_encode(layout->type, record, encoded);
+    weir_str bytes = weir_buffer_view(encoded);
+    buffer_put_u32(out, (uint32_t)bytes.size);
+    buffer_put_u32(out, is_keyed);
+    buffer_put_u64(out, (uint64_t)element->value);
+    buffer_put_u64(out, element->key_hash);
+    weir_buffer_add(out, bytes.data, bytes.size);
+}
+
+static void put_runs(weir_str runs, const struct weir_type *type, weir_buffer *out)
+{
+    struct layout layout;
+    struct run run;
+    layout_init(&layout, type);
+    void *record = mem_alloc(type->size);
+    weir_buffer *encoded = weir_buffer_new(BYTES_MAX);
+    for (size_t at = 0; at < runs.size;) {
+        memcpy(&run, runs.data + at, sizeof(run));
+        at += sizeof(run);
+        for (size_t end = at + run.size; at < end;) {
+            const struct element *it = (const void *)(runs.data + at);
+            put_record(&layout, it, run.is_keyed != 0, record, encoded, out);
+            at += segment_element_size(it->size);
+        }
     }
+    weir_buffer_free(encoded);
+    mem_free(record);
 }
 
 static void add_staged(struct operator_snapshot *op, const struct state_file *file,
@@ -77,24 +91,39 @@ static void add_staged(struct operator_snapshot *op, const struct state_file *fi
     op->staged = grown;
 }
 
-weir_error *in_flight_store(const weir_buffer *in_flight, const char *checkpoint_dir,
-    uint64_t attempt, struct arena *arena, struct operator_snapshot *op)
+static weir_error *store(weir_str bytes, const char *checkpoint_dir, uint64_t attempt,
+    struct arena *arena, struct operator_snapshot *op)
 {
-    if (weir_buffer_overflowed(in_flight))
-        return weir_errorf(WEIR_E_LIMIT,
-            "more than %zu MB of records are in flight to '%.*s'; give the job less --memory, or a "
-            "longer --aligned-checkpoint-timeout",
-            SIZE_MAX_BYTES >> 20, (int)op->uid.size, op->uid.data);
-    weir_str view = weir_buffer_view(in_flight);
     struct state_file file;
     WEIR_TRY(state_file_begin(checkpoint_dir)); /* makes the directory */
     char *aside = state_file_temporary(checkpoint_dir, attempt, arena);
-    weir_error *error = os_write_file(aside, view.data, view.size);
+    weir_error *error = os_write_file(aside, bytes.data, bytes.size);
     if (error == NULL)
         error = state_file_store(aside, checkpoint_dir, attempt, IN_FLIGHT_NAME, arena, &file);
     error = weir_error_join(error, os_remove(aside));
     if (error == NULL)
         add_staged(op, &file, arena);
+    return error;
+}
+
+weir_error *in_flight_store(const weir_buffer *in_flight, const struct weir_type *type,
+    const char *checkpoint_dir, uint64_t attempt, struct arena *arena, struct operator_snapshot *op)
+{
+    weir_buffer *out = weir_buffer_new(BYTES_MAX);
+    bool is_too_large = weir_buffer_overflowed(in_flight);
+    if (!is_too_large) {
+        put_head(type, out);
+        put_runs(weir_buffer_view(in_flight), type, out);
+    }
+    weir_error *error;
+    if (is_too_large || weir_buffer_overflowed(out))
+        error = weir_errorf(WEIR_E_LIMIT,
+            "more than %zu MB of records are in flight to '%.*s'; give the job less --memory, or a "
+            "longer --aligned-checkpoint-timeout",
+            BYTES_MAX >> 20, (int)op->uid.size, op->uid.data);
+    else
+        error = store(weir_buffer_view(out), checkpoint_dir, attempt, arena, op);
+    weir_buffer_free(out);
     return error;
 }
 
@@ -106,129 +135,103 @@ static weir_error *corrupt(const struct in_flight_reader *reader, const char *wh
         what);
 }
 
-static weir_error *another_type(const struct in_flight_reader *reader,
-    const struct weir_type *stored, const struct weir_type *type)
+static weir_error *check_type(const struct in_flight_reader *reader, weir_str stored)
 {
-    weir_buffer *text = weir_buffer_new(TYPE_MAX);
-    schema_print(stored, text);
-    weir_buffer_add_str(text, WEIR_STR("; in the job: "));
-    schema_print(type, text);
-    weir_error *error = weir_errorf(WEIR_E_STATE,
-        "records in flight ('%s') are of another type than the operator takes now: start the "
-        "program "
-        "that wrote the checkpoint once more and take a savepoint, which has none in flight. In "
-        "the "
-        "checkpoint: %s",
-        reader->path, buffer_text(text));
-    weir_buffer_free(text);
+    const struct weir_type *type;
+    struct arena arena;
+    struct reader bytes = reader_of(stored);
+    arena_init(&arena, 4096, TYPE_MAX * 16);
+    weir_error *error = schema_get(&bytes, &arena, &type);
+    if (error == NULL) {
+        error = schema_can_restore(type, reader->type, NULL);
+        if (error != NULL)
+            error = weir_error_wrap(error,
+                "records in flight ('%s') cannot be read as what the operator takes now: start the "
+                "program that wrote the checkpoint once more and take a savepoint, which has none "
+                "in flight",
+                reader->path);
+    }
+    arena_release(&arena);
     return error;
 }
 
-static weir_error *check_head(struct in_flight_reader *reader, const struct weir_type *type)
+static weir_error *check_head(struct in_flight_reader *reader)
 {
-    struct head head;
-    if (reader->size < sizeof(head))
+    if (reader->size < HEAD_SIZE)
         return corrupt(reader, "it is too short");
-    memcpy(&head, reader->bytes, sizeof(head));
-    if (memcmp(head.magic, magic, sizeof(magic)) != 0)
+    if (memcmp(reader->bytes, magic, sizeof(magic)) != 0)
         return corrupt(reader, "it begins otherwise");
-    if (head.version != 1)
+    struct reader bytes = reader_of(
+        (weir_str){ .data = reader->bytes + sizeof(magic), .size = reader->size - sizeof(magic) });
+    uint32_t version = reader_u32(&bytes);
+    if (version != 1)
         return weir_errorf(WEIR_E_STATE,
             "'%s' was written by a newer Weir (version %" PRIu32 " of the file); use that one",
-            reader->path, head.version);
-    if (head.type_size % ALIGNMENT != 0 || head.type_size > reader->size - sizeof(head))
+            reader->path, version);
+    weir_str type = reader_str(&bytes);
+    if (reader_failed(&bytes))
         return corrupt(reader, "its type does not end in it");
-    const struct weir_type *stored;
-    struct arena arena;
-    arena_init(&arena, 4096, TYPE_MAX * 16);
-    struct reader bytes =
-        reader_of((weir_str){ .data = reader->bytes + sizeof(head), .size = head.type_size });
-    weir_error *error = schema_get_placed(&bytes, &arena, &stored);
-    if (error == NULL && !schema_equal(stored, type))
-        error = another_type(reader, stored, type);
-    arena_release(&arena);
-    reader->at = reader->run_end = sizeof(head) + head.type_size;
-    return error;
+    reader->at = HEAD_SIZE + type.size;
+    return check_type(reader, type);
 }
 
 weir_error *in_flight_open(struct in_flight_reader *reader, const char *path,
     const struct weir_type *type, uint32_t old, const struct in_flight_owner *owner)
 {
-    *reader = (struct in_flight_reader){ .owner = *owner,
+    *reader = (struct in_flight_reader){ .type = type,
+        .owner = *owner,
         .groups = key_group_range(owner->subtask, owner->parallelism, owner->max_parallelism),
-        .path = path,
-        .is_mine = old % owner->parallelism == owner->subtask };
-    layout_init(&reader->layout, type);
-    WEIR_TRY(os_read_file(path, SIZE_MAX_BYTES, &reader->bytes, &reader->size));
-    weir_error *error = check_head(reader, type);
+        .is_mine = old % owner->parallelism == owner->subtask,
+        .path = path };
+    WEIR_TRY(os_read_file(path, BYTES_MAX, &reader->bytes, &reader->size));
+    weir_error *error = check_head(reader);
     if (error != NULL)
         in_flight_close(reader);
+    else
+        reader->records = mem_alloc_array(IN_FLIGHT_ROWS_MAX, type->size);
     return error;
 }
 
-/* False: there is none, or an error. */
-static bool next_run(struct in_flight_reader *reader, weir_error **error)
+static bool is_mine(const struct in_flight_reader *reader, bool is_keyed, uint64_t key_hash)
 {
-    struct run run;
-    if (reader->at == reader->size)
-        return false;
-    if (reader->size - reader->at < sizeof(run)) {
-        *error = corrupt(reader, "it ends within a run");
-        return false;
-    }
-    memcpy(&run, reader->bytes + reader->at, sizeof(run));
-    reader->at += sizeof(run);
-    if (run.size > reader->size - reader->at || run.size % ALIGNMENT != 0) {
-        *error = corrupt(reader, "a run does not end in it");
-        return false;
-    }
-    reader->run_end = reader->at + run.size;
-    reader->is_keyed = run.is_keyed != 0;
-    return true;
+    if (!is_keyed)
+        return reader->is_mine;
+    return group_range_has(reader->groups, key_group_of(key_hash, reader->owner.max_parallelism));
 }
 
-static bool is_mine(const struct in_flight_reader *reader, const struct element *element)
+/* Into `row`, whose record has its place. *is_taken false: it is another subtask's. */
+static weir_error *next_record(struct in_flight_reader *reader, struct weir_row *row, void *record,
+    bool *is_taken)
 {
-    return reader->is_keyed ? group_range_has(reader->groups,
-                                  key_group_of(element->key_hash, reader->owner.max_parallelism))
-                            : reader->is_mine;
-}
-
-/* NULL: an error. */
-static struct element *next_element(struct in_flight_reader *reader, weir_error **error)
-{
-    struct element *element = (struct element *)(void *)(reader->bytes + reader->at);
-    size_t left = reader->run_end - reader->at;
-    if (left < sizeof(*element) || element->kind != ELEMENT_RECORD ||
-        segment_element_size(element->size) > left)
-        *error = corrupt(reader, "a record does not end in its run");
-    else
-        *error = layout_check(&reader->layout, element + 1, element->size);
-    if (*error != NULL)
+    size_t left = reader->size - reader->at;
+    struct reader bytes = reader_of((weir_str){ .data = reader->bytes + reader->at, .size = left });
+    uint32_t size = reader_u32(&bytes), is_keyed = reader_u32(&bytes);
+    *row = (struct weir_row){ .record = record, .timestamp_ms = (int64_t)reader_u64(&bytes) };
+    row->key_hash = reader_u64(&bytes);
+    if (reader_failed(&bytes) || size > left - ROW_SIZE)
+        return corrupt(reader, "it ends within a record");
+    weir_str encoded = { .data = reader->bytes + reader->at + ROW_SIZE, .size = size };
+    reader->at += ROW_SIZE + size;
+    *is_taken = is_mine(reader, is_keyed != 0, row->key_hash);
+    if (!*is_taken)
         return NULL;
-    reader->at += segment_element_size(element->size);
-    return element;
+    weir_error *error = msgpack_decode(reader->type, encoded, NULL, record);
+    if (error == NULL)
+        return NULL;
+    weir_error_free(error);
+    return corrupt(reader, "a record is not one of its type");
 }
 
 weir_error *in_flight_next(struct in_flight_reader *reader, struct weir_row *rows, uint32_t row_max,
     uint32_t *row_count)
 {
-    weir_error *error = NULL;
+    ASSERT(row_max >= 1 && row_max <= IN_FLIGHT_ROWS_MAX);
     *row_count = 0;
-    while (*row_count < row_max) {
-        if (reader->at == reader->run_end && !next_run(reader, &error))
-            return error;
-        if (reader->at == reader->run_end)
-            continue;
-        struct element *element = next_element(reader, &error);
-        if (error != NULL)
-            return error;
-        if (is_mine(reader, element))
-            rows[(*row_count)++] = (struct weir_row){
-                .record = layout_open(&reader->layout, element + 1),
-                .timestamp_ms = element->value,
-                .key_hash = element->key_hash,
-            };
+    while (*row_count < row_max && reader->at < reader->size) {
+        bool is_taken;
+        WEIR_TRY(next_record(reader, &rows[*row_count],
+            reader->records + (size_t)*row_count * reader->type->size, &is_taken));
+        *row_count += is_taken;
     }
     return NULL;
 }
@@ -236,5 +239,6 @@ weir_error *in_flight_next(struct in_flight_reader *reader, struct weir_row *row
 void in_flight_close(struct in_flight_reader *reader)
 {
     mem_free(reader->bytes);
-    reader->bytes = NULL;
+    mem_free(reader->records);
+    reader->bytes = reader->records = NULL;
 }

@@ -94,8 +94,9 @@ static weir_error *write_operators(const struct snapshot_job *job)
         WEIR_TRY(write_operator(job, i));
     if (job->in_flight == NULL)
         return NULL;
-    return in_flight_store(job->in_flight, job->host->checkpoint_dir, job->host->attempt,
-        &job->snapshot->arena, &job->snapshot->operators[0]);
+    return in_flight_store(job->in_flight, job->task->vertex->operators[0].in,
+        job->host->checkpoint_dir, job->host->attempt, &job->snapshot->arena,
+        &job->snapshot->operators[0]);
 }
 
 static weir_error *sync_outside(const struct snapshot_job *job)
@@ -247,7 +248,7 @@ static void add_in_flight(void *arg, uint32_t channel, const struct element *fir
 {
     struct overtaken *it = arg;
     if (it->in_flight == NULL)
-        it->in_flight = in_flight_new(it->task->vertex->operators[0].in);
+        it->in_flight = in_flight_new();
     in_flight_add(it->in_flight, it->task->keyed_channels[channel], first, size);
 }
 

@@ -224,7 +224,7 @@ MUTANTS = [
            "(uint64_t)it->value == checkpoint)\n            return true;\n",
            "unit runtime/task/snapshot_test"),
     mutant("records in flight go to every subtask", "runtime/task/in_flight.c",
-           "        if (is_mine(reader, element))\n", "        if (is_mine(reader, element) || element->size > 0)\n",
+           "    if (!*is_taken)\n        return NULL;\n", "    *is_taken = true;\n",
            "unit runtime/task/in_flight_test"),
     mutant("a source takes part in a checkpoint before what was in flight is through", "runtime/task/snapshot.c",
            "    if (!task->replay.is_over) {", "    if (!task->replay.is_over && task->gate != NULL) {",

@@ -482,14 +482,14 @@ static struct subtask_snapshot *in_flight_to_the_sink(void)
     layout_init(&layout, &item_type);
     element->size = (uint32_t)layout_size(&layout, &item);
     layout_write(&layout, &item, element + 1);
-    weir_buffer *in_flight = in_flight_new(&item_type);
+    weir_buffer *in_flight = in_flight_new();
     for (uint32_t i = 0; i < 3; i++)
         in_flight_add(in_flight, false, element, segment_element_size(element->size));
     snapshot->operators = arena_alloc(&snapshot->arena, sizeof(*snapshot->operators));
     snapshot->operator_count = 1;
     snapshot->operators[0] =
         (struct operator_snapshot){ .uid = WEIR_STR("calls"), .parallelism = 1 };
-    expect_ok(in_flight_store(in_flight, rig.host.checkpoint_dir, 1, &snapshot->arena,
+    expect_ok(in_flight_store(in_flight, &item_type, rig.host.checkpoint_dir, 1, &snapshot->arena,
         &snapshot->operators[0]));
     weir_buffer_free(in_flight);
     return snapshot;
