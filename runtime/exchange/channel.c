@@ -179,9 +179,13 @@ static void wake_producer(struct channel *channel)
         waker_wake(channel->producer);
 }
 
+/* The ring has a place more, so what waits in the overflow can move. */
 struct segment *channel_pop_ahead(struct channel *channel)
 {
-    return ring_pop(channel->ring);
+    struct segment *segment = ring_pop(channel->ring);
+    if (segment != NULL)
+        wake_producer(channel);
+    return segment;
 }
 
 void channel_free_places(struct channel *channel, const struct segment *segment)
@@ -193,7 +197,7 @@ void channel_free_places(struct channel *channel, const struct segment *segment)
 
 struct segment *channel_pop(struct channel *channel)
 {
-    struct segment *segment = channel_pop_ahead(channel);
+    struct segment *segment = ring_pop(channel->ring);
     if (segment != NULL)
         channel_free_places(channel, segment);
     return segment;

@@ -1,8 +1,10 @@
 /* channel_test.c -- order, credits and overflow, on one thread. */
 #include "runtime/exchange/channel.h"
 
+#include "base/os.h"
 #include "test/support/sample.h"
 
+#include <poll.h>
 #include <setjmp.h>
 #include <stdarg.h>
 
@@ -125,6 +127,35 @@ static void segments_leave_in_the_order_they_entered(void **state)
     }
 }
 
+/* Else a barrier in the overflow would not come in sight before a consumer that is slow has read what is in the ring. */
+static void a_producer_whose_overflow_may_move_is_woken_by_what_is_taken_ahead(void **state)
+{
+    struct channel *channel = channel_new(2);
+    struct waker *producer = waker_new();
+    struct pollfd woken = { .fd = waker_fd(producer), .events = POLLIN };
+    struct segment *ahead[2 + CHANNEL_RESERVE];
+    channel_set_wakers(channel, producer, NULL);
+    for (int i = 0; i < 3 + CHANNEL_RESERVE; i++)
+        push(channel, i, 1);
+    assert_false(channel_flushed(channel)); /* it waits for that */
+    assert_true(waker_sleep(producer));
+    for (int i = 0; i < 2 + CHANNEL_RESERVE; i++)
+        ahead[i] = channel_pop_ahead(channel);
+    assert_null(channel_pop_ahead(channel));
+    assert_int_equal(poll(&woken, 1, 0), 1);
+    waker_awake(producer, true);
+    assert_true(channel_flushed(channel));
+    assert_int_equal(channel_room(channel), 0); /* all that was taken ahead has its place still */
+    for (int i = 0; i < 2 + CHANNEL_RESERVE; i++) {
+        channel_free_places(channel, ahead[i]);
+        segment_give(ahead[i]);
+    }
+    assert_int_equal(pop(channel), 2 + CHANNEL_RESERVE);
+    assert_int_equal(channel_room(channel), 2);
+    channel_free(channel);
+    waker_free(producer);
+}
+
 static void freeing_gives_back_what_is_inside(void **state)
 {
     struct channel *channel = channel_new(1);
@@ -142,6 +173,7 @@ int main(void)
         cmocka_unit_test(a_long_segment_takes_the_places_of_its_bytes),
         cmocka_unit_test(a_push_beyond_the_ring_waits_in_the_overflow),
         cmocka_unit_test(segments_leave_in_the_order_they_entered),
+        cmocka_unit_test(a_producer_whose_overflow_may_move_is_woken_by_what_is_taken_ahead),
         cmocka_unit_test(freeing_gives_back_what_is_inside),
     };
     return cmocka_run_group_tests(tests, make_pool, free_pool);
