@@ -10,6 +10,7 @@
 #include "base/plural.h"
 #include "net/token.h"
 #include "runtime/cluster/address.h"
+#include "runtime/cluster/conf.h"
 #include "runtime/cluster/dispatcher_private.h"
 #include <weir/weir.h>
 
@@ -97,8 +98,8 @@ static weir_error *check_register(const struct peer *peer, const struct message_
         return weir_errorf(WEIR_E_FENCED,
             "epoch %" PRIu64 " has begun: this job manager (epoch %" PRIu64 ") leads no more",
             message->epoch, dispatcher->options.epoch);
-    if (message->slot_count < 1 || message->slot_count > RESOURCES_SLOTS_MAX ||
-        message->id.size == 0 || message->id.size > ID_SIZE_MAX || message->host.size == 0 ||
+    if (message->slot_count < 1 || message->slot_count > CONF_SLOTS_MAX || message->id.size == 0 ||
+        message->id.size > ID_SIZE_MAX || message->host.size == 0 ||
         message->host.size >= ADDRESS_HOST_SIZE || message->memory_size == 0)
         return weir_errorf(WEIR_E_CORRUPT, "its REGISTER message is damaged");
     return NULL;

@@ -4,6 +4,7 @@
 #include "base/assert.h"
 #include "base/memory.h"
 #include "base/os.h"
+#include "runtime/cluster/conf.h"
 
 #include <string.h>
 
@@ -48,7 +49,7 @@ struct task_manager *resources_add(struct resources *resources, const char *id, 
     uint32_t slot_count, uint64_t memory_size)
 {
     ASSERT(resources_find(resources, id) == NULL);
-    ASSERT(slot_count >= 1 && slot_count <= RESOURCES_SLOTS_MAX);
+    ASSERT(slot_count >= 1 && slot_count <= CONF_SLOTS_MAX);
     if (resources->count == RESOURCES_MAX)
         return NULL;
     resources->list =

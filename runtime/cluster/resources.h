@@ -6,15 +6,14 @@
  * sent over a network costs nothing.
  *
  * Prefixes: resources_
- * Thread: control. Limits: RESOURCES_MAX task managers, RESOURCES_SLOTS_MAX slots each. */
+ * Thread: control. Limits: RESOURCES_MAX task managers, CONF_SLOTS_MAX (conf.h) slots each. */
 #ifndef WEIR_CLUSTER_RESOURCES_H
 #define WEIR_CLUSTER_RESOURCES_H
 
 #include <stdbool.h>
 #include <stdint.h>
 
-#define RESOURCES_MAX       1024u
-#define RESOURCES_SLOTS_MAX 4096u
+#define RESOURCES_MAX 1024u
 
 struct connection;
 
