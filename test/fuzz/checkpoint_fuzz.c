@@ -8,7 +8,7 @@
 #include "base/buffer.h"
 #include "base/hash.h"
 
-#define NEWEST 2u
+#define NEWEST 3u
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
