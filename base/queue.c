@@ -157,7 +157,8 @@ bool inbox_take(struct inbox *inbox, void *item)
     uint32_t count = atomic_load_explicit(&inbox->count, memory_order_relaxed);
     ASSERT(count > 0); /* only the owner takes */
     memcpy(item, inbox->items + inbox->head * inbox->item_size, inbox->item_size);
-    inbox->head = inbox->head + 1 == inbox->count_max ? 0 : inbox->head + 1;
+    /* Emptied, it begins anew at its front: else in time it would have touched all of its memory. */
+    inbox->head = count == 1 || inbox->head + 1 == inbox->count_max ? 0 : inbox->head + 1;
     atomic_store_explicit(&inbox->count, count - 1, memory_order_relaxed);
     ASSERT(pthread_mutex_unlock(&inbox->lock) == 0);
     return true;

@@ -15,10 +15,10 @@ Files  --out (build/soak): report.txt, series.tsv, series.svg, faults.txt; run/ 
 import argparse
 import os
 import pathlib
+import select
 import shutil
 import signal
 import sys
-import threading
 import time
 import traceback
 
@@ -77,7 +77,8 @@ class Soak:
         self.marks = []  # (when, sentence)
         self.wrong = []  # sentences; empty: all is well
         self.exact = []
-        self.stop, self.is_stopped = threading.Event(), False
+        self.is_stopped = self.was_signalled = False
+        self.signalled, self.signaller = os.pipe()  # a lock that the main thread holds must not be asked for in its handler
         for signal_ in (signal.SIGINT, signal.SIGTERM):
             signal.signal(signal_, self.on_signal)
 
@@ -151,15 +152,16 @@ class Soak:
 
     def wait(self, until):
         """To sample meanwhile. False: a signal has ended the soak before its time."""
-        self.is_stopped = self.stop.wait(max(0, until - self.now()))
+        self.is_stopped = bool(select.select([self.signalled], [], [], max(0, until - self.now()))[0])
         if self.is_stopped:
             self.tell("stopped by a signal; the report follows")
         return not self.is_stopped
 
     def on_signal(self, *_):
-        if self.stop.is_set():
+        if self.was_signalled:
             raise KeyboardInterrupt
-        self.stop.set()
+        self.was_signalled = True
+        os.write(self.signaller, b"x")
 
     def report(self, sampler):
         all_series = self.gauges.all_series()

@@ -1,6 +1,9 @@
 /* queue_test.c -- ring and inbox on one thread: order, limits, wrap-around. */
 #include "base/queue.h"
 
+#include <stdio.h>
+#include <unistd.h>
+
 #include "test/support/expect.h"
 
 static int items[1000];
@@ -64,6 +67,31 @@ static void an_inbox_gives_what_it_got_in_order(void **state)
     inbox_free(NULL);
 }
 
+static long resident_pages(void)
+{
+    long size = 0, resident = 0;
+    FILE *file = fopen("/proc/self/statm", "r");
+    assert_non_null(file);
+    assert_int_equal(fscanf(file, "%ld %ld", &size, &resident), 2);
+    fclose(file);
+    return resident;
+}
+
+/* Each job has one with room for the worst; in time all of these would be megabytes that nobody needs. */
+static void an_inbox_takes_memory_for_what_has_waited_at_once(void **state)
+{
+    enum { ITEMS = 1 << 19, ITEM_SIZE = 64 };
+    char item[ITEM_SIZE] = "";
+    struct inbox *inbox = inbox_new(ITEMS, ITEM_SIZE);
+    assert_true(inbox_push(inbox, item) && inbox_take(inbox, item));
+    long before = resident_pages();
+    for (uint32_t i = 0; i < ITEMS; i++)
+        assert_true(inbox_push(inbox, item) && inbox_take(inbox, item));
+    assert_in_range((resident_pages() - before) * sysconf(_SC_PAGESIZE) + (1 << 20), 0,
+        (ITEMS * ITEM_SIZE) / 4);
+    inbox_free(inbox);
+}
+
 static void a_closed_inbox_keeps_what_is_in_it(void **state)
 {
     struct inbox *inbox = inbox_new(3, 1);
@@ -84,6 +112,7 @@ int main(void)
         cmocka_unit_test(a_ring_gives_what_it_got_in_order),
         cmocka_unit_test(a_full_ring_refuses),
         cmocka_unit_test(an_inbox_gives_what_it_got_in_order),
+        cmocka_unit_test(an_inbox_takes_memory_for_what_has_waited_at_once),
         cmocka_unit_test(a_closed_inbox_keeps_what_is_in_it),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
