@@ -39,6 +39,15 @@ static const struct sealed_form form = { .magic = "WEIRCHK1",
 
 /* -- holding -------------------------------------------------------------------------------- */
 
+struct state_file *checkpoint_add_staged(struct operator_snapshot *op, struct arena *arena)
+{
+    struct state_file *grown = arena_alloc(arena, (op->staged_count + 1) * sizeof(*grown));
+    if (op->staged_count > 0)
+        memcpy(grown, op->staged, op->staged_count * sizeof(*grown));
+    op->staged = grown;
+    return &grown[op->staged_count++];
+}
+
 uint64_t checkpoint_in_flight_size(const struct operator_snapshot *op)
 {
     uint64_t size = 0;

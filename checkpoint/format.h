@@ -48,6 +48,8 @@ struct operator_snapshot {
     uint32_t sync_count;
 };
 
+/* One more, zeroed, behind the others. */
+struct state_file *checkpoint_add_staged(struct operator_snapshot *op, struct arena *arena);
 /* Bytes, of its staged files with that name. */
 uint64_t checkpoint_in_flight_size(const struct operator_snapshot *op);
 

@@ -224,14 +224,9 @@ void weir_file_add(weir_ctx *ctx, const char *path)
 {
     struct operator_snapshot *snapshot = ctx->snapshot;
     ASSERT(snapshot != NULL && path != NULL);
-    struct state_file *grown =
-        arena_alloc(ctx->snapshot_arena, (snapshot->staged_count + 1) * sizeof(struct state_file));
-    if (snapshot->staged_count > 0)
-        memcpy(grown, snapshot->staged, snapshot->staged_count * sizeof(*grown));
     /* length, checksum and stored path are filled in by the worker that stores it */
-    grown[snapshot->staged_count].name = arena_strdup(ctx->snapshot_arena, path);
-    snapshot->staged = grown;
-    snapshot->staged_count++;
+    checkpoint_add_staged(snapshot, ctx->snapshot_arena)->name =
+        arena_strdup(ctx->snapshot_arena, path);
 }
 
 void weir_sync_add(weir_ctx *ctx, const char *path)

@@ -81,16 +81,6 @@ static void put_runs(weir_str runs, const struct weir_type *type, weir_buffer *o
     mem_free(record);
 }
 
-static void add_staged(struct operator_snapshot *op, const struct state_file *file,
-    struct arena *arena)
-{
-    struct state_file *grown = arena_alloc(arena, (op->staged_count + 1) * sizeof(*grown));
-    if (op->staged_count > 0)
-        memcpy(grown, op->staged, op->staged_count * sizeof(*grown));
-    grown[op->staged_count++] = *file;
-    op->staged = grown;
-}
-
 static weir_error *store(weir_str bytes, const char *checkpoint_dir, uint64_t attempt,
     struct arena *arena, struct operator_snapshot *op)
 {
@@ -102,7 +92,7 @@ static weir_error *store(weir_str bytes, const char *checkpoint_dir, uint64_t at
         error = state_file_store(aside, checkpoint_dir, attempt, IN_FLIGHT_NAME, arena, &file);
     error = weir_error_join(error, os_remove(aside));
     if (error == NULL)
-        add_staged(op, &file, arena);
+        *checkpoint_add_staged(op, arena) = file;
     return error;
 }
 
