@@ -319,7 +319,7 @@ static weir_error *next_file(struct task *task)
 static weir_error *step_replay(struct task *task)
 {
     struct replay *replay = &task->replay;
-    struct weir_row rows[GATE_BATCH_MAX];
+    struct weir_row rows[IN_FLIGHT_ROWS_MAX];
     uint32_t count;
     WEIR_TRY(in_flight_next(&replay->reader, rows, task->host->batch_max, &count));
     if (count > 0) {

@@ -57,6 +57,16 @@ static void nothing_is_frozen_in_the_first_half_of_the_time_to_a_barrier(void **
     shelf_release(&shelf);
 }
 
+/* The last barrier was at 11,000, the next one is expected at 21,000. */
+static struct backend *open_between_barriers(struct shelf *shelf)
+{
+    shelf_init(shelf);
+    struct backend *backend = shelf_open(shelf, &backend_cache, shelf_all_groups(), NULL, 0);
+    barrier(shelf, backend, 1000);
+    barrier(shelf, backend, 11000);
+    return backend;
+}
+
 /* The first barrier has no other one before it: it comes when it was planned to. */
 static void nothing_is_frozen_in_the_first_half_of_the_time_to_the_first_barrier(void **state)
 {
@@ -91,10 +101,7 @@ static void turns_rest_for_half_of_the_time_to_the_barrier(void **state)
 {
     (void)state;
     struct shelf shelf;
-    shelf_init(&shelf);
-    struct backend *backend = shelf_open(&shelf, &backend_cache, shelf_all_groups(), NULL, 0);
-    barrier(&shelf, backend, 1000);
-    barrier(&shelf, backend, 11000);
+    struct backend *backend = open_between_barriers(&shelf);
     assert_true(is_frozen_from(backend, 18000));
     assert_false(is_frozen_from(backend, 18999));
     assert_true(is_frozen_from(backend, 19500));
@@ -116,10 +123,7 @@ static void so_many_dirty_rows_are_frozen_at_any_time(void **state)
 {
     (void)state;
     struct shelf shelf;
-    shelf_init(&shelf);
-    struct backend *backend = shelf_open(&shelf, &backend_cache, shelf_all_groups(), NULL, 0);
-    barrier(&shelf, backend, 1000);
-    barrier(&shelf, backend, 11000);
+    struct backend *backend = open_between_barriers(&shelf);
     assert_int_equal(left_by_a_batch(backend, 63, 11001), 63);
     assert_true(left_by_a_batch(backend, 64, 11002) < 64);
     shelf_close(backend);
@@ -131,10 +135,7 @@ static void rows_that_are_changed_all_the_time_are_not_many_dirty_rows(void **st
 {
     (void)state;
     struct shelf shelf;
-    shelf_init(&shelf);
-    struct backend *backend = shelf_open(&shelf, &backend_cache, shelf_all_groups(), NULL, 0);
-    barrier(&shelf, backend, 1000);
-    barrier(&shelf, backend, 11000);
+    struct backend *backend = open_between_barriers(&shelf);
     uint32_t left = left_by_a_batch(backend, 100, 11001);
     while (left > 0)
         left = left_by_a_batch(backend, 0, 11002);
