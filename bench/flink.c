@@ -279,29 +279,32 @@ WEIR_TYPE(channel_bid, WEIR_FIELD(1, channel_bid, auction), WEIR_FIELD(2, channe
     WEIR_FIELD(3, channel_bid, price), WEIR_FIELD(4, channel_bid, channel),
     WEIR_FIELD(5, channel_bid, channel_id));
 
-static bool is_named(weir_str text, const char *name)
+static bool is_named(weir_str text, weir_str name)
 {
-    return text.size == strlen(name) && strncasecmp(text.data, name, text.size) == 0;
+    return text.size == name.size && strncasecmp(text.data, name.data, name.size) == 0;
 }
 
-/* What (&|^)channel_id=([^&]*) finds. */
+/* What (&|^)channel_id=([^&]*) finds: parameter by parameter, since one byte is sought faster than eleven. */
 static weir_str id_in_url(weir_str url)
 {
     static const char name[] = "channel_id=";
+    const size_t size = sizeof(name) - 1;
     const char *end = url.data + url.size, *at = url.data;
-    while ((at = memmem(at, (size_t)(end - at), name, sizeof(name) - 1)) != NULL &&
-           at != url.data && at[-1] != '&')
-        at++;
+    while (at != NULL && ((size_t)(end - at) < size || memcmp(at, name, size) != 0)) {
+        at = memchr(at, '&', (size_t)(end - at));
+        at = at == NULL ? NULL : at + 1;
+    }
     if (at == NULL)
         return (weir_str){ .data = NULL };
-    at += sizeof(name) - 1;
+    at += size;
     const char *stop = memchr(at, '&', (size_t)(end - at));
     return (weir_str){ .data = at, .size = (uint64_t)((stop == NULL ? end : stop) - at) };
 }
 
 static weir_str channel_id(const struct nexmark_event *bid)
 {
-    static const char *const names[] = { "apple", "google", "facebook", "baidu" };
+    static const weir_str names[] = { { "apple", 5 }, { "google", 6 }, { "facebook", 8 },
+        { "baidu", 5 } };
     static const weir_str ids[] = { { "0", 1 }, { "1", 1 }, { "2", 1 }, { "3", 1 } };
     for (size_t i = 0; i < sizeof(ids) / sizeof(ids[0]); i++)
         if (is_named(bid->name, names[i]))

@@ -14,17 +14,17 @@ static weir_error *on_batch(weir_ctx *ctx, const struct weir_row *rows, uint32_t
 {
     const struct map *map = (const struct map *)weir_operator_of(ctx);
     size_t size = map->op.out->size;
-    char *record = weir_scratch(ctx, row_count * size);
+    char *record = memset(weir_scratch(ctx, row_count * size), 0, row_count * size);
     struct weir_row *out = weir_scratch(ctx, row_count * sizeof(*out));
     uint32_t out_count = 0;
     for (uint32_t i = 0; i < row_count; i++) {
         weir_batch_select(ctx, &rows[i]);
-        memset(record, 0, size);
         weir_error *error = map->map(ctx, rows[i].record, record);
         if (error != NULL && weir_error_code(error) != WEIR_E_DATA)
             return error;
         if (error != NULL) {
             weir_batch_reject(ctx, &rows[i], error);
+            memset(record, 0, size); /* for the next one: this one may have been written in part */
             continue;
         }
         out[out_count++] =
