@@ -121,9 +121,9 @@ analyze: ## the static analyzer of clang-tidy, slow; T=state looks only at paths
 	@$(engine) VARIANT=release compile_commands.json
 	@bash tools/analyze.sh
 
-bench: ## run build/bin/bench_*, collect bench/RESULTS.tsv; T=restore runs those whose names contain it
+bench: ## run the benchmarks into bench/RESULTS.tsv and .md, an hour; T=restore runs those whose names contain it
 	@$(engine) VARIANT=release programs
-	@bash tools/bench.sh
+	@python3 tools/bench.py $(if $(T),--only '$(T)') $(if $(INTO),--out '$(INTO)')
 
 bench-state: T = state
 bench-state: bench ## the benchmarks of keyed state alone, 15 min; takes 12 GB of disk meanwhile

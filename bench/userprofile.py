@@ -24,7 +24,7 @@ sys.path.insert(0, str(ROOT / "test" / "e2e"))
 import broker  # noqa: E402
 import kafka_tools  # noqa: E402
 
-GOAL_RATE = 50_000
+GOAL_RATE = 150_000
 GOAL_CHECKPOINT_MS = 1000
 
 

@@ -9,14 +9,15 @@ import datetime
 import json
 import math
 import pathlib
-import platform
 import re
-import shutil
-import subprocess
+import sys
+
+HERE = pathlib.Path(__file__).resolve().parent
+sys.path.insert(0, str(HERE.parent))
+import where  # noqa: E402
 
 HEAD = (f"{'case':<46}{'against':<30} {'Weir M/CPU-s':>13}{'Flink M/CPU-s':>14}{'CPU ratio':>22}{'wall':>7}"
         f"{'RSS MB':>12}{'start ms':>13}  digest")
-HERE = pathlib.Path(__file__).resolve().parent
 NOISY_CORES = 0.1
 Goal = collections.namedtuple("Goal", "name metric case variant least remark")
 
@@ -64,30 +65,11 @@ def text_row(row):
 # ---------------------------------------------------------------- where it ran
 
 
-def machine():
-    text = pathlib.Path("/proc/cpuinfo").read_text(encoding="utf-8")
-    model = re.search(r"^model name\s*: (.*)$", text, re.M)
-    memory = re.search(r"^MemTotal:\s+(\d+)", pathlib.Path("/proc/meminfo").read_text(encoding="utf-8"), re.M)
-    return (f"{text.count('processor' + chr(9))} x {model.group(1) if model else 'unknown CPU'}, "
-            f"{int(memory.group(1)) >> 20} GB, Linux {platform.release().split('-')[0]}")
-
-
-def first_line(*argv):
-    if not shutil.which(argv[0]):
-        return f"no {argv[0]}"
-    done = subprocess.run(argv, capture_output=True, text=True, check=False, timeout=60)
-    return (done.stdout or done.stderr).splitlines()[0].strip() if done.stdout or done.stderr else "unknown"
-
-
-def commit():
-    return first_line("git", "-C", str(HERE), "rev-parse", "--short", "HEAD")
-
-
 def versions():
     pom = (HERE / "pom.xml").read_text(encoding="utf-8")
     flink, kafka = (re.search(rf"<{name}>(.*?)</", pom).group(1) for name in ("flink.version", "flink.kafka.version"))
-    return (f"Weir by {first_line('gcc', '--version')}; Flink {flink}, its Kafka connector {kafka}, "
-            f"{first_line('java', '-version')}")
+    return (f"Weir by {where.first_line('gcc', '--version')}; Flink {flink}, its Kafka connector {kafka}, "
+            f"{where.first_line('java', '-version')}")
 
 
 # ---------------------------------------------------------------- goals
@@ -275,7 +257,7 @@ class Results:
     def __init__(self, folder, mode, order):
         self.folder, self.mode, self.order = folder, mode, order
         self.rows = self._read()
-        self.where = {"mode": mode, "commit": commit(), "machine": machine(), "versions": versions()}
+        self.where = {"mode": mode, "commit": where.commit(), "machine": where.machine(), "versions": versions()}
 
     def _read(self):
         path = self.folder / "RESULTS-FLINK.json"
