@@ -14,6 +14,7 @@ import argparse
 import pathlib
 import subprocess
 import sys
+import tempfile
 import time
 
 import idle
@@ -58,12 +59,28 @@ def compare(case, has_flink):
     return rows
 
 
+def pair_count(text):
+    if int(text) < 1:
+        raise ValueError
+    return int(text)
+
+
+def check_folder(folder):
+    """Before anything is measured for it."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            return
+    except OSError as refused:
+        sys.exit(f"no results can be kept in {folder}: {refused.strerror}; choose another one (--out, INTO=)")
+
+
 def parse():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--only", default="", metavar="TEXT[,TEXT...]", help="cases whose names contain one of them")
     parser.add_argument("--quick", action="store_true", help="smaller inputs, one pair: fifteen minutes")
     parser.add_argument("--resume", action="store_true", help="without the cases that were measured at this commit already")
-    parser.add_argument("--pairs", type=int, help="of runs, instead of each case's own number")
+    parser.add_argument("--pairs", type=pair_count, help="of runs, instead of each case's own number")
     parser.add_argument("--out", type=pathlib.Path, help="where the results are kept; default bench, quick build/flink-bench")
     parser.add_argument("--list", action="store_true", help="the cases and how long they take, and nothing else")
     parser.add_argument("--page", action="store_true", help="page and chart anew of what is kept, and nothing else")
@@ -116,12 +133,15 @@ def main():
         return results.write()
     if args.resume:
         args.cases = [case for case in args.cases if not results.has(case.name)]
-    say_times(args.cases, results)
     if args.list:
-        return None
+        return say_times(args.cases, results)
+    check_folder(args.out)
     has_flink = has_flinks_half()
     if not has_flink:
         args.cases = [case for case in args.cases if not needs_broker(case)]
+    if not args.cases:
+        return "no case is left to be run"
+    say_times(args.cases, results)
     print(report.HEAD, flush=True)
     voids = run(args, results, has_flink)
     if has_flink:

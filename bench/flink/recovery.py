@@ -5,7 +5,8 @@ What   A job manager and two task managers of one slot on each side, and the job
        the job; a spare one is there. The time goes from the signal to the first record of the next attempt, which
        must say how often its key was there: the last operator writes both to a file.
        Weir also with only the worker killed, which is the process that the job runs in; Flink has none such.
-Flink  "default": as it comes. "tuned": heartbeats each 500 ms, lost after 3 s, restarted without a delay.
+Flink  "default": as it comes. "tuned": heartbeats each 100 ms, lost when one cannot be sent or after 3 s,
+       restarted without a delay.
 Files  are in the system's cache, as they are after a crash of a process.
 """
 
@@ -31,7 +32,8 @@ CHECKPOINTS = 2  # between the fill, or a kill, and the next kill
 LIMIT_S = 600
 TUNINGS = {
     "default": {},
-    "tuned": {"heartbeat.interval": "500", "heartbeat.timeout": "3000", "slotmanager.requirement-check.delay": "0 ms",
+    "tuned": {"heartbeat.interval": "100", "heartbeat.rpc-failure-threshold": "1", "heartbeat.timeout": "3000",
+              "slotmanager.requirement-check.delay": "0 ms",
               "restart-strategy.type": "fixed-delay", "restart-strategy.fixed-delay.delay": "0 s",
               "restart-strategy.fixed-delay.attempts": "1000"},
 }

@@ -81,12 +81,13 @@ def goals():
 
 
 def above_source(row, rows):
-    """How much less Weir needs for an event above what the generator alone needs; None: nothing can be said of it."""
+    """How much less Weir needs for an event above what the generator alone needs, which may be too little to be measured: 0 is
+    Flink's side, infinity Weir's; None: nothing can be said of it."""
     source = [it for it in rows if it["case"] == "source" and not it["void"] and it["flink"]]
     if not source:
         return None
     weir, flink = (1 / row[side]["per_cpu_s"][0] - 1 / source[0][side]["per_cpu_s"][0] for side in ("weir", "flink"))
-    return flink / weir if weir > 0 and flink > 0 else None
+    return (flink / weir if flink > 0 else 0.0) if weir > 0 else math.inf if flink > 0 else None
 
 
 def value_of(metric, row, rows):
@@ -102,10 +103,13 @@ def value_of(metric, row, rows):
     return flink / weir if weir and flink else None
 
 
+def is_about(goal, row):
+    return bool(row["flink"] and re.fullmatch(goal.case, row["case"]) and re.fullmatch(goal.variant, row["variant"]))
+
+
 def reached(goal, rows):
     """(value, row) of each row that the goal is about, least first."""
-    found = [(value_of(goal.metric, row, rows), row) for row in rows if not row["void"] and row["flink"]
-             and re.fullmatch(goal.case, row["case"]) and re.fullmatch(goal.variant, row["variant"])]
+    found = [(value_of(goal.metric, row, rows), row) for row in rows if is_about(goal, row) and not row["void"]]
     return sorted(((value, row) for value, row in found if value is not None), key=lambda pair: pair[0])
 
 
@@ -113,14 +117,15 @@ def goal_lines(rows):
     lines, missed = ["| goal | at least | reached | |", "|---|---|---|---|"], []
     for goal in goals():
         found = reached(goal, rows)
+        void = sum(is_about(goal, row) and row["void"] for row in rows)
         if not found:
-            lines.append(f"| {goal.name} | {goal.least} | not measured | |")
+            lines.append(f"| {goal.name} | {goal.least} | not measured | {f'{void} void' if void else ''} |")
             continue
         ends = found[:1] if len(found) == 1 else [found[0], found[-1]]
         short = [row for value, row in found if value < float(goal.least)]
         lines.append(f"| {goal.name} | {goal.least} | " + " to ".join(
             f"{number(value)} ({row['case']} : {row['variant']})" for value, row in ends)
-            + (f" | short in {len(short)} of {len(found)} |" if short else " | ok |"))
+            + (f" | short in {len(short)} of {len(found)}" if short else " | ok") + (f", {void} void |" if void else " |"))
         if short:
             missed.append(f"- **{goal.name}**: {goal.remark}")
     return lines + (["", "What bounds those that are short:", *missed] if missed else [])
@@ -141,11 +146,13 @@ def throughput_lines(rows):
         made.append(cells + [both(row, key) for key in ("rss_mb", "first_ms", "pause_ms")])
     lines = table(["case", "Flink's side", "Weir, M events per CPU-s", "Flink", "**CPU ratio**", "wall ratio", "RSS, MB",
                    "start to first record, ms", "longest pause at the sink, ms"], made)
-    notes = [row for row in rows if row["weir"].get("broker_cpu_s") and row["flink"]]
-    if notes:
-        lines += ["", "CPU seconds of the broker, not in the figures above (Weir's run / Flink's run): " + ", ".join(
-            f"{row['case']} {row['weir']['broker_cpu_s']:.1f} / {row['flink']['broker_cpu_s']:.1f}" for row in notes) + "."]
-    return lines
+    queries = [(row, above_source(row, rows)) for row in rows if re.fullmatch(r"q(0|1|2|14|21|22)", row["case"]) and row["flink"]]
+    notes = ["Times as much CPU for an event above that of `source`, the generator alone, Flink : Weir: " + ", ".join(
+        f"{row['case']} {row['variant']} {number(value)}" for row, value in queries if value is not None) + "."] if queries else []
+    for key, what in (("broker_cpu_s", "CPU seconds of the broker, not in the figures above"), ("written", "Records written")):
+        told = [f"{row['case']} {both(row, key, number)}" for row in rows if row["weir"].get(key) and row["flink"]]
+        notes += [f"{what} (Weir's run/Flink's run): {', '.join(told)}."] if told else []
+    return lines + ["", *notes]
 
 
 def latency_lines(rows):
@@ -261,7 +268,11 @@ class Results:
 
     def _read(self):
         path = self.folder / "RESULTS-FLINK.json"
-        rows = json.loads(path.read_text(encoding="utf-8"))["rows"] if path.exists() else []
+        try:
+            rows = json.loads(path.read_text(encoding="utf-8"))["rows"] if path.exists() else []
+            page([row for row in rows if "measured" in row])
+        except (ValueError, KeyError, TypeError, AttributeError) as damage:
+            sys.exit(f"{path} is not what a comparison has written ({damage!r}): restore it, or delete it to begin anew")
         return [row for row in rows if "measured" in row and row["case"] in self.order]
 
     def has(self, case):

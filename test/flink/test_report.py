@@ -1,7 +1,9 @@
 #!/usr/bin/env python3
 """What bench/flink makes of the runs of both sides: equal or void, ratios, goals, a page. Nothing is measured here."""
 import json
+import math
 import pathlib
+import re
 import subprocess
 import sys
 import tempfile
@@ -112,9 +114,19 @@ class ReportTest(unittest.TestCase):
     def test_what_a_query_needs_above_the_generator_is_compared_without_it(self):
         source, = rows_of(*[run_of(0.6)] * 3)
         query, = rows_of(*[run_of(1.0)] * 3, name="q0")
-        self.assertIsNone(report.above_source(query, [source, query]))  # Weir's half takes 0.5 s in both
+        self.assertEqual(report.above_source(query, [source, query]), math.inf)  # Weir's half takes 0.5 s in both
+        same, = rows_of(*[run_of(0.6)] * 3, name="q0")
+        self.assertIsNone(report.above_source(same, [source, same]))
         source["weir"]["per_cpu_s"] = [1e6 / 0.3] * 3
         self.assertAlmostEqual(report.above_source(query, [source, query]), 0.4 / 0.2)
+        self.assertEqual(report.above_source(same, [source, same]), 0)  # Flink's half takes no more than the generator
+
+    def test_what_is_void_is_told_at_its_goal(self):
+        goal = next(goal for goal in report.goals() if goal.metric == "cpu" and "SQL" in goal.name)
+        void = rows_of(*[run_of(3.0, digest="other")] * 3, name="q0", variant="SQL")
+        self.assertIn(f"| {goal.name} | {goal.least} | not measured | 1 void |", self.page_of(void))
+        both = void + rows_of(*[run_of(3.0)] * 3, name="q1", variant="SQL")
+        self.assertIn(f"| {goal.name} | {goal.least} | 6.00 (q1 : SQL) | ok, 1 void |", self.page_of(both))
 
     def test_each_goal_is_about_a_case_that_there_is(self):
         names = [case.name for case in compare.cases(turns.FULL)]
@@ -149,11 +161,35 @@ class ReportTest(unittest.TestCase):
         self.assertLessEqual(quick, 15 * 60)
 
     def test_an_option_or_a_case_that_is_not_there_is_a_usage_error(self):
-        for wrong in (("--only", "no-such-case"), ("--no-such-option",)):
-            done = subprocess.run([sys.executable, ROOT / "bench/flink/compare.py", *wrong], capture_output=True, text=True,
-                                  timeout=120, check=False)
-            self.assertEqual(done.returncode, 2)
+        for wrong in (("--only", "no-such-case"), ("--no-such-option",), ("--pairs", "0"), ("--pairs", "-1"), ("--pairs", "x")):
+            done = self.compare(*wrong)
+            self.assertEqual(done.returncode, 2, wrong)
             self.assertIn("usage:", done.stderr)
+
+    def compare(self, *arguments, **more):
+        return subprocess.run([sys.executable, ROOT / "bench/flink/compare.py", *arguments], capture_output=True, text=True,
+                              timeout=120, check=False, **more)
+
+    def test_results_that_are_damaged_are_named_and_left_alone(self):
+        path = self.folder / "RESULTS-FLINK.json"
+        for damage in ("{", "[]", "{}", '{"rows": [{"case": "q0", "measured": {}}]}'):
+            path.write_text(damage)
+            done = self.compare("--list", "--out", self.folder)
+            self.assertEqual(done.returncode, 1, damage)
+            self.assertRegex(done.stderr, rf"^{re.escape(str(path))} is not what a comparison has written .*: restore it")
+            self.assertEqual(path.read_text(), damage)
+
+    def test_a_folder_that_cannot_be_written_is_told_before_anything_is_measured(self):
+        (self.folder / "file").write_text("")
+        done = self.compare("--only", "q22", "--out", self.folder / "file")
+        self.assertEqual((done.returncode, done.stdout), (1, ""))
+        self.assertRegex(done.stderr, r"^no results can be kept in \S+/file: .*; choose another one")
+
+    def test_without_java_a_case_that_needs_a_broker_is_not_run_and_said_so(self):
+        done = self.compare("--only", "copy", "--out", self.folder, env={"PATH": str(self.folder)})
+        self.assertEqual((done.returncode, done.stdout), (1, ""))
+        self.assertIn("java and javac and mvn not found", done.stderr)
+        self.assertIn("no case is left", done.stderr)
 
 
 def sides_failure():

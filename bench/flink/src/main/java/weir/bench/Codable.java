@@ -1,6 +1,7 @@
 package weir.bench;
 
 import java.io.IOException;
+import java.lang.reflect.Constructor;
 import org.apache.flink.api.common.serialization.SerializerConfig;
 import org.apache.flink.api.common.typeinfo.TypeInformation;
 import org.apache.flink.api.common.typeutils.TypeSerializer;
@@ -12,7 +13,7 @@ import org.apache.flink.core.memory.DataInputView;
 import org.apache.flink.core.memory.DataOutputSerializer;
 import org.apache.flink.core.memory.DataOutputView;
 
-/** What writes and reads its own bytes: records and state of the job of profiles, without reflection. */
+/** What writes and reads its own bytes: records and state of the job of profiles. */
 public interface Codable {
     void write(DataOutputView out) throws IOException;
 
@@ -35,9 +36,10 @@ public interface Codable {
         }
     }
 
-    /** Stateless, so it is its own duplicate. */
+    /** Without state of its own, so it is its own duplicate. */
     final class Serializer<T extends Codable> extends TypeSerializer<T> {
         private final Class<T> type;
+        private transient Constructor<T> maker; // looked up once
 
         Serializer(Class<T> type) {
             this.type = type;
@@ -56,7 +58,10 @@ public interface Codable {
         @Override
         public T createInstance() {
             try {
-                return type.getDeclaredConstructor().newInstance();
+                if (maker == null) {
+                    maker = type.getDeclaredConstructor();
+                }
+                return maker.newInstance();
             } catch (ReflectiveOperationException e) {
                 throw new IllegalStateException(type + " has no constructor without arguments", e);
             }

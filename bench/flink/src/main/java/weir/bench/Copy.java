@@ -56,6 +56,7 @@ final class Copy {
                 .setStartingOffsets(OffsetsInitializer.earliest())
                 .setValueOnlyDeserializer(new Raw())
                 .setProperty("isolation.level", "read_committed")
+                .setProperty("check.crcs", "false") // as librdkafka's default
                 .setProperty("max.poll.records", "20000")
                 .setProperty("max.partition.fetch.bytes", String.valueOf(4 << 20));
         return (options.isUnbounded ? builder : builder.setBounded(OffsetsInitializer.latest())).build();

@@ -58,7 +58,9 @@ final class Profile {
         @Override
         public void open(OpenContext context) {
             ValueStateDescriptor<Boolean> descriptor = new ValueStateDescriptor<>("seen", Types.BOOLEAN);
-            descriptor.enableTimeToLive(StateTtlConfig.newBuilder(DEDUPE_TTL).build());
+            // on the heap each access looks at one more entry for its age, not at five
+            descriptor.enableTimeToLive(
+                    StateTtlConfig.newBuilder(DEDUPE_TTL).cleanupIncrementally(1, false).build());
             seen = getRuntimeContext().getState(descriptor);
         }
 
