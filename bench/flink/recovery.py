@@ -52,7 +52,7 @@ class Watched:
         return [line for line in found if line.word == word]
 
     def arguments(self, keys):
-        return ["--keys", str(keys), "--fill", str(keys), "--rate", str(RATE), "--told", os.fspath(self.told)]
+        return ["--count", "0", "--keys", str(keys), "--fill", str(keys), "--rate", str(RATE), "--told", os.fspath(self.told)]
 
     def wait_for(self, look, what):
         until = time.monotonic() + LIMIT_S
