@@ -75,8 +75,7 @@ def write(folder, rows):
 def replaced(rows, program, new):
     """The new ones are where the program's were, or at the end."""
     at = next((i for i, row in enumerate(rows) if row["program"] == program), len(rows))
-    return ([row for row in rows[:at] if row["program"] != program] + new
-            + [row for row in rows[at:] if row["program"] != program])
+    return rows[:at] + new + [row for row in rows[at:] if row["program"] != program]
 
 
 # ---------------------------------------------------------------- the page
@@ -124,20 +123,20 @@ def main():
     parser.add_argument("--page", action="store_true", help="the page anew of what is kept, and nothing else")
     args = parser.parse_args()
     rows, failed = read(args.out / "RESULTS.tsv"), []
+    if args.page:
+        return write(args.out, rows)
     chosen = programs(args.only)
     if not chosen:
         parser.error(f"no benchmark has '{args.only}' in its name: " + ", ".join(programs("")))
-    for name, path in {} if args.page else chosen.items():
+    of_now = {"commit": where.commit(), "date": datetime.date.today().isoformat(), "machine": where.machine()}
+    for name, path in chosen.items():
         print(f"---- {name}", flush=True)
         measured = run(path)
         if measured is None:
             failed.append(name)
         elif measured:
-            told = {"program": name, "commit": where.commit(), "date": datetime.date.today().isoformat(), "machine": where.machine()}
-            rows = replaced(rows, name, [{**told, **row} for row in measured])
+            rows = replaced(rows, name, [{"program": name, **row, **of_now} for row in measured])
             write(args.out, rows)
-    if args.page:
-        write(args.out, rows)
     return f"failed: {', '.join(failed)}" if failed else None
 
 
