@@ -16,7 +16,7 @@
 #define CATEGORIES    5
 #define HORIZON_MS    17 /* in which the next 100 auctions are made */
 #define OCTAVES       20
-#define POOL_SIZE     (1 << 20)
+#define POOL_SIZE     (1 << 16)
 #define POOL_LEFT_OUT 1024 /* more than any slice */
 #define HOT_CHANNELS  4
 #define COLD_CHANNELS 10000
@@ -206,15 +206,11 @@ static inline void make_bid(struct newest newest, uint64_t *state, struct nexmar
     char *text)
 {
     bool is_hot = nexmark_below(state, 2) > 0;
-    uint64_t drawn = *state;
-    int64_t cold = any_auction(&drawn, newest);
+    int64_t cold = any_auction(state, newest);
     event->id = FIRST_ID + either(is_hot, hot(newest.auction), cold);
-    *state = (uint64_t)either(is_hot, (int64_t)*state, (int64_t)drawn);
     is_hot = nexmark_below(state, 4) > 0;
-    drawn = *state;
-    cold = any_person(&drawn, newest);
+    cold = any_person(state, newest);
     event->party = FIRST_ID + either(is_hot, hot(newest.person) + 1, cold);
-    *state = (uint64_t)either(is_hot, (int64_t)*state, (int64_t)drawn);
     event->price = price(state);
     is_hot = nexmark_below(state, 2) > 0;
     const struct channel *channel =

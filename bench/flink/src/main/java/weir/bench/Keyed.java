@@ -155,8 +155,7 @@ final class Keyed {
         }
 
         private long below(long limit) {
-            state += Nexmark.GOLDEN;
-            return (Nexmark.mix(state) >>> 32) * limit >>> 32;
+            return Nexmark.below(state += Nexmark.STEP, limit);
         }
 
         @Override

@@ -6,6 +6,8 @@ package weir.bench;
  */
 public final class Nexmark {
     static final long GOLDEN = 0x9e3779b97f4a7c15L;
+    static final long STEP = 0xa0761d6478bd642fL;
+    private static final long TWIST = 0xe7037ed1a0b428dbL;
     private static final long BASE_MS = 1700000000000L;
     private static final int EVENTS_PER_MS = 100;
     private static final long FIRST_ID = 1000;
@@ -18,7 +20,7 @@ public final class Nexmark {
     private static final int CATEGORIES = 5;
     private static final int HORIZON_MS = 17;
     private static final int OCTAVES = 20;
-    private static final int POOL_SIZE = 1 << 20;
+    private static final int POOL_SIZE = 1 << 16;
     private static final int POOL_LEFT_OUT = 1024;
     private static final int COLD_CHANNELS = 10000;
     private static final String[] HOT_CHANNELS = {"Google", "Facebook", "Baidu", "Apple"};
@@ -67,9 +69,14 @@ public final class Nexmark {
         return mix(seed + (index + 1) * GOLDEN);
     }
 
+    /** Of a state that has made its step: below `limit`. */
+    static long below(long state, long limit) {
+        long twisted = state ^ TWIST;
+        return ((state * twisted ^ Math.multiplyHigh(state, twisted)) >>> 32) * limit >>> 32;
+    }
+
     private long below(long limit) {
-        state += GOLDEN;
-        return (mix(state) >>> 32) * limit >>> 32;
+        return below(state += STEP, limit);
     }
 
     private int poolAt() {
@@ -151,8 +158,12 @@ public final class Nexmark {
     }
 
     private void makeBid(long number, Event event) {
-        event.id = FIRST_ID + (below(2) > 0 ? lastAuction(number) / HOT * HOT : anyAuction(number));
-        event.party = FIRST_ID + (below(4) > 0 ? lastPerson(number) / HOT * HOT + 1 : anyPerson(number));
+        boolean isHot = below(2) > 0;
+        long cold = anyAuction(number);
+        event.id = FIRST_ID + (isHot ? lastAuction(number) / HOT * HOT : cold);
+        isHot = below(4) > 0;
+        cold = anyPerson(number);
+        event.party = FIRST_ID + (isHot ? lastPerson(number) / HOT * HOT + 1 : cold);
         event.price = price();
         channel = (int) (below(2) > 0 ? below(HOT_CHANNELS.length) : HOT_CHANNELS.length + below(COLD_CHANNELS));
         event.name = channels[channel];
