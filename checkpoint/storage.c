@@ -20,6 +20,7 @@
 #include "checkpoint/listing.h"
 #include "checkpoint/published.h"
 #include "checkpoint/retention.h"
+#include "checkpoint/verified.h"
 #include "state/state_file.h"
 
 #include <inttypes.h>
@@ -43,6 +44,8 @@ struct storage {
     struct attempt attempt;
     _Atomic uint64_t number; /* of the attempt */
     uint64_t last_number;    /* checkpoint */
+    struct verified
+        verified; /* of what this process has published last; not behind a restore of it */
 };
 
 /* -- directories ---------------------------------------------------------------------------- */
@@ -248,6 +251,7 @@ void storage_leave(struct storage *storage)
 {
     if (storage == NULL)
         return;
+    verified_forget(&storage->verified);
     mem_free(storage->staging);
     mem_free(storage->work);
     mem_free(storage->dir);
@@ -373,6 +377,7 @@ static weir_error *try_candidate(const struct storage *storage, const struct sea
     WEIR_TRY(read_candidate(storage, search, number, metadata, found));
     if (!*found)
         return NULL;
+    verified_tell(&storage->verified, metadata);
     weir_error *error = published_verify(storage->dir, search->workers, metadata);
     if (error != NULL) {
         checkpoint_metadata_release(metadata);
@@ -448,6 +453,8 @@ weir_error *storage_restore(struct storage *storage, struct workers *workers,
         log_error("checkpoint", "FELL BACK behind %" PRIu32 " broken ones: checkpoint=%" PRIu64,
             search.broken_count, metadata->checkpoint);
     search_end(&search);
+    /* An attempt that publishes nothing may have died of what it restored. */
+    verified_forget(&storage->verified);
     return error;
 }
 
@@ -564,6 +571,8 @@ weir_error *storage_publish(struct storage *storage, const struct checkpoint_met
         error = reserve_numbers(storage, metadata->checkpoint);
     if (error == NULL)
         error = published_write(storage->dir, metadata, !storage_is_temporary(storage));
+    if (error == NULL)
+        verified_set(&storage->verified, metadata);
     return error == NULL
                ? NULL
                : weir_error_wrap(error, "cannot publish checkpoint %" PRIu64, metadata->checkpoint);

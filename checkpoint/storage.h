@@ -68,7 +68,9 @@ weir_error *storage_check_attempt(const struct storage *storage) WEIR_MUST_USE; 
 
 /* Reads the newest complete checkpoint whose metadata and every file verify; a broken one is logged
  * loudly and the one before it is tried. *found false: there is none at all. All of them broken:
- * an error that names them. Records the choice in this attempt's file. `workers`, which may be NULL, help to read. */
+ * an error that names them. Of the checkpoint that this process has published last it does not read again what was read
+ * when it was stored (verified.h). Records the choice in this attempt's file. `workers`, which may be NULL, help to
+ * read. */
 weir_error *storage_restore(struct storage *storage, struct workers *workers,
     struct checkpoint_metadata *metadata, bool *found) WEIR_MUST_USE;
 /* The attempt goes on, but some of its tasks start again (runtime/manager/execution.h): reads the newest complete

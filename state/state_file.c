@@ -171,11 +171,38 @@ static weir_error *check_length(const char *path, uint64_t length)
         stat.size, length);
 }
 
-/* Links or copies `from` to the temporary name, synced. Why linking failed does not matter: a file
- * system without links, another device, too many links; when copying fails too, that is told. */
-static weir_error *make_temporary(const char *from, const char *temporary,
-    const struct state_content *known, struct state_content *content)
+/* No padding: all of it is hashed. */
+struct identity {
+    uint64_t device, inode, size;
+    int64_t modified_ms;
+    char boot[OS_BOOT_ID_SIZE];
+};
+
+static uint64_t identity_of(const char *path)
 {
+    struct identity it;
+    struct os_stat stat = { 0 };
+    weir_error *error = os_stat(path, &stat);
+    const char *boot = os_boot_id();
+    bool is_known = error == NULL && stat.is_regular && stat.inode != 0 && boot != NULL;
+    weir_error_free(error);
+    if (!is_known)
+        return 0;
+    memcpy(it.boot, boot, sizeof(it.boot));
+    it.device = stat.device;
+    it.inode = stat.inode;
+    it.size = stat.size;
+    it.modified_ms = stat.modified_ms;
+    return hash_bytes(&it, sizeof(it));
+}
+
+/* Links or copies `from` to the temporary name, synced. Why linking failed does not matter: a file
+ * system without links, another device, too many links; when copying fails too, that is told.
+ * `identity`: as what it was read, from beginning to end; 0: it was not. */
+static weir_error *make_temporary(const char *from, const char *temporary,
+    const struct state_content *known, struct state_content *content, uint64_t *identity)
+{
+    *identity = 0;
     weir_error *error = os_link(from, temporary);
     if (error != NULL) {
         weir_error_free(error);
@@ -183,6 +210,8 @@ static weir_error *make_temporary(const char *from, const char *temporary,
     }
     if (known != NULL)
         *content = *known;
+    else
+        *identity = identity_of(temporary);
     WEIR_TRY(
         known == NULL ? read_content(temporary, content) : check_length(temporary, known->length));
     return FAULT_STEP(STATE_FILE_SYNC, sync_file(temporary));
@@ -206,14 +235,16 @@ weir_error *state_file_add(const char *from, const struct state_content *known,
     ASSERT(from != NULL && checkpoint_dir != NULL && name != NULL);
     char *temporary = state_file_temporary(checkpoint_dir, attempt, arena);
     struct state_content content = { 0 };
+    uint64_t identity = 0;
     weir_error *error =
-        FAULT_STEP(STATE_FILE_LINK, make_temporary(from, temporary, known, &content));
+        FAULT_STEP(STATE_FILE_LINK, make_temporary(from, temporary, known, &content, &identity));
     if (error == NULL) {
         *file = (struct state_file){ .name = arena_strdup(arena, name),
             .path = arena_printf(arena, STATE_FILE_DIR "/%016" PRIx64 "-%" PRIu64 "-%" PRIu64,
                 content.checksum, content.length, attempt),
             .length = content.length,
-            .checksum = content.checksum };
+            .checksum = content.checksum,
+            .identity = identity };
         char *final = mem_printf("%s/%s", checkpoint_dir, file->path);
         ASSERT(check_path(file) == NULL); /* what we write we can read */
         error = FAULT_STEP(STATE_FILE_RENAME, publish(temporary, final, content.length));
@@ -288,29 +319,12 @@ weir_error *state_file_verify(const char *checkpoint_dir, const struct state_fil
 
 uint64_t state_file_identity(const char *checkpoint_dir, const struct state_file *file)
 {
-    /* No padding: all of it is hashed. */
-    struct {
-        uint64_t device, inode, size;
-        int64_t modified_ms;
-        char boot[OS_BOOT_ID_SIZE];
-    } it;
-    struct os_stat stat = { 0 };
-    char *path = mem_printf("%s/%s", checkpoint_dir, file->path);
     weir_error *error = check_path(file);
-    if (error == NULL)
-        error = os_stat(path, &stat);
-    const char *boot = os_boot_id();
-    bool is_known = error == NULL && stat.is_regular && stat.inode != 0 && boot != NULL;
+    char *path = mem_printf("%s/%s", checkpoint_dir, file->path);
+    uint64_t identity = error == NULL ? identity_of(path) : 0;
     weir_error_free(error);
     mem_free(path);
-    if (!is_known)
-        return 0;
-    memcpy(it.boot, boot, sizeof(it.boot));
-    it.device = stat.device;
-    it.inode = stat.inode;
-    it.size = stat.size;
-    it.modified_ms = stat.modified_ms;
-    return hash_bytes(&it, sizeof(it));
+    return identity;
 }
 
 /* Thread: whoever helps, each with files of his own; `is_broken` any. */

@@ -32,7 +32,7 @@ struct state_file {
     uint64_t length;   /* bytes */
     uint64_t checksum; /* hash.h */
     bool is_verified;  /* this process has read it whole, and its checksum was right; not stored */
-    /* As what it was verified, by this process or one that says so (state_file_identity); 0: not known. Not stored */
+    /* As what it was read whole, by this process or one that says so (state_file_identity); 0: not known. Not stored */
     uint64_t identity;
 };
 

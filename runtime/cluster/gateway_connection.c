@@ -17,6 +17,12 @@ static void on_acked(struct gateway *gateway, const struct message_event *messag
 {
     struct checkpoint_metadata metadata;
     weir_error *error = checkpoint_decode(message->bytes, "the snapshot of a worker", &metadata);
+    if (error == NULL && message->identities.size > 0 &&
+        !checkpoint_take_identities(&metadata, message->identities)) {
+        error =
+            weir_errorf(WEIR_E_CORRUPT, "the snapshot of a worker names other files than it has");
+        checkpoint_metadata_release(&metadata);
+    }
     if (error != NULL) {
         gateway_fail(gateway, worker, error);
         return;

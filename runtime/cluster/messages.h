@@ -221,13 +221,15 @@ struct message_event {
     weir_str bytes; /* ACKED: the snapshot, as checkpoint metadata; METRICS: see metrics_report.h */
     int64_t sync_us, async_us, alignment_us;
     bool is_of_worker; /* FAILED: of no task, or nobody knows which; `subtask` is any of its own */
+    weir_str identities; /* ACKED: checkpoint_put_identities; empty: not told */
 };
 WEIR_TYPE(message_event, WEIR_FIELD(1, message_event, epoch), WEIR_FIELD(2, message_event, attempt),
     WEIR_FIELD(3, message_event, subtask), WEIR_FIELD(4, message_event, checkpoint),
     WEIR_FIELD(5, message_event, code), WEIR_FIELD(6, message_event, is_retriable),
     WEIR_FIELD(7, message_event, text), WEIR_FIELD(8, message_event, bytes),
     WEIR_FIELD(9, message_event, sync_us), WEIR_FIELD(10, message_event, async_us),
-    WEIR_FIELD(11, message_event, alignment_us), WEIR_FIELD(12, message_event, is_of_worker));
+    WEIR_FIELD(11, message_event, alignment_us), WEIR_FIELD(12, message_event, is_of_worker),
+    WEIR_FIELD(13, message_event, identities));
 
 /* A struct log_question, and its answer (log_dir.h). */
 struct message_log {

@@ -137,7 +137,7 @@ static void wire_failed(void *arg, weir_error *error)
 }
 
 static void encode_snapshot(const struct worker *worker, const struct subtask_snapshot *snapshot,
-    weir_buffer *out)
+    weir_buffer *out, weir_buffer *identities)
 {
     struct checkpoint_metadata metadata;
     checkpoint_metadata_init(&metadata);
@@ -147,6 +147,7 @@ static void encode_snapshot(const struct worker *worker, const struct subtask_sn
     metadata.max_parallelism = worker->plan->max_parallelism;
     checkpoint_metadata_add(&metadata, snapshot);
     checkpoint_encode(&metadata, out);
+    checkpoint_put_identities(&metadata, identities);
     checkpoint_metadata_release(&metadata);
 }
 
@@ -161,7 +162,8 @@ static void put_metrics(const struct worker *worker, uint32_t subtask, weir_buff
 
 static void send_told(struct worker *worker, const struct told *told)
 {
-    weir_buffer *bytes = weir_buffer_new(CHECKPOINT_SIZE_MAX);
+    weir_buffer *bytes = weir_buffer_new(CHECKPOINT_SIZE_MAX),
+                *identities = weir_buffer_new(CHECKPOINT_SIZE_MAX);
     struct message_event message = { .epoch = worker->start.epoch,
         .attempt = worker->start.attempt,
         .subtask = told->subtask == UINT32_MAX ? own_subtask(worker) : told->subtask,
@@ -173,8 +175,9 @@ static void send_told(struct worker *worker, const struct told *told)
         message.text = weir_str_of(weir_error_message(told->error));
     }
     if (told->snapshot != NULL) {
-        encode_snapshot(worker, told->snapshot, bytes);
+        encode_snapshot(worker, told->snapshot, bytes, identities);
         message.bytes = weir_buffer_view(bytes);
+        message.identities = weir_buffer_view(identities);
         message.sync_us = told->snapshot->sync_us;
         message.async_us = told->snapshot->async_us;
         message.alignment_us = told->snapshot->alignment_us;
@@ -184,6 +187,7 @@ static void send_told(struct worker *worker, const struct told *told)
         message.bytes = weir_buffer_view(bytes);
     }
     message_send(worker->connection, told->kind, &message);
+    weir_buffer_free(identities);
     weir_buffer_free(bytes);
 }
 

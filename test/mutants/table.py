@@ -192,6 +192,12 @@ MUTANTS = [
            "    it->errors[index] = state_file_verify(it->dir, file);\n",
            "    it->errors[index] = it->dir == NULL ? state_file_verify(it->dir, file) : NULL;\n",
            "unit checkpoint/storage_test"),
+    mutant("a file that an attempt may have died of is believed unread", "checkpoint/storage.c",
+           "    /* An attempt that publishes nothing may have died of what it restored. */\n"
+           "    verified_forget(&storage->verified);\n", "", "unit checkpoint/storage_test"),
+    mutant("a file whose content somebody told counts as read", "state/state_file.c",
+           "    else\n        *identity = identity_of(temporary);\n", "    *identity = identity_of(temporary);\n",
+           "unit state/state_file_test"),
     mutant("a checkpoint of a zombie counts", "checkpoint/storage.c",
            "    *counts = attempts_accept(&search->attempts, number, metadata->attempt);\n",
            "    *counts = attempts_accept(&search->attempts, number, metadata->attempt) || number > 0;\n",

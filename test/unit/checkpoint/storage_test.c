@@ -2,6 +2,13 @@
  * damaged, when directories are the wrong ones. Faults and zombies are in storage_fault_test.c. */
 #include "test/unit/checkpoint/storage_kit.h"
 
+#include "base/hash.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+
+#define PATH_SIZE 128
+
 /* -- the way -------------------------------------------------------------------------------- */
 
 static void what_was_published_is_restored(void **state)
@@ -138,6 +145,76 @@ static void in_a_temporary_directory_nothing_is_synced_that_nobody_would_read_ag
     assert_int_equal(publishing - temporary_publishing, 2 * 3); /* the rest are state files */
     assert_int_equal(cleaning, 1);
     assert_int_equal(temporary_cleaning, 0);
+    temp_dir_free(root);
+}
+
+/* What was stored keeps its length and time, as far as anybody can see: so whoever notices has read it. */
+static void damage(const struct storage *storage, const char *path, bool is_silent)
+{
+    const char *full = temp_dir_path(storage_dir(storage), "%s", path);
+    struct stat before;
+    assert_int_equal(stat(full, &before), 0);
+    const struct timespec changed = { .tv_sec = before.st_mtim.tv_sec + 60 };
+    const struct timespec times[] = { before.st_atim, is_silent ? before.st_mtim : changed };
+    FILE *stream = fopen(full, "r+");
+    assert_non_null(stream);
+    assert_int_equal(fputc('X', stream), 'X');
+    assert_int_equal(fclose(stream), 0);
+    assert_int_equal(utimensat(AT_FDCWD, full, times, 0), 0);
+}
+
+/* Which checkpoint the next attempt restores. */
+static uint64_t restored_next(struct storage *storage, const char *root, char *path)
+{
+    struct checkpoint_metadata metadata;
+    bool found;
+    assert_ok(storage_next_attempt(storage));
+    kit_log_begin(root);
+    assert_ok(storage_restore(storage, NULL, &metadata, &found));
+    mem_free(kit_log_end(root));
+    assert_true(found && metadata.operators[0].files[0].is_verified);
+    uint64_t number = metadata.checkpoint;
+    snprintf(path, PATH_SIZE, "%s", metadata.operators[0].files[0].path);
+    checkpoint_metadata_release(&metadata);
+    return number;
+}
+
+static void what_this_process_has_stored_is_read_again_if_it_was_changed_or_restored_in_vain(
+    void **state)
+{
+    char *root = kit_two(), path[PATH_SIZE];
+    struct storage *storage = kit_open(root, 2, "two");
+    uint64_t first = storage_last_number(storage) + 1;
+    kit_publish(storage, first, "three");
+    assert_int_equal(restored_next(storage, root, path), first);
+    uint64_t second = storage_last_number(storage) + 1;
+    kit_publish(storage, second, "four");
+    assert_int_equal(restored_next(storage, root, path), second);
+    damage(storage, path, true);
+    assert_int_equal(restored_next(storage, root, path),
+        first); /* the attempt has published nothing */
+
+    uint64_t third = storage_last_number(storage) + 1;
+    char stored[PATH_SIZE];
+    kit_publish(storage, third, "five");
+    snprintf(stored, sizeof(stored), STATE_FILE_DIR "/%016" PRIx64 "-4-%" PRIu64,
+        hash_bytes("five", 4), storage_attempt(storage));
+    damage(storage, stored, true);
+    assert_int_equal(restored_next(storage, root, path), third);
+    assert_string_equal(path, stored);
+
+    uint64_t fourth = storage_last_number(storage) + 1;
+    kit_publish(storage, fourth, "six");
+    snprintf(stored, sizeof(stored), STATE_FILE_DIR "/%016" PRIx64 "-3-%" PRIu64,
+        hash_bytes("six", 3), storage_attempt(storage));
+    damage(storage, stored, false);
+    kit_publish(storage, fourth + 1, "seven");
+    snprintf(stored, sizeof(stored), STATE_FILE_DIR "/%016" PRIx64 "-5-%" PRIu64,
+        hash_bytes("seven", 5), storage_attempt(storage));
+    damage(storage, stored, false);
+    assert_int_equal(restored_next(storage, root, path),
+        first); /* the third is damaged, too, and was read */
+    storage_close(storage);
     temp_dir_free(root);
 }
 
@@ -564,6 +641,8 @@ int main(void)
         cmocka_unit_test(numbers_are_never_used_twice),
         cmocka_unit_test(all_attempts_of_a_directory_share_an_instance),
         cmocka_unit_test(the_next_attempt_in_a_process_starts_anew),
+        cmocka_unit_test(
+            what_this_process_has_stored_is_read_again_if_it_was_changed_or_restored_in_vain),
         cmocka_unit_test(within_an_attempt_only_the_newest_is_restored_again),
         cmocka_unit_test(without_a_checkpoint_there_is_none_to_restore_again),
         cmocka_unit_test(a_temporary_directory_works_and_is_removed),

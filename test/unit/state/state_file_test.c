@@ -274,6 +274,7 @@ static void store_many(struct fixture *it, struct state_file files[MANY],
         snprintf(name, sizeof(name), "%u", i);
         shelf_ok(os_write_file(it->from, content, strlen(content)));
         shelf_ok(state_file_store(it->from, it->shelf.root, 1, name, &it->arena, &files[i]));
+        files[i].identity = 0; /* as in another process */
         list[i] = &files[i];
     }
 }
@@ -322,6 +323,22 @@ static void of_many_files_the_first_that_is_broken_is_named_and_none_is_believed
         workers_free(workers[w]);
     }
     shelf_ok(state_files_verify("/nowhere", NULL, NULL, 0));
+}
+
+static void whoever_stores_a_file_has_read_it_unless_he_is_told_what_is_in_it(void **state)
+{
+    (void)state;
+    struct fixture it;
+    struct state_file file;
+    begin(&it, "hello");
+    shelf_ok(state_file_store(it.from, it.shelf.root, 1, "a", &it.arena, &file));
+    assert_true(file.identity != 0);
+    assert_true(file.identity == state_file_identity(it.shelf.root, &file));
+    assert_false(file.is_verified);
+    const struct state_content known = { .length = 5, .checksum = hash_bytes("hello", 5) };
+    shelf_ok(state_file_add(it.from, &known, it.shelf.root, 2, "a", &it.arena, &file));
+    assert_int_equal(file.identity, 0);
+    end(&it);
 }
 
 /* As in another process that was told: it has the list and the identities, and has read nothing. */
@@ -442,6 +459,7 @@ int main(void)
             of_many_files_the_first_that_is_broken_is_named_and_none_is_believed_that_was_not_read),
         cmocka_unit_test(what_another_process_has_read_is_not_read_again_while_it_is_the_same_file),
         cmocka_unit_test(another_file_of_the_same_name_and_time_is_another_file),
+        cmocka_unit_test(whoever_stores_a_file_has_read_it_unless_he_is_told_what_is_in_it),
         cmocka_unit_test(what_is_not_there_or_leads_elsewhere_has_no_identity),
         cmocka_unit_test(names_tell_their_attempt),
     };
