@@ -35,6 +35,10 @@ void mem_discard(void *memory, size_t size); /* part of it: zeros again, and cos
  * the first touch of any byte takes MEM_HUGE_SIZE. Of mem_map's, aligned to that. */
 #define MEM_HUGE_SIZE ((size_t)2 << 20)
 void mem_make_huge(void *memory, size_t size);
+/* For what is looked up in no order: zeroed, of a power of two of bytes, aligned to a line of the processor's cache; from
+ * MEM_HUGE_SIZE on in huge pages. Free it with its size. */
+void *mem_alloc_table(size_t size);
+void mem_free_table(void *table, size_t size);
 /* Of memory that is in use, all of it: moved into such pages now. A hint, too. */
 void mem_collapse(void *memory, size_t size);
 /* For a process that has a limit of memory: few arenas, so that what one thread frees another one uses, and large

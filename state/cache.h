@@ -191,6 +191,7 @@ void cache_filter_release(struct cache *cache);
 void cache_filter_note(struct cache *cache, const struct slot *slot);
 /* For a row that is not in memory. True: the store has nothing of it. */
 bool cache_filter_is_new(const struct cache *cache, const struct row_key *key);
+void cache_filter_prefetch(const struct cache *cache, const struct row_key *key);
 
 /* -- restore, cache_restore.c -------------------------------------------------------------------- */
 

@@ -89,6 +89,15 @@ static void look_ahead(const struct cache *cache, uint64_t hand)
     __builtin_prefetch(slot_at(cache, hand + NEAR)->row);
 }
 
+/* Of one that may be noted in the filter soon. */
+static void look_ahead_in_filter(const struct cache *cache, uint64_t hand)
+{
+    enum { NEARER = 2 * HAND_GROUP };
+    const struct slot *slot = slot_at(cache, hand + NEARER);
+    if (slot->row != NULL && cache->filter != NULL)
+        row_filter_prefetch(cache->filter, slot->hash);
+}
+
 /* Another row may be in the slot then. */
 static void drop(struct cache *cache, struct slot *slot)
 {
@@ -150,6 +159,7 @@ static void sweep(struct eviction *it)
         if (cache->hand >= cache->clean_to && it->may_write)
             it->may_write = clean_ahead(cache);
         look_ahead(cache, cache->hand);
+        look_ahead_in_filter(cache, cache->hand);
         if (look(it, slot_at(cache, cache->hand)))
             cache->hand++;
     }

@@ -21,6 +21,7 @@
 
 #define FETCH_CREDIT_MAX 1024u
 #define LOOKS            32u
+#define AHEAD            8u                /* rows whose filter is brought near */
 #define FETCH_SIZE_MAX   ((size_t)1 << 20) /* bytes at once; the rest is read alone */
 
 static void earn(struct cache *cache, uint32_t state, uint32_t credit)
@@ -77,6 +78,8 @@ void cache_fetch(struct cache *cache, const struct row_key *rows, uint32_t row_c
         return;
     rows_prefetch(&cache->rows, rows, row_count);
     for (uint32_t i = 0; i < row_count && count < cache->credit[state]; i++) {
+        if (i + AHEAD < row_count)
+            cache_filter_prefetch(cache, &rows[i + AHEAD]);
         DEBUG_ASSERT(rows[i].state == state);
         if (rows[i].key.data != NULL && cache_lacks_value(cache, &rows[i]))
             missing[count++] = rows[i];

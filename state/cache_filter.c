@@ -2,7 +2,7 @@
  *
  * Every row that leaves the memory is noted. So a row that is not in memory and was not noted is new: it is
  * complete from the start, and nothing of it is ever read. As long as nothing has been evicted the filter is
- * empty, and costs nothing.
+ * empty, and is not asked; it counts as a hundred-and-twenty-eighth of the cache's memory.
  *
  * After a restore the store has rows that nobody has noted. A worker goes through its keys and notes them,
  * while the job runs; until it is through, the filter is not asked (`is_filter_sure`). The same when a filter
@@ -18,6 +18,9 @@
 
 #define CAPACITY_MIN UINT64_C(4096)
 #define LIMIT(share) ((share) / 8) /* bytes, of the cache's share of memory */
+/* Rows of the first filter, so that there are four at most: each is wrong about one new row of a hundred, and asking
+ * the store in vain costs a hundred times what a filter does. */
+#define FIRST(share) (LIMIT(share) / 16 * 8 / ROW_FILTER_BITS)
 
 static bool note_stored(void *arg, const struct row_key *key)
 {
@@ -71,7 +74,8 @@ void cache_filter_init(struct cache *cache, bool is_restored)
         start_build(cache);
         return;
     }
-    cache->filter = row_filter_new(CAPACITY_MIN, NULL);
+    uint64_t rows = FIRST(cache->share);
+    cache->filter = row_filter_new(rows > CAPACITY_MIN ? rows : CAPACITY_MIN, NULL);
     atomic_store(&cache->is_filter_sure, true);
 }
 
@@ -115,4 +119,10 @@ bool cache_filter_is_new(const struct cache *cache, const struct row_key *key)
     return cache->filter != NULL &&
            atomic_load_explicit(&cache->is_filter_sure, memory_order_acquire) &&
            !row_filter_may_have(cache->filter, rows_hash(key));
+}
+
+void cache_filter_prefetch(const struct cache *cache, const struct row_key *key)
+{
+    if (cache->filter != NULL && !row_filter_is_empty(cache->filter))
+        row_filter_prefetch(cache->filter, rows_hash(key));
 }

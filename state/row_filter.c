@@ -41,7 +41,7 @@ struct row_filter *row_filter_new(uint64_t capacity, struct row_filter *older)
     filter->older = older;
     filter->block_count = blocks_for(capacity);
     filter->capacity = filter->block_count * BLOCK_BITS / ROW_FILTER_BITS;
-    filter->words = mem_alloc_array(filter->block_count * BLOCK_WORDS, sizeof(*filter->words));
+    filter->words = mem_alloc_table(filter->block_count * (BLOCK_BITS / 8));
     return filter;
 }
 
@@ -49,7 +49,7 @@ void row_filter_free(struct row_filter *filter)
 {
     while (filter != NULL) {
         struct row_filter *older = filter->older;
-        mem_free(filter->words);
+        mem_free_table(filter->words, filter->block_count * (BLOCK_BITS / 8));
         mem_free(filter);
         filter = older;
     }
@@ -102,9 +102,21 @@ bool row_filter_may_have(const struct row_filter *filter, uint64_t hash)
     return false;
 }
 
+void row_filter_prefetch(const struct row_filter *filter, uint64_t hash)
+{
+    uint64_t mixed = mix(hash);
+    for (; filter != NULL; filter = filter->older)
+        __builtin_prefetch((const void *)(uintptr_t)block_of(filter, mixed));
+}
+
 bool row_filter_is_full(const struct row_filter *filter)
 {
     return atomic_load_explicit(&filter->count, memory_order_relaxed) >= filter->capacity;
+}
+
+bool row_filter_is_empty(const struct row_filter *filter)
+{
+    return filter->older == NULL && atomic_load_explicit(&filter->count, memory_order_relaxed) == 0;
 }
 
 uint64_t row_filter_capacity(const struct row_filter *filter)

@@ -27,8 +27,11 @@ void row_filter_free(struct row_filter *filter); /* with all older ones; NULL is
 /* `hash` names the row, with its state. False: it was there, or seemed to be. */
 bool row_filter_add(struct row_filter *filter, uint64_t hash);
 bool row_filter_may_have(const struct row_filter *filter, uint64_t hash);
+/* What both look at will be there soon. */
+void row_filter_prefetch(const struct row_filter *filter, uint64_t hash);
 /* Of the newest one: another one should be added. */
 bool row_filter_is_full(const struct row_filter *filter);
+bool row_filter_is_empty(const struct row_filter *filter);
 uint64_t row_filter_capacity(const struct row_filter *filter);
 uint64_t row_filter_size(const struct row_filter *filter); /* bytes, of all */
 uint64_t row_filter_size_for(uint64_t capacity);           /* bytes of one */

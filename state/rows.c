@@ -114,29 +114,10 @@ struct row_key row_key_of(const struct slot *slot)
 }
 
 /* A large table is looked at here and there. */
-static struct slot *slots_new(uint64_t slot_count)
-{
-    size_t size = slot_count * sizeof(struct slot);
-    if (size < MEM_HUGE_SIZE)
-        return mem_alloc(size);
-    struct slot *slots = mem_map(MEM_HUGE_SIZE, size);
-    mem_make_huge(slots, size);
-    return slots;
-}
-
-static void slots_free(struct slot *slots, uint64_t slot_count)
-{
-    size_t size = slot_count * sizeof(struct slot);
-    if (size < MEM_HUGE_SIZE)
-        mem_free(slots);
-    else
-        mem_unmap(slots, size);
-}
-
 static void rehash(struct rows *rows, uint64_t slot_count)
 {
     ASSERT((slot_count & (slot_count - 1)) == 0 && slot_count > rows->row_count);
-    struct slot *slots = slots_new(slot_count);
+    struct slot *slots = mem_alloc_table(slot_count * sizeof(*slots));
     for (uint64_t i = 0; i < rows->slot_count; i++) {
         if (rows->slots[i].row == NULL)
             continue;
@@ -145,7 +126,7 @@ static void rehash(struct rows *rows, uint64_t slot_count)
             index = (index + 1) & (slot_count - 1);
         slots[index] = rows->slots[i];
     }
-    slots_free(rows->slots, rows->slot_count);
+    mem_free_table(rows->slots, rows->slot_count * sizeof(*rows->slots));
     rows->slots = slots;
     rows->slot_count = slot_count;
 }
@@ -332,7 +313,7 @@ void rows_init(struct rows *rows)
 void rows_release(struct rows *rows)
 {
     slab_release(&rows->slab);
-    slots_free(rows->slots, rows->slot_count);
+    mem_free_table(rows->slots, rows->slot_count * sizeof(*rows->slots));
     *rows = (struct rows){ 0 };
 }
 

@@ -122,5 +122,5 @@ def cases(mode):
     for name, flags in (("uniform", ()), ("zipf", ("--zipf",))):
         if name != "zipf" or mode == turns.FULL:
             add(f"rmw 20M {name} small memory", ("rmw", "--keys", str(20 * M), *flags),
-                ((4 * M, 3 * M), (2 * M, 1500_000)), {**WEIR_ROCKS, "memory": memory}, {"RocksDB": ((), small)}, (120, 52), 3)
+                ((6 * M, 3 * M), (2 * M, 1500_000)), {**WEIR_ROCKS, "memory": memory}, {"RocksDB": ((), small)}, (190, 52), 3)
     return made

@@ -24,6 +24,17 @@ static void aligned_memory_is_aligned_and_zeroed(void **state)
     }
 }
 
+static void a_table_is_zeroed_and_begins_with_a_line_of_the_processors_cache(void **state)
+{
+    for (size_t size = 64; size <= 2 * MEM_HUGE_SIZE; size *= 2) {
+        char *table = mem_alloc_table(size);
+        assert_int_equal((uintptr_t)table % 64, 0);
+        assert_int_equal(table[0] | table[size - 1], 0);
+        table[0] = table[size - 1] = 1;
+        mem_free_table(table, size);
+    }
+}
+
 static void mapped_memory_is_aligned_zeroed_and_goes_back(void **state)
 {
     for (size_t size = 4096; size <= 1 << 22; size *= 4) {
@@ -160,6 +171,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(allocated_memory_is_zeroed),
         cmocka_unit_test(aligned_memory_is_aligned_and_zeroed),
+        cmocka_unit_test(a_table_is_zeroed_and_begins_with_a_line_of_the_processors_cache),
         cmocka_unit_test(mapped_memory_is_aligned_zeroed_and_goes_back),
         cmocka_unit_test(what_is_moved_into_huge_pages_is_the_same),
         cmocka_unit_test(copies_are_equal),

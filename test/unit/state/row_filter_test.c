@@ -48,6 +48,7 @@ static void a_newer_filter_knows_what_the_older_ones_know(void **state)
         row_filter_add(filter, hash_of(i));
         if (row_filter_is_full(filter)) {
             filter = row_filter_new(2 * row_filter_capacity(filter), filter);
+            assert_false(row_filter_is_empty(filter));
             filters++;
         }
     }
@@ -62,7 +63,9 @@ static void a_row_is_counted_once(void **state)
 {
     (void)state;
     struct row_filter *filter = row_filter_new(100, NULL);
+    assert_true(row_filter_is_empty(filter));
     assert_true(row_filter_add(filter, hash_of(1)));
+    assert_false(row_filter_is_empty(filter));
     assert_false(row_filter_add(filter, hash_of(1)));
     for (uint64_t i = 0; i < 100000; i++)
         row_filter_add(filter, hash_of(i % 10));
