@@ -20,8 +20,9 @@ import sys
 import time
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(ROOT / "test" / "e2e"))
+sys.path[:0] = [str(ROOT / "test" / "e2e"), str(ROOT / "bench")]
 import broker  # noqa: E402
+import host_memory  # noqa: E402
 import kafka_tools  # noqa: E402
 
 GOAL_RATE = 150_000
@@ -47,6 +48,7 @@ def argv(one, directory, args):
 
 
 def measure(one, directory, args):
+    host_memory.take()
     started = time.monotonic()
     with open(directory / "job.log", "wb") as log:
         process = broker.spawn([os.fspath(part) for part in argv(one, directory, args)], stdout=log,

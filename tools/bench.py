@@ -19,6 +19,7 @@ import sys
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "bench"))
+import host_memory  # noqa: E402
 import where  # noqa: E402
 
 LIMIT_S = 1800
@@ -44,6 +45,7 @@ def rows_in(line):
 def run(path):
     """The rows that it prints; None: it failed."""
     rows = []
+    host_memory.take()
     with subprocess.Popen([path], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True, start_new_session=True) as process:
         signal.signal(signal.SIGALRM, lambda *_: os.killpg(process.pid, signal.SIGKILL))
         signal.alarm(LIMIT_S)

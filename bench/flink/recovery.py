@@ -27,6 +27,7 @@ import turns
 
 sys.path.insert(0, str(sides.ROOT / "bench"))
 import cluster  # noqa: E402
+import host_memory  # noqa: E402
 
 RATE = 10_000
 INTERVAL_S = 2
@@ -106,6 +107,7 @@ class Recovery(turns.Case):
     def weir(self):
         """Times of a killed task manager, and of a killed worker."""
         lost, killed = [], []
+        host_memory.take()
         with cluster.cluster(task_managers=2, slots=1) as one:
             watched = Watched(one.directory)
             one.submit(one.upload("bench_flink_pages"), "bench_flink_pages", *watched.arguments(self.keys), "--checkpoints",
@@ -124,6 +126,7 @@ class Recovery(turns.Case):
 
     def flink(self, tuning):
         lost = []
+        host_memory.take()
         tuned = {**throughput.ROCKS, **TUNINGS[tuning], "execution.checkpointing.interval": f"{INTERVAL_S} s"}
         settings = {name: value for name, value in sides.flink_settings(tuned).items()
                     if name != "heartbeat.timeout" or "heartbeat.timeout" in tuned}

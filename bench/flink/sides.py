@@ -19,8 +19,9 @@ import time
 
 HERE = pathlib.Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
-sys.path.insert(0, str(ROOT / "test" / "e2e"))
+sys.path[:0] = [str(ROOT / "test" / "e2e"), str(ROOT / "bench")]
 import broker  # noqa: E402
+import host_memory  # noqa: E402
 
 BUILD = ROOT / "build" / "flink-bench"
 WORK = BUILD / f"work-{os.getpid()}"
@@ -143,6 +144,7 @@ def work_folder():
 
 def measured(argv, timeout_s):
     """What came of a process, which must end well."""
+    host_memory.take()
     with open(WORK / "output", "w+b") as out, open(WORK / "errors", "w+b") as errors:
         busy, started = _busy_s(), time.clock_gettime(time.CLOCK_MONOTONIC)
         process = broker.spawn(argv, stdin=subprocess.DEVNULL, stdout=out, stderr=errors,
@@ -180,6 +182,7 @@ def _run(argv, timeout_s):
 @contextlib.contextmanager
 def running(argv):
     """The process, which is stopped at the end of the block; one that ended by itself is a failure."""
+    host_memory.take()
     with work_folder(), open(WORK / "errors", "w+b") as errors:
         process = broker.spawn(argv, stdin=subprocess.DEVNULL, stdout=errors, stderr=errors)
         try:

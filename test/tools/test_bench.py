@@ -25,9 +25,9 @@ class BenchTest(unittest.TestCase):
         for name in ("build/bin", "bench"):
             (self.root / name).mkdir(parents=True)
         (self.root / "bench/page.md").write_text("{measured}\n\n{results}\n")
-        patch = mock.patch.object(bench, "ROOT", self.root)
-        patch.start()
-        self.addCleanup(patch.stop)
+        for patch in (mock.patch.object(bench, "ROOT", self.root), mock.patch.object(bench.host_memory, "take")):
+            patch.start()
+            self.addCleanup(patch.stop)
 
     def program(self, name, *lines, status=0):
         script(self.root / "build/bin" / f"bench_{name}", *lines, status=status)
