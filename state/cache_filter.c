@@ -118,7 +118,8 @@ bool cache_filter_is_new(const struct cache *cache, const struct row_key *key)
 {
     return cache->filter != NULL &&
            atomic_load_explicit(&cache->is_filter_sure, memory_order_acquire) &&
-           !row_filter_may_have(cache->filter, rows_hash(key));
+           (row_filter_is_empty(cache->filter) ||
+               !row_filter_may_have(cache->filter, rows_hash(key)));
 }
 
 void cache_filter_prefetch(const struct cache *cache, const struct row_key *key)

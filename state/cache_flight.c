@@ -189,6 +189,18 @@ bool cache_is_pinned(const struct cache *cache, const struct row *row)
     return cache_is_frozen_since(cache, row, written);
 }
 
+/* Buffers of flights that the store has, for the next ones that are read back from the log. Thread: holder of store_lock. */
+struct rooms {
+    struct changes of[TOGETHER_MAX];
+    uint32_t count;
+};
+
+static void release_rooms(struct rooms *rooms)
+{
+    while (rooms->count > 0)
+        changes_release(&rooms->of[--rooms->count]);
+}
+
 /* -- the queue ------------------------------------------------------------------------------ */
 
 void cache_flight_queue(struct cache *cache, struct flight *flight)
@@ -214,7 +226,7 @@ static struct flight *next_flight(struct cache *cache, const struct flight *flig
 }
 
 /* The store has the first flight. The caller holds store_lock. */
-static void leave_queue(struct cache *cache)
+static void leave_queue(struct cache *cache, struct rooms *rooms)
 {
     pthread_mutex_lock(&cache->log_lock);
     pthread_mutex_lock(&cache->lock);
@@ -227,6 +239,10 @@ static void leave_queue(struct cache *cache)
     atomic_fetch_sub(&cache->queued_size, flight->changes.capacity);
     atomic_fetch_sub(&cache->queued_count, 1);
     atomic_store_explicit(&cache->written, flight->number, memory_order_release);
+    if (rooms->count < TOGETHER_MAX) {
+        rooms->of[rooms->count] = (struct changes){ 0 };
+        changes_give_room(&flight->changes, &rooms->of[rooms->count++]);
+    }
     free_flight(flight);
     waker_wake(cache->waker);
 }
@@ -244,11 +260,13 @@ static void unload(struct cache *cache, struct flight *flight)
     changes_unload(&flight->changes);
 }
 
-/* For a flight that is written to the store. */
-static weir_error *load(struct cache *cache, struct flight *flight)
+/* For a flight that is written to the store. `rooms` may have none. */
+static weir_error *load(struct cache *cache, struct flight *flight, struct rooms *rooms)
 {
     if (flight->changes.bytes != NULL || flight->changes.size == 0)
         return NULL;
+    if (rooms->count > 0)
+        changes_give_room(&rooms->of[--rooms->count], &flight->changes);
     weir_error *error = segment_log_read(&cache->log, flight->place, &flight->changes);
     atomic_fetch_add(&cache->queued_size, flight->changes.capacity);
     return error;
@@ -279,8 +297,9 @@ static weir_error *log_up_to(struct cache *cache, uint64_t number)
 static weir_error *unlog(struct cache *cache)
 {
     struct flight *flight = NULL;
+    struct rooms none = { .count = 0 };
     while ((flight = next_flight(cache, flight)) != NULL) {
-        WEIR_TRY(load(cache, flight));
+        WEIR_TRY(load(cache, flight, &none));
         flight->is_logged = false;
     }
     return NULL;
@@ -366,7 +385,7 @@ static weir_error *take_first_base(struct cache *cache)
 /* The next flights that are written together, none later than `number`: logged, as far as the log can, and
  * loaded. */
 static weir_error *gather(struct cache *cache, uint64_t number, const struct changes **lists,
-    uint32_t *count)
+    uint32_t *count, struct rooms *rooms)
 {
     uint64_t size = 0;
     weir_error *error = NULL;
@@ -377,7 +396,7 @@ static weir_error *gather(struct cache *cache, uint64_t number, const struct cha
            size < TOGETHER(cache->share)) {
         weir_error_free(
             log_flight(cache, flight)); /* broken: the next snapshot mends it, or tells why not */
-        error = load(cache, flight);
+        error = load(cache, flight, rooms);
         lists[(*count)++] = &flight->changes;
         size += flight->changes.size;
         flight = next_flight(cache, flight);
@@ -386,21 +405,29 @@ static weir_error *gather(struct cache *cache, uint64_t number, const struct cha
     return error;
 }
 
-/* Writes the queue up to this number. An error leaves the rest in the queue. */
-static weir_error *write_up_to(struct cache *cache, uint64_t number)
+static weir_error *write_queue(struct cache *cache, uint64_t number, struct rooms *rooms)
 {
     const struct changes *lists[TOGETHER_MAX];
     uint32_t count;
-    WEIR_TRY(take_first_base(cache));
     for (;;) {
-        WEIR_TRY(gather(cache, number, lists, &count));
+        WEIR_TRY(gather(cache, number, lists, &count, rooms));
         if (count == 0)
             return NULL;
         WEIR_TRY(refused(
             FAULT_STEP(STORE_WRITE, cache->verbs->write_changes(cache->store, lists, count))));
         for (uint32_t i = 0; i < count; i++)
-            leave_queue(cache);
+            leave_queue(cache, rooms);
     }
+}
+
+/* Writes the queue up to this number. An error leaves the rest in the queue. */
+static weir_error *write_up_to(struct cache *cache, uint64_t number)
+{
+    struct rooms rooms = { .count = 0 };
+    WEIR_TRY(take_first_base(cache));
+    weir_error *error = write_queue(cache, number, &rooms);
+    release_rooms(&rooms);
+    return error;
 }
 
 /* Of writing to the store; true: so many in a row that it must be opened anew. The caller holds store_lock. */

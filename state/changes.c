@@ -40,6 +40,15 @@ void changes_give_room(struct changes *from, struct changes *to)
     from->capacity = 0;
 }
 
+void changes_make_room(struct changes *changes)
+{
+    if (changes->bytes != NULL && changes->capacity >= changes->size)
+        return;
+    mem_free(changes->bytes);
+    changes->bytes = mem_realloc(NULL, changes->size); /* zeros would be written for nothing */
+    changes->capacity = changes->size;
+}
+
 /* Room for `size` more bytes, not zeroed. */
 static char *take(struct changes *changes, size_t size)
 {

@@ -44,6 +44,8 @@ struct changes {
 void changes_release(struct changes *changes);
 /* Frees the bytes only: sizes and counts stay. */
 void changes_unload(struct changes *changes);
+/* A buffer for as many bytes as the list has; what is in it is not said. */
+void changes_make_room(struct changes *changes);
 /* Gives the buffer, not what is in it, to a list that has none. */
 void changes_give_room(struct changes *from, struct changes *to);
 /* A row with its cells; it is dropped again if it ends without any and is not cleared: false. */

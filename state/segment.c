@@ -134,8 +134,7 @@ weir_error *segment_log_read(const struct segment_log *log, struct segment_place
     weir_error *error = os_open(path, OS_READ, &file);
     mem_free(path);
     WEIR_TRY(error);
-    changes->bytes = mem_realloc(NULL, changes->size); /* zeros would be written for nothing */
-    changes->capacity = changes->size;
+    changes_make_room(changes);
     error = os_read_at(file, place.offset, changes->bytes, changes->size, &got);
     os_close(file);
     if (error == NULL && got != changes->size)

@@ -67,7 +67,8 @@ struct segment_place {
  * everything helps, and segment_log_drop(log, UINT64_MAX) then. */
 weir_error *segment_log_append(struct segment_log *log, uint64_t number,
     const struct changes *changes, struct segment_place *place) WEIR_MUST_USE;
-/* Reads the bytes of an appended list back. Until it is dropped, whatever has failed since. Thread: any. */
+/* Reads the bytes of an appended list back, into the buffer that it has if they fit. Until it is dropped, whatever has failed
+ * since. Thread: any. */
 weir_error *segment_log_read(const struct segment_log *log, struct segment_place place,
     struct changes *changes) WEIR_MUST_USE;
 /* Brings what has been appended to the disk, ahead of storing it. After an error, of this or of storing, the log is

@@ -136,8 +136,8 @@ final class Queries {
 
     static long countOf(String text, char letter) {
         long count = 0;
-        for (int i = 0; i < text.length(); i++) {
-            count += text.charAt(i) == letter ? 1 : 0;
+        for (int at = text.indexOf(letter); at >= 0; at = text.indexOf(letter, at + 1)) {
+            count++;
         }
         return count;
     }
