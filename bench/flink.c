@@ -548,7 +548,7 @@ static void make_visit(uint64_t seed, uint64_t index, void *record, weir_ctx *ct
     } else {
         rank = (uint64_t)nexmark_below(&state, (int64_t)asked.keys);
     }
-    visit->key = (int64_t)nexmark_mix(rank); /* neighbours in rank are none as keys */
+    visit->key = (int64_t)(rank * NEXMARK_GOLDEN); /* neighbours in rank are none as keys */
     visit->a = nexmark_below(&state, 1000);
     visit->b = (int64_t)index;
 }

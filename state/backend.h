@@ -117,9 +117,11 @@ struct backend_class {
         size_t size, void **bytes, bool *is_new);
     /* Every entry of a state, all groups, row by row, in no particular order of rows. */
     weir_error *(*scan)(struct backend *backend, uint32_t state, backend_row_fn *each, void *arg);
-    /* Hint: these rows, at most BACKEND_PREFETCH_MAX, will be used next: what is not in memory may be read. Data of a
-     * key may be NULL: not known. May be NULL. */
+    /* Hint: these rows of one state, at most BACKEND_PREFETCH_MAX, will be used next: what is not in memory may be read. Data
+     * of a key may be NULL: not known. May be NULL. */
     void (*prefetch)(struct backend *backend, const struct row_key *rows, uint32_t row_count);
+    /* Whether prefetch would look at rows of this state now. NULL where that is. */
+    bool (*is_fetching)(const struct backend *backend, uint32_t state);
     /* Writes what a cache in front has collected, sorted; a later list is newer. After an error anything
      * may have been written. Thread: any, one at a time, and neither with another write nor with a snapshot.
      * NULL: nothing can be in front of this backend. */

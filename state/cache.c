@@ -650,6 +650,11 @@ static void prefetch(struct backend *backend, const struct row_key *rows, uint32
     cache_fetch(cache_of(backend), rows, row_count);
 }
 
+static bool is_fetching(const struct backend *backend, uint32_t state)
+{
+    return cache_is_fetching((const struct cache *)(const void *)backend, state);
+}
+
 /* What is free in the pool is for whoever comes first; when it is used up, those who have more than their
  * share give back. */
 static void look_at_pool(struct cache *cache, uint64_t size)
@@ -761,6 +766,7 @@ const struct backend_class backend_cache = { .name = "rocksdb",
     .edit = edit,
     .scan = scan,
     .prefetch = prefetch,
+    .is_fetching = is_fetching,
     .expire = expire,
     .snapshot = cache_snapshot,
     .snapshot_write = cache_snapshot_write,

@@ -133,6 +133,8 @@ uint64_t cache_size(const struct cache *cache);
 
 /* -- fetching ahead ------------------------------------------------------------------------------ */
 
+/* Whether it pays at present to look for rows of this state. */
+bool cache_is_fetching(const struct cache *cache, uint32_t state);
 /* For rows that will be used next: the values of those that are only in the store are read all at once. */
 void cache_fetch(struct cache *cache, const struct row_key *rows, uint32_t row_count);
 void cache_fetch_init(struct cache *cache);

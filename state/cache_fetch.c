@@ -69,12 +69,17 @@ static bool take_value(void *arg, const struct row_key *row, weir_str value)
     return fetch->size < FETCH_SIZE_MAX;
 }
 
+bool cache_is_fetching(const struct cache *cache, uint32_t state)
+{
+    return state < FETCH_STATES && cache->credit[state] > 0;
+}
+
 void cache_fetch(struct cache *cache, const struct row_key *rows, uint32_t row_count)
 {
     struct row_key missing[BACKEND_PREFETCH_MAX];
     uint32_t count = 0, state = row_count == 0 ? FETCH_STATES : rows[0].state;
     ASSERT(row_count <= BACKEND_PREFETCH_MAX);
-    if (state >= FETCH_STATES || cache->credit[state] == 0)
+    if (!cache_is_fetching(cache, state))
         return;
     rows_prefetch(&cache->rows, rows, row_count);
     for (uint32_t i = 0; i < row_count && count < cache->credit[state]; i++) {

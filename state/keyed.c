@@ -653,7 +653,9 @@ void keyed_prefetch(struct keyed *keyed, const struct keyed_next *next, uint32_t
         return;
     for (uint32_t state = 0; state < keyed->state_count && state < PREFETCH_STATES; state++) {
         bool has_entries = keyed->backend->rows != NULL && !is_one_block(&keyed->plans[state]);
-        if (!has_entries && keyed->verbs->prefetch == NULL)
+        bool is_fetching =
+            keyed->verbs->prefetch != NULL && keyed->verbs->is_fetching(keyed->backend, state);
+        if (!has_entries && !is_fetching)
             continue;
         for (uint32_t i = 0; i < count; i++)
             rows[i] = (struct row_key){ .key = next[i].key,
@@ -662,7 +664,7 @@ void keyed_prefetch(struct keyed *keyed, const struct keyed_next *next, uint32_t
                 .state = state };
         if (has_entries)
             rows_prefetch(keyed->backend->rows, rows, count);
-        if (keyed->verbs->prefetch != NULL)
+        if (is_fetching)
             keyed->verbs->prefetch(keyed->backend, rows, count);
     }
 }

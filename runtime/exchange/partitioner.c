@@ -16,6 +16,7 @@ void partitioner_init(struct partitioner *partitioner, uint32_t channel_count,
     ASSERT(channel_count >= 1 && channel_count <= max_parallelism);
     *partitioner = (struct partitioner){
         .channels = mem_alloc_array(max_parallelism, sizeof(partitioner->channels[0])),
+        .channel_count = channel_count,
         .max_parallelism = max_parallelism,
         .mask = (max_parallelism & (max_parallelism - 1)) == 0 ? max_parallelism - 1 : 0,
     };

@@ -18,6 +18,7 @@
 /* Thread: immutable after init. */
 struct partitioner {
     uint16_t *channels; /* by key group */
+    uint32_t channel_count;
     uint32_t max_parallelism;
     uint32_t mask; /* max_parallelism - 1 if that is a power of two, else 0 */
 };
@@ -27,6 +28,8 @@ void partitioner_release(struct partitioner *partitioner);
 
 static inline uint32_t partitioner_channel(const struct partitioner *partitioner, uint64_t key_hash)
 {
+    if (partitioner->channel_count == 1)
+        return 0;
     uint64_t mixed = hash_mix(key_hash);
     uint64_t group =
         partitioner->mask != 0 ? mixed & partitioner->mask : mixed % partitioner->max_parallelism;

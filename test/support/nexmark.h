@@ -49,15 +49,17 @@ size_t nexmark_text_max(uint64_t index);
 void nexmark_make(uint64_t index, struct nexmark_event *event, char *text);
 
 /* -- random numbers: begun anew for each event, and cheap, since both sides of a comparison pay for them ------
- * An event's state is scattered by the finalizer of SplitMix64 (Steele et al., 2014). From there on each draw is a
- * step and one multiplication of 64 by 64 bits, after wyrand (Wang Yi, 2019), but signed, as Java multiplies. */
+ * Each draw is a step and one multiplication of 64 by 64 bits, after wyrand (Wang Yi, 2019), but signed, as Java
+ * multiplies. Events begin a stride apart that is another one than the step. */
 
 #define NEXMARK_GOLDEN UINT64_C(0x9e3779b97f4a7c15)
 #define NEXMARK_STEP   UINT64_C(0xa0761d6478bd642f)
+#define NEXMARK_STRIDE UINT64_C(0xbf58476d1ce4e5b9) /* from one seed to the next */
 #define NEXMARK_TWIST  INT64_C(-0x18fc812e5f4bd725) /* 0xe7037ed1a0b428db */
 
 __extension__ typedef __int128 nexmark_wide;
 
+/* The finalizer of SplitMix64 (Steele et al., 2014). */
 static inline uint64_t nexmark_mix(uint64_t x)
 {
     x = (x ^ (x >> 30)) * UINT64_C(0xbf58476d1ce4e5b9);
@@ -68,7 +70,7 @@ static inline uint64_t nexmark_mix(uint64_t x)
 /* `state` of event `index`. */
 static inline uint64_t nexmark_start(uint64_t seed, uint64_t index)
 {
-    return nexmark_mix(seed + (index + 1) * NEXMARK_GOLDEN);
+    return seed * NEXMARK_STRIDE + (index + 1) * NEXMARK_GOLDEN;
 }
 
 static inline uint64_t nexmark_next(uint64_t *state)

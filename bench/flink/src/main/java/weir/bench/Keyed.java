@@ -172,7 +172,7 @@ final class Keyed {
                 rank = below(keys);
             }
             long amount = below(1000);
-            return visit.set(Nexmark.mix(rank), amount, index);
+            return visit.set(rank * Nexmark.GOLDEN, amount, index);
         }
     }
 

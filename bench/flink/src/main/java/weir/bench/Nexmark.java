@@ -7,6 +7,7 @@ package weir.bench;
 public final class Nexmark {
     static final long GOLDEN = 0x9e3779b97f4a7c15L;
     static final long STEP = 0xa0761d6478bd642fL;
+    private static final long STRIDE = 0xbf58476d1ce4e5b9L;
     private static final long TWIST = 0xe7037ed1a0b428dbL;
     private static final long BASE_MS = 1700000000000L;
     private static final int EVENTS_PER_MS = 100;
@@ -66,7 +67,7 @@ public final class Nexmark {
     }
 
     static long start(long seed, long index) {
-        return mix(seed + (index + 1) * GOLDEN);
+        return seed * STRIDE + (index + 1) * GOLDEN;
     }
 
     /** Of a state that has made its step: below `limit`. */
