@@ -4,7 +4,7 @@ Why    Memory of a virtual machine that was never used, or lies free for a few s
        for bringing it back: 2 us a page of 4 KiB, so 4.3 s of CPU for 2 GB where clearing them takes 0.2 to 0.8. It is a
        quarter of all that the main job uses, once in a row of runs and not in the next one. A machine that has been in use for a
        day knows no such pages: its free memory holds files that were read.
-What   take() reads a file without blocks, which costs the disk nothing, until hardly any memory is free. What needs memory then has it
+What   take() reads a file without blocks, which costs the disk nothing, until hardly any memory is free, or no less than before. What needs memory then has it
        from there. The file is gone with this process.
 Where  A processor says that it is virtual ("hypervisor"); on one that does not, nothing is done.
 Limits As much is read as the machine has memory, at most; half a minute the first time, then a second for each 2 GB.
@@ -17,7 +17,9 @@ import tempfile
 
 BUILD = pathlib.Path(__file__).resolve().parents[1] / "build"
 PIECE = 1 << 20
-LITTLE = 320 << 20  # below it the kernel begins to take pages from files
+ROUND = 64 * PIECE
+LITTLE = 256 << 20  # below it the kernel takes pages from files; sometimes it begins before
+VAIN_ROUNDS = 3     # as much is free behind each of them as before it: it has begun
 LONGEST = 4 << 40   # of the file; then it begins anew, where nothing is remembered any more
 
 
@@ -38,11 +40,13 @@ class Taken:
         os.ftruncate(self.file.fileno(), LONGEST)
 
     def fill(self):
-        until = self.at + memory("MemTotal")
-        while self.at < until and memory("MemFree") > LITTLE:
-            for _ in range(64):
+        until, vain, free = self.at + memory("MemTotal"), 0, memory("MemFree")
+        while self.at < until and free > LITTLE and vain < VAIN_ROUNDS:
+            for _ in range(ROUND // PIECE):
                 os.preadv(self.file.fileno(), [self.piece], self.at % LONGEST)
                 self.at += PIECE
+            before, free = free, memory("MemFree")
+            vain = vain + 1 if free > before - ROUND // 2 else 0
 
 
 _taken = None
