@@ -1,6 +1,8 @@
 /* Eviction from inside: what the table looks like behind the hand, and that the budget holds. */
 #include "state/cache.h"
 
+#include "base/worker.h"
+
 #include "test/support/shelf.h"
 
 #include <setjmp.h>
@@ -177,6 +179,44 @@ static void what_is_cold_is_written_in_large_pieces(void **state)
     shelf_release(&shelf);
 }
 
+/* Rows that fit, and copies of what is dirty that do not fit beside them: those leave when a worker, of which there is none
+ * here, has logged them. */
+static void copies_that_wait_for_a_worker_make_no_row_leave(void **state)
+{
+    (void)state;
+    struct shelf shelf;
+    struct shelf_part part;
+    struct backend_snapshot *snapshot;
+    uint32_t count = 0;
+    shelf_init(&shelf);
+    shelf.memory_size = 8 << 20;
+    shelf.workers = workers_new(0, 64);
+    struct backend *backend = shelf_open(&shelf, &backend_cache, shelf_all_groups(), NULL, 0);
+    const struct cache *cache = (struct cache *)(void *)backend;
+    for (; cache_size(cache) < cache->budget / 4; count += BATCH)
+        put_rows(backend, count, BATCH, 32);
+    shelf_snapshot(&shelf, backend, shelf_all_groups(), &part);
+    end_batch(backend);
+    put_rows(backend, count, BATCH, 32);
+    count += BATCH;
+    while (workers_step(shelf.workers)) /* settles: these could leave */
+        continue;
+    assert_false(cache_has_flights(cache));
+    for (; cache_size(cache) < cache->budget * 3 / 4; count += BATCH)
+        put_rows(backend, count, BATCH, 32);
+    shelf_ok(backend_cache.snapshot(backend, 1, &snapshot));
+    assert_true(cache_size(cache) > cache->budget);
+    end_batch(backend);
+    assert_int_equal(cache->rows.row_count, count);
+    backend_cache.snapshot_free(snapshot);
+    put_rows(backend, count, count, 32);
+    assert_true(cache->rows.row_count < 2 * count);
+    shelf_close(backend);
+    shelf_part_release(&part);
+    workers_free(shelf.workers);
+    shelf_release(&shelf);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -184,6 +224,7 @@ int main(void)
         cmocka_unit_test(what_is_cold_is_written_in_large_pieces),
         cmocka_unit_test(memory_stays_within_the_budget_although_sizes_change),
         cmocka_unit_test(a_scan_leaves_what_is_in_use),
+        cmocka_unit_test(copies_that_wait_for_a_worker_make_no_row_leave),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
