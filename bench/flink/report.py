@@ -80,13 +80,13 @@ def goals():
     return [Goal(*line.split("\t")) for line in lines]
 
 
-def above_source(row, rows):
+def above_generator(row, rows):
     """How much less Weir needs for an event above what the generator alone needs, which may be too little to be measured: 0 is
     Flink's side, infinity Weir's; None: nothing can be said of it."""
-    source = [it for it in rows if it["case"] == "source" and not it["void"] and it["flink"]]
-    if not source:
+    generator = [it for it in rows if it["case"] == "generator" and not it["void"] and it["flink"]]
+    if not generator:
         return None
-    weir, flink = (1 / row[side]["per_cpu_s"][0] - 1 / source[0][side]["per_cpu_s"][0] for side in ("weir", "flink"))
+    weir, flink = (1 / row[side]["per_cpu_s"][0] - 1 / generator[0][side]["per_cpu_s"][0] for side in ("weir", "flink"))
     return (flink / weir if flink > 0 else 0.0) if weir > 0 else math.inf if flink > 0 else None
 
 
@@ -95,7 +95,7 @@ def value_of(metric, row, rows):
     if metric == "cpu":
         return row["cpu_ratio"] and row["cpu_ratio"][0]
     if metric == "above":
-        return above_source(row, rows)
+        return above_generator(row, rows)
     if metric == "recovery":
         return row["ratio"][0]
     key = {"start": "first_ms", "rss": "rss_mb"}[metric]
@@ -146,8 +146,8 @@ def throughput_lines(rows):
         made.append(cells + [both(row, key) for key in ("rss_mb", "first_ms", "pause_ms")])
     lines = table(["case", "Flink's side", "Weir, M events per CPU-s", "Flink", "**CPU ratio**", "wall ratio", "RSS, MB",
                    "start to first record, ms", "longest pause at the sink, ms"], made)
-    queries = [(row, above_source(row, rows)) for row in rows if re.fullmatch(r"q(0|1|2|14|21|22)", row["case"]) and row["flink"]]
-    notes = ["Times as much CPU for an event above that of `source`, the generator alone, Flink : Weir: " + ", ".join(
+    queries = [(row, above_generator(row, rows)) for row in rows if re.fullmatch(r"q(0|1|2|14|21|22)", row["case"]) and row["flink"]]
+    notes = ["Times as much CPU for an event above that of the generator, Flink : Weir: " + ", ".join(
         f"{row['case']} {row['variant']} {number(value)}" for row, value in queries if value is not None) + "."] if queries else []
     for key, what in (("broker_cpu_s", "CPU seconds of the broker, not in the figures above"), ("written", "Records written")):
         told = [f"{row['case']} {both(row, key, number)}" for row in rows if row["weir"].get(key) and row["flink"]]

@@ -101,7 +101,7 @@ def cases(mode):
         one.is_sampled = mode == turns.FULL
         made.append(one)
 
-    add("source", ("source",), ((25 * M, 5 * M), (8 * M, 4 * M)), {}, {"DataStream": ((), {})}, (55, 9), 5)
+    add("generator", ("generator",), ((25 * M, 5 * M), (8 * M, 4 * M)), {}, {"DataStream": ((), {})}, (55, 9), 5)
     for name, sizes, seconds in [*((name, ((25 * M, 5 * M), (8 * M, 4 * M)), (110, 24)) for name in ("q0", "q1", "q2", "q14")),
                                  *((name, ((14 * M, 4 * M), (4 * M, 2 * M)), (140, 20)) for name in ("q21", "q22"))]:
         if name not in ("q1", "q2") or mode == turns.FULL:  # they are much as q0

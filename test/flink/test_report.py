@@ -28,7 +28,7 @@ def run_of(cpu_s, digest="d", rows=900):
 class Scripted(throughput.Throughput):
     """Whose runs are made up."""
 
-    def __init__(self, flink_runs, name="source", variant="DataStream"):
+    def __init__(self, flink_runs, name="generator", variant="DataStream"):
         super().__init__(name, (name,), (1, 0), {}, {variant: ((), {})}, seconds=1, pairs=3)
         self.is_sampled = False
         self.order, self.flink_runs = "", iter(flink_runs)
@@ -85,14 +85,14 @@ class ReportTest(unittest.TestCase):
 
     def test_a_case_replaces_its_own_rows_and_no_others_in_the_order_of_the_page(self):
         self.results().put("q0", rows_of(*[run_of(1.0)] * 3, name="q0"), 60)
-        self.results("quick").put("source", rows_of(*[run_of(1.0)] * 3), 60)
+        self.results("quick").put("generator", rows_of(*[run_of(1.0)] * 3), 60)
         self.results().put("q0", rows_of(*[run_of(2.0)] * 3, name="q0"), 60)
         rows = json.loads((self.folder / "RESULTS-FLINK.json").read_text())["rows"]
         self.assertEqual([(row["case"], row["cpu_ratio"][0], row["measured"]["mode"]) for row in rows],
-                         [("source", 2.0, "quick"), ("q0", 4.0, "full")])
+                         [("generator", 2.0, "quick"), ("q0", 4.0, "full")])
         page = self.page()
         self.assertRegex(page, r"Measured .* \(full; 1 minutes\): q0\.")
-        self.assertRegex(page, r"Measured .* \(quick: .*; 1 minutes\): source\.")
+        self.assertRegex(page, r"Measured .* \(quick: .*; 1 minutes\): generator\.")
 
     def test_a_resumed_run_leaves_out_what_this_commit_has_in_this_mode_unless_it_is_void(self):
         self.results().put("q0", rows_of(*[run_of(1.0)] * 3, name="q0"), 60)
@@ -114,12 +114,12 @@ class ReportTest(unittest.TestCase):
     def test_what_a_query_needs_above_the_generator_is_compared_without_it(self):
         source, = rows_of(*[run_of(0.6)] * 3)
         query, = rows_of(*[run_of(1.0)] * 3, name="q0")
-        self.assertEqual(report.above_source(query, [source, query]), math.inf)  # Weir's half takes 0.5 s in both
+        self.assertEqual(report.above_generator(query, [source, query]), math.inf)  # Weir's half takes 0.5 s in both
         same, = rows_of(*[run_of(0.6)] * 3, name="q0")
-        self.assertIsNone(report.above_source(same, [source, same]))
+        self.assertIsNone(report.above_generator(same, [source, same]))
         source["weir"]["per_cpu_s"] = [1e6 / 0.3] * 3
-        self.assertAlmostEqual(report.above_source(query, [source, query]), 0.4 / 0.2)
-        self.assertEqual(report.above_source(same, [source, same]), 0)  # Flink's half takes no more than the generator
+        self.assertAlmostEqual(report.above_generator(query, [source, query]), 0.4 / 0.2)
+        self.assertEqual(report.above_generator(same, [source, same]), 0)  # Flink's half takes no more than the generator
 
     def test_what_is_void_is_told_at_its_goal(self):
         goal = next(goal for goal in report.goals() if goal.metric == "cpu" and "SQL" in goal.name)

@@ -68,7 +68,7 @@ public final class Main {
 
     private static Map<String, Build> workloads() {
         Map<String, Build> all = new HashMap<>();
-        all.put("source", Queries::source);
+        all.put("generator", Queries::generator);
         all.put("q0", Queries::q0);
         all.put("q1", Queries::q1);
         all.put("q2", Queries::q2);
