@@ -4,8 +4,8 @@ Why    Memory of a virtual machine that was never used, or lies free for a few s
        for bringing it back: 2 us a page of 4 KiB, so 4.3 s of CPU for 2 GB where clearing them takes 0.2 to 0.8. It is a
        quarter of all that the main job uses, once in a row of runs and not in the next one. A machine that has been in use for a
        day knows no such pages: its free memory holds files that were read.
-What   take() reads a file without blocks, which costs the disk nothing, until hardly any memory is free, or no less than before. What needs memory then has it
-       from there. The file is gone with this process.
+What   take() reads a file without blocks, which costs the disk nothing, until hardly any memory is free, or no less than before.
+       What needs memory then has it from there. The file is gone with this process.
 Where  A processor says that it is virtual ("hypervisor"); on one that does not, nothing is done.
 Limits As much is read as the machine has memory, at most; half a minute the first time, then a second for each 2 GB.
 """

@@ -38,7 +38,8 @@ class HostMemoryTest(unittest.TestCase):
         with tempfile.TemporaryDirectory() as folder:
             one = host_memory.Taken(folder)
             self.addCleanup(one.file.close)
-            with mock.patch.object(host_memory, "memory", lambda name: {"MemTotal": 2000, "MemFree": max(500 - one.at // MB, 400)}[name] * MB):
+            with mock.patch.object(host_memory, "memory",
+                                   lambda name: {"MemTotal": 2000, "MemFree": max(500 - one.at // MB, 400)}[name] * MB):
                 one.fill()
         self.assertEqual(one.at, (128 + 3 * 64) * MB)
 
