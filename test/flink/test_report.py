@@ -112,14 +112,15 @@ class ReportTest(unittest.TestCase):
         self.assertNotIn(goal.remark, page)
 
     def test_what_a_query_needs_above_the_generator_is_compared_without_it(self):
-        source, = rows_of(*[run_of(0.6)] * 3)
+        generator, = rows_of(*[run_of(0.6)] * 3)
         query, = rows_of(*[run_of(1.0)] * 3, name="q0")
-        self.assertEqual(report.above_generator(query, [source, query]), math.inf)  # Weir's half takes 0.5 s in both
+        self.assertEqual(report.above_generator(query, [generator, query])[0], math.inf)  # Weir's half takes 0.5 s in both
         same, = rows_of(*[run_of(0.6)] * 3, name="q0")
-        self.assertIsNone(report.above_generator(same, [source, same]))
-        source["weir"]["per_cpu_s"] = [1e6 / 0.3] * 3
-        self.assertAlmostEqual(report.above_generator(query, [source, query]), 0.4 / 0.2)
-        self.assertEqual(report.above_generator(same, [source, same]), 0)  # Flink's half takes no more than the generator
+        self.assertIsNone(report.above_generator(same, [generator, same]))
+        generator["weir"]["per_cpu_s"] = [1e6 / 0.3, 1e6 / 0.4, 1e6 / 0.3]
+        for found, expected in zip(report.above_generator(query, [generator, query]), (0.4 / 0.2, 0.4 / 0.2, 0.4 / 0.1)):
+            self.assertAlmostEqual(found, expected)
+        self.assertEqual(report.above_generator(same, [generator, same])[0], 0)  # Flink's half takes no more than the generator
 
     def test_what_is_void_is_told_at_its_goal(self):
         goal = next(goal for goal in report.goals() if goal.metric == "cpu" and "SQL" in goal.name)
