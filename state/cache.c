@@ -312,7 +312,7 @@ static weir_error *know_cell(struct cache *cache, struct slot *slot, const struc
     return NULL;
 }
 
-bool cache_lacks_value(const struct cache *cache, const struct row_key *key)
+bool cache_lacks_value(struct cache *cache, const struct row_key *key)
 {
     const struct slot *slot = rows_find(&cache->rows, key);
     if (slot == NULL)

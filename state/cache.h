@@ -124,6 +124,8 @@ struct cache {
     struct row_filter *filter;   /* of rows that the store may have; NULL: it may have any */
     struct row_filter *building; /* the worker's part of it */
     atomic_bool is_filter_sure, is_filter_useless, is_closing;
+    uint32_t filter_asked,
+        filter_new;                /* questions, and those whose row was new, since it was judged */
     struct waker *waker;           /* woken when a flight is done */
     uint16_t credit[FETCH_STATES]; /* a state: how many values may be fetched ahead */
 };
@@ -142,7 +144,7 @@ void cache_fetch_init(struct cache *cache);
 void cache_fetch_missed(struct cache *cache, uint32_t state);
 void cache_fetch_used(struct cache *cache, uint32_t state, uint8_t *cell_flags);
 /* Whether the store must be asked for the row's value. */
-bool cache_lacks_value(const struct cache *cache, const struct row_key *key);
+bool cache_lacks_value(struct cache *cache, const struct row_key *key);
 /* What the store has of it; data NULL: nothing. */
 void cache_learn_value(struct cache *cache, const struct row_key *key, weir_str value);
 
@@ -192,7 +194,7 @@ void cache_filter_release(struct cache *cache);
 /* The row in this slot leaves the memory, and the store may have something of it. */
 void cache_filter_note(struct cache *cache, const struct slot *slot);
 /* For a row that is not in memory. True: the store has nothing of it. */
-bool cache_filter_is_new(const struct cache *cache, const struct row_key *key);
+bool cache_filter_is_new(struct cache *cache, const struct row_key *key);
 void cache_filter_prefetch(const struct cache *cache, const struct row_key *key);
 
 /* -- restore, cache_restore.c -------------------------------------------------------------------- */

@@ -7,7 +7,8 @@
  * After a restore the store has rows that nobody has noted. A worker goes through its keys and notes them,
  * while the job runs; until it is through, the filter is not asked (`is_filter_sure`). The same when a filter
  * has grown to its limit: another one is built, without what has expired meanwhile. If it is full at once it
- * is given up, and from then on the store is asked.
+ * is given up, and from then on the store is asked. So is one that is large and hardly ever asked for a row that is
+ * new: rows in its place are worth more.
  *
  * Prefixes: cache_ */
 #include "state/cache.h"
@@ -17,10 +18,14 @@
 #include "base/worker.h"
 
 #define CAPACITY_MIN UINT64_C(4096)
-#define LIMIT(share) ((share) / 8) /* bytes, of the cache's share of memory */
-/* Rows of the first filter, so that there are four at most: each is wrong about one new row of a hundred, and asking
+#define LIMIT(share) ((share) / 4) /* bytes, of the cache's share of memory */
+#define LARGE(share) ((share) / 8)
+#define JUDGED \
+    (UINT32_C(64) << 10)     /* questions after which it is decided whether a large one is kept */
+#define NEW_MIN (JUDGED / 8) /* of which so many must have been about rows that are new */
+/* Rows of the first filter, so that there are five at most: each is wrong about one new row of a hundred, and asking
  * the store in vain costs a hundred times what a filter does. */
-#define FIRST(share) (LIMIT(share) / 16 * 8 / ROW_FILTER_BITS)
+#define FIRST(share) (LIMIT(share) / 32 * 8 / ROW_FILTER_BITS)
 
 static bool note_stored(void *arg, const struct row_key *key)
 {
@@ -114,12 +119,25 @@ void cache_filter_note(struct cache *cache, const struct slot *slot)
         grow(cache);
 }
 
-bool cache_filter_is_new(const struct cache *cache, const struct row_key *key)
+static void judge(struct cache *cache)
 {
-    return cache->filter != NULL &&
-           atomic_load_explicit(&cache->is_filter_sure, memory_order_acquire) &&
-           (row_filter_is_empty(cache->filter) ||
-               !row_filter_may_have(cache->filter, rows_hash(key)));
+    if (cache->filter_new < NEW_MIN && row_filter_size(cache->filter) > LARGE(cache->share))
+        give_up(cache);
+    cache->filter_asked = cache->filter_new = 0;
+}
+
+bool cache_filter_is_new(struct cache *cache, const struct row_key *key)
+{
+    if (cache->filter == NULL ||
+        !atomic_load_explicit(&cache->is_filter_sure, memory_order_acquire))
+        return false;
+    if (row_filter_is_empty(cache->filter))
+        return true;
+    bool is_new = !row_filter_may_have(cache->filter, rows_hash(key));
+    cache->filter_new += is_new;
+    if (++cache->filter_asked == JUDGED)
+        judge(cache);
+    return is_new;
 }
 
 void cache_filter_prefetch(const struct cache *cache, const struct row_key *key)

@@ -41,12 +41,12 @@ struct fixture {
 };
 
 /* Each key a batch of its own: the first ones have left the memory long ago. */
-static void begin(struct fixture *it)
+static void begin_with(struct fixture *it, uint32_t row_count)
 {
     shelf_init(&it->shelf);
     it->shelf.memory_size = 512 << 10;
     it->backend = shelf_open(&it->shelf, &backend_cache, shelf_all_groups(), NULL, 0);
-    for (uint32_t i = 0; i < ROWS; i++) {
+    for (uint32_t i = 0; i < row_count; i++) {
         char key[16];
         snprintf(key, sizeof(key), "%u", i);
         struct row_key row = shelf_row(0, key);
@@ -61,6 +61,11 @@ static void begin(struct fixture *it)
     cache->verbs = &it->verbs;
     get_count = fetch_count = fetched_count = 0;
     is_failing = false;
+}
+
+static void begin(struct fixture *it)
+{
+    begin_with(it, ROWS);
 }
 
 static void end(struct fixture *it)
@@ -127,6 +132,37 @@ static void rows_that_are_new_are_not_asked_for(void **state)
     begin(&it);
     prefetch(&it, 2 * ROWS, 200);
     assert_true(fetched_count < 20); /* of a hundred new ones the filter knows all but one or two */
+    end(&it);
+}
+
+/* The filter may take a quarter of the memory, which has room for a few thousand of these rows. */
+static void new_rows_are_known_beside_many_times_what_memory_holds(void **state)
+{
+    (void)state;
+    struct fixture it;
+    begin_with(&it, 2 * ROWS);
+    prefetch(&it, 4 * ROWS, 200);
+    assert_true(fetched_count < 20);
+    end(&it);
+}
+
+static void a_large_filter_that_is_hardly_of_use_makes_room_for_rows(void **state)
+{
+    (void)state;
+    struct fixture it;
+    begin_with(&it, 2 * ROWS);
+    const struct cache *cache = (struct cache *)(void *)it.backend;
+    for (uint32_t i = 0; i < 5 * ROWS && cache->filter != NULL; i++) { /* none is new */
+        char key[16];
+        snprintf(key, sizeof(key), "%u", i % (2 * ROWS));
+        struct row_key row = shelf_row(0, key);
+        shelf_expect(it.backend, &row, "", key);
+        if (i % 100 == 0)
+            backend_cache.expire(it.backend, &(struct backend_expiry){ 0 });
+    }
+    assert_null(cache->filter);
+    prefetch(&it, 4 * ROWS, 200);
+    assert_int_equal(fetched_count, 200);
     end(&it);
 }
 
@@ -209,6 +245,8 @@ int main(void)
         cmocka_unit_test(the_values_of_a_batch_come_with_one_call),
         cmocka_unit_test(what_is_absent_is_asked_for_once),
         cmocka_unit_test(rows_that_are_new_are_not_asked_for),
+        cmocka_unit_test(new_rows_are_known_beside_many_times_what_memory_holds),
+        cmocka_unit_test(a_large_filter_that_is_hardly_of_use_makes_room_for_rows),
         cmocka_unit_test(a_row_that_is_new_is_not_made_by_looking_for_it),
         cmocka_unit_test(a_state_that_nobody_reads_is_soon_left_alone),
         cmocka_unit_test(a_state_that_is_read_goes_on_being_fetched),
