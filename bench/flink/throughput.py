@@ -124,5 +124,5 @@ def cases(mode):
     for name, flags in (("uniform", ()), ("zipf", ("--zipf",))):
         if name != "zipf" or mode == turns.FULL:
             add(f"rmw 20M {name} small memory", ("rmw", "--keys", str(20 * M), *flags),
-                ((6 * M, 3 * M), (2 * M, 1500_000)), WEIR_SMALL, {"RocksDB": ((), SMALL)}, (240, 40), 3)
+                ((6 * M, 3 * M), (2 * M, 1500_000)), WEIR_SMALL, {"RocksDB": ((), SMALL)}, (170, 40), 3)
     return made
