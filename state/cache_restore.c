@@ -112,18 +112,37 @@ static weir_error *add_list(struct replay *replay, const struct changes *changes
 
 /* -- into the cache -------------------------------------------------------------------------- */
 
-static weir_error *apply_row(struct cache *cache, const struct change_row *row)
+static weir_error *apply_row(struct cache *cache, const struct change_row *row,
+    const struct row_key *key)
 {
     const struct backend_class *verbs = cache->backend.backend_class;
-    struct row_key key = change_row_key(row);
     weir_str name, value;
     struct change_cells cells = change_cells(row);
-    key.hash = hash_bytes(key.key.data, key.key.size);
     if (row->is_cleared)
-        WEIR_TRY(verbs->clear(&cache->backend, &key));
+        WEIR_TRY(verbs->clear(&cache->backend, key));
     while (change_cells_next(&cells, &name, &value))
-        WEIR_TRY(value.data == NULL ? verbs->remove(&cache->backend, &key, name)
-                                    : verbs->put(&cache->backend, &key, name, value));
+        WEIR_TRY(value.data == NULL ? verbs->remove(&cache->backend, key, name)
+                                    : verbs->put(&cache->backend, key, name, value));
+    return NULL;
+}
+
+/* Many at once, for each is a miss of the processor's cache. */
+static weir_error *apply_rows(struct cache *cache, const struct changes *changes)
+{
+    enum { TOGETHER = 64 };
+    const struct change_row *row = NULL, *found[TOGETHER];
+    struct row_key keys[TOGETHER];
+    uint32_t count;
+    do {
+        for (count = 0; count < TOGETHER && (row = changes_next(changes, row)) != NULL; count++) {
+            found[count] = row;
+            keys[count] = change_row_key(row);
+            keys[count].hash = hash_bytes(keys[count].key.data, keys[count].key.size);
+        }
+        rows_prefetch(&cache->rows, keys, count);
+        for (uint32_t i = 0; i < count; i++)
+            WEIR_TRY(apply_row(cache, found[i], &keys[i]));
+    } while (count == TOGETHER);
     return NULL;
 }
 
@@ -132,14 +151,12 @@ static weir_error *apply_list(void *arg, const struct changes *changes)
 {
     struct replay *replay = arg;
     struct cache *cache = replay->cache;
-    const struct change_row *row = NULL;
     bool is_old = replay->left > LOG_IN_CACHE(cache);
     replay->left -= changes->size < replay->left ? changes->size : replay->left;
     if (is_old)
         return add_list(replay, changes);
     WEIR_TRY(write_lists(replay));
-    while ((row = changes_next(changes, row)) != NULL)
-        WEIR_TRY(apply_row(cache, row));
+    WEIR_TRY(apply_rows(cache, changes));
     if (cache_size(cache) > cache->budget)
         cache_evict(cache);
     return NULL;
