@@ -15,8 +15,8 @@ static weir_error *on_batch(weir_ctx *ctx, const struct weir_row *rows, uint32_t
     uint32_t kept_count = 0;
     for (uint32_t i = 0; i < row_count; i++) {
         weir_batch_select(ctx, &rows[i]);
-        kept[kept_count] =
-            rows[i]; /* without a branch, which would be guessed wrong where it matters */
+        /* without a branch, which would be guessed wrong where it matters */
+        kept[kept_count] = rows[i];
         kept_count += filter->keep(ctx, rows[i].record);
     }
     weir_emit_rows(ctx, kept, kept_count);

@@ -124,10 +124,9 @@ struct cache {
     struct row_filter *filter;   /* of rows that the store may have; NULL: it may have any */
     struct row_filter *building; /* the worker's part of it */
     atomic_bool is_filter_sure, is_filter_useless, is_closing;
-    uint32_t filter_asked,
-        filter_new;                /* questions, and those whose row was new, since it was judged */
-    struct waker *waker;           /* woken when a flight is done */
-    uint16_t credit[FETCH_STATES]; /* a state: how many values may be fetched ahead */
+    uint32_t filter_asked, filter_new; /* since it was judged: questions; rows that were new */
+    struct waker *waker;               /* woken when a flight is done */
+    uint16_t credit[FETCH_STATES];     /* a state: how many values may be fetched ahead */
 };
 
 /* What counts against the budget. */

@@ -20,9 +20,9 @@
 #define CAPACITY_MIN UINT64_C(4096)
 #define LIMIT(share) ((share) / 4) /* bytes, of the cache's share of memory */
 #define LARGE(share) ((share) / 8)
-#define JUDGED \
-    (UINT32_C(64) << 10)     /* questions after which it is decided whether a large one is kept */
-#define NEW_MIN (JUDGED / 8) /* of which so many must have been about rows that are new */
+/* A large one is judged after so many questions: at least NEW_MIN of them were about rows that are new, or it goes. */
+#define JUDGED  (UINT32_C(64) << 10)
+#define NEW_MIN (JUDGED / 8)
 /* Rows of the first filter, so that there are five at most: each is wrong about one new row of a hundred, and asking
  * the store in vain costs a hundred times what a filter does. */
 #define FIRST(share) (LIMIT(share) / 32 * 8 / ROW_FILTER_BITS)

@@ -91,9 +91,7 @@ def above_generator(row, rows):
         return 1 / row[side]["per_cpu_s"][of_query] - 1 / generator[0][side]["per_cpu_s"][of_generator]
 
     middle, least, most = 0, 1, 2  # of events for a CPU second
-    pairs = [(above("weir", middle, middle), above("flink", middle, middle)),
-             (above("weir", least, most), above("flink", most, least)),
-             (above("weir", most, least), above("flink", least, most))]
+    pairs = [(above("weir", one, other), above("flink", other, one)) for one, other in ((middle, middle), (least, most), (most, least))]
     found = [(flink / weir if flink > 0 else 0.0) if weir > 0 else math.inf for weir, flink in pairs]
     return None if max(pairs[0]) <= 0 else found
 
@@ -152,9 +150,9 @@ def throughput_lines(rows):
     for row in rows:
         cells = [row["case"], row["variant"] or "-", rate(row["weir"]), rate(row["flink"])]
         cells += ["void", "void"] if row["void"] else [f"**{ratio(row['cpu_ratio'])}**", ratio(row["wall_ratio"])]
-        keys = ("rss_mb", "first_ms", "pause_ms") if row["case"] != "generator" else ("rss_mb",)  # all of it is one record
-        told = [both(row, key) for key in keys]
-        made.append(cells + told + ["-"] * (3 - len(told)) + [str(row["pairs"])])
+        is_one_record = row["case"] == "generator"
+        times = ["-" if is_one_record else both(row, key) for key in ("first_ms", "pause_ms")]
+        made.append([*cells, both(row, "rss_mb"), *times, str(row["pairs"])])
     lines = table(["case", "Flink's side", "Weir, M events per CPU-s", "Flink", "**CPU ratio**", "wall ratio", "RSS, MB",
                    "start to first record, ms", "longest pause at the sink, ms", "pairs"], made)
     queries = [(row, above_generator(row, rows)) for row in rows if re.fullmatch(r"q(0|1|2|14|21|22)", row["case"]) and row["flink"]]
