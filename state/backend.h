@@ -82,10 +82,10 @@ struct changes;
 struct workers;
 struct backend;          /* Thread: task */
 struct backend_snapshot; /* Thread: task makes it, then worker */
+struct backend_iterator; /* Thread: any, one at a time */
 
 /* false stops. */
 typedef bool backend_entry_fn(void *arg, weir_str entry, weir_str value);
-typedef bool backend_key_fn(void *arg, const struct row_key *row);
 typedef bool backend_row_fn(void *arg, const struct row_key *row, weir_str entry, weir_str value);
 typedef bool backend_value_fn(void *arg, const struct row_key *row, weir_str value);
 
@@ -134,10 +134,13 @@ struct backend_class {
      * data NULL: there is none. Cheaper than a get for each. NULL as write_changes. */
     weir_error *(*get_values)(struct backend *backend, const struct row_key *rows,
         uint32_t row_count, backend_value_fn *each, void *arg);
-    /* Every row once or more often, as it was when called, and about how many there are. Thread: any. NULL as
-     * write_changes. */
-    weir_error *(*rows)(struct backend *backend, backend_key_fn *each, void *arg);
+    /* About how many rows there are; and every entry, row by row, as they are now. NULL as write_changes. Thread: any. */
     uint64_t (*row_count)(struct backend *backend);
+    struct backend_iterator *(*iterator_new)(struct backend *backend);
+    /* Gives entries until `each` refuses one: that is the first of the next call. *is_over: there was none left. */
+    weir_error *(*iterator_give)(struct backend_iterator *iterator, backend_row_fn *each, void *arg,
+        bool *is_over);
+    void (*iterator_free)(struct backend_iterator *iterator); /* NULL is fine; before close */
     /* Once a batch, with no pointer held: memory is brought back to its limit, and what is past its
      * expiry may be dropped, a little at a time or whenever the store rewrites itself. Readers check the
      * expiry themselves. May be NULL. */

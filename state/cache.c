@@ -19,12 +19,6 @@
 #include "base/os.h"
 
 #define LOAD_AFTER 3u /* cells of a row, and then the whole row */
-#ifdef WEIR_DEBUG
-#define LOAD_CELLS_MAX 30u /* tests have short rows, and see long ones, too */
-#else
-#define LOAD_CELLS_MAX 4096u
-#endif
-#define LOAD_SIZE_MAX (1u << 20)
 
 /* Prefixes: cache_ */
 
@@ -330,6 +324,21 @@ void cache_learn_value(struct cache *cache, const struct row_key *key, weir_str 
         set_gone(cache, slot, WEIR_STR(""), CELL_FETCHED);
     else
         set_bytes(cache, slot, WEIR_STR(""), value, CELL_STORED | CELL_FETCHED);
+}
+
+void cache_learn_row(struct cache *cache, const struct row_key *key, struct change_cells cells)
+{
+    weir_str name, value;
+    struct slot *slot = rows_find(&cache->rows, key);
+    if (slot != NULL && (slot->row->flags & ROW_COMPLETE) != 0)
+        return;
+    bool has_cell = change_cells_next(&cells, &name, &value);
+    if (slot == NULL)
+        slot = rows_add(&cache->rows, key, has_cell && name.size == 0 ? value.size : 0);
+    for (; has_cell; has_cell = change_cells_next(&cells, &name, &value))
+        if (find_cell(slot->row, name).flags == NULL)
+            set_bytes(cache, slot, name, value, CELL_STORED);
+    slot->row->flags |= ROW_COMPLETE;
 }
 
 /* -- verbs on entries ------------------------------------------------------------------------ */
@@ -657,17 +666,19 @@ static bool is_fetching(const struct backend *backend, uint32_t state)
 
 /* What is free in the pool is for whoever comes first; when it is used up, those who have more than their
  * share give back. */
-static void look_at_pool(struct cache *cache, uint64_t size)
+uint64_t cache_look_at_pool(struct cache *cache)
 {
     struct backend_pool *pool = cache->pool;
+    uint64_t size = cache_size(cache);
     if (pool == NULL)
-        return;
+        return size;
     uint64_t change = size - cache->pooled;
     uint64_t used = atomic_fetch_add_explicit(&pool->used, change, memory_order_relaxed) + change;
     cache->pooled = size;
     uint64_t others = used - size;
     uint64_t left = pool->size > others ? pool->size - others : 0;
     cache->budget = left > cache->share ? left : cache->share;
+    return size;
 }
 
 static void expire(struct backend *backend, const struct backend_expiry *expiry)
@@ -677,9 +688,8 @@ static void expire(struct backend *backend, const struct backend_expiry *expiry)
         cache->verbs->expire(cache->store, expiry);
     cache->era = (cache->era + 1) & (UINT8_MAX >> HEAT_BITS);
     cache_trickle(cache, expiry->now_ms);
-    uint64_t bytes = cache_size(cache);
-    look_at_pool(cache, bytes);
-    if (bytes > cache->budget)
+    cache_warm(cache);
+    if (cache_look_at_pool(cache) > cache->budget)
         cache_evict(cache);
 }
 
@@ -707,6 +717,7 @@ static void close(struct backend *backend)
     struct cache *cache = cache_of(backend);
     atomic_store(&cache->is_closing, true);
     cache->verbs->stop_writing(cache->store);
+    cache_warm_release(cache);
     cache_filter_release(cache);
     cache_flights_release(cache);
     if (cache->pool != NULL)
@@ -750,6 +761,7 @@ static weir_error *open(const struct backend_options *options, const struct back
         return error;
     }
     cache_filter_init(cache, source_count > 0);
+    cache_warm_init(cache, source_count > 0);
     *backend = &cache->backend;
     return NULL;
 }

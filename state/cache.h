@@ -47,6 +47,14 @@ enum cell_flags { CELL_DIRTY = 1, CELL_STORED = 2, CELL_GONE = 4, CELL_FETCHED =
 
 #define FETCH_STATES 64u /* the operator's own */
 
+/* A row with more is never loaded whole. */
+#ifdef WEIR_DEBUG
+#define LOAD_CELLS_MAX 30u /* tests have short rows, and see long ones, too */
+#else
+#define LOAD_CELLS_MAX 4096u
+#endif
+#define LOAD_SIZE_MAX (1u << 20)
+
 /* Everything that one barrier, or one eviction, has frozen. Thread: task while it is made, then whoever
  * holds the locks that cache_flight.c names. */
 struct flight {
@@ -72,6 +80,18 @@ struct frozen {
 struct dirty_rows {
     struct row **rows;
     uint32_t count, capacity;
+};
+
+/* What is read ahead after a restore: cache_warm.c. */
+enum warming_stage { WARMING_OVER, WARMING_WAITS, WARMING_READS, WARMING_HAS_READ };
+
+/* Thread: task; while a worker reads the iterator, `read` and `is_through` are the worker's. */
+struct warming {
+    _Atomic int stage; /* enum warming_stage */
+    struct backend_iterator *iterator;
+    struct changes read, taken;
+    const struct change_row *last; /* of `taken`, that the table has; NULL: none yet */
+    bool is_through;               /* nothing is left to read */
 };
 
 /* Thread: task. */
@@ -125,12 +145,16 @@ struct cache {
     struct row_filter *building; /* the worker's part of it */
     atomic_bool is_filter_sure, is_filter_useless, is_closing;
     uint32_t filter_asked, filter_new; /* since it was judged: questions; rows that were new */
-    struct waker *waker;               /* woken when a flight is done */
-    uint16_t credit[FETCH_STATES];     /* a state: how many values may be fetched ahead */
+    struct warming warming;
+    bool has_dropped;              /* a row has left the memory */
+    struct waker *waker;           /* woken when a flight is done */
+    uint16_t credit[FETCH_STATES]; /* a state: how many values may be fetched ahead */
 };
 
 /* What counts against the budget. */
 uint64_t cache_size(const struct cache *cache);
+/* The same, told to the pool; sets the budget to what the others leave. */
+uint64_t cache_look_at_pool(struct cache *cache);
 
 /* -- fetching ahead ------------------------------------------------------------------------------ */
 
@@ -146,6 +170,16 @@ void cache_fetch_used(struct cache *cache, uint32_t state, uint8_t *cell_flags);
 bool cache_lacks_value(struct cache *cache, const struct row_key *key);
 /* What the store has of it; data NULL: nothing. */
 void cache_learn_value(struct cache *cache, const struct row_key *key, weir_str value);
+
+/* Everything that the store has of a row: what is in memory is newer. */
+void cache_learn_row(struct cache *cache, const struct row_key *key, struct change_cells cells);
+
+/* -- reading ahead after a restore, cache_warm.c ------------------------------------------------ */
+
+void cache_warm_init(struct cache *cache, bool is_restored);
+void cache_warm_release(struct cache *cache);
+/* Once a batch, with no pointer held. */
+void cache_warm(struct cache *cache);
 
 /* -- dirty rows, cache.c ------------------------------------------------------------------------- */
 

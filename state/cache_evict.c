@@ -101,6 +101,7 @@ static void look_ahead_in_filter(const struct cache *cache, uint64_t hand)
 /* Another row may be in the slot then. */
 static void drop(struct cache *cache, struct slot *slot)
 {
+    cache->has_dropped = true;
     cache_filter_note(cache, slot);
     rows_delete(&cache->rows, slot);
 }

@@ -27,18 +27,40 @@
  * the store in vain costs a hundred times what a filter does. */
 #define FIRST(share) (LIMIT(share) / 32 * 8 / ROW_FILTER_BITS)
 
-static bool note_stored(void *arg, const struct row_key *key)
+/* Thread: worker, or the task when there is none. */
+struct noting {
+    struct cache *cache;
+    uint64_t last; /* hash */
+    bool has_last;
+};
+
+static bool note_stored(void *arg, const struct row_key *key, weir_str entry, weir_str value)
 {
-    struct cache *cache = arg;
-    row_filter_add(cache->building, rows_hash(key));
-    return !atomic_load_explicit(&cache->is_closing, memory_order_relaxed);
+    struct noting *noting = arg;
+    uint64_t hash = rows_hash(key);
+    (void)entry, (void)value;
+    if (!noting->has_last || hash != noting->last)
+        row_filter_add(noting->cache->building, hash);
+    noting->last = hash;
+    noting->has_last = true;
+    return !atomic_load_explicit(&noting->cache->is_closing, memory_order_relaxed);
+}
+
+static weir_error *note_all(struct cache *cache)
+{
+    struct noting noting = { .cache = cache };
+    struct backend_iterator *iterator = cache->verbs->iterator_new(cache->store);
+    bool is_over; /* or the cache is being closed */
+    weir_error *error = cache->verbs->iterator_give(iterator, note_stored, &noting, &is_over);
+    cache->verbs->iterator_free(iterator);
+    return error;
 }
 
 /* Thread: worker, or the task when there is none. */
 static void build(void *arg)
 {
     struct cache *cache = arg;
-    weir_error *error = cache->verbs->rows(cache->store, note_stored, cache);
+    weir_error *error = note_all(cache);
     bool is_full = row_filter_is_full(cache->building);
     atomic_store_explicit(is_full || error != NULL ? &cache->is_filter_useless
                                                    : &cache->is_filter_sure,

@@ -62,7 +62,7 @@ weir_error *cache_open_store(const struct backend_options *options,
 
 #define LISTS_MAX           64u
 #define LISTS_SIZE(cache)   ((cache)->share / 8)
-#define LOG_IN_CACHE(cache) ((cache)->share / 2)
+#define LOG_IN_CACHE(cache) ((cache)->budget / 2)
 
 /* Thread: task. */
 struct replay {
@@ -157,7 +157,7 @@ static weir_error *apply_list(void *arg, const struct changes *changes)
         return add_list(replay, changes);
     WEIR_TRY(write_lists(replay));
     WEIR_TRY(apply_rows(cache, changes));
-    if (cache_size(cache) > cache->budget)
+    if (cache_look_at_pool(cache) > cache->budget)
         cache_evict(cache);
     return NULL;
 }
@@ -185,6 +185,7 @@ weir_error *cache_replay(struct cache *cache, const struct backend_options *opti
         .groups = options->groups };
     struct replay replay = { .cache = cache, .left = log_size(options, sources, source_count) };
     weir_error *error = NULL;
+    cache_look_at_pool(cache);
     for (uint32_t i = 0; i < source_count && error == NULL; i++)
         if (group_range_overlaps(sources[i].groups, options->groups))
             error = segment_restore(&home, &sources[i], apply_list, &replay);

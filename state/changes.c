@@ -127,6 +127,11 @@ bool changes_end(struct changes *changes)
     return true;
 }
 
+void changes_drop(struct changes *changes)
+{
+    changes->size = changes->row_start;
+}
+
 /* -- reading -------------------------------------------------------------------------------- */
 
 static uint64_t row_size(const struct change_row *row)

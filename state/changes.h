@@ -52,6 +52,8 @@ void changes_give_room(struct changes *from, struct changes *to);
 void changes_begin(struct changes *changes, const struct row_key *key, bool is_cleared);
 void changes_add(struct changes *changes, weir_str name, weir_str value); /* NULL data: gone */
 bool changes_end(struct changes *changes);
+void changes_drop(
+    struct changes *changes); /* instead of the end: takes back the row that was begun */
 
 /* Whether a list that comes from disk can be read: sizes and counts add up, in one walk. */
 bool changes_are_sound(const struct changes *changes);

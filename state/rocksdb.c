@@ -21,6 +21,7 @@
 #include "state/rocksdb_private.h"
 
 #include <endian.h>
+#include <stdlib.h>
 
 /* A row with at most this many entries is cleared one by one, a larger one by one range tombstone,
  * which every later read has to look at until it is compacted away. */
@@ -327,51 +328,78 @@ static weir_error *scan(struct backend *backend, uint32_t state, backend_row_fn 
     return weir_error_join(error, failed(rocks, message, "read from"));
 }
 
-static weir_error *scan_rows(const struct rocks *rocks, rocksdb_iterator_t *iterator,
-    backend_key_fn *each, void *arg)
+/* -- iterators ------------------------------------------------------------------------------ */
+
+/* Thread: any, one at a time. */
+struct backend_iterator {
+    const struct rocks *rocks;
+    rocksdb_readoptions_t *options;
+    rocksdb_iterator_t *iterator;
+    char *last; /* the row of the last key, with its header */
+    size_t last_size, last_capacity;
+    struct row_key row; /* that row; its key is where the last one was */
+};
+
+static struct backend_iterator *iterator_new(struct backend *backend)
 {
-    char *last = NULL; /* the row of the last key, with its header */
-    size_t last_size = 0, capacity = 0;
-    bool goes_on = true;
-    for (rocksdb_iter_seek_to_first(iterator); goes_on && rocksdb_iter_valid(iterator);
-         rocksdb_iter_next(iterator)) {
-        size_t size;
-        struct row_key row;
-        weir_str entry;
-        const char *key = rocksdb_iter_key(iterator, &size);
-        if (last_size > 0 && size >= last_size && memcmp(key, last, last_size) == 0)
-            continue;
-        if (!rocks_parse_key(key, size, &row, &entry)) {
-            mem_free(last);
-            return weir_errorf(WEIR_E_CORRUPT,
-                "a key of %zu bytes in '%s' is none of ours: restore a checkpoint", size,
-                rocks->database);
-        }
-        goes_on = each(arg, &row);
-        last_size = size - entry.size;
-        if (last_size > capacity) {
-            capacity = 2 * last_size;
-            last = mem_realloc(last, capacity);
-        }
-        memcpy(last, key, last_size);
-    }
-    mem_free(last);
-    return NULL;
+    struct backend_iterator *it = mem_alloc(sizeof(*it));
+    it->rocks = rocks_of(backend);
+    it->options = rocksdb_readoptions_create();
+    rocksdb_readoptions_set_fill_cache(it->options,
+        0); /* read once: must not push out what is hot */
+    rocksdb_readoptions_set_total_order_seek(it->options, 1);
+    it->iterator = rocksdb_create_iterator(it->rocks->db, it->options);
+    rocksdb_iter_seek_to_first(it->iterator);
+    return it;
 }
 
-static weir_error *all_rows(struct backend *backend, backend_key_fn *each, void *arg)
+static void iterator_free(struct backend_iterator *it)
 {
-    const struct rocks *rocks = rocks_of(backend);
-    rocksdb_readoptions_t *options = rocksdb_readoptions_create();
-    rocksdb_readoptions_set_fill_cache(options, 0);
-    rocksdb_readoptions_set_total_order_seek(options, 1);
-    rocksdb_iterator_t *iterator = rocksdb_create_iterator(rocks->db, options);
-    weir_error *error = scan_rows(rocks, iterator, each, arg);
+    if (it == NULL)
+        return;
+    rocksdb_iter_destroy(it->iterator);
+    rocksdb_readoptions_destroy(it->options);
+    mem_free(it->last);
+    mem_free(it);
+}
+
+/* Most keys are of the row of the one before: its hash is known. */
+static bool parse_next(struct backend_iterator *it, weir_str *entry)
+{
+    size_t size;
+    const char *key = rocksdb_iter_key(it->iterator, &size);
+    if (it->last_size > 0 && size >= it->last_size && memcmp(key, it->last, it->last_size) == 0) {
+        it->row.key.data = key + ROCKS_KEY_HEADER;
+        *entry = (weir_str){ .data = key + it->last_size, .size = size - it->last_size };
+        return true;
+    }
+    if (!rocks_parse_key(key, size, &it->row, entry))
+        return false;
+    it->last_size = size - entry->size;
+    if (it->last_size > it->last_capacity) {
+        it->last_capacity = 2 * it->last_size;
+        it->last = mem_realloc(it->last, it->last_capacity);
+    }
+    memcpy(it->last, key, it->last_size);
+    return true;
+}
+
+static weir_error *iterator_give(struct backend_iterator *it, backend_row_fn *each, void *arg,
+    bool *is_over)
+{
+    *is_over = false;
+    for (; rocksdb_iter_valid(it->iterator); rocksdb_iter_next(it->iterator)) {
+        weir_str entry;
+        if (!parse_next(it, &entry))
+            return weir_errorf(WEIR_E_CORRUPT,
+                "a key in '%s' is none of ours: restore a checkpoint", it->rocks->database);
+        if (!each(arg, &it->row, entry, iterator_value(it->iterator)))
+            return NULL;
+    }
     char *message = NULL;
-    rocksdb_iter_get_error(iterator, &message);
-    rocksdb_iter_destroy(iterator);
-    rocksdb_readoptions_destroy(options);
-    return weir_error_join(error, failed(rocks, message, "read from"));
+    *is_over = true;
+    rocksdb_iter_get_error(it->iterator, &message);
+    return failed(it->rocks, message, "read from");
 }
 
 /* -- expiry --------------------------------------------------------------------------------- */
@@ -551,9 +579,23 @@ static uint64_t property(const struct rocks *rocks, const char *name)
 }
 
 /* Entries: more than rows. */
+/* Entries in files, as their own properties have them: of files that were there when it was opened the database's own
+ * estimate, "rocksdb.estimate-num-keys", knows nothing (skip_stats_update_on_db_open). */
+static uint64_t count_in_files(const struct rocks *rocks)
+{
+    static const char name[] = "# entries=";
+    char *text = rocksdb_property_value(rocks->db, "rocksdb.aggregated-table-properties");
+    const char *found = text == NULL ? NULL : strstr(text, name);
+    uint64_t count = found == NULL ? 0 : strtoull(found + strlen(name), NULL, 10);
+    rocksdb_free(text);
+    return count;
+}
+
 static uint64_t row_count(struct backend *backend)
 {
-    return property(rocks_of(backend), "rocksdb.estimate-num-keys");
+    const struct rocks *rocks = rocks_of(backend);
+    return count_in_files(rocks) + property(rocks, "rocksdb.num-entries-active-mem-table") +
+           property(rocks, "rocksdb.num-entries-imm-mem-tables");
 }
 
 static uint64_t expired(struct backend *backend)
@@ -581,8 +623,10 @@ const struct backend_class backend_rocksdb = { .name = "rocksdb-uncached",
     .write_changes = rocks_write_changes,
     .stop_writing = rocks_stop_writing,
     .get_values = rocks_get_values,
-    .rows = all_rows,
     .row_count = row_count,
+    .iterator_new = iterator_new,
+    .iterator_give = iterator_give,
+    .iterator_free = iterator_free,
     .expire = expire,
     .snapshot = rocks_snapshot,
     .snapshot_write = rocks_snapshot_write,
