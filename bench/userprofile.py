@@ -6,6 +6,8 @@ What   A broker on this machine gets a few million events of up to a million use
        read by wall time from the job's start to its end, so start, restore and last publish are in it.
        Broker and job share the machine's cores. Half of --memory is for state: with 8 GB all of it is in
        memory, with 1 GB most users have to be read from RocksDB first.
+       Then once more, with output of its own: killed (-9) after three quarters of that time, and started again. Rate: events
+       that it has left, by wall time from the second start to its end.
 How    ./bench/userprofile.py [--events N] [--users N] [--parallelism P] [--memory SIZE]
        Prints name TAB value TAB unit TAB goal TAB ok|short|-. Without Java: says so, measures nothing.
 """
@@ -40,24 +42,49 @@ def generate(path, events, users):
                     str(users), "--skew", "0.5", "--count", str(events), "--out", path], check=True)
 
 
-def argv(one, directory, args):
+def argv(one, directory, args, profiles, letters):
     return [ROOT / "build/bin/userprofile", "run", "--brokers", one.bootstrap, "--events", "events",
-            "--profiles", "profiles", "--dead-letters", "dead-letters", "--bounded", "--checkpoints",
+            "--profiles", profiles, "--dead-letters", letters, "--bounded", "--checkpoints",
             directory / "checkpoints", "--checkpoint-interval", "10s", "--parallelism",
             str(args.parallelism), "--memory", args.memory, "--metrics-json", directory / "metrics.json"]
+
+
+def start(one, directory, args, *topics):
+    with open(directory / "job.log", "wb") as log:
+        return broker.spawn([os.fspath(part) for part in argv(one, directory, args, *topics)],
+                            stdout=log, stderr=log)
+
+
+def finish(process, directory):
+    _, status, usage = os.wait4(process.pid, 0)
+    if status != 0:
+        sys.exit(f"userprofile failed, see {directory / 'job.log'}")
+    return usage
 
 
 def measure(one, directory, args):
     host_memory.take()
     started = time.monotonic()
-    with open(directory / "job.log", "wb") as log:
-        process = broker.spawn([os.fspath(part) for part in argv(one, directory, args)], stdout=log,
-                               stderr=log)
-        _, status, usage = os.wait4(process.pid, 0)
+    usage = finish(start(one, directory, args, "profiles", "dead-letters"), directory)
+    return time.monotonic() - started, usage
+
+
+def measure_kill(one, directory, args, after_s):
+    """Events that were left, and how long they took."""
+    shutil.rmtree(directory / "checkpoints", ignore_errors=True)
+    host_memory.take()
+    process = start(one, directory, args, "profiles-2", "dead-letters-2")
+    try:
+        process.wait(after_s)
+        sys.exit(f"userprofile ended within {after_s:.0f} s, it was to be killed then")
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+    started = time.monotonic()
+    finish(start(one, directory, args, "profiles-2", "dead-letters-2"), directory)
     elapsed = time.monotonic() - started
-    if status != 0:
-        sys.exit(f"userprofile failed, see {directory / 'job.log'}")
-    return elapsed, usage
+    tasks = json.loads((directory / "metrics.json").read_text())["tasks"]
+    return sum(task["records_in"] for task in tasks if task["task"].startswith("dedupe")), elapsed
 
 
 def report(events, elapsed, usage, metrics):
@@ -89,12 +116,15 @@ def main():
         events = directory / "events.ndjson"
         generate(events, args.events, args.users)
         kafka = kafka_tools.Kafka(one.bootstrap)
-        for topic, partitions in (("events", 4), ("profiles", 4), ("dead-letters", 1)):
+        for topic, partitions in (("events", 4), ("profiles", 4), ("dead-letters", 1),
+                                  ("profiles-2", 4), ("dead-letters-2", 1)):
             kafka.create_topic(topic, partitions=partitions, config={"max.message.bytes": 4 << 20})
         kafka.feed("events", events)
         events.unlink()
         elapsed, usage = measure(one, directory, args)
         report(args.events, elapsed, usage, json.loads((directory / "metrics.json").read_text()))
+        left, elapsed = measure_kill(one, directory, args, elapsed * 3 / 4)
+        line("userprofile behind kill -9", f"{left / elapsed:.0f}", "events/s")
 
 
 if __name__ == "__main__":

@@ -2,8 +2,8 @@
  *
  * A restore is over in a moment because nothing is read: each row is then a look-up in RocksDB when a record
  * needs it, 3-6 us a value and more a map, where the table costs a tenth of a microsecond. A job that comes back and
- * has to catch up did that at a quarter of its speed, for as long as it took to meet most of its keys. Read
- * in order the same rows cost 0.5 us an entry.
+ * has to catch up did that at a quarter of its speed, for as long as it took to meet most of its keys. Read in order
+ * a block of a file is unpacked once, not for each of its rows.
  *
  *      worker   iterator over the store -> 1 MiB of rows as they are      one piece at a time
  *      task     takes a part of them in with each batch of records       and asks for the next piece
@@ -28,7 +28,7 @@
 #define TAKE_ROWS 64u
 #else
 #define READ_SIZE ((size_t)1 << 20)
-#define TAKE_ROWS 8192u /* with each batch: 2 ms */
+#define TAKE_ROWS 8192u /* with each batch of records */
 #endif
 #define TOGETHER 64u
 /* Bytes of the table, about: files are compressed to a half, a row has a header and a slot. */
@@ -50,12 +50,12 @@ static bool is_too_long(const struct reading *reading)
     return reading->cell_count > LOAD_CELLS_MAX || reading->size > LOAD_SIZE_MAX;
 }
 
-static void end_row(struct reading *reading)
+static void end_row(struct reading *reading, bool is_whole)
 {
-    if (reading->is_open && is_too_long(reading))
-        changes_drop(reading->rows);
-    else if (reading->is_open)
+    if (reading->is_open && is_whole && !is_too_long(reading))
         changes_end(reading->rows);
+    else if (reading->is_open)
+        changes_drop(reading->rows);
     reading->is_open = false;
 }
 
@@ -74,7 +74,7 @@ static bool read_entry(void *arg, const struct row_key *key, weir_str entry, wei
     if (!group_range_has(reading->cache->groups, key->group))
         return true;
     if (!is_same_row(reading, key)) {
-        end_row(reading);
+        end_row(reading, true);
         if (reading->rows->size >= READ_SIZE || atomic_load(&reading->cache->is_closing))
             return false;
         changes_begin(reading->rows, key, false);
@@ -107,7 +107,7 @@ static void read_piece(void *arg)
         warming->iterator = cache->verbs->iterator_new(cache->store);
     weir_error *error =
         cache->verbs->iterator_give(warming->iterator, read_entry, &reading, &warming->is_through);
-    end_row(&reading);
+    end_row(&reading, error == NULL);
     if (error != NULL) {
         log_warn("state", "keyed state is read when it is asked for, which is slower: %s",
             weir_error_message(error));

@@ -33,6 +33,31 @@ static weir_error *counting_each(struct backend *store, const struct row_key *ro
     return backend_rocksdb.each(store, row, prefix, each, arg);
 }
 
+static uint32_t
+    maps_left; /* until the first of a map's two entries is the last one that can be read */
+
+struct failing {
+    backend_row_fn *each;
+    void *arg;
+};
+
+static bool give_until(void *arg, const struct row_key *row, weir_str entry, weir_str value)
+{
+    const struct failing *failing = arg;
+    if (maps_left == 0 || !failing->each(failing->arg, row, entry, value))
+        return false;
+    maps_left -= row->state == MAPS && weir_str_equal(entry, WEIR_STR("a"));
+    return true;
+}
+
+static weir_error *failing_give(struct backend_iterator *iterator, backend_row_fn *each, void *arg,
+    bool *is_over)
+{
+    struct failing failing = { .each = each, .arg = arg };
+    shelf_ok(backend_rocksdb.iterator_give(iterator, give_until, &failing, is_over));
+    return maps_left > 0 ? NULL : weir_errorf(WEIR_E_IO, "the disk is on fire");
+}
+
 struct fixture {
     struct shelf shelf;
     struct shelf_part part;
@@ -223,6 +248,21 @@ static void it_ends_when_a_row_has_left_the_memory(void **state)
     end(&it);
 }
 
+static void a_row_that_is_not_read_to_its_end_is_not_taken(void **state)
+{
+    (void)state;
+    struct fixture it;
+    begin(&it, 64u << 20);
+    it.verbs.iterator_give = failing_give;
+    maps_left = 3;
+    warm(&it);
+    assert_int_equal(maps_left, 0);
+    assert_true(it.cache->rows.row_count < ROWS);
+    for (uint32_t i = 0; i < ROWS; i++)
+        expect_stored(&it, i);
+    end(&it);
+}
+
 /* The database's own estimate of its keys is 0 behind a restore: the filter was too small, and given up. */
 static void what_is_new_behind_a_restore_is_known_to_be_new(void **state)
 {
@@ -250,6 +290,7 @@ int main(void)
         cmocka_unit_test(a_long_row_stays_where_it_is),
         cmocka_unit_test(a_state_that_is_larger_than_the_memory_is_not_read),
         cmocka_unit_test(it_ends_when_a_row_has_left_the_memory),
+        cmocka_unit_test(a_row_that_is_not_read_to_its_end_is_not_taken),
         cmocka_unit_test(what_is_new_behind_a_restore_is_known_to_be_new),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
