@@ -82,7 +82,8 @@ struct dirty_rows {
     uint32_t count, capacity;
 };
 
-/* What is read ahead after a restore: cache_warm.c. */
+/* What is read ahead after a restore: cache_warm.c. WAITS: for the filter, for room among the workers' jobs, or for the
+ * task to take the last piece in. */
 enum warming_stage { WARMING_OVER, WARMING_WAITS, WARMING_READS, WARMING_HAS_READ };
 
 /* Thread: task; while a worker reads the iterator, `read` and `is_through` are the worker's. */
