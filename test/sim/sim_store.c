@@ -121,17 +121,75 @@ static weir_error *get_values(struct backend *backend, const struct row_key *row
     return NULL;
 }
 
-static weir_error *all_rows(struct backend *backend, backend_key_fn *each, void *arg)
+/* A copy of everything, for it must not change while it is read. Thread: any, one at a time. */
+struct backend_iterator {
+    struct changes copy;
+    const struct change_row *row; /* the one that is given; NULL: none yet */
+    struct row_key key;
+    struct change_cells cells;
+    weir_str entry, value;
+    bool has_entry; /* that is to be given */
+};
+
+static bool copy_cell(void *arg, weir_str entry, weir_str value)
+{
+    changes_add(arg, entry, value);
+    return true;
+}
+
+static struct backend_iterator *iterator_new(struct backend *backend)
 {
     const struct rows *rows = &store_of(backend)->map->rows;
-    WEIR_TRY(reach("read from"));
+    struct backend_iterator *it = mem_alloc(sizeof(*it));
     for (uint64_t i = 0; i < rows->slot_count; i++) {
-        if (rows->slots[i].row == NULL)
+        const struct row *row = rows->slots[i].row;
+        if (row == NULL)
             continue;
         struct row_key key = row_key_of(&rows->slots[i]);
-        if (!each(arg, &key))
+        changes_begin(&it->copy, &key, false);
+        if (row->value_size != ROW_VALUE_NONE)
+            changes_add(&it->copy, WEIR_STR(""), row_value(row));
+        if (row->entries != NULL)
+            entries_each(row->entries, WEIR_STR(""), copy_cell, &it->copy);
+        changes_end(&it->copy);
+    }
+    return it;
+}
+
+static void iterator_free(struct backend_iterator *it)
+{
+    if (it == NULL)
+        return;
+    changes_release(&it->copy);
+    mem_free(it);
+}
+
+/* False: there is no entry left. */
+static bool advance(struct backend_iterator *it)
+{
+    while (!change_cells_next(&it->cells, &it->entry, &it->value)) {
+        const struct change_row *row = changes_next(&it->copy, it->row);
+        if (row == NULL)
+            return false;
+        it->row = row;
+        it->key = change_row_key(row);
+        it->key.hash = hash_bytes(it->key.key.data, it->key.key.size);
+        it->cells = change_cells(row);
+    }
+    return true;
+}
+
+static weir_error *iterator_give(struct backend_iterator *it, backend_row_fn *each, void *arg,
+    bool *is_over)
+{
+    *is_over = false;
+    WEIR_TRY(reach("read from"));
+    while (it->has_entry || advance(it)) {
+        it->has_entry = !each(arg, &it->key, it->entry, it->value);
+        if (it->has_entry)
             return NULL;
     }
+    *is_over = true;
     return NULL;
 }
 
@@ -279,8 +337,10 @@ const struct backend_class backend_rocksdb = { .name = "rocksdb-uncached",
     .write_changes = write_changes,
     .stop_writing = stop_writing,
     .get_values = get_values,
-    .rows = all_rows,
     .row_count = row_count,
+    .iterator_new = iterator_new,
+    .iterator_give = iterator_give,
+    .iterator_free = iterator_free,
     .expire = expire,
     .snapshot = snapshot,
     .snapshot_write = hashmap_snapshot_write,
