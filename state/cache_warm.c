@@ -41,7 +41,7 @@
 struct reading {
     struct cache *cache;
     struct changes *rows;
-    bool is_open; /* a row has been begun ... */
+    bool is_open; /* a row has been begun, of which are read so far: */
     uint64_t cell_count, size;
 };
 
