@@ -236,6 +236,11 @@ void cache_filter_prefetch(const struct cache *cache, const struct row_key *key)
 /* The store with what the sources have but for their segments; those are for the open cache then. */
 weir_error *cache_open_store(const struct backend_options *options,
     const struct backend_source *sources, uint32_t source_count, struct backend **store);
+#define CACHE_ROWS_TOGETHER 64u
+/* The next rows of a list behind `*last` (NULL: from its start), which it moves on, their keys with hashes; fewer than
+ * CACHE_ROWS_TOGETHER: the list is over. Many at once, for each is a miss of the processor's cache. */
+uint32_t cache_next_rows(const struct cache *cache, const struct changes *changes,
+    const struct change_row **last, const struct change_row **found, struct row_key *keys);
 weir_error *cache_replay(struct cache *cache, const struct backend_options *options,
     const struct backend_source *sources, uint32_t source_count);
 

@@ -126,23 +126,31 @@ static weir_error *apply_row(struct cache *cache, const struct change_row *row,
     return NULL;
 }
 
-/* Many at once, for each is a miss of the processor's cache. */
+uint32_t cache_next_rows(const struct cache *cache, const struct changes *changes,
+    const struct change_row **last, const struct change_row **found, struct row_key *keys)
+{
+    const struct change_row *row;
+    uint32_t count = 0;
+    while (count < CACHE_ROWS_TOGETHER && (row = changes_next(changes, *last)) != NULL) {
+        found[count] = *last = row;
+        keys[count] = change_row_key(row);
+        keys[count].hash = hash_bytes(keys[count].key.data, keys[count].key.size);
+        count++;
+    }
+    rows_prefetch(&cache->rows, keys, count);
+    return count;
+}
+
 static weir_error *apply_rows(struct cache *cache, const struct changes *changes)
 {
-    enum { TOGETHER = 64 };
-    const struct change_row *row = NULL, *found[TOGETHER];
-    struct row_key keys[TOGETHER];
+    const struct change_row *last = NULL, *found[CACHE_ROWS_TOGETHER];
+    struct row_key keys[CACHE_ROWS_TOGETHER];
     uint32_t count;
     do {
-        for (count = 0; count < TOGETHER && (row = changes_next(changes, row)) != NULL; count++) {
-            found[count] = row;
-            keys[count] = change_row_key(row);
-            keys[count].hash = hash_bytes(keys[count].key.data, keys[count].key.size);
-        }
-        rows_prefetch(&cache->rows, keys, count);
+        count = cache_next_rows(cache, changes, &last, found, keys);
         for (uint32_t i = 0; i < count; i++)
             WEIR_TRY(apply_row(cache, found[i], &keys[i]));
-    } while (count == TOGETHER);
+    } while (count == CACHE_ROWS_TOGETHER);
     return NULL;
 }
 

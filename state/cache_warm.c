@@ -19,7 +19,6 @@
  * Prefixes: cache_ */
 #include "state/cache.h"
 
-#include "base/hash.h"
 #include "base/log.h"
 #include "base/worker.h"
 
@@ -30,7 +29,6 @@
 #define READ_SIZE ((size_t)1 << 20)
 #define TAKE_ROWS 8192u /* with each batch of records */
 #endif
-#define TOGETHER 64u
 /* Bytes of the table, about: files are compressed to a half, a row has a header and a slot. */
 #define IN_MEMORY(file_size, row_count) (2 * (file_size) + 64 * (row_count))
 #define MOST(budget)                    ((budget) - (budget) / 8)
@@ -119,23 +117,16 @@ static void read_piece(void *arg)
 
 /* -- taking it in ----------------------------------------------------------------------------- */
 
-/* Many at once, for each is a miss of the processor's cache. False: there were no more. */
+/* False: there were no more. */
 static bool take_some(struct cache *cache)
 {
     struct warming *warming = &cache->warming;
-    const struct change_row *found[TOGETHER], *row;
-    struct row_key keys[TOGETHER];
-    uint32_t count = 0;
-    while (count < TOGETHER && (row = changes_next(&warming->taken, warming->last)) != NULL) {
-        found[count] = warming->last = row;
-        keys[count] = change_row_key(row);
-        keys[count].hash = hash_bytes(keys[count].key.data, keys[count].key.size);
-        count++;
-    }
-    rows_prefetch(&cache->rows, keys, count);
+    const struct change_row *found[CACHE_ROWS_TOGETHER];
+    struct row_key keys[CACHE_ROWS_TOGETHER];
+    uint32_t count = cache_next_rows(cache, &warming->taken, &warming->last, found, keys);
     for (uint32_t i = 0; i < count; i++)
         cache_learn_row(cache, &keys[i], change_cells(found[i]));
-    return count == TOGETHER;
+    return count == CACHE_ROWS_TOGETHER;
 }
 
 /* No worker reads. */
@@ -191,7 +182,7 @@ void cache_warm(struct cache *cache)
             finish(cache);
         return;
     }
-    for (uint32_t rows = 0; rows < TAKE_ROWS; rows += TOGETHER)
+    for (uint32_t rows = 0; rows < TAKE_ROWS; rows += CACHE_ROWS_TOGETHER)
         if (!take_some(cache))
             break;
     bool is_empty = changes_next(&warming->taken, warming->last) == NULL;

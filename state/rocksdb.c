@@ -578,7 +578,6 @@ static uint64_t property(const struct rocks *rocks, const char *name)
     return rocksdb_property_int(rocks->db, name, &value) == 0 ? value : 0;
 }
 
-/* Entries: more than rows. */
 /* Entries in files, as their own properties have them: of files that were there when it was opened the database's own
  * estimate, "rocksdb.estimate-num-keys", knows nothing (skip_stats_update_on_db_open). */
 static uint64_t count_in_files(const struct rocks *rocks)
