@@ -132,26 +132,6 @@ static void help(void *arg)
         share->run(share->arg, index);
 }
 
-static bool is_helped(const struct workers *workers, const struct share *share)
-{
-    for (uint32_t i = 0; i < workers->running_count; i++)
-        if (workers->running[i].run == help && workers->running[i].arg == share)
-            return true;
-    return false;
-}
-
-/* Everything is taken: who has not begun to help is not needed, who has is waited for. */
-static void withdraw(struct workers *workers, const struct share *share)
-{
-    lock(workers);
-    for (uint32_t i = workers->waiting_count; i-- > 0;)
-        if (workers->waiting[i].run == help && workers->waiting[i].arg == share)
-            waiting_remove(workers, i);
-    while (is_helped(workers, share))
-        ASSERT(pthread_cond_wait(&workers->finished, &workers->lock) == 0);
-    unlock(workers);
-}
-
 /* -- threads -------------------------------------------------------------------------------- */
 
 static void *thread_main(void *arg)
@@ -288,8 +268,27 @@ void workers_share(struct workers *workers, uint64_t count, void (*run)(void *ar
         if (!workers_submit(workers, NULL, help, &share))
             break;
     help(&share);
-    if (helper_count > 0)
-        withdraw(workers, &share);
+    if (helper_count > 0) /* all is taken: who has not begun to help is not needed */
+        workers_withdraw(workers, help, &share);
+}
+
+static bool is_running(const struct workers *workers, void (*run)(void *arg), const void *arg)
+{
+    for (uint32_t i = 0; i < workers->running_count; i++)
+        if (workers->running[i].run == run && workers->running[i].arg == arg)
+            return true;
+    return false;
+}
+
+void workers_withdraw(struct workers *workers, void (*run)(void *arg), const void *arg)
+{
+    lock(workers);
+    for (uint32_t i = workers->waiting_count; i-- > 0;)
+        if (workers->waiting[i].run == run && workers->waiting[i].arg == arg)
+            waiting_remove(workers, i);
+    while (is_running(workers, run, arg))
+        ASSERT(pthread_cond_wait(&workers->finished, &workers->lock) == 0);
+    unlock(workers);
 }
 
 static bool is_idle(const struct workers *workers)

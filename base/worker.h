@@ -27,6 +27,9 @@ bool workers_is_running(struct workers *workers); /* a job, just now */
 bool workers_is_waiting(struct workers *workers); /* a job, for its turn */
 /* Waits until no job of the lane is waiting or running. With zero threads: runs them. */
 void workers_drain(struct workers *workers, const void *lane);
+/* Jobs of this `run` and `arg` that wait for their turn never run; waits until none is running. For who ends, and
+ * shares its lane with others. */
+void workers_withdraw(struct workers *workers, void (*run)(void *arg), const void *arg);
 /* Waits until no job is waiting or running, at most that long. False: some are; a disk may not answer. With zero
  * threads: runs them. */
 bool workers_wait(struct workers *workers, int64_t timeout_ms);

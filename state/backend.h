@@ -127,8 +127,8 @@ struct backend_class {
      * NULL: nothing can be in front of this backend. */
     weir_error *(*write_changes)(struct backend *backend, const struct changes *const *lists,
         uint32_t list_count);
-    /* What is written from now on nobody will read: write_changes may end with WEIR_E_CANCELLED, also one that
-     * another thread is in. The next verb is close. NULL as write_changes. */
+    /* What is written from now on nobody will read: write_changes and snapshot_write may end with WEIR_E_CANCELLED,
+     * also one that another thread is in. The next verbs are snapshot_free and close. NULL as write_changes. */
     void (*stop_writing)(struct backend *backend);
     /* Gives the empty entry of each of these rows, at most BACKEND_PREFETCH_MAX, in any order, of equal ones once;
      * data NULL: there is none. Cheaper than a get for each. NULL as write_changes. */

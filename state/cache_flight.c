@@ -481,7 +481,7 @@ static void settle(void *arg)
     pthread_mutex_lock(&cache->store_lock);
     bool is_taken;
     weir_error *error = FAULT_STEP(STORE_SETTLE, write_up_to(cache, last_queued(cache)));
-    if (error == NULL && is_worth_settling(cache))
+    if (error == NULL && !atomic_load(&cache->is_closing) && is_worth_settling(cache))
         error = take_base(cache, true, &is_taken);
     if (error != NULL && atomic_load(&cache->is_closing))
         weir_error_free(error);
@@ -654,7 +654,7 @@ void cache_flights_release(struct cache *cache)
     ASSERT(cache->snapshots == NULL);
     if (cache->workers != NULL) {
         workers_drain(cache->workers, &cache->log);
-        workers_drain(cache->workers, &settle_lane);
+        workers_withdraw(cache->workers, settle, cache);
         cache->workers = NULL; /* nothing is to be submitted any more */
     }
     cache_trickle_end(cache);

@@ -371,8 +371,7 @@ static void prefetch_row(const struct place *place)
 static weir_error *write_places(struct bulk *bulk, const struct place *places, uint64_t count)
 {
     for (uint64_t i = 0, next; i < count; i = next) {
-        if (atomic_load_explicit(&bulk->rocks->is_writing_stopped, memory_order_relaxed))
-            return weir_errorf(WEIR_E_CANCELLED, "'%s' is being closed", bulk->rocks->database);
+        WEIR_TRY(rocks_check_open(bulk->rocks));
         next = i + 1;
         while (next < count && compare_keys(&places[i], &places[next]) == 0)
             next++;
@@ -421,6 +420,13 @@ weir_error *rocks_write_changes(struct backend *backend, const struct changes *c
     mem_free(bulk.key);
     mem_free(bulk.versions);
     return error;
+}
+
+weir_error *rocks_check_open(const struct rocks *rocks)
+{
+    if (!atomic_load_explicit(&rocks->is_writing_stopped, memory_order_relaxed))
+        return NULL;
+    return weir_errorf(WEIR_E_CANCELLED, "'%s' is being closed", rocks->database);
 }
 
 void rocks_stop_writing(struct backend *backend)

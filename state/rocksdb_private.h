@@ -123,6 +123,8 @@ void rocks_sorter_release(struct rocks_sorter *sorter);
 weir_error *rocks_write_changes(struct backend *backend, const struct changes *const *lists,
     uint32_t list_count) WEIR_MUST_USE;
 void rocks_stop_writing(struct backend *backend);
+/* WEIR_E_CANCELLED: writing has been stopped. Thread: any. */
+weir_error *rocks_check_open(const struct rocks *rocks) WEIR_MUST_USE;
 
 /* -- many values at once, rocksdb_values.c --------------------------------------------------------- */
 

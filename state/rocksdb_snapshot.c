@@ -149,8 +149,10 @@ static weir_error *store_all(const struct rocks_frozen *frozen, char **names, ui
 {
     struct rocks *rocks = frozen->rocks;
     WEIR_TRY(state_file_begin(rocks->checkpoint_dir));
-    for (uint32_t i = 0; i < count; i++)
+    for (uint32_t i = 0; i < count; i++) {
+        WEIR_TRY(rocks_check_open(rocks));
         WEIR_TRY(store_one(frozen, names[i], arena, &files[i]));
+    }
     WEIR_TRY(state_file_end(rocks->checkpoint_dir));
     replace_stored(&rocks->stored, files, count);
     ASSERT(rocks->stored.file_count <= count);

@@ -72,6 +72,23 @@ static void draining_runs_only_its_lane(void **state)
     workers_free(NULL);
 }
 
+static void what_is_withdrawn_never_runs(void **state)
+{
+    int lane;
+    struct workers *workers = workers_of(8);
+    workers_submit(workers, &lane, note, LETTER('a'));
+    workers_submit(workers, &lane, note, LETTER('b'));
+    workers_submit(workers, NULL, note, LETTER('a'));
+    workers_submit(workers, &lane, look, LETTER('a'));
+    workers_withdraw(workers, note, LETTER('a'));
+    workers_withdraw(workers, note, LETTER('z'));
+    workers_withdraw(workers, look, LETTER('a'));
+    while (workers_step(workers))
+        ;
+    assert_string_equal(trace, "b");
+    workers_free(workers);
+}
+
 static void submit_again(void *arg)
 {
     note(LETTER('x'));
@@ -120,6 +137,7 @@ int main(void)
         cmocka_unit_test(steps_run_jobs_in_order_of_submission),
         cmocka_unit_test(a_full_queue_refuses_jobs),
         cmocka_unit_test(draining_runs_only_its_lane),
+        cmocka_unit_test(what_is_withdrawn_never_runs),
         cmocka_unit_test(a_job_may_submit_another_one),
         cmocka_unit_test(a_job_that_runs_is_told_of),
         cmocka_unit_test(without_threads_the_caller_does_shared_work_in_order),

@@ -90,6 +90,22 @@ static void one_lane_does_not_hold_up_another(void **state)
     workers_free(workers);
 }
 
+static void a_withdrawal_waits_for_its_own_job_alone(void **state)
+{
+    int lane;
+    atomic_int done = 0;
+    atomic_store(&is_open, false);
+    struct workers *workers = workers_new(2, 8);
+    assert_true(workers_submit(workers, &lane, wait_for_opening, NULL));
+    assert_true(workers_submit(workers, &lane, count, &done)); /* behind it, never to run */
+    workers_withdraw(workers, count, &done);
+    assert_true(workers_submit(workers, NULL, open_the_gate, NULL));
+    workers_withdraw(workers, wait_for_opening, NULL);
+    assert_true(workers_wait(workers, 60000));
+    assert_int_equal(atomic_load(&done), 0);
+    workers_free(workers);
+}
+
 static void a_wait_ends_when_all_have_ended_or_in_time(void **state)
 {
     int lane;
@@ -140,6 +156,7 @@ int main(void)
         cmocka_unit_test(lanes_keep_their_order_over_many_threads),
         cmocka_unit_test(freeing_runs_what_is_waiting),
         cmocka_unit_test(one_lane_does_not_hold_up_another),
+        cmocka_unit_test(a_withdrawal_waits_for_its_own_job_alone),
         cmocka_unit_test(a_wait_ends_when_all_have_ended_or_in_time),
         cmocka_unit_test(shared_work_is_done_once_by_whoever_is_there),
     };

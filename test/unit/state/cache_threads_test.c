@@ -289,6 +289,36 @@ static void what_waits_for_the_store_is_not_written_when_it_is_closed(void **sta
     shelf_release(&shelf);
 }
 
+/* They share a lane; what another one writes may take seconds. */
+static void a_cache_that_is_closed_does_not_settle_another_one(void **state)
+{
+    (void)state;
+    struct shelf shelves[2];
+    struct shelf_part parts[2];
+    struct backend *backends[2];
+    struct workers *workers = workers_new(0, 64);
+    for (int i = 0; i < 2; i++) {
+        shelf_init(&shelves[i]);
+        shelves[i].workers = workers;
+        backends[i] = shelf_open(&shelves[i], &backend_cache, shelf_all_groups(), NULL, 0);
+        put_values(backends[i], "a value that is long enough for a log that is worth settling");
+        shelf_snapshot(&shelves[i], backends[i], shelf_all_groups(), &parts[i]);
+        change_one(backends[i], "the second one");
+    }
+    const struct cache *first = (struct cache *)(void *)backends[0];
+    shelf_close(backends[1]);
+    assert_true(cache_has_flights(first));
+    assert_true(workers_step(workers));
+    assert_false(cache_has_flights(first));
+    assert_false(workers_step(workers));
+    shelf_close(backends[0]);
+    workers_free(workers);
+    for (int i = 0; i < 2; i++) {
+        shelf_part_release(&parts[i]);
+        shelf_release(&shelves[i]);
+    }
+}
+
 /* It would be of no use: behind it comes the end of the job, mostly. */
 static void behind_a_last_checkpoint_nothing_is_settled(void **state)
 {
@@ -317,6 +347,7 @@ int main(void)
         cmocka_unit_test(a_base_that_a_snapshot_is_in_the_way_of_is_taken_when_that_is_over),
         cmocka_unit_test(what_the_cache_has_no_room_for_is_restored_into_the_store),
         cmocka_unit_test(what_waits_for_the_store_is_not_written_when_it_is_closed),
+        cmocka_unit_test(a_cache_that_is_closed_does_not_settle_another_one),
         cmocka_unit_test(behind_a_last_checkpoint_nothing_is_settled),
         cmocka_unit_test(the_task_goes_on_while_a_worker_writes),
     };
