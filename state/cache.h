@@ -70,6 +70,7 @@ struct flight {
 struct frozen {
     struct cache *cache;
     uint64_t number;
+    uint64_t log_max;    /* bytes: a longer log is to be settled */
     struct frozen *next; /* under the cache's lock */
 };
 
@@ -133,8 +134,11 @@ struct cache {
     pthread_mutex_t log_lock; /* of the log and the base, and of taking a flight out of the queue */
     struct segment_log log;
     struct backend_snapshot
-        *base;         /* of the store; has every flight that no segment has; NULL: none yet */
-    uint32_t base_age; /* snapshots written with it */
+        *base;              /* of the store; has every flight that no segment has; NULL: none yet */
+    uint32_t base_age;      /* snapshots written with it */
+    uint64_t logged_size;   /* bytes ever */
+    uint64_t logged_before; /* up to the last snapshot, or by the one that was restored */
+    uint64_t growth;        /* of the log by the last snapshot, bytes */
     pthread_mutex_t store_lock;          /* of writing to the store: taken before log_lock */
     uint64_t base_count;                 /* numbers the store's snapshots; under store_lock */
     uint32_t failure_count;              /* in a row, of writing to the store; under store_lock */
@@ -196,6 +200,9 @@ void cache_row_moved(struct cache *cache, struct row *row);
 bool cache_freeze_row(struct cache *cache, struct flight *flight, struct row *row,
     const struct row_key *key);
 struct flight *cache_flight_new(struct cache *cache);
+/* Bytes up to which a log may grow before it is settled, in a cache of this size and budget: a restore is to have room
+ * for it, and rows that soon have to leave must not wait for it, nor those that are written ahead of that. */
+uint64_t cache_log_max(uint64_t size, uint64_t budget);
 /* Once a batch: freezes some of what has been dirty for a while, so that little is left for the barrier. */
 void cache_trickle(struct cache *cache, int64_t now_ms);
 /* What has trickled so far is queued: flights are queued in the order of their numbers. */
@@ -233,6 +240,8 @@ void cache_filter_prefetch(const struct cache *cache, const struct row_key *key)
 
 /* -- restore, cache_restore.c -------------------------------------------------------------------- */
 
+/* Bytes of a log that a restore takes into the table, not into the store. */
+#define LOG_IN_CACHE(budget) ((budget) / 2)
 /* The store with what the sources have but for their segments; those are for the open cache then. */
 weir_error *cache_open_store(const struct backend_options *options,
     const struct backend_source *sources, uint32_t source_count, struct backend **store);

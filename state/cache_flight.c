@@ -51,14 +51,16 @@
 
 #include <stdlib.h>
 
-/* The log is settled into the store when it has grown to this, and after so many snapshots in any case,
- * so that a restore does not replay more. */
+/* The log is settled when a restore would take longer for it than it should, but not earlier: what is changed again
+ * until then is written once, and the store's files are fewer and larger. See is_settle_due. */
 #ifdef WEIR_DEBUG
-#define SETTLE_SIZE (UINT64_C(64) << 10) /* tests have less */
+#define LOG_MIN (UINT64_C(16) << 10) /* tests have less */
+#define LOG_MAX (UINT64_C(64) << 10)
 #else
-#define SETTLE_SIZE (UINT64_C(16) << 20)
+#define LOG_MIN (UINT64_C(16) << 20)
+#define LOG_MAX (UINT64_C(512) << 20)
 #endif
-#define BASE_AGE_MAX 8u
+#define LOG_AGE_MAX 8u /* snapshots */
 /* See cache_trickle: ms, rows, rows a batch, rows. */
 #ifdef WEIR_DEBUG
 #define TRICKLE_MS   0
@@ -277,6 +279,7 @@ static weir_error *log_flight(struct cache *cache, struct flight *flight)
     if (flight->is_logged || cache->log.is_broken)
         return NULL;
     WEIR_TRY(segment_log_append(&cache->log, flight->number, &flight->changes, &flight->place));
+    cache->logged_size += flight->changes.size;
     flight->is_logged = true;
     unload(cache, flight);
     if (flight->is_barrier)
@@ -452,13 +455,27 @@ static void note_outcome(struct cache *cache, weir_error *error)
     weir_error_free(error);
 }
 
-static bool is_worth_settling(struct cache *cache)
+/* A new base is worth its files, for a store that is up to date. */
+static bool is_base_old(struct cache *cache)
 {
     pthread_mutex_lock(&cache->log_lock);
-    bool is_worth = cache->log.size >= SETTLE_SIZE || cache->base_age >= BASE_AGE_MAX ||
-                    cache->log.is_broken || atomic_load(&cache->queued_count) >= FLIGHTS_MAX / 2;
+    bool is_due =
+        cache->log.size >= LOG_MIN || cache->base_age >= LOG_AGE_MAX || cache->log.is_broken;
     pthread_mutex_unlock(&cache->log_lock);
-    return is_worth;
+    return is_due;
+}
+
+/* A log is as long as that, or as old, or has what LOG_AGE_MAX snapshots add at the present rate, as one that a restore has
+ * replayed has in a job at rest. */
+static bool is_settle_due(struct cache *cache, uint64_t log_max)
+{
+    pthread_mutex_lock(&cache->log_lock);
+    uint64_t size = cache->log.size;
+    bool is_long = size >= log_max || size / LOG_AGE_MAX >= cache->growth;
+    bool is_due = (size >= LOG_MIN && is_long) || cache->base_age >= LOG_AGE_MAX ||
+                  cache->log.is_broken || atomic_load(&cache->queued_count) >= FLIGHTS_MAX / 2;
+    pthread_mutex_unlock(&cache->log_lock);
+    return is_due;
 }
 
 /* The number of the last flight that is queued now. */
@@ -481,7 +498,7 @@ static void settle(void *arg)
     pthread_mutex_lock(&cache->store_lock);
     bool is_taken;
     weir_error *error = FAULT_STEP(STORE_SETTLE, write_up_to(cache, last_queued(cache)));
-    if (error == NULL && !atomic_load(&cache->is_closing) && is_worth_settling(cache))
+    if (error == NULL && !atomic_load(&cache->is_closing) && is_base_old(cache))
         error = take_base(cache, true, &is_taken);
     if (error != NULL && atomic_load(&cache->is_closing))
         weir_error_free(error);
@@ -702,6 +719,14 @@ static bool unlink_frozen(struct frozen *frozen)
     return is_due;
 }
 
+uint64_t cache_log_max(uint64_t size, uint64_t budget)
+{
+    uint64_t replayed = LOG_IN_CACHE(budget);
+    if (size > budget - budget / 4)
+        return LOG_MIN;
+    return LOG_MAX < replayed ? LOG_MAX : replayed;
+}
+
 weir_error *cache_snapshot(struct backend *backend, uint64_t checkpoint,
     struct backend_snapshot **snapshot)
 {
@@ -717,7 +742,9 @@ weir_error *cache_snapshot(struct backend *backend, uint64_t checkpoint,
     cache_trickle_end(cache);
     struct flight *flight = cache_flight_new(cache);
     struct frozen *frozen = mem_alloc(sizeof(*frozen));
-    *frozen = (struct frozen){ .cache = cache, .number = flight->number };
+    *frozen = (struct frozen){ .cache = cache,
+        .number = flight->number,
+        .log_max = cache_log_max(cache_size(cache), cache->budget) };
     flight->is_barrier = true;
     cache->is_past_barrier = true;
     freeze_rows(cache, &cache->dirty[0], UINT32_MAX, flight);
@@ -782,6 +809,9 @@ static weir_error *store(struct cache *cache, uint64_t number, struct arena *are
     memcpy(*files, of_base, *file_count * sizeof(**files));
     WEIR_TRY(segment_log_store(&cache->log, number, arena, *files, file_count));
     cache->base_age++;
+    cache->growth =
+        cache->logged_size < cache->logged_before ? 0 : cache->logged_size - cache->logged_before;
+    cache->logged_before = cache->logged_size;
     return NULL;
 }
 
@@ -796,7 +826,7 @@ weir_error *cache_snapshot_write(struct backend_snapshot *snapshot, struct arena
         error = store(cache, frozen->number, arena, files, file_count);
         pthread_mutex_unlock(&cache->log_lock);
     }
-    if (is_worth_settling(cache)) {
+    if (is_settle_due(cache, frozen->log_max)) {
         if (cache->workers == NULL)
             settle(cache);
         else

@@ -60,9 +60,8 @@ weir_error *cache_open_store(const struct backend_options *options,
 
 /* -- into the store -------------------------------------------------------------------------- */
 
-#define LISTS_MAX           64u
-#define LISTS_SIZE(cache)   ((cache)->share / 8)
-#define LOG_IN_CACHE(cache) ((cache)->budget / 2)
+#define LISTS_MAX         64u
+#define LISTS_SIZE(cache) ((cache)->share / 8)
 
 /* Thread: task. */
 struct replay {
@@ -159,12 +158,13 @@ static weir_error *apply_list(void *arg, const struct changes *changes)
 {
     struct replay *replay = arg;
     struct cache *cache = replay->cache;
-    bool is_old = replay->left > LOG_IN_CACHE(cache);
+    bool is_old = replay->left > LOG_IN_CACHE(cache->budget);
     replay->left -= changes->size < replay->left ? changes->size : replay->left;
     if (is_old)
         return add_list(replay, changes);
     WEIR_TRY(write_lists(replay));
     WEIR_TRY(apply_rows(cache, changes));
+    cache->logged_before += changes->size; /* it will be logged again, but is not new */
     if (cache_look_at_pool(cache) > cache->budget)
         cache_evict(cache);
     return NULL;

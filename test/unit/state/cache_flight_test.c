@@ -148,6 +148,101 @@ static void rows_that_are_changed_all_the_time_are_not_many_dirty_rows(void **st
     shelf_release(&shelf);
 }
 
+/* -- when the log goes to the store ------------------------------------------------------------------ */
+
+/* Bytes of the log behind a checkpoint, with so many rows of a kilobyte changed in front of it. */
+static uint64_t log_behind_a_checkpoint(struct shelf *shelf, struct backend *backend,
+    uint32_t count, struct shelf_part *part)
+{
+    static char value[1024];
+    value[0]++;
+    for (uint32_t i = 0; i < count; i++) {
+        char key[16];
+        snprintf(key, sizeof(key), "%u", i);
+        struct row_key row = shelf_row(0, key);
+        shelf_put(backend, &row, WEIR_STR(""), (weir_str){ .data = value, .size = sizeof(value) });
+    }
+    shelf_part_release(part);
+    shelf_snapshot(shelf, backend, shelf_all_groups(), part);
+    return ((struct cache *)(void *)backend)->log.size;
+}
+
+/* What is changed again until then is written once. */
+static void a_log_that_grows_goes_to_the_store_when_it_is_long(void **state)
+{
+    (void)state;
+    struct shelf shelf;
+    struct shelf_part part = { 0 };
+    shelf_init(&shelf);
+    struct backend *backend = shelf_open(&shelf, &backend_cache, shelf_all_groups(), NULL, 0);
+    assert_in_range(log_behind_a_checkpoint(&shelf, backend, 25, &part), 25 << 10, 32 << 10);
+    assert_in_range(log_behind_a_checkpoint(&shelf, backend, 25, &part), 50 << 10, 64 << 10);
+    assert_int_equal(log_behind_a_checkpoint(&shelf, backend, 25, &part), 0);
+    assert_in_range(log_behind_a_checkpoint(&shelf, backend, 25, &part), 25 << 10, 32 << 10);
+    shelf_close(backend);
+    shelf_part_release(&part);
+    shelf_release(&shelf);
+}
+
+/* Or a restart of a job that was busy once would replay it each time. */
+static void a_log_that_hardly_grows_any_more_goes_to_the_store(void **state)
+{
+    (void)state;
+    struct shelf shelf;
+    struct shelf_part part = { 0 };
+    shelf_init(&shelf);
+    struct backend *backend = shelf_open(&shelf, &backend_cache, shelf_all_groups(), NULL, 0);
+    assert_true(log_behind_a_checkpoint(&shelf, backend, 40, &part) > 40 << 10);
+    assert_true(log_behind_a_checkpoint(&shelf, backend, 7, &part) > 47 << 10);
+    assert_int_equal(log_behind_a_checkpoint(&shelf, backend, 3, &part), 0);
+    shelf_close(backend);
+    shelf_part_release(&part);
+    shelf_release(&shelf);
+}
+
+static void a_log_that_a_restore_has_replayed_goes_to_the_store_when_the_job_is_at_rest(
+    void **state)
+{
+    (void)state;
+    struct shelf shelf;
+    struct shelf_part part = { 0 };
+    shelf_init(&shelf);
+    struct backend *backend = shelf_open(&shelf, &backend_cache, shelf_all_groups(), NULL, 0);
+    assert_true(log_behind_a_checkpoint(&shelf, backend, 40, &part) > 40 << 10);
+    shelf_close(backend);
+    shelf.attempt++;
+    backend = shelf_open(&shelf, &backend_cache, shelf_all_groups(), &part, 1);
+    assert_int_equal(log_behind_a_checkpoint(&shelf, backend, 1, &part), 0);
+    shelf_close(backend);
+    shelf_part_release(&part);
+    shelf_release(&shelf);
+}
+
+/* Or the store would have to take the rest in before the job goes on. */
+static void a_log_is_not_longer_than_what_a_restore_has_memory_for(void **state)
+{
+    (void)state;
+    uint64_t enough = cache_log_max(0, UINT64_C(8) << 30);
+    assert_true(enough >= 64 << 10);
+    assert_int_equal(cache_log_max(0, enough), enough / 2);
+    assert_int_equal(cache_log_max(enough / 2, enough), enough / 2);
+}
+
+static void a_log_goes_to_the_store_before_rows_have_to_leave(void **state)
+{
+    (void)state;
+    struct shelf shelf;
+    struct shelf_part part = { 0 };
+    shelf_init(&shelf);
+    struct backend *backend = shelf_open(&shelf, &backend_cache, shelf_all_groups(), NULL, 0);
+    struct cache *cache = (struct cache *)(void *)backend;
+    cache->budget = cache_size(cache) * 4 / 3 + (1 << 10); /* with room for next to nothing */
+    assert_int_equal(log_behind_a_checkpoint(&shelf, backend, 25, &part), 0);
+    shelf_close(backend);
+    shelf_part_release(&part);
+    shelf_release(&shelf);
+}
+
 /* -- a disk that is full -------------------------------------------------------------------------- */
 
 #define ROWS 100u
@@ -306,6 +401,12 @@ int main(void)
         cmocka_unit_test(turns_rest_for_half_of_the_time_to_the_barrier),
         cmocka_unit_test(so_many_dirty_rows_are_frozen_at_any_time),
         cmocka_unit_test(rows_that_are_changed_all_the_time_are_not_many_dirty_rows),
+        cmocka_unit_test(a_log_that_grows_goes_to_the_store_when_it_is_long),
+        cmocka_unit_test(a_log_that_hardly_grows_any_more_goes_to_the_store),
+        cmocka_unit_test(
+            a_log_that_a_restore_has_replayed_goes_to_the_store_when_the_job_is_at_rest),
+        cmocka_unit_test(a_log_is_not_longer_than_what_a_restore_has_memory_for),
+        cmocka_unit_test(a_log_goes_to_the_store_before_rows_have_to_leave),
         cmocka_unit_test(a_store_that_refuses_for_good_fails_the_task_and_no_checkpoint_is_lost),
         cmocka_unit_test(
             a_full_disk_declines_checkpoints_until_there_is_room_or_the_task_has_to_fail),
