@@ -170,6 +170,7 @@ static weir_error *put(struct backend *backend, const struct row_key *row, weir_
     weir_str key = make_key(rocks, row, entry);
     char *message = NULL;
     rocksdb_put(rocks->db, rocks->write, key.data, key.size, value.data, value.size, &message);
+    rocks_note_write(rocks);
     return failed(rocks, message, "write to");
 }
 
@@ -179,6 +180,7 @@ static weir_error *remove_entry(struct backend *backend, const struct row_key *r
     weir_str key = make_key(rocks, row, entry);
     char *message = NULL;
     rocksdb_delete(rocks->db, rocks->write, key.data, key.size, &message);
+    rocks_note_write(rocks);
     return failed(rocks, message, "delete from");
 }
 
@@ -227,23 +229,65 @@ static weir_str iterator_value(const rocksdb_iterator_t *iterator)
     return (weir_str){ .data = size == 0 ? "" : bytes, .size = size };
 }
 
+/* -- one row -------------------------------------------------------------------------------- */
+
+/* To make an iterator costs more than to search with it: an object, some memory and a lookup for each file. So the last one is
+ * kept for the next row, as long as nothing is written, and not beyond the batch: what it has seen, memtables and files,
+ * it keeps from being given up. A callback of each_entry may call the backend: then there is none to take. */
+static void drop_kept(struct rocks *rocks)
+{
+    if (rocks->kept != NULL)
+        rocksdb_iter_destroy(rocks->kept);
+    rocks->kept = NULL;
+}
+
+/* `write_count`: of what it sees, at least. */
+static rocksdb_iterator_t *take_kept(struct rocks *rocks, uint64_t *write_count)
+{
+    *write_count = atomic_load_explicit(&rocks->write_count, memory_order_acquire);
+    if (rocks->kept_count != *write_count)
+        drop_kept(rocks);
+    rocksdb_iterator_t *iterator = rocks->kept;
+    rocks->kept = NULL;
+    return iterator != NULL ? iterator : rocksdb_create_iterator(rocks->db, rocks->read_row);
+}
+
+static void keep(struct rocks *rocks, rocksdb_iterator_t *iterator, uint64_t write_count)
+{
+    drop_kept(rocks);
+    rocks->kept = iterator;
+    rocks->kept_count = write_count;
+}
+
 static weir_error *each_entry(struct backend *backend, const struct row_key *row, weir_str prefix,
     backend_entry_fn *each, void *arg)
 {
     struct rocks *rocks = rocks_of(backend);
-    struct range range;
-    size_t skip = ROCKS_KEY_HEADER + row->key.size;
-    range_open(&range, rocks, row, prefix);
-    for (; rocksdb_iter_valid(range.iterator); rocksdb_iter_next(range.iterator)) {
-        size_t size;
-        const char *key = rocksdb_iter_key(range.iterator, &size);
-        ASSERT(size >= range.lower_size);
-        weir_str entry = { .data = key + skip, .size = size - skip };
-        if (!each(arg, entry, iterator_value(range.iterator)))
+    size_t skip = ROCKS_KEY_HEADER + row->key.size, size = key_size_of(row, prefix);
+    char *lower = mem_alloc(size); /* each may call the backend */
+    uint64_t write_count;
+    rocksdb_iterator_t *iterator = take_kept(rocks, &write_count);
+    write_key(lower, row, prefix);
+    rocksdb_iter_seek(iterator, lower, size);
+    for (; rocksdb_iter_valid(iterator); rocksdb_iter_next(iterator)) {
+        size_t key_size;
+        const char *key = rocksdb_iter_key(iterator, &key_size);
+        if (key_size < size || memcmp(key, lower, size) != 0)
+            break;
+        weir_str entry = { .data = key + skip, .size = key_size - skip };
+        if (!each(arg, entry, iterator_value(iterator)))
             break;
     }
-    return range_close(&range, rocks);
+    char *message = NULL;
+    rocksdb_iter_get_error(iterator, &message);
+    keep(rocks, iterator, write_count);
+    if (message != NULL)
+        drop_kept(rocks);
+    mem_free(lower);
+    return failed(rocks, message, "read from");
 }
+
+/* -- clearing ------------------------------------------------------------------------------- */
 
 weir_error *rocks_clear(struct rocks *rocks, const struct row_key *row)
 {
@@ -265,6 +309,7 @@ weir_error *rocks_clear(struct rocks *rocks, const struct row_key *row)
     char *message = NULL;
     if (count > 0)
         rocksdb_write(rocks->db, rocks->write, batch, &message);
+    rocks_note_write(rocks);
     rocksdb_writebatch_destroy(batch);
     return weir_error_join(failed(rocks, message, "delete from"), range_close(&range, rocks));
 }
@@ -406,6 +451,7 @@ static weir_error *iterator_give(struct backend_iterator *it, backend_row_fn *ea
 
 static void expire(struct backend *backend, const struct backend_expiry *now)
 {
+    drop_kept(rocks_of(backend));
     struct rocks_expiry *expiry = &rocks_of(backend)->expiry;
     atomic_store_explicit(&expiry->now_ms, now->now_ms, memory_order_relaxed);
     atomic_store_explicit(&expiry->watermark_ms, now->watermark_ms, memory_order_relaxed);
@@ -489,6 +535,7 @@ static void free_parts(struct rocks *rocks)
 {
     rocksdb_writeoptions_destroy(rocks->write);
     rocksdb_readoptions_destroy(rocks->read);
+    rocksdb_readoptions_destroy(rocks->read_row);
     if (rocks->options != NULL)
         rocksdb_options_destroy(rocks->options);
     pthread_mutex_destroy(&rocks->stored.lock);
@@ -505,6 +552,7 @@ static void close(struct backend *backend)
     struct rocks *rocks = rocks_of(backend);
     ASSERT(atomic_load(&rocks->snapshot_count) == 0);
     unpin(rocks);
+    drop_kept(rocks);
     if (rocks->checkpoint != NULL)
         rocksdb_checkpoint_object_destroy(rocks->checkpoint);
     if (rocks->db != NULL) {
@@ -528,6 +576,8 @@ static struct rocks *new_rocks(const struct backend_options *options)
     rocks->database = mem_printf("%s/db", options->directory);
     rocks->checkpoint_dir = mem_strdup(options->checkpoint_dir);
     rocks->read = rocksdb_readoptions_create();
+    rocks->read_row = rocksdb_readoptions_create();
+    rocksdb_readoptions_set_prefix_same_as_start(rocks->read_row, 1);
     rocks->write = rocksdb_writeoptions_create();
     rocksdb_writeoptions_disable_WAL(rocks->write, 1);
     ASSERT(pthread_mutex_init(&rocks->stored.lock, NULL) == 0);

@@ -248,6 +248,7 @@ static weir_error *write_batch(struct bulk *bulk)
 {
     char *message = NULL;
     rocksdb_write(bulk->rocks->db, bulk->rocks->write, bulk->batch, &message);
+    rocks_note_write(bulk->rocks);
     rocksdb_writebatch_clear(bulk->batch);
     bulk->batch_size = 0;
     return rocks_error(message, "write to", bulk->rocks->database);

@@ -61,6 +61,10 @@ struct rocks {
     rocksdb_readoptions_t *read;
     rocksdb_writeoptions_t *write;
     rocksdb_pinnableslice_t *pinned; /* what the last get gave; NULL: nothing */
+    rocksdb_readoptions_t *read_row; /* for an iterator over a row */
+    rocksdb_iterator_t *kept;        /* the last one; NULL: none */
+    uint64_t kept_count;             /* write_count when it was made */
+    _Atomic uint64_t write_count;    /* writes that are over */
     char *key;                       /* room for building a key */
     size_t key_capacity;
     struct group_range groups;
@@ -72,6 +76,12 @@ struct rocks {
     _Atomic uint32_t snapshot_count; /* made and not freed yet */
     atomic_bool is_writing_stopped;
 };
+
+/* Something has been written, or may have been. Thread: any. */
+static inline void rocks_note_write(struct rocks *rocks)
+{
+    atomic_fetch_add_explicit(&rocks->write_count, 1, memory_order_release);
+}
 
 /* Takes RocksDB's message; NULL when that is NULL. "cannot <what>: ..." */
 weir_error *rocks_error(char *message, const char *what, const char *path) WEIR_MUST_USE;

@@ -99,6 +99,7 @@ static weir_error *cut_off(struct rocks *rocks, uint32_t first, uint32_t end)
     rocksdb_writebatch_t *batch = rocksdb_writebatch_create();
     rocksdb_writebatch_delete_range(batch, lower, sizeof(lower), upper, sizeof(upper));
     rocksdb_write(rocks->db, rocks->write, batch, &message);
+    rocks_note_write(rocks);
     rocksdb_writebatch_destroy(batch);
     return rocks_error(message, "delete from", rocks->database);
 }

@@ -72,6 +72,7 @@ weir_error *rocks_sorter_ingest(struct rocks_sorter *sorter)
     char *message = NULL;
     rocksdb_ingest_external_file(sorter->rocks->db, (const char *const *)sorter->paths,
         sorter->path_count, options, &message);
+    rocks_note_write(sorter->rocks);
     rocksdb_ingestexternalfileoptions_destroy(options);
     return rocks_error(message, "take sorted files into", sorter->rocks->database);
 }

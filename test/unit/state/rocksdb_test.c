@@ -648,6 +648,83 @@ static void the_cache_may_be_resized_at_any_time(void **state)
     shelf_release(&shelf);
 }
 
+static void expect_row(struct backend *backend, const char *expected)
+{
+    struct row_key row = shelf_row(0, "key");
+    char *text = shelf_row_text(backend, &row, "");
+    assert_string_equal(text, expected);
+    mem_free(text);
+}
+
+/* An entry of the row, and so many other rows. */
+static void write_changes(struct backend *backend, const char *entry, uint32_t others)
+{
+    char key[24];
+    struct changes changes = { 0 };
+    const struct changes *list = &changes;
+    struct row_key row = shelf_row(0, "key");
+    changes_begin(&changes, &row, false);
+    changes_add(&changes, weir_str_of(entry), WEIR_STR("new"));
+    changes_end(&changes);
+    for (uint32_t i = 0; i < others; i++) {
+        snprintf(key, sizeof(key), "other-%u", i);
+        row = shelf_row(0, key);
+        changes_begin(&changes, &row, false);
+        changes_add(&changes, WEIR_STR(""), WEIR_STR("value"));
+        changes_end(&changes);
+    }
+    shelf_ok(backend_rocksdb.write_changes(backend, &list, 1));
+    changes_release(&changes);
+}
+
+/* One iterator is kept from row to row, which sees nothing that was written since it was made. */
+static void all_of_a_row_is_seen_that_was_written_before(void **state)
+{
+    (void)state;
+    struct shelf shelf;
+    shelf_init(&shelf);
+    struct backend *backend = shelf_open(&shelf, &backend_rocksdb, shelf_all_groups(), NULL, 0);
+    struct row_key row = shelf_row(0, "key"), behind = shelf_row(0, "key2");
+    shelf_put(backend, &behind, WEIR_STR("z"), WEIR_STR("of another row"));
+    expect_row(backend, "");
+    shelf_put(backend, &row, WEIR_STR("a"), WEIR_STR("1"));
+    shelf_put(backend, &row, WEIR_STR("b"), WEIR_STR("1"));
+    expect_row(backend, "a=1 b=1");
+    shelf_put(backend, &row, WEIR_STR("a"), WEIR_STR("2"));
+    expect_row(backend, "a=2 b=1");
+    shelf_remove(backend, &row, WEIR_STR("b"));
+    expect_row(backend, "a=2");
+    write_changes(backend, "c", 0);
+    expect_row(backend, "a=2 c=new");
+    write_changes(backend, "d", 20000); /* sorted, in a file */
+    expect_row(backend, "a=2 c=new d=new");
+    shelf_clear(backend, &row);
+    expect_row(backend, "");
+    shelf_close(backend);
+    shelf_release(&shelf);
+}
+
+static void an_iterator_is_kept_until_the_batch_is_over(void **state)
+{
+    (void)state;
+    struct shelf shelf;
+    struct backend_expiry now = { .now_ms = 1000 };
+    shelf_init(&shelf);
+    struct backend *backend = shelf_open(&shelf, &backend_rocksdb, shelf_all_groups(), NULL, 0);
+    const struct rocks *rocks = (struct rocks *)(void *)backend;
+    write_changes(backend, "a", 0);
+    expect_row(backend, "a=new");
+    const rocksdb_iterator_t *kept = rocks->kept;
+    assert_non_null(kept);
+    expect_row(backend, "a=new");
+    assert_ptr_equal(rocks->kept, kept);
+    backend_rocksdb.expire(backend, &now);
+    assert_null(rocks->kept);
+    expect_row(backend, "a=new");
+    shelf_close(backend);
+    shelf_release(&shelf);
+}
+
 static void a_write_under_way_ends_when_writing_is_stopped(void **state)
 {
     (void)state;
@@ -674,6 +751,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_write_under_way_ends_when_writing_is_stopped),
+        cmocka_unit_test(all_of_a_row_is_seen_that_was_written_before),
+        cmocka_unit_test(an_iterator_is_kept_until_the_batch_is_over),
         cmocka_unit_test(keys_keep_rows_together_and_in_order),
         cmocka_unit_test(the_successor_is_behind_everything_with_the_prefix),
         cmocka_unit_test(a_snapshot_stores_only_new_files),
