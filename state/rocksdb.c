@@ -184,43 +184,7 @@ static weir_error *remove_entry(struct backend *backend, const struct row_key *r
     return failed(rocks, message, "delete from");
 }
 
-/* -- ranges --------------------------------------------------------------------------------- */
-
-/* All keys that start with `lower`. The bounds are the range's own memory, because the callbacks of
- * each may call the backend. Thread: task. */
-struct range {
-    char *lower, *upper;
-    size_t lower_size, upper_size;
-    rocksdb_readoptions_t *options;
-    rocksdb_iterator_t *iterator; /* at the first key */
-};
-
-static void range_open(struct range *range, struct rocks *rocks, const struct row_key *row,
-    weir_str prefix)
-{
-    range->lower_size = key_size_of(row, prefix);
-    range->lower = mem_alloc(2 * range->lower_size);
-    range->upper = range->lower + range->lower_size;
-    write_key(range->lower, row, prefix);
-    memcpy(range->upper, range->lower, range->lower_size);
-    range->upper_size = rocks_successor(range->upper, range->lower_size);
-    ASSERT(range->upper_size <= range->lower_size);
-    range->options = rocksdb_readoptions_create();
-    rocksdb_readoptions_set_prefix_same_as_start(range->options, 1);
-    rocksdb_readoptions_set_iterate_upper_bound(range->options, range->upper, range->upper_size);
-    range->iterator = rocksdb_create_iterator(rocks->db, range->options);
-    rocksdb_iter_seek(range->iterator, range->lower, range->lower_size);
-}
-
-static weir_error *range_close(struct range *range, const struct rocks *rocks)
-{
-    char *message = NULL;
-    rocksdb_iter_get_error(range->iterator, &message);
-    rocksdb_iter_destroy(range->iterator);
-    rocksdb_readoptions_destroy(range->options);
-    mem_free(range->lower);
-    return failed(rocks, message, "read from");
-}
+/* -- one row -------------------------------------------------------------------------------- */
 
 static weir_str iterator_value(const rocksdb_iterator_t *iterator)
 {
@@ -228,8 +192,6 @@ static weir_str iterator_value(const rocksdb_iterator_t *iterator)
     const char *bytes = rocksdb_iter_value(iterator, &size);
     return (weir_str){ .data = size == 0 ? "" : bytes, .size = size };
 }
-
-/* -- one row -------------------------------------------------------------------------------- */
 
 /* To make an iterator costs more than to search with it: an object, some memory and a lookup for each file. So the last one is
  * kept for the next row, as long as nothing is written, and not beyond the batch: what it has seen, memtables and files,
@@ -291,27 +253,36 @@ static weir_error *each_entry(struct backend *backend, const struct row_key *row
 
 weir_error *rocks_clear(struct rocks *rocks, const struct row_key *row)
 {
-    struct range range;
-    range_open(&range, rocks, row, WEIR_STR(""));
+    size_t size = key_size_of(row, WEIR_STR(""));
+    char *lower = mem_alloc(2 * size),
+         *upper = lower + size; /* not the backend's room: any thread */
+    write_key(lower, row, WEIR_STR(""));
+    rocksdb_iterator_t *iterator = rocksdb_create_iterator(rocks->db, rocks->read_row);
     rocksdb_writebatch_t *batch = rocksdb_writebatch_create();
     uint32_t count = 0;
-    for (; rocksdb_iter_valid(range.iterator); rocksdb_iter_next(range.iterator)) {
+    rocksdb_iter_seek(iterator, lower, size);
+    for (; rocksdb_iter_valid(iterator); rocksdb_iter_next(iterator)) {
         if (++count > CLEAR_ENTRIES_MAX) {
+            memcpy(upper, lower, size);
             rocksdb_writebatch_clear(batch);
-            rocksdb_writebatch_delete_range(batch, range.lower, range.lower_size, range.upper,
-                range.upper_size);
+            rocksdb_writebatch_delete_range(batch, lower, size, upper,
+                rocks_successor(upper, size));
             break;
         }
-        size_t size;
-        const char *key = rocksdb_iter_key(range.iterator, &size);
-        rocksdb_writebatch_delete(batch, key, size);
+        size_t key_size;
+        const char *key = rocksdb_iter_key(iterator, &key_size);
+        rocksdb_writebatch_delete(batch, key, key_size);
     }
-    char *message = NULL;
+    char *unread = NULL, *message = NULL;
+    rocksdb_iter_get_error(iterator, &unread);
     if (count > 0)
         rocksdb_write(rocks->db, rocks->write, batch, &message);
     rocks_note_write(rocks);
     rocksdb_writebatch_destroy(batch);
-    return weir_error_join(failed(rocks, message, "delete from"), range_close(&range, rocks));
+    rocksdb_iter_destroy(iterator);
+    mem_free(lower);
+    return weir_error_join(failed(rocks, message, "delete from"),
+        failed(rocks, unread, "read from"));
 }
 
 static weir_error *clear(struct backend *backend, const struct row_key *row)
@@ -361,15 +332,11 @@ static weir_error *scan_keys(const struct rocks *rocks, rocksdb_iterator_t *iter
 static weir_error *scan(struct backend *backend, uint32_t state, backend_row_fn *each, void *arg)
 {
     struct rocks *rocks = rocks_of(backend);
-    rocksdb_readoptions_t *options = rocksdb_readoptions_create();
-    rocksdb_readoptions_set_fill_cache(options, 0); /* read once: must not push out what is hot */
-    rocksdb_readoptions_set_total_order_seek(options, 1); /* over rows, so not by their filters */
-    rocksdb_iterator_t *iterator = rocksdb_create_iterator(rocks->db, options);
+    rocksdb_iterator_t *iterator = rocksdb_create_iterator(rocks->db, rocks->read_all);
     weir_error *error = scan_keys(rocks, iterator, state, each, arg);
     char *message = NULL;
     rocksdb_iter_get_error(iterator, &message);
     rocksdb_iter_destroy(iterator);
-    rocksdb_readoptions_destroy(options);
     return weir_error_join(error, failed(rocks, message, "read from"));
 }
 
@@ -378,7 +345,6 @@ static weir_error *scan(struct backend *backend, uint32_t state, backend_row_fn 
 /* Thread: any, one at a time. */
 struct backend_iterator {
     const struct rocks *rocks;
-    rocksdb_readoptions_t *options;
     rocksdb_iterator_t *iterator;
     char *last; /* the row of the last key, with its header */
     size_t last_size, last_capacity;
@@ -389,11 +355,7 @@ static struct backend_iterator *iterator_new(struct backend *backend)
 {
     struct backend_iterator *it = mem_alloc(sizeof(*it));
     it->rocks = rocks_of(backend);
-    it->options = rocksdb_readoptions_create();
-    rocksdb_readoptions_set_fill_cache(it->options,
-        0); /* read once: must not push out what is hot */
-    rocksdb_readoptions_set_total_order_seek(it->options, 1);
-    it->iterator = rocksdb_create_iterator(it->rocks->db, it->options);
+    it->iterator = rocksdb_create_iterator(it->rocks->db, it->rocks->read_all);
     rocksdb_iter_seek_to_first(it->iterator);
     return it;
 }
@@ -403,7 +365,6 @@ static void iterator_free(struct backend_iterator *it)
     if (it == NULL)
         return;
     rocksdb_iter_destroy(it->iterator);
-    rocksdb_readoptions_destroy(it->options);
     mem_free(it->last);
     mem_free(it);
 }
@@ -536,6 +497,7 @@ static void free_parts(struct rocks *rocks)
     rocksdb_writeoptions_destroy(rocks->write);
     rocksdb_readoptions_destroy(rocks->read);
     rocksdb_readoptions_destroy(rocks->read_row);
+    rocksdb_readoptions_destroy(rocks->read_all);
     if (rocks->options != NULL)
         rocksdb_options_destroy(rocks->options);
     pthread_mutex_destroy(&rocks->stored.lock);
@@ -578,6 +540,10 @@ static struct rocks *new_rocks(const struct backend_options *options)
     rocks->read = rocksdb_readoptions_create();
     rocks->read_row = rocksdb_readoptions_create();
     rocksdb_readoptions_set_prefix_same_as_start(rocks->read_row, 1);
+    rocks->read_all = rocksdb_readoptions_create();
+    rocksdb_readoptions_set_fill_cache(rocks->read_all,
+        0); /* once: must not push out what is hot */
+    rocksdb_readoptions_set_total_order_seek(rocks->read_all, 1); /* not by the filters of rows */
     rocks->write = rocksdb_writeoptions_create();
     rocksdb_writeoptions_disable_WAL(rocks->write, 1);
     ASSERT(pthread_mutex_init(&rocks->stored.lock, NULL) == 0);

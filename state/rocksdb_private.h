@@ -62,6 +62,7 @@ struct rocks {
     rocksdb_writeoptions_t *write;
     rocksdb_pinnableslice_t *pinned; /* what the last get gave; NULL: nothing */
     rocksdb_readoptions_t *read_row; /* for an iterator over a row */
+    rocksdb_readoptions_t *read_all; /* for one over all rows */
     rocksdb_iterator_t *kept;        /* the last one; NULL: none */
     uint64_t kept_count;             /* write_count when it was made */
     _Atomic uint64_t write_count;    /* writes that are over */

@@ -150,9 +150,29 @@ static void rows_that_are_changed_all_the_time_are_not_many_dirty_rows(void **st
 
 /* -- when the log goes to the store ------------------------------------------------------------------ */
 
+/* A cache without workers, and its last checkpoint. */
+struct logged {
+    struct shelf shelf;
+    struct backend *backend;
+    struct shelf_part part;
+};
+
+static void logged_init(struct logged *it)
+{
+    *it = (struct logged){ 0 };
+    shelf_init(&it->shelf);
+    it->backend = shelf_open(&it->shelf, &backend_cache, shelf_all_groups(), NULL, 0);
+}
+
+static void logged_release(struct logged *it)
+{
+    shelf_close(it->backend);
+    shelf_part_release(&it->part);
+    shelf_release(&it->shelf);
+}
+
 /* Bytes of the log behind a checkpoint, with so many rows of a kilobyte changed in front of it. */
-static uint64_t log_behind_a_checkpoint(struct shelf *shelf, struct backend *backend,
-    uint32_t count, struct shelf_part *part)
+static uint64_t log_behind_a_checkpoint(struct logged *it, uint32_t count)
 {
     static char value[1024];
     value[0]++;
@@ -160,62 +180,51 @@ static uint64_t log_behind_a_checkpoint(struct shelf *shelf, struct backend *bac
         char key[16];
         snprintf(key, sizeof(key), "%u", i);
         struct row_key row = shelf_row(0, key);
-        shelf_put(backend, &row, WEIR_STR(""), (weir_str){ .data = value, .size = sizeof(value) });
+        shelf_put(it->backend, &row, WEIR_STR(""),
+            (weir_str){ .data = value, .size = sizeof(value) });
     }
-    shelf_part_release(part);
-    shelf_snapshot(shelf, backend, shelf_all_groups(), part);
-    return ((struct cache *)(void *)backend)->log.size;
+    shelf_part_release(&it->part);
+    shelf_snapshot(&it->shelf, it->backend, shelf_all_groups(), &it->part);
+    return ((struct cache *)(void *)it->backend)->log.size;
 }
 
 /* What is changed again until then is written once. */
 static void a_log_that_grows_goes_to_the_store_when_it_is_long(void **state)
 {
     (void)state;
-    struct shelf shelf;
-    struct shelf_part part = { 0 };
-    shelf_init(&shelf);
-    struct backend *backend = shelf_open(&shelf, &backend_cache, shelf_all_groups(), NULL, 0);
-    assert_in_range(log_behind_a_checkpoint(&shelf, backend, 25, &part), 25 << 10, 32 << 10);
-    assert_in_range(log_behind_a_checkpoint(&shelf, backend, 25, &part), 50 << 10, 64 << 10);
-    assert_int_equal(log_behind_a_checkpoint(&shelf, backend, 25, &part), 0);
-    assert_in_range(log_behind_a_checkpoint(&shelf, backend, 25, &part), 25 << 10, 32 << 10);
-    shelf_close(backend);
-    shelf_part_release(&part);
-    shelf_release(&shelf);
+    struct logged it;
+    logged_init(&it);
+    assert_in_range(log_behind_a_checkpoint(&it, 25), 25 << 10, 32 << 10);
+    assert_in_range(log_behind_a_checkpoint(&it, 25), 50 << 10, 64 << 10);
+    assert_int_equal(log_behind_a_checkpoint(&it, 25), 0);
+    assert_in_range(log_behind_a_checkpoint(&it, 25), 25 << 10, 32 << 10);
+    logged_release(&it);
 }
 
 /* Or a restart of a job that was busy once would replay it each time. */
 static void a_log_that_hardly_grows_any_more_goes_to_the_store(void **state)
 {
     (void)state;
-    struct shelf shelf;
-    struct shelf_part part = { 0 };
-    shelf_init(&shelf);
-    struct backend *backend = shelf_open(&shelf, &backend_cache, shelf_all_groups(), NULL, 0);
-    assert_true(log_behind_a_checkpoint(&shelf, backend, 40, &part) > 40 << 10);
-    assert_true(log_behind_a_checkpoint(&shelf, backend, 7, &part) > 47 << 10);
-    assert_int_equal(log_behind_a_checkpoint(&shelf, backend, 3, &part), 0);
-    shelf_close(backend);
-    shelf_part_release(&part);
-    shelf_release(&shelf);
+    struct logged it;
+    logged_init(&it);
+    assert_true(log_behind_a_checkpoint(&it, 40) > 40 << 10);
+    assert_true(log_behind_a_checkpoint(&it, 7) > 47 << 10);
+    assert_int_equal(log_behind_a_checkpoint(&it, 3), 0);
+    logged_release(&it);
 }
 
 static void a_log_that_a_restore_has_replayed_goes_to_the_store_when_the_job_is_at_rest(
     void **state)
 {
     (void)state;
-    struct shelf shelf;
-    struct shelf_part part = { 0 };
-    shelf_init(&shelf);
-    struct backend *backend = shelf_open(&shelf, &backend_cache, shelf_all_groups(), NULL, 0);
-    assert_true(log_behind_a_checkpoint(&shelf, backend, 40, &part) > 40 << 10);
-    shelf_close(backend);
-    shelf.attempt++;
-    backend = shelf_open(&shelf, &backend_cache, shelf_all_groups(), &part, 1);
-    assert_int_equal(log_behind_a_checkpoint(&shelf, backend, 1, &part), 0);
-    shelf_close(backend);
-    shelf_part_release(&part);
-    shelf_release(&shelf);
+    struct logged it;
+    logged_init(&it);
+    assert_true(log_behind_a_checkpoint(&it, 40) > 40 << 10);
+    shelf_close(it.backend);
+    it.shelf.attempt++;
+    it.backend = shelf_open(&it.shelf, &backend_cache, shelf_all_groups(), &it.part, 1);
+    assert_int_equal(log_behind_a_checkpoint(&it, 1), 0);
+    logged_release(&it);
 }
 
 /* Or the store would have to take the rest in before the job goes on. */
@@ -231,16 +240,12 @@ static void a_log_is_not_longer_than_what_a_restore_has_memory_for(void **state)
 static void a_log_goes_to_the_store_before_rows_have_to_leave(void **state)
 {
     (void)state;
-    struct shelf shelf;
-    struct shelf_part part = { 0 };
-    shelf_init(&shelf);
-    struct backend *backend = shelf_open(&shelf, &backend_cache, shelf_all_groups(), NULL, 0);
-    struct cache *cache = (struct cache *)(void *)backend;
+    struct logged it;
+    logged_init(&it);
+    struct cache *cache = (struct cache *)(void *)it.backend;
     cache->budget = cache_size(cache) * 4 / 3 + (1 << 10); /* with room for next to nothing */
-    assert_int_equal(log_behind_a_checkpoint(&shelf, backend, 25, &part), 0);
-    shelf_close(backend);
-    shelf_part_release(&part);
-    shelf_release(&shelf);
+    assert_int_equal(log_behind_a_checkpoint(&it, 25), 0);
+    logged_release(&it);
 }
 
 /* -- a disk that is full -------------------------------------------------------------------------- */

@@ -656,22 +656,24 @@ static void expect_row(struct backend *backend, const char *expected)
     mem_free(text);
 }
 
+static void add_row(struct changes *changes, const char *key, const char *entry, const char *value)
+{
+    struct row_key row = shelf_row(0, key);
+    changes_begin(changes, &row, false);
+    changes_add(changes, weir_str_of(entry), weir_str_of(value));
+    changes_end(changes);
+}
+
 /* An entry of the row, and so many other rows. */
 static void write_changes(struct backend *backend, const char *entry, uint32_t others)
 {
     char key[24];
     struct changes changes = { 0 };
     const struct changes *list = &changes;
-    struct row_key row = shelf_row(0, "key");
-    changes_begin(&changes, &row, false);
-    changes_add(&changes, weir_str_of(entry), WEIR_STR("new"));
-    changes_end(&changes);
+    add_row(&changes, "key", entry, "new");
     for (uint32_t i = 0; i < others; i++) {
         snprintf(key, sizeof(key), "other-%u", i);
-        row = shelf_row(0, key);
-        changes_begin(&changes, &row, false);
-        changes_add(&changes, WEIR_STR(""), WEIR_STR("value"));
-        changes_end(&changes);
+        add_row(&changes, key, "", "value");
     }
     shelf_ok(backend_rocksdb.write_changes(backend, &list, 1));
     changes_release(&changes);
@@ -734,9 +736,7 @@ static void a_write_under_way_ends_when_writing_is_stopped(void **state)
     struct changes changes = { 0 };
     const struct changes *list = &changes;
     struct row_key row = shelf_row(0, "key");
-    changes_begin(&changes, &row, false);
-    changes_add(&changes, WEIR_STR(""), WEIR_STR("value"));
-    changes_end(&changes);
+    add_row(&changes, "key", "", "value");
     backend_rocksdb.stop_writing(backend);
     weir_error *error = backend_rocksdb.write_changes(backend, &list, 1);
     assert_int_equal(weir_error_code(error), WEIR_E_CANCELLED);
