@@ -44,6 +44,9 @@ void mem_collapse(void *memory, size_t size);
 /* For a process that has a limit of memory: few arenas, so that what one thread frees another one uses, and large
  * pieces from the system and back to it, always. Call it before the first thread starts. */
 void mem_keep_small(void);
+/* Behind it, for one whose limit is `size` bytes: a piece of up to a 512th of it, 16 MiB at most, is kept for the next
+ * one when it is freed, in an arena up to a 128th. Process-wide, any thread. */
+void mem_keep(uint64_t size);
 uint64_t mem_count(void); /* Thread: any; of this thread */
 #ifdef WEIR_FAULT_POINTS
 void mem_fail_next(uint32_t nth); /* the nth mem_try_alloc of this thread gives NULL; 0: none */

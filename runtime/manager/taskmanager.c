@@ -188,6 +188,7 @@ struct taskmanager *taskmanager_new(const struct taskmanager_options *options)
     struct taskmanager *taskmanager = mem_alloc(sizeof(*taskmanager));
     taskmanager->options = *options;
     taskmanager->backend_pool.size = options->memory_size / 2;
+    mem_keep(options->memory_size);
     report_init(&taskmanager->report);
     return taskmanager;
 }

@@ -3,6 +3,8 @@
 
 #include "test/support/expect.h"
 
+#include <sys/resource.h>
+
 static void allocated_memory_is_zeroed(void **state)
 {
     for (size_t size = 0; size < 300; size += 37) {
@@ -59,6 +61,27 @@ static void what_is_moved_into_huge_pages_is_the_same(void **state)
         if (bytes[i] != (char)(i / 4096))
             fail();
     mem_unmap(bytes, MEM_HUGE_SIZE);
+}
+
+static long faults(void)
+{
+    struct rusage usage;
+    assert_int_equal(getrusage(RUSAGE_THREAD, &usage), 0);
+    return usage.ru_minflt;
+}
+
+static void a_large_piece_that_was_freed_is_kept_for_the_next_one(void **state)
+{
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+    skip(); /* they have allocators of their own */
+#endif
+    size_t size = 4 << 20;
+    mem_keep_small();
+    mem_keep(UINT64_C(8) << 30);
+    mem_free(memset(mem_alloc(size), 1, size));
+    long before = faults();
+    mem_free(memset(mem_alloc(size), 1, size));
+    assert_true(faults() - before < 100); /* of 1,024 pages */
 }
 
 static void copies_are_equal(void **state)
@@ -174,6 +197,7 @@ int main(void)
         cmocka_unit_test(a_table_is_zeroed_and_begins_with_a_line_of_the_processors_cache),
         cmocka_unit_test(mapped_memory_is_aligned_zeroed_and_goes_back),
         cmocka_unit_test(what_is_moved_into_huge_pages_is_the_same),
+        cmocka_unit_test(a_large_piece_that_was_freed_is_kept_for_the_next_one),
         cmocka_unit_test(copies_are_equal),
         cmocka_unit_test(every_allocation_is_counted),
         cmocka_unit_test(an_array_too_large_aborts),
