@@ -45,16 +45,23 @@ def generate(path, events, users):
                     str(users), "--skew", "0.5", "--count", str(events), "--out", path], check=True)
 
 
-def argv(one, directory, args, profiles, letters, events="events"):
+def feed(kafka, topic, directory, events, users):
+    path = directory / "events.ndjson"
+    generate(path, events, users)
+    kafka.feed(topic, path)
+    path.unlink()
+
+
+def argv(one, directory, args, events, profiles, letters):
     return [ROOT / "build/bin/userprofile", "run", "--brokers", one.bootstrap, "--events", events,
             "--profiles", profiles, "--dead-letters", letters, "--bounded", "--checkpoints",
             directory / "checkpoints", "--checkpoint-interval", "10s", "--parallelism",
             str(args.parallelism), "--memory", args.memory, "--metrics-json", directory / "metrics.json"]
 
 
-def start(one, directory, args, *topics, **events):
+def start(one, directory, args, *topics):
     with open(directory / "job.log", "wb") as log:
-        return broker.spawn([os.fspath(part) for part in argv(one, directory, args, *topics, **events)],
+        return broker.spawn([os.fspath(part) for part in argv(one, directory, args, *topics)],
                             stdout=log, stderr=log)
 
 
@@ -65,21 +72,15 @@ def finish(process, directory):
     return usage
 
 
-def warm_up(one, kafka, directory, args):
-    few = directory / "few.ndjson"
-    generate(few, WARM_UP_EVENTS, args.users)
-    for topic in ("few", "few-profiles", "few-dead-letters"):
-        kafka.create_topic(topic, partitions=4, config={"max.message.bytes": 4 << 20})
-    kafka.feed("few", few)
-    few.unlink()
-    finish(start(one, directory, args, "few-profiles", "few-dead-letters", events="few"), directory)
+def warm_up(one, directory, args):
+    finish(start(one, directory, args, "few", "few-profiles", "few-dead-letters"), directory)
     shutil.rmtree(directory / "checkpoints")
 
 
 def measure(one, directory, args):
     host_memory.take()
     started = time.monotonic()
-    usage = finish(start(one, directory, args, "profiles", "dead-letters"), directory)
+    usage = finish(start(one, directory, args, "events", "profiles", "dead-letters"), directory)
     return time.monotonic() - started, usage
 
 
@@ -87,7 +88,7 @@ def measure_kill(one, directory, args, after_s):
     """Events that were left, and how long they took."""
     shutil.rmtree(directory / "checkpoints", ignore_errors=True)
     host_memory.take()
-    process = start(one, directory, args, "profiles-2", "dead-letters-2")
+    process = start(one, directory, args, "events", "profiles-2", "dead-letters-2")
     try:
         process.wait(after_s)
         sys.exit(f"userprofile ended within {after_s:.0f} s, it was to be killed then")
@@ -95,7 +96,7 @@ def measure_kill(one, directory, args, after_s):
         process.kill()
         process.wait()
     started = time.monotonic()
-    finish(start(one, directory, args, "profiles-2", "dead-letters-2"), directory)
+    finish(start(one, directory, args, "events", "profiles-2", "dead-letters-2"), directory)
     elapsed = time.monotonic() - started
     tasks = json.loads((directory / "metrics.json").read_text())["tasks"]
     return sum(task["records_in"] for task in tasks if task["task"].startswith("dedupe")), elapsed
@@ -127,15 +128,14 @@ def main():
     with broker.Broker("bench-userprofile", heap_mb=512) as one:
         directory = pathlib.Path(one.directory)
         shutil.rmtree(directory / "checkpoints", ignore_errors=True)  # of a run that was interrupted
-        events = directory / "events.ndjson"
-        generate(events, args.events, args.users)
         kafka = kafka_tools.Kafka(one.bootstrap)
         for topic, partitions in (("events", 4), ("profiles", 4), ("dead-letters", 1),
-                                  ("profiles-2", 4), ("dead-letters-2", 1)):
+                                  ("profiles-2", 4), ("dead-letters-2", 1),
+                                  ("few", 4), ("few-profiles", 4), ("few-dead-letters", 1)):
             kafka.create_topic(topic, partitions=partitions, config={"max.message.bytes": 4 << 20})
-        kafka.feed("events", events)
-        events.unlink()
-        warm_up(one, kafka, directory, args)
+        feed(kafka, "events", directory, args.events, args.users)
+        feed(kafka, "few", directory, WARM_UP_EVENTS, args.users)
+        warm_up(one, directory, args)
         elapsed, usage = measure(one, directory, args)
         report(args.events, elapsed, usage, json.loads((directory / "metrics.json").read_text()))
         left, elapsed = measure_kill(one, directory, args, elapsed * 3 / 4)
