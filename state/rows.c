@@ -8,6 +8,7 @@
 #define SLOTS_MIN   64u
 #define STATE_HASH  UINT64_C(0x9e3779b97f4a7c15)
 #define GUESSES_MAX 8u
+#define LINE        64u
 
 /* -- one row -------------------------------------------------------------------------------- */
 
@@ -207,14 +208,16 @@ static void touch_value(const struct row *row)
 }
 
 /* Several passes: while what the later rows need arrives, that of the first ones is there. Each follows one
- * pointer more: row, entries, leaf, entry. The value, behind the key, is often in the second line. */
+ * pointer more: row, entries, leaf, entry. The end of the key, and the value behind it, are often in the second line. */
 void rows_prefetch_found(struct row *const *found, uint32_t count)
 {
     const struct entries *lists[BACKEND_PREFETCH_MAX];
     uint32_t list_count = 0, leaf_count = 0;
     ASSERT(count <= BACKEND_PREFETCH_MAX);
-    for (uint32_t i = 0; i < count; i++)
+    for (uint32_t i = 0; i < count; i++) {
         __builtin_prefetch(found[i]);
+        __builtin_prefetch((const char *)found[i] + LINE - 1);
+    }
     for (uint32_t i = 0; i < count; i++) {
         touch_value(found[i]);
         if (found[i]->entries == NULL)
