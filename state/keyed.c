@@ -46,10 +46,13 @@ struct plan {
     int64_t next_expires_ms;
 };
 
-/* Hashes of the keys that will be selected next, in this order. Thread: task. */
+/* Hashes of the keys that will be selected next, in this order, and the states whose rows are asked for while the keys
+ * before are worked on: those of one block, of the first ones, because those that every record touches stand there.
+ * Thread: task. */
 struct ahead {
     uint64_t hashes[KEYED_PREFETCH_MAX];
     uint32_t count, at;
+    uint32_t states[PREFETCH_STATES], state_count;
 };
 
 /* Thread: task. */
@@ -588,23 +591,20 @@ static bool is_one_block(const struct plan *plan)
     return plan->state->kind == WEIR_VALUE || plan->state->kind == WEIR_REDUCING;
 }
 
-/* The slots of one key that is to come, or the rows behind them: of the first states, because those that every record
- * touches stand there. */
+/* The slots of one key that is to come, or the rows behind them. */
 static inline void prefetch_one(const struct keyed *keyed, uint32_t index, bool is_slot)
 {
     const struct rows *rows = keyed->backend->rows;
     if (index >= keyed->ahead.count)
         return;
     uint64_t hash = keyed->ahead.hashes[index];
-    for (uint32_t state = 0; state < keyed->state_count && state < PREFETCH_STATES; state++) {
-        const struct plan *plan = &keyed->plans[state];
-        if (!is_one_block(plan))
-            continue;
+    for (uint32_t i = 0; i < keyed->ahead.state_count; i++) {
+        uint32_t state = keyed->ahead.states[i];
         if (is_slot)
             rows_prefetch_slot(rows, hash, state);
         else
             rows_prefetch_row(rows, hash, state,
-                sizeof(struct row) + sizeof(uint64_t) + plan->form.fixed_size);
+                sizeof(struct row) + sizeof(uint64_t) + keyed->plans[state].form.fixed_size);
     }
 }
 
@@ -634,7 +634,7 @@ void keyed_select(struct keyed *keyed, weir_str key, uint64_t hash)
 static void start_ahead(struct keyed *keyed, const struct keyed_next *next, uint32_t count)
 {
     keyed->ahead.at = 0;
-    keyed->ahead.count = keyed->backend->rows == NULL ? 0 : count;
+    keyed->ahead.count = keyed->backend->rows == NULL || keyed->ahead.state_count == 0 ? 0 : count;
     for (uint32_t i = 0; i < keyed->ahead.count; i++)
         keyed->ahead.hashes[i] = next[i].hash;
     for (uint32_t i = 0; i < SLOTS_AHEAD; i++)
@@ -647,6 +647,7 @@ static void start_ahead(struct keyed *keyed, const struct keyed_next *next, uint
 void keyed_prefetch(struct keyed *keyed, const struct keyed_next *next, uint32_t count)
 {
     struct row_key rows[KEYED_PREFETCH_MAX];
+    uint32_t made = 0;
     ASSERT(count <= KEYED_PREFETCH_MAX);
     start_ahead(keyed, next, count);
     if (count == 0)
@@ -657,11 +658,12 @@ void keyed_prefetch(struct keyed *keyed, const struct keyed_next *next, uint32_t
             keyed->verbs->prefetch != NULL && keyed->verbs->is_fetching(keyed->backend, state);
         if (!has_entries && !is_fetching)
             continue;
+        for (; made < count; made++)
+            rows[made] = (struct row_key){ .key = next[made].key,
+                .hash = next[made].hash,
+                .group = key_group_of(next[made].hash, keyed->max_parallelism) };
         for (uint32_t i = 0; i < count; i++)
-            rows[i] = (struct row_key){ .key = next[i].key,
-                .hash = next[i].hash,
-                .group = key_group_of(next[i].hash, keyed->max_parallelism),
-                .state = state };
+            rows[i].state = state;
         if (has_entries)
             rows_prefetch(keyed->backend->rows, rows, count);
         if (is_fetching)
@@ -714,6 +716,8 @@ static void plan_init(struct keyed *keyed, uint32_t index, const struct weir_sta
     plan->is_in_place = keyed->verbs->edit != NULL && plan->form.layout.string_count == 0;
     if (plan->form.layout.size > keyed->dummy_size)
         keyed->dummy_size = plan->form.layout.size;
+    if (index < PREFETCH_STATES && is_one_block(plan))
+        keyed->ahead.states[keyed->ahead.state_count++] = index;
     uint64_t bit = UINT64_C(1) << index;
     if (state->ttl_ms > 0 && state->ttl_time == WEIR_PROCESSING_TIME)
         keyed->expiry.processing_states |= bit;
