@@ -28,8 +28,6 @@
 #define PIECE_ALIGNMENT ((size_t)16)
 #define BLOCK_SIZE_MAX  ((size_t)1 << 20)
 
-#define LINE_SIZE ((size_t)64) /* of the processor's cache */
-
 static _Thread_local uint64_t allocation_count;
 
 /* -- checked allocation --------------------------------------------------------------------- */
@@ -215,7 +213,7 @@ void mem_make_huge(void *memory, size_t size)
 void *mem_alloc_table(size_t size)
 {
     if (size < MEM_HUGE_SIZE)
-        return mem_alloc_aligned(LINE_SIZE, size);
+        return mem_alloc_aligned(MEM_LINE_SIZE, size);
     void *table = mem_map(MEM_HUGE_SIZE, size);
     mem_make_huge(table, size);
     return table;

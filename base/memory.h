@@ -31,6 +31,8 @@ void mem_free(void *memory); /* NULL is fine */
 void *mem_map(size_t alignment, size_t size); /* both powers of two and at least a page */
 void mem_unmap(void *memory, size_t size);
 void mem_discard(void *memory, size_t size); /* part of it: zeros again, and costs nothing */
+/* A line of the processor's cache. */
+#define MEM_LINE_SIZE ((size_t)64)
 /* Hint: all of it will be used, in no order. With pages of 2 MiB a look at random memory is a fifth cheaper, and
  * the first touch of any byte takes MEM_HUGE_SIZE. Of mem_map's, aligned to that. */
 #define MEM_HUGE_SIZE ((size_t)2 << 20)

@@ -19,8 +19,6 @@
 #include <stdatomic.h>
 #include <string.h>
 
-#define CACHE_LINE 64
-
 /* Thread: see its parts. */
 struct ring {
     /* immutable after init */
@@ -28,13 +26,13 @@ struct ring {
     uint32_t mask;
     uint32_t count_max;
     /* written by the producer */
-    alignas(CACHE_LINE) _Atomic uint32_t tail;
+    alignas(MEM_LINE_SIZE) _Atomic uint32_t tail;
     uint32_t head_seen;
     /* written by the consumer */
-    alignas(CACHE_LINE) _Atomic uint32_t head;
+    alignas(MEM_LINE_SIZE) _Atomic uint32_t head;
     uint32_t tail_seen;
 };
-_Static_assert(sizeof(struct ring) == 3 * (size_t)CACHE_LINE, "the two sides share no line");
+_Static_assert(sizeof(struct ring) == 3 * MEM_LINE_SIZE, "the two sides share no line");
 
 struct ring *ring_new(uint32_t count_max)
 {
@@ -42,7 +40,7 @@ struct ring *ring_new(uint32_t count_max)
     uint32_t slot_count = 1;
     while (slot_count < count_max)
         slot_count *= 2;
-    struct ring *ring = mem_alloc_aligned(CACHE_LINE, sizeof(*ring));
+    struct ring *ring = mem_alloc_aligned(MEM_LINE_SIZE, sizeof(*ring));
     ring->slots = mem_alloc_array(slot_count, sizeof(void *));
     ring->mask = slot_count - 1;
     ring->count_max = count_max;

@@ -8,8 +8,7 @@
 #include <string.h>
 
 #define ROOM_MIN      256u
-#define AHEAD         8u /* records */
-#define LINE          64u
+#define AHEAD         8u              /* records */
 #define PREFETCH_SIZE ((uint64_t)512) /* of a record; the processor guesses the rest */
 
 void kafka_partitioner_start(struct kafka_partitioner *it, uint32_t partition_count,
@@ -105,7 +104,7 @@ static void prefetch(const struct kafka_outgoing *record)
 {
     const char *at = record->key.data == NULL ? record->value.data : record->key.data;
     uint64_t size = record->key.size + record->value.size; /* one behind the other */
-    for (uint64_t k = 0; k < size && k < PREFETCH_SIZE; k += LINE)
+    for (uint64_t k = 0; k < size && k < PREFETCH_SIZE; k += MEM_LINE_SIZE)
         __builtin_prefetch(at + k);
 }
 

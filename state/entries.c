@@ -9,6 +9,7 @@
 #include "state/entries.h"
 
 #include "base/assert.h"
+#include "base/memory.h"
 
 #include <endian.h>
 
@@ -323,14 +324,14 @@ void entries_free(struct entries *entries, struct slab *slab)
     slab_free(slab, entries, sizeof(*entries));
 }
 
-/* Two cache lines: a small row's leaf. */
+/* Three cache lines: a small row's leaf. */
 bool entries_prefetch(const struct entries *entries)
 {
     if (entries->leaf_capacity != 1 || entries->leaf_count == 0)
         return false;
     __builtin_prefetch(entries->only);
-    __builtin_prefetch((const char *)entries->only + 64);
-    __builtin_prefetch((const char *)entries->only + 128);
+    __builtin_prefetch((const char *)entries->only + MEM_LINE_SIZE);
+    __builtin_prefetch((const char *)entries->only + 2 * MEM_LINE_SIZE);
     return true;
 }
 
@@ -341,7 +342,7 @@ void entries_prefetch_each(const struct entries *entries)
         return;
     for (uint32_t i = 0; i < entries->only->count; i++) {
         __builtin_prefetch(entries->only->items[i].entry);
-        __builtin_prefetch((const char *)entries->only->items[i].entry + 64);
+        __builtin_prefetch((const char *)entries->only->items[i].entry + MEM_LINE_SIZE);
     }
 }
 

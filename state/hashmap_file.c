@@ -115,7 +115,7 @@ static void freeze_row(struct hashmap_snapshot *snapshot, struct row *row)
 static void prefetch_row(const struct row *row)
 {
     __builtin_prefetch(row);
-    __builtin_prefetch((const char *)row + 64);
+    __builtin_prefetch((const char *)row + MEM_LINE_SIZE);
 }
 
 weir_error *hashmap_freeze(struct hashmap *map, struct backend_snapshot **result)

@@ -15,6 +15,7 @@
 #include "state/rocksdb_private.h"
 
 #include "base/assert.h"
+#include "base/memory.h"
 
 #include <endian.h>
 #include <stdlib.h>
@@ -365,8 +366,8 @@ static void prefetch_row(const struct place *place)
 {
     const char *at = (const char *)place->row;
     __builtin_prefetch(at);
-    __builtin_prefetch(at + 64);
-    __builtin_prefetch(at + 128);
+    __builtin_prefetch(at + MEM_LINE_SIZE);
+    __builtin_prefetch(at + 2 * MEM_LINE_SIZE);
 }
 
 static weir_error *write_places(struct bulk *bulk, const struct place *places, uint64_t count)

@@ -8,7 +8,6 @@
 #define SLOTS_MIN   64u
 #define STATE_HASH  UINT64_C(0x9e3779b97f4a7c15)
 #define GUESSES_MAX 8u
-#define LINE        64u
 
 /* -- one row -------------------------------------------------------------------------------- */
 
@@ -216,7 +215,7 @@ void rows_prefetch_found(struct row *const *found, uint32_t count)
     ASSERT(count <= BACKEND_PREFETCH_MAX);
     for (uint32_t i = 0; i < count; i++) {
         __builtin_prefetch(found[i]);
-        __builtin_prefetch((const char *)found[i] + LINE - 1);
+        __builtin_prefetch((const char *)found[i] + MEM_LINE_SIZE - 1);
     }
     for (uint32_t i = 0; i < count; i++) {
         touch_value(found[i]);

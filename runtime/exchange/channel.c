@@ -25,8 +25,6 @@
 
 #include <stdatomic.h>
 
-#define CACHE_LINE 64
-
 /* Thread: see its parts. */
 struct channel {
     /* immutable after the first push */
@@ -35,20 +33,20 @@ struct channel {
     bool is_remote;
     struct waker *producer, *consumer;
     /* both: set by the producer, cleared by the consumer */
-    alignas(CACHE_LINE) _Atomic uint32_t is_waiting;
+    alignas(MEM_LINE_SIZE) _Atomic uint32_t is_waiting;
     /* written by the consumer */
-    alignas(CACHE_LINE) _Atomic uint32_t popped; /* places, ever */
-    _Atomic uint32_t lent;                       /* places, beyond the credits */
+    alignas(MEM_LINE_SIZE) _Atomic uint32_t popped; /* places, ever */
+    _Atomic uint32_t lent;                          /* places, beyond the credits */
     /* producer */
-    alignas(CACHE_LINE) uint32_t pushed; /* places, ever */
-    struct segment *overflow_first;      /* pushed when the ring was full, oldest first */
+    alignas(MEM_LINE_SIZE) uint32_t pushed; /* places, ever */
+    struct segment *overflow_first;         /* pushed when the ring was full, oldest first */
     struct segment *overflow_last;
 };
 
 struct channel *channel_new(uint32_t credits)
 {
     ASSERT(credits >= 1 && credits <= 1u << 20);
-    struct channel *channel = mem_alloc_aligned(CACHE_LINE, sizeof(*channel));
+    struct channel *channel = mem_alloc_aligned(MEM_LINE_SIZE, sizeof(*channel));
     channel->ring = ring_new(credits + CHANNEL_RESERVE);
     channel->credits = credits;
     return channel;

@@ -47,7 +47,7 @@ struct timer_chunk {
 
 static void add_chunk(struct timer_queue *queue)
 {
-    struct timer_chunk *chunk = mem_alloc_aligned(64, sizeof(*chunk));
+    struct timer_chunk *chunk = mem_alloc_aligned(MEM_LINE_SIZE, sizeof(*chunk));
     chunk->next = queue->chunks;
     queue->chunks = chunk;
     for (uint32_t i = CHUNK_CELLS; i-- > 0;) {
