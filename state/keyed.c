@@ -46,9 +46,9 @@ struct plan {
     int64_t next_expires_ms;
 };
 
-/* Hashes of the keys that will be selected next, in this order, and the states whose rows are asked for while the keys
- * before are worked on: those of one block, of the first ones, because those that every record touches stand there.
- * Thread: task. */
+/* Hashes of the keys that will be selected next, in this order, and the states whose rows in memory are asked for while
+ * the keys before are worked on: those of one block, of the first ones, because those that every record touches stand
+ * there. Thread: task. */
 struct ahead {
     uint64_t hashes[KEYED_PREFETCH_MAX];
     uint32_t count, at;
@@ -634,7 +634,7 @@ void keyed_select(struct keyed *keyed, weir_str key, uint64_t hash)
 static void start_ahead(struct keyed *keyed, const struct keyed_next *next, uint32_t count)
 {
     keyed->ahead.at = 0;
-    keyed->ahead.count = keyed->backend->rows == NULL || keyed->ahead.state_count == 0 ? 0 : count;
+    keyed->ahead.count = keyed->ahead.state_count == 0 ? 0 : count;
     for (uint32_t i = 0; i < keyed->ahead.count; i++)
         keyed->ahead.hashes[i] = next[i].hash;
     for (uint32_t i = 0; i < SLOTS_AHEAD; i++)
@@ -716,7 +716,7 @@ static void plan_init(struct keyed *keyed, uint32_t index, const struct weir_sta
     plan->is_in_place = keyed->verbs->edit != NULL && plan->form.layout.string_count == 0;
     if (plan->form.layout.size > keyed->dummy_size)
         keyed->dummy_size = plan->form.layout.size;
-    if (index < PREFETCH_STATES && is_one_block(plan))
+    if (keyed->backend->rows != NULL && index < PREFETCH_STATES && is_one_block(plan))
         keyed->ahead.states[keyed->ahead.state_count++] = index;
     uint64_t bit = UINT64_C(1) << index;
     if (state->ttl_ms > 0 && state->ttl_time == WEIR_PROCESSING_TIME)
