@@ -73,12 +73,18 @@ def finish(process, directory):
     return usage
 
 
+def forget(directory):
+    """What the run before, or one that was interrupted, has left: the next one starts from the beginning."""
+    shutil.rmtree(directory / "checkpoints", ignore_errors=True)
+
+
 def warm_up(one, directory, args):
+    forget(directory)
     finish(start(one, directory, args, "few", "few-profiles", "few-dead-letters"), directory)
-    shutil.rmtree(directory / "checkpoints")
 
 
 def measure(one, directory, args):
+    forget(directory)
     host_memory.take()
     started = time.monotonic()
     usage = finish(start(one, directory, args, "events", "profiles", "dead-letters"), directory)
@@ -87,7 +93,7 @@ def measure(one, directory, args):
 
 def measure_kill(one, directory, args, after_s):
     """Events that were left, and how long they took."""
-    shutil.rmtree(directory / "checkpoints", ignore_errors=True)
+    forget(directory)
     host_memory.take()
     process = start(one, directory, args, "events", "profiles-2", "dead-letters-2")
     try:
@@ -131,7 +137,6 @@ def main():
         return
     with broker.Broker("bench-userprofile", heap_mb=512) as one:
         directory = pathlib.Path(one.directory)
-        shutil.rmtree(directory / "checkpoints", ignore_errors=True)  # of a run that was interrupted
         kafka = kafka_tools.Kafka(one.bootstrap)
         for topic, partitions in (("events", 4), ("profiles", 4), ("dead-letters", 1),
                                   ("profiles-2", 4), ("dead-letters-2", 1),
