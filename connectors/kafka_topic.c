@@ -11,7 +11,8 @@
 
 #define PATIENCE_MS   3000 /* with a topic that is not there */
 #define ENSURE_MS     20000
-#define POLL_MS       200
+#define POLL_MIN_MS   10
+#define POLL_MAX_MS   200
 #define MESSAGE_MAX   1048588 /* Kafka's default */
 #define REPLICAS_GOOD 3
 
@@ -24,6 +25,13 @@ struct sight {
 static int64_t deadline_ns(int64_t timeout_ms)
 {
     return os_monotonic_ns() + timeout_ms * 1000000;
+}
+
+/* Before the next look. Short at first: a topic that has just been made is known in some ms. */
+static void pause_longer(uint32_t *pause_ms)
+{
+    os_pause_ms(*pause_ms);
+    *pause_ms = *pause_ms < POLL_MAX_MS / 2 ? 2 * *pause_ms : POLL_MAX_MS;
 }
 
 void kafka_led_release(struct kafka_led *led)
@@ -73,6 +81,7 @@ weir_error *kafka_partitions(rd_kafka_t *handle, const char *brokers, const char
     uint32_t *count, struct kafka_led *led)
 {
     int64_t until_ns = deadline_ns(PATIENCE_MS);
+    uint32_t pause_ms = POLL_MIN_MS;
     struct sight sight;
     for (;;) {
         WEIR_TRY(look(handle, brokers, topic, &sight, led));
@@ -84,7 +93,7 @@ weir_error *kafka_partitions(rd_kafka_t *handle, const char *brokers, const char
                 "topic '%s' does not exist on brokers '%s'; make it with kafka-topics.sh "
                 "--bootstrap-server %s --create --topic %s",
                 topic, brokers, brokers, topic);
-        os_pause_ms(POLL_MS);
+        pause_longer(&pause_ms);
     }
 }
 
@@ -265,6 +274,7 @@ weir_error *kafka_ensure_compacted(rd_kafka_t *handle, const char *brokers, cons
 {
     ASSERT(partitions > 0);
     int64_t until_ns = deadline_ns(ENSURE_MS);
+    uint32_t pause_ms = POLL_MIN_MS;
     weir_error *last = NULL; /* of the newest try */
     for (;;) {
         struct sight sight;
@@ -283,7 +293,7 @@ weir_error *kafka_ensure_compacted(rd_kafka_t *handle, const char *brokers, cons
             return last;
         if (os_monotonic_ns() > until_ns)
             break;
-        os_pause_ms(POLL_MS);
+        pause_longer(&pause_ms);
     }
     if (last != NULL)
         return last;
