@@ -13,9 +13,8 @@
 
 #include <endian.h>
 
-#define LEAF_MIN     2u
-#define LEAF_MAX     64u
-#define PREFETCH_MAX 16u /* of a row with more entries few will be asked for */
+#define LEAF_MIN 2u
+#define LEAF_MAX 64u
 
 /* Prefixes: entries_, entry_ */
 
@@ -324,26 +323,25 @@ void entries_free(struct entries *entries, struct slab *slab)
     slab_free(slab, entries, sizeof(*entries));
 }
 
-/* Three cache lines: a small row's leaf. */
+/* Of a row with one leaf: all of it. */
 bool entries_prefetch(const struct entries *entries)
 {
     if (entries->leaf_capacity != 1 || entries->leaf_count == 0)
         return false;
-    __builtin_prefetch(entries->only);
-    __builtin_prefetch((const char *)entries->only + MEM_LINE_SIZE);
-    __builtin_prefetch((const char *)entries->only + 2 * MEM_LINE_SIZE);
+    for (size_t at = 0; at < leaf_bytes(entries->count); at += MEM_LINE_SIZE)
+        __builtin_prefetch((const char *)entries->only + at);
     return true;
 }
 
 /* The name, behind the value, is often in the second line. */
-void entries_prefetch_each(const struct entries *entries)
+uint32_t entries_prefetch_each(const struct entries *entries, uint32_t max)
 {
-    if (entries->leaf_capacity != 1 || entries->only->count > PREFETCH_MAX)
-        return;
-    for (uint32_t i = 0; i < entries->only->count; i++) {
+    uint32_t count = entries->only->count < max ? entries->only->count : max;
+    for (uint32_t i = 0; i < count; i++) {
         __builtin_prefetch(entries->only->items[i].entry);
         __builtin_prefetch((const char *)entries->only->items[i].entry + MEM_LINE_SIZE);
     }
+    return count;
 }
 
 uint64_t entries_count(const struct entries *entries)

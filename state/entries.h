@@ -45,9 +45,9 @@ struct entries; /* Thread: its owner */
 struct entries *entries_new(struct slab *slab);
 void entries_free(struct entries *entries, struct slab *slab); /* NULL is fine */
 /* Hint: some of them will be looked for. First what leads to them; true: and then entries_prefetch_each, when
- * that has had time to arrive. */
+ * that has had time to arrive: the first `max` of them, and how many those are. */
 bool entries_prefetch(const struct entries *entries);
-void entries_prefetch_each(const struct entries *entries);
+uint32_t entries_prefetch_each(const struct entries *entries, uint32_t max);
 uint64_t entries_count(const struct entries *entries);
 uint64_t entries_size(const struct entries *entries); /* bytes of the slab, all of it */
 

@@ -5,9 +5,10 @@
 #include "base/hash.h"
 #include "base/memory.h"
 
-#define SLOTS_MIN   64u
-#define STATE_HASH  UINT64_C(0x9e3779b97f4a7c15)
-#define GUESSES_MAX 8u
+#define SLOTS_MIN     64u
+#define STATE_HASH    UINT64_C(0x9e3779b97f4a7c15)
+#define GUESSES_MAX   8u
+#define ENTRIES_AHEAD 16u /* asked for ahead, of a row on average: of long ones few will be used */
 
 /* -- one row -------------------------------------------------------------------------------- */
 
@@ -227,8 +228,9 @@ void rows_prefetch_found(struct row *const *found, uint32_t count)
     for (uint32_t i = 0; i < list_count; i++)
         if (entries_prefetch(lists[i]))
             lists[leaf_count++] = lists[i];
+    uint32_t left = count * ENTRIES_AHEAD;
     for (uint32_t i = 0; i < leaf_count; i++)
-        entries_prefetch_each(lists[i]);
+        left -= entries_prefetch_each(lists[i], left);
 }
 
 /* By the hash alone, in the slots that the prefetched line has, and a line more: to look at the row would be
