@@ -1,7 +1,7 @@
 """Has the host give this machine all of its memory, before something is measured.
 
 Why    Memory of a virtual machine that was never used, or lies free for a few seconds, is the host's. Whoever touches it first pays
-       for bringing it back: 7 to 13 us a page of 4 KiB, so up to 7 s of CPU for 2 GB where clearing them takes 0.3. It is a
+       for bringing it back: 7 to 18 us a page of 4 KiB, so up to 7 s of CPU for 2 GB where clearing them takes 0.3. It is a
        quarter of all that the main job uses, once in a row of runs and not in the next one. A machine that has been in use for a
        day knows no such pages: its free memory holds files that were read.
 What   take() has a process write to memory until hardly any is free, and hold it. From then on it gives back as much as others
