@@ -33,6 +33,11 @@ static inline int64_t os_earlier(int64_t a, int64_t b) /* of two deadlines; INT6
 {
     return a < b ? a : b;
 }
+/* Until a deadline; 0: it has come. INT64_MIN is one, too: overdue. */
+static inline int64_t os_left_ms(int64_t deadline_ms, int64_t now_ms)
+{
+    return deadline_ms <= now_ms ? 0 : deadline_ms - now_ms;
+}
 /* Waits that long before something outside is asked again. Not for what another thread can tell: a waker. */
 void os_pause_ms(int64_t ms);
 

@@ -154,7 +154,7 @@ static weir_error *turn(struct jobmanager_daemon *it)
     int64_t now = os_monotonic_ms();
     WEIR_TRY(leader_step(it->leader, now));
     int64_t deadline = leader_deadline_ms(it->leader);
-    net_wait(it->net, deadline == INT64_MAX ? -1 : deadline <= now ? 0 : deadline - now);
+    net_wait(it->net, deadline == INT64_MAX ? -1 : os_left_ms(deadline, now));
     return NULL;
 }
 

@@ -148,7 +148,7 @@ static void turn(struct taskmanager_daemon *it, int64_t limit_ms)
     int64_t now = os_monotonic_ms();
     task_executor_step(it->executor, now);
     int64_t deadline = os_earlier(limit_ms, task_executor_deadline_ms(it->executor));
-    net_wait(it->net, deadline == INT64_MAX ? -1 : deadline <= now ? 0 : deadline - now);
+    net_wait(it->net, deadline == INT64_MAX ? -1 : os_left_ms(deadline, now));
 }
 
 /* SIGTERM is a machine that goes down, or an upgrade: jobs leave in good order. SIGINT is a person, or `weir cluster

@@ -5,6 +5,7 @@
 #include "base/assert.h"
 #include "base/log.h"
 #include "base/memory.h"
+#include "base/os.h"
 #include "net/connection_event.h"
 #include "net/tls.h"
 
@@ -181,8 +182,7 @@ static int64_t sleep_ms(const struct net *net, int64_t timeout_ms)
     const struct deadline *first = TAILQ_FIRST(&net->deadlines);
     if (first == NULL)
         return timeout_ms;
-    int64_t left_ms = first->at_ms - net_now_ms();
-    left_ms = left_ms < 0 ? 0 : left_ms;
+    int64_t left_ms = os_left_ms(first->at_ms, net_now_ms());
     return timeout_ms < 0 || left_ms < timeout_ms ? left_ms : timeout_ms;
 }
 

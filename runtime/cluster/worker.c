@@ -641,8 +641,7 @@ bool worker_step(struct worker *worker, int64_t limit_ms)
         tick(worker, os_monotonic_ms());
     if (worker->is_over)
         return false;
-    int64_t left_ms = worker_deadline_ms(worker) - os_monotonic_ms();
-    left_ms = left_ms < 0 ? 0 : left_ms;
+    int64_t left_ms = os_left_ms(worker_deadline_ms(worker), os_monotonic_ms());
     net_wait(worker->net, limit_ms >= 0 && limit_ms < left_ms ? limit_ms : left_ms);
     return !worker->is_over;
 }

@@ -495,8 +495,7 @@ static int64_t sleep_ms(const struct wire *wire, int64_t limit_ms)
     }
     if (at == INT64_MAX)
         return limit_ms;
-    int64_t left = at - os_monotonic_ms();
-    left = left < 0 ? 0 : left;
+    int64_t left = os_left_ms(at, os_monotonic_ms());
     return limit_ms < 0 ? left : os_earlier(left, limit_ms);
 }
 

@@ -298,10 +298,7 @@ void local_cancel(struct local *local)
 static int64_t sleep_ms(const struct local *local, int64_t watch_ms)
 {
     int64_t deadline = os_earlier(local_deadline_ms(local), watch_ms);
-    if (deadline == INT64_MAX)
-        return -1;
-    int64_t left = deadline - os_monotonic_ms();
-    return left < 0 ? 0 : left;
+    return deadline == INT64_MAX ? -1 : os_left_ms(deadline, os_monotonic_ms());
 }
 
 weir_error *local_run(struct local *local, const struct local_watch *watch)

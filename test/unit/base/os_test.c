@@ -261,6 +261,15 @@ static void clocks_go_forward_and_numbers_differ(void **state)
     assert_true(os_random() != os_random());
 }
 
+static void what_is_left_until_a_deadline_is_never_less_than_nothing(void **state)
+{
+    assert_int_equal(os_left_ms(1500, 1000), 500);
+    assert_int_equal(os_left_ms(1000, 1000), 0);
+    assert_int_equal(os_left_ms(999, 1000), 0);
+    assert_int_equal(os_left_ms(INT64_MIN, 1000), 0);
+    assert_int_equal(os_left_ms(INT64_MAX, 1000), INT64_MAX - 1000);
+}
+
 /* -- a table that fails ------------------------------------------------------------------------ */
 
 static int error_of_write, error_of_sync, error_of_stat;
@@ -473,6 +482,7 @@ int main(void)
         WITH_ROOT(a_file_is_replaced_whole),
         cmocka_unit_test(paths_have_limits),
         cmocka_unit_test(clocks_go_forward_and_numbers_differ),
+        cmocka_unit_test(what_is_left_until_a_deadline_is_never_less_than_nothing),
         BROKEN(what_is_there_and_cannot_be_looked_at_is_no_file_in_the_way),
         BROKEN(short_writes_are_completed),
         BROKEN(a_full_disk_is_told_with_its_fix),

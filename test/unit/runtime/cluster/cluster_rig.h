@@ -169,7 +169,7 @@ static inline void turn(void)
     }
     if (dispatcher != NULL && dispatcher_deadline_ms(dispatcher) < deadline)
         deadline = dispatcher_deadline_ms(dispatcher);
-    net_wait(net, deadline <= now ? 0 : deadline - now);
+    net_wait(net, os_left_ms(deadline, now));
 }
 
 static inline void start_manager(uint32_t index, uint32_t slots)

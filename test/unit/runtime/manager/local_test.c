@@ -770,26 +770,54 @@ static int64_t stop_when_saved(void *arg, int64_t now_ms)
     return now_ms + 1;
 }
 
-static void threads_write_a_savepoint_beside_checkpoints(void **state)
+/* The savepoint that `look` asks for is there before the job ends. */
+static void save_while_threads_run(int64_t interval_ms, int64_t (*look)(void *arg, int64_t now_ms))
 {
     weir_job *job;
-    char *dir = mem_printf("%s/threads-sp", root);
+    char *dir = mem_printf("%s/threads-sp-%lld", root, (long long)interval_ms);
     os_current = &threads_os;
     trial_reset(&(struct trial){ .count = 0, .parallelism = 2 });
     struct local_options options = quick(trial_plan(&job));
     struct saving saving = { .dir = dir };
     options.worker_count = 2;
-    options.interval_ms = 5;
+    options.interval_ms = interval_ms;
     options.savepoints = dir;
     options.backend = &backend_cache;
     succeed(local_open(&options, &saving.local));
-    succeed(
-        local_run(saving.local, &(struct local_watch){ .arg = &saving, .look = stop_when_saved }));
+    succeed(local_run(saving.local, &(struct local_watch){ .arg = &saving, .look = look }));
     assert_int_equal(local_stats(saving.local)->state, EXECUTION_FINISHED);
     local_close(saving.local);
     job_free(job);
     trial_check(false);
     mem_free(dir);
+}
+
+static void threads_write_a_savepoint_beside_checkpoints(void **state)
+{
+    save_while_threads_run(5, stop_when_saved);
+}
+
+static int64_t ask_between_checkpoints(void *arg, int64_t now_ms)
+{
+    struct saving *saving = arg;
+    if (!saving->is_asked && local_stats(saving->local)->state == EXECUTION_RUNNING &&
+        local_deadline_ms(saving->local) != INT64_MAX) { /* that of the next checkpoint */
+        saving->is_asked = true;
+        local_savepoint(saving->local);
+        assert_true(local_deadline_ms(saving->local) <= now_ms);
+        return INT64_MAX;
+    }
+    char *found = find_savepoint(saving->dir);
+    if (found != NULL)
+        local_stop(saving->local);
+    mem_free(found);
+    return now_ms + 1;
+}
+
+/* What is overdue has no time that can be taken off the clock's. */
+static void threads_begin_a_savepoint_at_once_when_no_checkpoint_is_due(void **state)
+{
+    save_while_threads_run(3600000, ask_between_checkpoints);
 }
 
 static int make_root(void **state)
@@ -837,6 +865,7 @@ int main(void)
         cmocka_unit_test(threads_of_a_slot_go_on_with_the_tasks_of_the_other_region),
         cmocka_unit_test(threads_stop_on_request),
         cmocka_unit_test(threads_write_a_savepoint_beside_checkpoints),
+        cmocka_unit_test(threads_begin_a_savepoint_at_once_when_no_checkpoint_is_due),
     };
     return cmocka_run_group_tests(tests, make_root, remove_root);
 }
