@@ -186,11 +186,10 @@ static bool step_all(struct node *node)
 static void skip_time(const struct node *node)
 {
     int64_t now_ms = os_monotonic_ns() / 1000000;
-    int64_t left_ms = local_deadline_ms(node->local) - now_ms;
+    int64_t left_ms = os_left_ms(local_deadline_ms(node->local), now_ms);
     for (uint32_t s = 0; s < local_slot_count(node->local); s++) {
         int64_t deadline_ms = local_slot_deadline_ms(node->local, s);
-        int64_t slot_left_ms = deadline_ms == INT64_MAX ? INT64_MAX : deadline_ms - os_wall_ms();
-        left_ms = slot_left_ms < left_ms ? slot_left_ms : left_ms;
+        left_ms = os_earlier(os_left_ms(deadline_ms, os_wall_ms()), left_ms);
     }
     if (left_ms > 0 && left_ms < 3600000)
         sim_os_advance_ns(left_ms * 1000000);
