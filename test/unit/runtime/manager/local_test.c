@@ -755,6 +755,14 @@ struct saving {
     bool is_asked;
 };
 
+static void stop_if_saved(const struct saving *saving)
+{
+    char *found = find_savepoint(saving->dir);
+    if (found != NULL)
+        local_stop(saving->local);
+    mem_free(found);
+}
+
 static int64_t stop_when_saved(void *arg, int64_t now_ms)
 {
     struct saving *saving = arg;
@@ -763,10 +771,7 @@ static int64_t stop_when_saved(void *arg, int64_t now_ms)
         local_savepoint(saving->local);
         return now_ms;
     }
-    char *found = find_savepoint(saving->dir);
-    if (found != NULL)
-        local_stop(saving->local);
-    mem_free(found);
+    stop_if_saved(saving);
     return now_ms + 1;
 }
 
@@ -807,10 +812,7 @@ static int64_t ask_between_checkpoints(void *arg, int64_t now_ms)
         assert_true(local_deadline_ms(saving->local) <= now_ms);
         return INT64_MAX;
     }
-    char *found = find_savepoint(saving->dir);
-    if (found != NULL)
-        local_stop(saving->local);
-    mem_free(found);
+    stop_if_saved(saving);
     return now_ms + 1;
 }
 
