@@ -200,7 +200,8 @@ static void compare(const struct operator_snapshot *old, const struct restore_ex
     if (expected->backend.size > 0 && old->schema == expected->schema)
         return;
     mistake(mistakes, old->uid,
-        expected->backend.size > 0 ? "has other states than it had"
+        expected->backend.size > 0 ? "has other states than it had (--from-savepoint, in a new "
+                                     "directory, keeps what can be kept)"
                                    : "keeps no keyed state any more");
     schema_lines(mistakes, "in the checkpoint", old->schema_text);
     schema_lines(mistakes, "in the job", expected->schema_text);

@@ -6,6 +6,7 @@
 #include "base/log.h"
 #include "base/os.h"
 #include "checkpoint/savepoint.h"
+#include "state/placement.h"
 #include "state/stored.h"
 #include "state/timer_entry.h"
 #include "types/key.h"
@@ -27,8 +28,9 @@ struct import {
     struct backend *backend;
     struct group_range groups;
     struct stored_form forms[WEIR_STATES_MAX]; /* by number in the job */
-    char *record, *bytes;                      /* room */
-    size_t record_size, bytes_size;
+    struct placement placements[WEIR_STATES_MAX];
+    char *record, *bytes, *name; /* room */
+    size_t record_size, bytes_size, name_size;
     int64_t now_ms;
     uint64_t timers_dropped;
 };
@@ -128,12 +130,14 @@ static weir_error *import_entry(void *arg, const struct scan_entry *entry)
         return NULL;
     struct row_key row;
     bool is_mine;
-    WEIR_TRY(row_of(it, entry, (uint32_t)to, &row, &is_mine));
+    const struct placement *placement = &it->placements[to];
+    WEIR_TRY(row_of(it, entry, placement->row, &row, &is_mine));
     if (!is_mine)
         return NULL;
     weir_str value;
     WEIR_TRY(encode(it, entry, &it->forms[to], &value));
     weir_str name = entry->head.entry.data == NULL ? WEIR_STR("") : entry->head.entry;
+    name = placement_name(placement, name, room(&it->name, &it->name_size, name.size + 1));
     return it->verbs->put(it->backend, &row, name, value);
 }
 
@@ -184,6 +188,7 @@ static weir_error *convert_keyed(struct import *it, const struct operator_snapsh
     const struct restore_expectation *expected = it->steps[it->index].expected;
     for (uint32_t i = 0; i < expected->state_count; i++)
         stored_form_init(&it->forms[i], &expected->states[i]);
+    placement_init(it->placements, expected->states, expected->state_count, false);
     it->groups = key_group_range(out->subtask, out->parallelism, it->target->max_parallelism);
     out->groups = it->groups;
     out->backend = it->target->backend;
@@ -312,6 +317,7 @@ static weir_error *import_all(struct import *it, struct checkpoint_metadata *met
             it->timers_dropped);
     mem_free(it->record);
     mem_free(it->bytes);
+    mem_free(it->name);
     return error;
 }
 

@@ -4,6 +4,7 @@
 #include "base/assert.h"
 #include "base/os.h"
 #include "checkpoint/savepoint_format.h"
+#include "state/placement.h"
 #include "state/stored.h"
 #include "state/timer_entry.h"
 #include "types/msgpack.h"
@@ -19,9 +20,10 @@ struct scan {
     struct arena arena, record_arena; /* of the schema, of one entry */
     struct state_schema schema;
     struct stored_form *forms; /* by state number */
+    struct placement placements[WEIR_STATES_MAX];
     scan_fn *each;
     void *arg;
-    uint32_t state; /* that is scanned */
+    uint32_t state; /* whose rows are scanned */
     weir_error *error;
 };
 
@@ -94,14 +96,18 @@ static weir_error *give_record(struct scan *scan, const struct weir_state *state
     return give(scan, state, head, state->type, record);
 }
 
-static weir_error *give_stored(struct scan *scan, const struct row_key *row, weir_str entry,
+static weir_error *give_stored(struct scan *scan, const struct row_key *row, weir_str name,
     weir_str value)
 {
     struct savepoint_entry head = { .state = scan->state, .key = row->key };
     if (scan->state == STATE_NUMBER_TIMERS)
-        return give_timer(scan, &head, entry);
-    const struct weir_state *state = &scan->schema.states[scan->state];
-    const struct stored_form *form = &scan->forms[scan->state];
+        return give_timer(scan, &head, name);
+    weir_str entry;
+    if (!placement_find(scan->placements, scan->schema.state_count, scan->state, name, &head.state,
+            &entry))
+        return bad_entry("name", name.size);
+    const struct weir_state *state = &scan->schema.states[head.state];
+    const struct stored_form *form = &scan->forms[head.state];
     if (value.size < form->header_size)
         return bad_entry("entry", value.size);
     if (form->header_size > 0)
@@ -134,8 +140,11 @@ static weir_error *scan_all(struct scan *scan, struct backend *backend)
     scan->forms = arena_alloc(&scan->arena, scan->schema.state_count * sizeof(*scan->forms));
     for (uint32_t i = 0; i < scan->schema.state_count; i++)
         stored_form_init(&scan->forms[i], &scan->schema.states[i]);
+    placement_init(scan->placements, scan->schema.states, scan->schema.state_count,
+        scan->schema.is_apart);
     for (uint32_t i = 0; i < scan->schema.state_count; i++)
-        WEIR_TRY(scan_number(scan, backend, i));
+        if (scan->placements[i].row == i)
+            WEIR_TRY(scan_number(scan, backend, i));
     return scan_number(scan, backend, STATE_NUMBER_TIMERS);
 }
 

@@ -5,8 +5,8 @@
  *      row   = (state number, key group, key bytes)       one per key and state
  *      entry = (row, entry bytes) -> value bytes           one per value, list element, map entry
  *
- * A value or reducing state uses the empty entry name; a map's entries are its map keys; each entry
- * is read and written alone, never the whole row. Typed access, TTL and read/edit are in keyed.h.
+ * A value or reducing state uses the empty entry name; a map's entries are its map keys, marked where maps share a
+ * row (placement.h); each entry is read and written alone, never the whole row. Typed access, TTL and read/edit are in keyed.h.
  *
  *      hashmap   heap only, for small state and tests         snapshot copies everything
  *      rocksdb   RocksDB below, WAL off                       snapshot is incremental
@@ -22,8 +22,8 @@
  * promises more: a view or pointer of an entry stays valid until that entry is put, removed or
  * cleared, or until expire, prefetch or snapshot is called.
  *
- * Callbacks of each may call the backend for other rows, and must not write to the row that they are
- * called for; those of scan must not call it at all.
+ * Callbacks of each may call the backend, but must not write to the entries of the row that begin with the prefix they
+ * are called for; those of scan must not call it at all.
  *
  * Thread: task, but snapshot_write and snapshot_free (worker). */
 #ifndef WEIR_STATE_BACKEND_H
@@ -107,7 +107,7 @@ struct backend_class {
         *put)(struct backend *backend, const struct row_key *row, weir_str entry, weir_str value);
     weir_error *(*remove)(struct backend *backend, const struct row_key *row, weir_str entry);
     weir_error *(*clear)(struct backend *backend, const struct row_key *row);
-    /* The row's entries starting with prefix, in byte order. The callback must not write to it. */
+    /* The row's entries starting with prefix, in byte order. The callback must not write to those. */
     weir_error *(*each)(struct backend *backend, const struct row_key *row, weir_str prefix,
         backend_entry_fn *each, void *arg);
     /* A pointer, aligned to 8 bytes, to the `size` bytes of an existing or new (zeroed) entry, which

@@ -46,6 +46,7 @@ struct entries {
     uint64_t size;
     uint32_t count;
     uint32_t leaf_count, leaf_capacity;
+    uint32_t version; /* another one whenever items may have moved */
 };
 _Static_assert(sizeof(struct entries) == 32, "a million small rows have one each");
 
@@ -384,12 +385,20 @@ static bool starts_with(weir_str name, weir_str prefix)
 static struct entry *entry_under(const struct entries *entries, weir_str prefix,
     struct entries_cursor *cursor)
 {
-    if (cursor->leaf < entries->leaf_count && cursor->item == leaf_at(entries, cursor->leaf)->count)
-        *cursor = (struct entries_cursor){ .leaf = cursor->leaf + 1 };
+    cursor->version = entries->version;
+    cursor->given = NULL;
+    if (cursor->leaf < entries->leaf_count &&
+        cursor->item == leaf_at(entries, cursor->leaf)->count) {
+        cursor->leaf++;
+        cursor->item = 0;
+    }
     if (cursor->leaf >= entries->leaf_count)
         return NULL;
     struct entry *entry = leaf_at(entries, cursor->leaf)->items[cursor->item].entry;
-    return prefix.size == 0 || starts_with(entry_name(entry), prefix) ? entry : NULL;
+    if (prefix.size > 0 && !starts_with(entry_name(entry), prefix))
+        return NULL;
+    cursor->given = entry;
+    return entry;
 }
 
 struct entry *entries_first(const struct entries *entries, weir_str prefix,
@@ -398,13 +407,21 @@ struct entry *entries_first(const struct entries *entries, weir_str prefix,
     struct place place = { 0 };
     if (prefix.size > 0)
         place = find(entries, head_of(prefix), prefix);
-    *cursor = (struct entries_cursor){ .leaf = place.leaf, .item = place.item };
+    cursor->leaf = place.leaf;
+    cursor->item = place.item;
     return entry_under(entries, prefix, cursor);
 }
 
 struct entry *entries_next(const struct entries *entries, weir_str prefix,
     struct entries_cursor *cursor)
 {
+    if (__builtin_expect(cursor->version != entries->version, 0)) {
+        weir_str name = entry_name(cursor->given);
+        struct place place = find(entries, head_of(name), name);
+        ASSERT(place.is_found);
+        cursor->leaf = place.leaf;
+        cursor->item = place.item;
+    }
     cursor->item++;
     return entry_under(entries, prefix, cursor);
 }
@@ -435,6 +452,7 @@ static struct entry *insert(struct entries *entries, struct slab *slab, struct p
     leaf->is_marked = true;
     set_leaf(entries, place.leaf, leaf);
     entries->count++;
+    entries->version++;
     DEBUG_ASSERT(leaf->count <= leaf->capacity);
     return entry;
 }
@@ -484,6 +502,7 @@ bool entries_remove(struct entries *entries, struct slab *slab, weir_str name)
     entry_free(entries, slab, at->entry);
     leaf->count--;
     entries->count--;
+    entries->version++;
     memmove(at, at + 1, (leaf->count - place.item) * sizeof(*at));
     if (leaf->count == 0) {
         leaves_delete(entries, slab, place.leaf);
@@ -516,6 +535,7 @@ bool entries_sweep(struct entries *entries, struct slab *slab, uint32_t *cursor,
         struct item item = leaf->items[i];
         if (is_dead(arg, item.entry)) {
             entries->count--;
+            entries->version++;
             entry_free(entries, slab, item.entry);
         } else {
             leaf->items[kept++] = item;

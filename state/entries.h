@@ -58,10 +58,12 @@ struct entry *entries_find(const struct entries *entries, weir_str name); /* NUL
 /* The same, and its leaf is marked. */
 struct entry *entries_mark(struct entries *entries, weir_str name);
 void entries_mark_all(struct entries *entries);
-/* One by one those whose names start with prefix, in order; NULL: no more. Nothing may be put or removed
- * meanwhile. */
+/* One by one those whose names start with prefix, in order; NULL: no more. The one that was given last must not be
+ * removed meanwhile; others may, and new ones put, of which those behind it are given. */
 struct entries_cursor {
     uint32_t leaf, item;
+    uint32_t version;
+    const struct entry *given;
 };
 struct entry *entries_first(const struct entries *entries, weir_str prefix,
     struct entries_cursor *cursor);
@@ -75,7 +77,7 @@ struct entry *entries_put(struct entries *entries, struct slab *slab, weir_str n
 struct entry *entries_edit(struct entries *entries, struct slab *slab, weir_str name, size_t size,
     bool *is_new);
 bool entries_remove(struct entries *entries, struct slab *slab, weir_str name);
-/* Those whose name starts with prefix, in order; false: the callback has stopped it. */
+/* Those whose name starts with prefix, in order; false: the callback has stopped it. It may do what a cursor allows. */
 bool entries_each(const struct entries *entries, weir_str prefix, backend_entry_fn *each,
     void *arg);
 /* Looks at one leaf, the `*cursor`th, removes its dead entries and moves the cursor on; false: that

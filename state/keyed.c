@@ -11,8 +11,8 @@
  * Both give the same results, and pointers that behave the same: a read and an edit of one entry in
  * one callback are one record.
  *
- * How a record is stored, stamped and checked is in stored.h. Whoever finds an expired entry treats it
- * as absent; the backend drops it when it comes by (backend_class.expire).
+ * How a record is stored, stamped and checked is in stored.h, in which row and under which name in placement.h.
+ * Whoever finds an expired entry treats it as absent; the backend drops it when it comes by (backend_class.expire).
  *
  * Cost: no allocation per record once the arena has its size; an edit in place is a hash probe. */
 #include "state/keyed.h"
@@ -20,6 +20,7 @@
 #include "base/assert.h"
 #include "base/buffer.h"
 #include "base/memory.h"
+#include "state/placement.h"
 #include "state/rows.h"
 #include "state/stored.h"
 #include "state/touched.h"
@@ -34,11 +35,14 @@
 #define SLOTS_AHEAD     (2 * ROWS_AHEAD)
 #define SEQUENCE_SIZE   sizeof(uint64_t)
 #define ENTRY_NAME_MAX  ((size_t)WEIR_RECORD_SIZE_MAX)
+#define PREFIX_ROOM     64u                /* of a marked prefix on the stack */
+#define CLEAR_SIZE      ((size_t)64 << 10) /* names collected at once */
 
 /* One declared state, looked up. Thread: task. */
 struct plan {
     const struct weir_state *state;
     struct stored_form form;
+    struct placement placement;
     bool is_in_place;
     /* WEIR_LIST, of the current key: the next sequence number, and when the number expires */
     bool knows_next;
@@ -64,8 +68,8 @@ struct keyed {
     bool has_key, has_work; /* work: something for commit or for the reset after it */
     bool has_failed;        /* an error was returned by commit: nothing works any more */
     struct row_key row;
-    char *key; /* the current key's bytes */
-    size_t key_capacity;
+    char *key, *name; /* the current key's bytes; room for a marked name */
+    size_t key_capacity, name_capacity;
     struct stored_time time;
     struct touched_list touched;
     struct ahead ahead;
@@ -115,7 +119,7 @@ static inline struct plan *plan_of(struct keyed *keyed, uint32_t state)
         return NULL;
     if (__builtin_expect(!keyed->has_key, 0))
         return no_key(keyed, state);
-    keyed->row.state = state;
+    keyed->row.state = keyed->plans[state].placement.row;
     return &keyed->plans[state];
 }
 
@@ -145,6 +149,22 @@ static bool is_name_too_long(struct keyed *keyed, uint32_t state, weir_str entry
         weir_errorf(WEIR_E_LIMIT, "a map key has %zu bytes; at most %zu are allowed",
             (size_t)entry.size, ENTRY_NAME_MAX));
     return true;
+}
+
+static __attribute__((noinline)) void grow_name(struct keyed *keyed, size_t size)
+{
+    keyed->name = mem_realloc(keyed->name, size * 2);
+    keyed->name_capacity = size * 2;
+}
+
+/* What the entry is called in the backend, until the next one is asked for. */
+static inline weir_str name_of(struct keyed *keyed, const struct plan *plan, weir_str entry)
+{
+    if (placement_has_name(&plan->placement, entry))
+        return entry;
+    if (__builtin_expect(entry.size >= keyed->name_capacity, 0))
+        grow_name(keyed, entry.size + 1);
+    return placement_name(&plan->placement, entry, keyed->name);
 }
 
 /* -- stored bytes and records ---------------------------------------------------------------- */
@@ -198,8 +218,9 @@ static void put_record(struct keyed *keyed, uint32_t state, weir_str entry, cons
     weir_str value = encode(keyed, state, plan, record);
     if (value.data == NULL)
         return;
-    keyed->row.state = state;
-    weir_error *error = keyed->verbs->put(keyed->backend, &keyed->row, entry, value);
+    keyed->row.state = plan->placement.row;
+    weir_error *error =
+        keyed->verbs->put(keyed->backend, &keyed->row, name_of(keyed, plan, entry), value);
     if (__builtin_expect(error != NULL, 0))
         fail_in(keyed, state, error);
 }
@@ -221,7 +242,8 @@ static struct touched *touch(struct keyed *keyed, uint32_t state, const struct p
     if (entry.size > 0)
         memcpy(name, entry.data, entry.size);
     weir_str value;
-    weir_error *error = keyed->verbs->get(keyed->backend, &keyed->row, entry, &value);
+    weir_error *error =
+        keyed->verbs->get(keyed->backend, &keyed->row, name_of(keyed, plan, entry), &value);
     if (__builtin_expect(error != NULL, 0)) {
         fail_in(keyed, state, error);
         return NULL;
@@ -284,7 +306,7 @@ static inline void *edit_in_place(struct keyed *keyed, uint32_t state, const str
     void *bytes;
     if (is_name_too_long(keyed, state, entry))
         return dummy_of(keyed);
-    weir_error *error = keyed->verbs->edit(keyed->backend, &keyed->row, entry,
+    weir_error *error = keyed->verbs->edit(keyed->backend, &keyed->row, name_of(keyed, plan, entry),
         plan->form.fixed_size, &bytes, is_new);
     if (__builtin_expect(error != NULL, 0)) {
         fail_in(keyed, state, error);
@@ -307,7 +329,8 @@ static const void *read_in_place(struct keyed *keyed, uint32_t state, const stru
     weir_str entry)
 {
     weir_str value;
-    weir_error *error = keyed->verbs->get(keyed->backend, &keyed->row, entry, &value);
+    weir_error *error =
+        keyed->verbs->get(keyed->backend, &keyed->row, name_of(keyed, plan, entry), &value);
     if (__builtin_expect(error == NULL, 1))
         return open_stored(keyed, state, plan, value).data;
     fail_in(keyed, state, error);
@@ -350,7 +373,8 @@ void keyed_remove(struct keyed *keyed, uint32_t state, weir_str entry)
     const struct plan *plan = plan_of(keyed, state);
     if (plan == NULL)
         return;
-    weir_error *error = keyed->verbs->remove(keyed->backend, &keyed->row, entry);
+    weir_error *error =
+        keyed->verbs->remove(keyed->backend, &keyed->row, name_of(keyed, plan, entry));
     if (__builtin_expect(error != NULL, 0))
         fail_in(keyed, state, error);
     struct touched *touched =
@@ -359,6 +383,59 @@ void keyed_remove(struct keyed *keyed, uint32_t state, weir_str entry)
         touched->status = TOUCHED_ABSENT;
         touched->record = NULL;
     }
+}
+
+/* Thread: its stack's owner. */
+struct names {
+    char *bytes; /* of each its size, u32, and itself */
+    size_t size, capacity;
+};
+
+static bool collect_name(void *arg, weir_str name, weir_str value)
+{
+    struct names *names = arg;
+    (void)value;
+    uint32_t size = (uint32_t)name.size;
+    if (names->size + sizeof(size) + size > names->capacity && names->size > 0)
+        return false;
+    if (sizeof(size) + size > names->capacity) {
+        names->capacity = sizeof(size) + size;
+        names->bytes = mem_realloc(names->bytes, names->capacity);
+    }
+    memcpy(names->bytes + names->size, &size, sizeof(size));
+    memcpy(names->bytes + names->size + sizeof(size), name.data, size);
+    names->size += sizeof(size) + size;
+    return true;
+}
+
+static weir_error *remove_names(const struct keyed *keyed, const struct names *names)
+{
+    for (size_t at = 0; at < names->size;) {
+        uint32_t size;
+        memcpy(&size, names->bytes + at, sizeof(size));
+        weir_str name = { .data = names->bytes + at + sizeof(size), .size = size };
+        WEIR_TRY(keyed->verbs->remove(keyed->backend, &keyed->row, name));
+        at += sizeof(size) + size;
+    }
+    return NULL;
+}
+
+/* One of the maps in a row: some of its names at a time, because a map has no limit. */
+static weir_error *clear_marked(const struct keyed *keyed, const struct plan *plan)
+{
+    weir_str mark = { .data = &plan->placement.mark, .size = 1 };
+    weir_error *error = NULL;
+    if (plan->placement.is_first)
+        WEIR_TRY(keyed->verbs->remove(keyed->backend, &keyed->row, WEIR_STR("")));
+    struct names names = { .bytes = mem_alloc(CLEAR_SIZE), .capacity = CLEAR_SIZE };
+    do {
+        names.size = 0;
+        error = keyed->verbs->each(keyed->backend, &keyed->row, mark, collect_name, &names);
+        if (error == NULL)
+            error = remove_names(keyed, &names);
+    } while (error == NULL && names.size > 0);
+    mem_free(names.bytes);
+    return error;
 }
 
 void keyed_clear(struct keyed *keyed, uint32_t state)
@@ -370,7 +447,8 @@ void keyed_clear(struct keyed *keyed, uint32_t state)
         keyed_remove(keyed, state, WEIR_STR(""));
         return;
     }
-    weir_error *error = keyed->verbs->clear(keyed->backend, &keyed->row);
+    weir_error *error = plan->placement.mark == 0 ? keyed->verbs->clear(keyed->backend, &keyed->row)
+                                                  : clear_marked(keyed, plan);
     if (__builtin_expect(error != NULL, 0))
         fail_in(keyed, state, error);
     forget_all(keyed, state);
@@ -428,6 +506,8 @@ static bool give_entry(void *arg, weir_str entry, weir_str value)
     struct keyed *keyed = it->keyed;
     if (it->plan->state->kind == WEIR_LIST && entry.size != SEQUENCE_SIZE)
         return true; /* the next sequence number */
+    if (it->plan->placement.mark != 0 && entry.size > 0)
+        entry = (weir_str){ .data = entry.data + 1, .size = entry.size - 1 };
     weir_str stored = open_stored(keyed, it->state, it->plan, value);
     if (stored.data == NULL)
         return keyed->error == NULL;
@@ -438,6 +518,34 @@ static bool give_entry(void *arg, weir_str entry, weir_str value)
     }
     bool goes_on = it->each(it->arg, entry, record);
     return goes_on && keyed->error == NULL;
+}
+
+static weir_error *each_stored(const struct iteration *it, const struct row_key *row,
+    weir_str prefix)
+{
+    const struct keyed *keyed = it->keyed;
+    return keyed->verbs->each(keyed->backend, row, prefix, give_entry, (void *)(uintptr_t)it);
+}
+
+/* One of the maps in a row. The first one's entry "" is no part of what has the mark. */
+static weir_error *each_marked(const struct iteration *it, const struct row_key *row,
+    weir_str prefix)
+{
+    struct keyed *keyed = it->keyed;
+    char room[PREFIX_ROOM];
+    if (it->plan->placement.is_first && prefix.size == 0) {
+        weir_str value;
+        WEIR_TRY(keyed->verbs->get(keyed->backend, row, prefix, &value));
+        if (value.data != NULL && !give_entry((void *)(uintptr_t)it, prefix, value))
+            return NULL;
+    }
+    char *name = prefix.size < sizeof(room) ? room : take(keyed, it->state, prefix.size + 1);
+    if (name == NULL)
+        return NULL;
+    name[0] = it->plan->placement.mark;
+    if (prefix.size > 0)
+        memcpy(name + 1, prefix.data, prefix.size);
+    return each_stored(it, row, (weir_str){ .data = name, .size = prefix.size + 1 });
 }
 
 static void iterate(struct keyed *keyed, uint32_t state, weir_str prefix, keyed_each_fn *each,
@@ -458,8 +566,9 @@ static void iterate(struct keyed *keyed, uint32_t state, weir_str prefix, keyed_
             return;
     }
     struct row_key row = keyed->row; /* the callback selects other states */
-    row.state = state;
-    weir_error *error = keyed->verbs->each(keyed->backend, &row, prefix, give_entry, &it);
+    row.state = plan->placement.row;
+    weir_error *error =
+        plan->placement.mark == 0 ? each_stored(&it, &row, prefix) : each_marked(&it, &row, prefix);
     if (__builtin_expect(error != NULL, 0))
         fail_in(keyed, state, error);
 }
@@ -653,6 +762,8 @@ void keyed_prefetch(struct keyed *keyed, const struct keyed_next *next, uint32_t
     if (count == 0)
         return;
     for (uint32_t state = 0; state < keyed->state_count && state < PREFETCH_STATES; state++) {
+        if (keyed->plans[state].placement.row != state)
+            continue; /* asked for with the first map of the row */
         bool has_entries = keyed->backend->rows != NULL && !is_one_block(&keyed->plans[state]);
         bool is_fetching =
             keyed->verbs->prefetch != NULL && keyed->verbs->is_fetching(keyed->backend, state);
@@ -707,10 +818,12 @@ void keyed_set_timestamp(struct keyed *keyed, int64_t timestamp_ms)
 
 /* -- life ----------------------------------------------------------------------------------- */
 
-static void plan_init(struct keyed *keyed, uint32_t index, const struct weir_state *state)
+static void plan_init(struct keyed *keyed, uint32_t index, const struct weir_state *state,
+    struct placement placement)
 {
     struct plan *plan = &keyed->plans[index];
     plan->state = state;
+    plan->placement = placement;
     stored_form_init(&plan->form, state);
     ASSERT(index < WEIR_STATES_MAX);
     plan->is_in_place = keyed->verbs->edit != NULL && plan->form.layout.string_count == 0;
@@ -739,10 +852,13 @@ struct keyed *keyed_new(struct backend *backend, const struct weir_state *states
     keyed->time.watermark_ms = INT64_MIN;
     keyed->time.timestamp_ms = WEIR_NO_TIMESTAMP;
     keyed->plans = mem_alloc_array(state_count, sizeof(*keyed->plans));
+    struct placement placements[WEIR_STATES_MAX];
+    placement_init(placements, states, state_count, false);
     for (uint32_t i = state_count; i-- > 0;)
-        plan_init(keyed, i, &states[i]);
+        plan_init(keyed, i, &states[i], placements[i]);
     keyed->key = mem_alloc(KEY_ROOM);
-    keyed->key_capacity = KEY_ROOM;
+    keyed->name = mem_alloc(KEY_ROOM);
+    keyed->key_capacity = keyed->name_capacity = KEY_ROOM;
     keyed->dummy = mem_alloc(keyed->dummy_size);
     arena_init(&keyed->scratch, SCRATCH_BLOCK, SCRATCH_MAX);
     return keyed;
@@ -760,6 +876,7 @@ void keyed_free(struct keyed *keyed)
     mem_free(keyed->encoded);
     mem_free(keyed->dummy);
     mem_free(keyed->key);
+    mem_free(keyed->name);
     mem_free(keyed);
 }
 

@@ -2,11 +2,12 @@
  *
  * State is stored as the struct's own bytes (layout.h), so not only names, kinds and fields must be
  * the same but also the struct's size and offsets; and whether values start with an expiry, and in
- * which time. How long the time to live is may change. */
+ * which time; and in which row they lie. How long the time to live is may change. */
 #include "state/keyed.h"
 
 #include "base/buffer.h"
 #include "base/hash.h"
+#include "state/placement.h"
 #include "types/schema.h"
 #include "types/state_schema.h"
 
@@ -26,6 +27,8 @@ static uint64_t ttl_kind(const struct weir_state *state)
 uint64_t keyed_schema(const struct weir_state *states, uint32_t state_count)
 {
     uint64_t sum = fold(0, state_count);
+    struct placement placements[WEIR_STATES_MAX];
+    placement_init(placements, states, state_count, false);
     for (uint32_t i = 0; i < state_count; i++) {
         const struct weir_state *state = &states[i];
         sum = fold(sum, hash_bytes(state->name, strlen(state->name)));
@@ -33,6 +36,8 @@ uint64_t keyed_schema(const struct weir_state *states, uint32_t state_count)
         sum = fold(sum, ttl_kind(state));
         sum = fold(sum, weir_type_fingerprint(state->type));
         sum = fold(sum, state->type->size);
+        if (placements[i].mark != 0)
+            sum = fold(sum, placements[i].row);
         for (uint32_t f = 0; f < state->type->field_count; f++)
             sum = fold(sum, state->type->fields[f].offset);
     }
@@ -43,11 +48,14 @@ void keyed_schema_text(const struct weir_state *states, uint32_t state_count, we
 {
     static const char *const ttls[] = { "", " with a processing-time TTL",
         " with an event-time TTL" };
+    struct placement placements[WEIR_STATES_MAX];
+    placement_init(placements, states, state_count, false);
     for (uint32_t i = 0; i < state_count; i++) {
         const struct weir_state *state = &states[i];
         buffer_printf(out, "%s %s%s: ", state_kind_name(state->kind), state->name,
             ttls[ttl_kind(state)]);
         schema_print(state->type, out);
-        buffer_printf(out, ", %u bytes\n", state->type->size);
+        buffer_printf(out, ", %u bytes%s\n", state->type->size,
+            placements[i].mark == 0 ? "" : ", in one row with the other maps");
     }
 }

@@ -8,7 +8,7 @@
 #define SLOTS_MIN     64u
 #define STATE_HASH    UINT64_C(0x9e3779b97f4a7c15)
 #define GUESSES_MAX   8u
-#define ENTRIES_AHEAD 16u /* asked for ahead, of a row on average: of long ones few will be used */
+#define ENTRIES_AHEAD 48u /* asked for ahead, of a row on average: of long ones few will be used */
 
 /* -- one row -------------------------------------------------------------------------------- */
 

@@ -6,6 +6,7 @@
 #include "types/schema.h"
 
 #define KIND_COUNT ((uint8_t)WEIR_STRING + 1)
+#define MAPS_SHARE ((uint8_t)1)
 
 const char *state_kind_name(enum weir_state_kind kind)
 {
@@ -70,6 +71,8 @@ void state_schema_put(const struct state_schema *schema, weir_buffer *out)
         buffer_put_u64(out, (uint64_t)state->ttl_ms);
         schema_put_placed(state->type, out);
     }
+    if (!schema->is_apart)
+        buffer_put_u8(out, MAPS_SHARE);
 }
 
 /* -- reading -------------------------------------------------------------------------------- */
@@ -125,6 +128,9 @@ weir_error *state_schema_get(weir_str bytes, struct arena *arena, struct state_s
         if (state_schema_find(schema, state->name) >= 0)
             return damaged("two states have one name");
     }
+    schema->is_apart = !reader_failed(&reader) && reader_at_end(&reader);
+    if (!schema->is_apart && reader_u8(&reader) != MAPS_SHARE)
+        return damaged("nothing is known of where its maps lie");
     return reader_failed(&reader) || !reader_at_end(&reader) ? damaged("its length is wrong")
                                                              : NULL;
 }

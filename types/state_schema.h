@@ -7,6 +7,7 @@
  *      u32 key field count | of each: u8 kind, str name
  *      u32 state count     | of each: str name, u8 kind, u8 time of the TTL, u64 ttl_ms,
  *                            type, placed (types/schema.h)
+ *      u8 1: maps share a row (state/placement.h); missing: it was written before they did
  *
  * Integers and strings as in base/buffer.h. What is decoded is checked as if a program had declared it:
  * kinds, offsets inside the struct, names. So a decoded state may be used wherever a declared one may,
@@ -26,6 +27,7 @@ struct state_schema {
     struct weir_field keys[WEIR_KEY_FIELDS_MAX];
     const struct weir_state *states;
     uint32_t state_count;
+    bool is_apart; /* each map has a row of its own */
 };
 
 /* Of what a program declares. `key` without a type: no fields. The states are borrowed. */

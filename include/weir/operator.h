@@ -158,7 +158,8 @@ WEIR_API void weir_batch_reject(weir_ctx *ctx, const struct weir_row *row, weir_
 WEIR_API const void *weir_state_read_as(weir_ctx *ctx, uint32_t state,
     const struct weir_type *type);
 WEIR_API void *weir_state_edit_as(weir_ctx *ctx, uint32_t state, const struct weir_type *type);
-/* Removes the value, the whole list, or every entry of the map, of the current key. */
+/* Removes the value, the whole list, or every entry of the map, of the current key. One of several maps without a time
+ * to live is emptied entry by entry: that costs what removing each of them does. */
 WEIR_API void weir_state_clear(weir_ctx *ctx, uint32_t state);
 
 #define weir_map_read(ctx_, state_, key_, type_) \

@@ -76,6 +76,13 @@ MUTANTS = [
           "    else if (cleaning->kept_count < cleaning->retained) {\n"
           "        if (cleaning->kept_count > 0)\n            metadata.operator_count = 0;\n"
           "        keep(cleaning, &metadata);\n    }\n", "unit checkpoint/storage_test"),
+    mutant("two maps of a key have entries of the same name in common", "state/placement.c",
+           "            .mark = (char)(shares ? i + 1 : 0),\n", "            .mark = (char)(shares ? first + 1 : 0),\n",
+           "unit state/keyed_test"),
+    mutant("an iteration goes on where its leaf was before an entry came in front of it", "state/entries.c",
+           "    entries->count++;\n    entries->version++;\n", "    entries->count++;\n", "unit state/keyed_test"),
+    mutant("only some of a map that shares its row are cleared", "state/keyed.c",
+           "    } while (error == NULL && names.size > 0);\n", "    } while (false);\n", "unit state/keyed_test"),
     mutant("a cell counts as frozen without being copied", "state/cache_flight.c",
            "    changes_add(freeze->changes, entry_name(entry), entry_value(entry));\n    entry->flags = CELL_STORED;\n",
            "    entry->flags = CELL_STORED;\n", MODEL),

@@ -12,6 +12,7 @@
 #include "base/buffer.h"
 #include "base/log.h"
 #include "base/os.h"
+#include "state/placement.h"
 #include "state/timer_entry.h"
 #include "test/support/expect.h"
 #include "test/support/keyed_fixture.h"
@@ -214,12 +215,20 @@ static inline weir_error *kit_import(const struct kit *kit,
 /* A number made of every entry of a state, in whatever order. */
 struct kit_digest {
     uint64_t sum, count;
+    uint32_t state;
+    struct placement placements[STATE_COUNT];
 };
 
 static inline bool kit_digest_add(void *arg, const struct row_key *row, weir_str entry,
     weir_str value)
 {
     struct kit_digest *digest = arg;
+    uint32_t state = row->state;
+    if (state < STATE_COUNT)
+        assert_true(
+            placement_find(digest->placements, STATE_COUNT, row->state, entry, &state, &entry));
+    if (state != digest->state)
+        return true;
     uint64_t sum = hash_bytes(row->key.data, row->key.size);
     sum = hash_mix(sum) + hash_bytes(entry.data == NULL ? "" : entry.data, entry.size);
     sum = hash_mix(sum) + hash_bytes(value.data, value.size);
@@ -232,7 +241,8 @@ static inline bool kit_digest_add(void *arg, const struct row_key *row, weir_str
 static inline struct kit_digest kit_digest(const char *checkpoint_dir,
     const struct checkpoint_metadata *metadata, const struct backend_class *verbs, uint32_t state)
 {
-    struct kit_digest digest = { 0 };
+    struct kit_digest digest = { .state = state };
+    placement_init(digest.placements, keyed_fixture_states, STATE_COUNT, false);
     struct backend_source sources[8];
     uint32_t count = 0;
     for (uint32_t i = 0; i < metadata->operator_count; i++)
@@ -247,7 +257,8 @@ static inline struct kit_digest kit_digest(const char *checkpoint_dir,
         .memory_size = 8u << 20 };
     struct backend *backend;
     shelf_ok(verbs->open(&options, sources, count, &backend));
-    shelf_ok(verbs->scan(backend, state, kit_digest_add, &digest));
+    uint32_t row = state < STATE_COUNT ? digest.placements[state].row : state;
+    shelf_ok(verbs->scan(backend, row, kit_digest_add, &digest));
     verbs->close(backend);
     mem_free(own);
     temp_dir_free(work);

@@ -99,6 +99,8 @@ static void bytes_of_a_backend_that_no_state_has_written_are_refused(void **stat
         { NOTE, WEIR_STR(""), { outside, sizeof(outside) }, "points outside its" },
         { TTL_FIXED, WEIR_STR(""), WEIR_STR("1234567"), "a stored entry of 7 bytes is none" },
         { LIST, WEIR_STR(""), WEIR_STR("123"), "a stored end of a list of 3 bytes is none" },
+        { MAP, WEIR_STR("x"), WEIR_STR(""), "a stored name of 1 bytes is none" },
+        { MAP, WEIR_STR("\x01x"), WEIR_STR(""), "a stored name of 2 bytes is none" },
         { STATE_NUMBER_TIMERS, WEIR_STR("soon"), WEIR_STR(""),
             "a stored timer of 4 bytes is none" },
         { STATE_NUMBER_TIMERS,

@@ -311,6 +311,31 @@ static void a_cursor_walks_in_order(void **state)
     entries_free(entries, &slab);
 }
 
+/* Those in front of it come and go, those behind it come: it gives each that is behind the one before. */
+static void a_cursor_walks_on_when_others_are_put_and_removed(void **state)
+{
+    (void)state;
+    struct entries *entries = entries_new(&slab);
+    char bytes[16];
+    for (uint32_t i = 1; i < COUNT; i += 10)
+        put(entries, i);
+    struct entries_cursor cursor;
+    uint32_t next = 1, behind = COUNT - 9;
+    const struct entry *entry = entries_first(entries, WEIR_STR(""), &cursor);
+    for (; entry != NULL; entry = entries_next(entries, WEIR_STR(""), &cursor), next += 10) {
+        assert_true(weir_str_equal(entry_name(entry), name_of(next, bytes)));
+        for (uint32_t i = 0; i < next && next < 500; i++)
+            if (i % 10 != 1)
+                put(entries, i);
+        for (uint32_t i = 0; i < next && next >= 500; i++)
+            entries_remove(entries, &slab, name_of(i, bytes));
+        if (behind < COUNT + 100)
+            put(entries, behind += 10);
+    }
+    assert_true(next > COUNT + 90);
+    entries_free(entries, &slab);
+}
+
 static int compare_names(const void *a, const void *b)
 {
     return weir_str_compare(*(const weir_str *)a, *(const weir_str *)b);
@@ -362,6 +387,7 @@ int main(void)
         cmocka_unit_test(sweeping_removes_what_is_dead),
         cmocka_unit_test(changes_in_a_long_row_are_found_without_walking_it),
         cmocka_unit_test(a_cursor_walks_in_order),
+        cmocka_unit_test(a_cursor_walks_on_when_others_are_put_and_removed),
         cmocka_unit_test(order_is_that_of_bytes),
     };
     int failed = cmocka_run_group_tests(tests, NULL, NULL);

@@ -622,6 +622,152 @@ static void callbacks_allocate_nothing_once_warm(void **state)
     keyed_fixture_end(&it);
 }
 
+/* -- maps in one row ------------------------------------------------------------------------ */
+
+static void set_visits(struct keyed_fixture *it, const char *name, int64_t visits)
+{
+    ((struct profile *)keyed_edit(it->keyed, MAP, str(name)))->visits = visits;
+}
+
+static void set_count(struct keyed_fixture *it, const char *name, int64_t count)
+{
+    ((struct note *)keyed_edit(it->keyed, NOTES, str(name)))->count = count;
+}
+
+/* Names that are equal, empty, or look like a mark of the other map's. */
+static const char *const alike[] = { "", "a", "\x03", "\x04", "\x04z" };
+
+static void fill_both(struct keyed_fixture *it)
+{
+    for (size_t i = 0; i < sizeof(alike) / sizeof(alike[0]); i++) {
+        set_visits(it, alike[i], (int64_t)i + 1);
+        set_count(it, alike[i], (int64_t)i + 11);
+    }
+}
+
+static void maps_of_one_key_have_names_of_their_own(void **state)
+{
+    struct keyed_fixture it;
+    keyed_fixture_begin(&it, state);
+    for (int round = 0; round < 2; round++) {
+        keyed_fixture_key_is(&it, "somebody");
+        fill_both(&it);
+        keyed_fixture_expect(&it, MAP, "", ":1 \x03:3 \x04:4 \x04z:5 a:2 ");
+        keyed_fixture_expect(&it, NOTES, "", ":11/ \x03:13/ \x04:14/ \x04z:15/ a:12/ ");
+        keyed_fixture_expect(&it, MAP, "\x04", "\x04:4 \x04z:5 ");
+        keyed_fixture_expect(&it, NOTES, "\x04", "\x04:14/ \x04z:15/ ");
+        keyed_fixture_expect(&it, MAP, "b", "");
+        keyed_fixture_commit(&it);
+        keyed_fixture_key_is(&it, "somebody else");
+        keyed_fixture_expect(&it, MAP, "", "");
+        keyed_fixture_restart(&it);
+    }
+    keyed_fixture_key_is(&it, "somebody");
+    keyed_remove(it.keyed, NOTES, str(""));
+    keyed_remove(it.keyed, MAP, str("a"));
+    assert_null(keyed_read(it.keyed, NOTES, str("")));
+    assert_int_equal(((const struct profile *)keyed_read(it.keyed, MAP, str("")))->visits, 1);
+    keyed_fixture_expect(&it, MAP, "", ":1 \x03:3 \x04:4 \x04z:5 ");
+    keyed_fixture_commit(&it);
+    keyed_fixture_restart(&it);
+    keyed_fixture_key_is(&it, "somebody");
+    keyed_fixture_expect(&it, MAP, "", ":1 \x03:3 \x04:4 \x04z:5 ");
+    keyed_fixture_expect(&it, NOTES, "", "\x03:13/ \x04:14/ \x04z:15/ a:12/ ");
+    keyed_fixture_end(&it);
+}
+
+static void clearing_a_map_leaves_the_others_of_its_row(void **state)
+{
+    struct keyed_fixture it;
+    keyed_fixture_begin(&it, state);
+    char name[64];
+    keyed_fixture_key_is(&it, "somebody");
+    for (uint32_t i = 0; i < 5000; i++) { /* more than are removed at once */
+        snprintf(name, sizeof(name), "an entry whose name is not short %u", i);
+        set_visits(&it, name, i);
+        if (i % 1000 == 0)
+            set_count(&it, name, i);
+    }
+    set_visits(&it, "", 7);
+    set_count(&it, "", 8);
+    keyed_fixture_commit(&it);
+    keyed_fixture_restart(&it);
+    keyed_fixture_key_is(&it, "somebody");
+    keyed_clear(it.keyed, MAP);
+    keyed_fixture_expect(&it, MAP, "", "");
+    assert_null(keyed_read(it.keyed, MAP, str("")));
+    set_visits(&it, "new", 1);
+    keyed_fixture_commit(&it);
+    keyed_fixture_restart(&it);
+    keyed_fixture_key_is(&it, "somebody");
+    keyed_fixture_expect(&it, MAP, "", "new:1 ");
+    keyed_fixture_expect(&it, NOTES, "an entry whose name is not short 2",
+        "an entry whose name is not short 2000:2000/ ");
+    keyed_clear(it.keyed, NOTES);
+    keyed_fixture_expect(&it, NOTES, "", "");
+    keyed_fixture_expect(&it, MAP, "", "new:1 ");
+    keyed_fixture_end(&it);
+}
+
+struct growing {
+    struct keyed_fixture *it;
+    uint32_t seen;
+    bool is_removing;
+};
+
+/* Puts names of the other map all around those that are walked over, so that leaves are split, or removes them. */
+static bool grow_other(void *arg, weir_str entry, const void *value)
+{
+    struct growing *growing = arg;
+    int64_t visits = ((const struct profile *)value)->visits;
+    char name[32];
+    assert_int_equal(visits, growing->seen);
+    snprintf(name, sizeof(name), "n%04u", growing->seen);
+    assert_true(weir_str_equal(entry, str(name)));
+    for (uint32_t i = 0; i < 20; i++) {
+        snprintf(name, sizeof(name), "o%u", growing->seen * 20 + i);
+        if (growing->is_removing)
+            keyed_remove(growing->it->keyed, NOTES, str(name));
+        else
+            set_count(growing->it, name, i);
+        if (i == 0)
+            keyed_fixture_expect(growing->it, NOTES, "nobody", ""); /* writes what was edited */
+    }
+    growing->seen++;
+    return true;
+}
+
+/* The map that is walked over is MAP; its row gets 4,000 other entries, and loses them, meanwhile. */
+static void each_may_change_other_maps_of_the_row(void **state)
+{
+    struct keyed_fixture it;
+    keyed_fixture_begin(&it, state);
+    for (int round = 0; round < 3; round++) {
+        keyed_fixture_key_is(&it, round == 2 ? "other" : "somebody");
+        for (uint32_t i = 0; i < 200; i++) {
+            char name[32];
+            snprintf(name, sizeof(name), "n%04u", i);
+            set_visits(&it, name, i);
+        }
+        keyed_fixture_commit(&it);
+        if (round == 2)
+            keyed_fixture_restart(&it);
+        keyed_fixture_key_is(&it, round == 2 ? "other" : "somebody");
+        struct growing growing = { .it = &it, .is_removing = round == 1 };
+        keyed_each(it.keyed, MAP, str("n"), grow_other, &growing);
+        assert_int_equal(growing.seen, 200);
+        keyed_fixture_commit(&it);
+    }
+    keyed_fixture_key_is(&it, "somebody");
+    keyed_fixture_expect(&it, NOTES, "", "");
+    keyed_fixture_key_is(&it, "other");
+    keyed_fixture_expect(&it, NOTES, "o399",
+        "o399:19/ o3990:10/ o3991:11/ o3992:12/ o3993:13/ "
+        "o3994:14/ o3995:15/ o3996:16/ o3997:17/ o3998:18/ "
+        "o3999:19/ ");
+    keyed_fixture_end(&it);
+}
+
 /* -- schema --------------------------------------------------------------------------------- */
 
 struct other_profile {
@@ -680,6 +826,24 @@ static void the_schema_is_what_stored_bytes_depend_on(void **state)
     weir_buffer_free(text);
 }
 
+static void the_schema_says_which_maps_share_a_row(void **state)
+{
+    (void)state;
+    struct weir_state maps[3] = { [0] = { .name = "a", .kind = WEIR_MAP, .type = &profile_type },
+        [1] = { .name = "b", .kind = WEIR_MAP, .type = &profile_type },
+        [2] = { .name = "c", .kind = WEIR_MAP, .type = &profile_type, .ttl_ms = 100 } };
+    weir_buffer *text = weir_buffer_new(4096);
+    keyed_schema_text(maps, 3, text);
+    assert_string_equal(buffer_text(text),
+        "map a: profile { 1 user_id u64, 2 visits i64, 3 is_new bool }, 24 bytes, in one row with "
+        "the other maps\n"
+        "map b: profile { 1 user_id u64, 2 visits i64, 3 is_new bool }, 24 bytes, in one row with "
+        "the other maps\n"
+        "map c with a processing-time TTL: profile { 1 user_id u64, 2 visits i64, 3 is_new bool }, "
+        "24 bytes\n");
+    weir_buffer_free(text);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -706,7 +870,11 @@ int main(void)
         SHELF_FOR_EACH(a_record_of_another_size_is_corrupt),
         SHELF_FOR_EACH(prefetching_is_only_a_hint),
         SHELF_FOR_EACH(callbacks_allocate_nothing_once_warm),
+        SHELF_FOR_EACH(maps_of_one_key_have_names_of_their_own),
+        SHELF_FOR_EACH(clearing_a_map_leaves_the_others_of_its_row),
+        SHELF_FOR_EACH(each_may_change_other_maps_of_the_row),
         cmocka_unit_test(the_schema_is_what_stored_bytes_depend_on),
+        cmocka_unit_test(the_schema_says_which_maps_share_a_row),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
