@@ -188,7 +188,7 @@ static weir_error *convert_keyed(struct import *it, const struct operator_snapsh
     const struct restore_expectation *expected = it->steps[it->index].expected;
     for (uint32_t i = 0; i < expected->state_count; i++)
         stored_form_init(&it->forms[i], &expected->states[i]);
-    placement_init(it->placements, expected->states, expected->state_count, false);
+    placement_init(it->placements, expected->states, expected->state_count);
     it->groups = key_group_range(out->subtask, out->parallelism, it->target->max_parallelism);
     out->groups = it->groups;
     out->backend = it->target->backend;

@@ -140,8 +140,7 @@ static weir_error *scan_all(struct scan *scan, struct backend *backend)
     scan->forms = arena_alloc(&scan->arena, scan->schema.state_count * sizeof(*scan->forms));
     for (uint32_t i = 0; i < scan->schema.state_count; i++)
         stored_form_init(&scan->forms[i], &scan->schema.states[i]);
-    placement_init(scan->placements, scan->schema.states, scan->schema.state_count,
-        scan->schema.is_apart);
+    placement_init(scan->placements, scan->schema.states, scan->schema.state_count);
     for (uint32_t i = 0; i < scan->schema.state_count; i++)
         if (scan->placements[i].row == i)
             WEIR_TRY(scan_number(scan, backend, i));

@@ -2,7 +2,7 @@
  *
  * A backend belongs to one keyed operator of one subtask. It stores bytes:
  *
- *      row   = (state number, key group, key bytes)       one per key and state
+ *      row   = (state number, key group, key bytes)       one per key and state, or per key (placement.h)
  *      entry = (row, entry bytes) -> value bytes           one per value, list element, map entry
  *
  * A value or reducing state uses the empty entry name; a map's entries are its map keys, marked where maps share a

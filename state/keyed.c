@@ -35,8 +35,7 @@
 #define SLOTS_AHEAD     (2 * ROWS_AHEAD)
 #define SEQUENCE_SIZE   sizeof(uint64_t)
 #define ENTRY_NAME_MAX  ((size_t)WEIR_RECORD_SIZE_MAX)
-#define PREFIX_ROOM     64u                /* of a marked prefix on the stack */
-#define CLEAR_SIZE      ((size_t)64 << 10) /* names collected at once */
+#define PREFIX_ROOM     64u /* of a marked prefix on the stack */
 
 /* One declared state, looked up. Thread: task. */
 struct plan {
@@ -329,6 +328,8 @@ static const void *read_in_place(struct keyed *keyed, uint32_t state, const stru
     weir_str entry)
 {
     weir_str value;
+    if (is_name_too_long(keyed, state, entry))
+        return NULL;
     weir_error *error =
         keyed->verbs->get(keyed->backend, &keyed->row, name_of(keyed, plan, entry), &value);
     if (__builtin_expect(error == NULL, 1))
@@ -371,7 +372,7 @@ void *keyed_edit(struct keyed *keyed, uint32_t state, weir_str entry)
 void keyed_remove(struct keyed *keyed, uint32_t state, weir_str entry)
 {
     const struct plan *plan = plan_of(keyed, state);
-    if (plan == NULL)
+    if (plan == NULL || is_name_too_long(keyed, state, entry))
         return;
     weir_error *error =
         keyed->verbs->remove(keyed->backend, &keyed->row, name_of(keyed, plan, entry));
@@ -386,56 +387,48 @@ void keyed_remove(struct keyed *keyed, uint32_t state, weir_str entry)
 }
 
 /* Thread: its stack's owner. */
-struct names {
-    char *bytes; /* of each its size, u32, and itself */
+struct clearing {
+    const struct keyed *keyed;
+    char *name; /* of the entry before: that which was given last must stay */
     size_t size, capacity;
+    weir_error *error;
 };
 
-static bool collect_name(void *arg, weir_str name, weir_str value)
+static void remove_before(struct clearing *clearing)
 {
-    struct names *names = arg;
+    const struct keyed *keyed = clearing->keyed;
+    weir_str name = { .data = clearing->name, .size = clearing->size };
+    if (name.size > 0)
+        clearing->error = keyed->verbs->remove(keyed->backend, &keyed->row, name);
+}
+
+static bool clear_entry(void *arg, weir_str name, weir_str value)
+{
+    struct clearing *clearing = arg;
     (void)value;
-    uint32_t size = (uint32_t)name.size;
-    if (names->size + sizeof(size) + size > names->capacity && names->size > 0)
-        return false;
-    if (sizeof(size) + size > names->capacity) {
-        names->capacity = sizeof(size) + size;
-        names->bytes = mem_realloc(names->bytes, names->capacity);
+    remove_before(clearing);
+    if (name.size > clearing->capacity) {
+        clearing->capacity = 2 * name.size;
+        clearing->name = mem_realloc(clearing->name, clearing->capacity);
     }
-    memcpy(names->bytes + names->size, &size, sizeof(size));
-    memcpy(names->bytes + names->size + sizeof(size), name.data, size);
-    names->size += sizeof(size) + size;
-    return true;
+    memcpy(clearing->name, name.data, name.size);
+    clearing->size = name.size;
+    return clearing->error == NULL;
 }
 
-static weir_error *remove_names(const struct keyed *keyed, const struct names *names)
-{
-    for (size_t at = 0; at < names->size;) {
-        uint32_t size;
-        memcpy(&size, names->bytes + at, sizeof(size));
-        weir_str name = { .data = names->bytes + at + sizeof(size), .size = size };
-        WEIR_TRY(keyed->verbs->remove(keyed->backend, &keyed->row, name));
-        at += sizeof(size) + size;
-    }
-    return NULL;
-}
-
-/* One of the maps in a row: some of its names at a time, because a map has no limit. */
+/* One of the maps in a row. */
 static weir_error *clear_marked(const struct keyed *keyed, const struct plan *plan)
 {
     weir_str mark = { .data = &plan->placement.mark, .size = 1 };
-    weir_error *error = NULL;
+    struct clearing clearing = { .keyed = keyed };
     if (plan->placement.is_first)
         WEIR_TRY(keyed->verbs->remove(keyed->backend, &keyed->row, WEIR_STR("")));
-    struct names names = { .bytes = mem_alloc(CLEAR_SIZE), .capacity = CLEAR_SIZE };
-    do {
-        names.size = 0;
-        error = keyed->verbs->each(keyed->backend, &keyed->row, mark, collect_name, &names);
-        if (error == NULL)
-            error = remove_names(keyed, &names);
-    } while (error == NULL && names.size > 0);
-    mem_free(names.bytes);
-    return error;
+    weir_error *error =
+        keyed->verbs->each(keyed->backend, &keyed->row, mark, clear_entry, &clearing);
+    if (error == NULL && clearing.error == NULL)
+        remove_before(&clearing);
+    mem_free(clearing.name);
+    return weir_error_join(error, clearing.error);
 }
 
 void keyed_clear(struct keyed *keyed, uint32_t state)
@@ -520,32 +513,39 @@ static bool give_entry(void *arg, weir_str entry, weir_str value)
     return goes_on && keyed->error == NULL;
 }
 
-static weir_error *each_stored(const struct iteration *it, const struct row_key *row,
-    weir_str prefix)
+/* Of the first one of the maps in a row, which the mark does not stand in front of. False: no more. */
+static bool give_unmarked(struct iteration *it, const struct row_key *row, weir_error **error)
 {
-    const struct keyed *keyed = it->keyed;
-    return keyed->verbs->each(keyed->backend, row, prefix, give_entry, (void *)(uintptr_t)it);
+    struct keyed *keyed = it->keyed;
+    weir_str value;
+    *error = keyed->verbs->get(keyed->backend, row, WEIR_STR(""), &value);
+    if (*error != NULL || value.data == NULL)
+        return *error == NULL;
+    if (!it->plan->is_in_place) { /* what was got is good until the next verb only */
+        char *copy = take(keyed, it->state, value.size);
+        if (copy == NULL)
+            return false;
+        value.data = memcpy(copy, value.data, value.size);
+    }
+    return give_entry(it, WEIR_STR(""), value);
 }
 
-/* One of the maps in a row. The first one's entry "" is no part of what has the mark. */
-static weir_error *each_marked(const struct iteration *it, const struct row_key *row,
-    weir_str prefix)
+/* One of the maps in a row. */
+static weir_error *each_marked(struct iteration *it, const struct row_key *row, weir_str prefix)
 {
     struct keyed *keyed = it->keyed;
     char room[PREFIX_ROOM];
-    if (it->plan->placement.is_first && prefix.size == 0) {
-        weir_str value;
-        WEIR_TRY(keyed->verbs->get(keyed->backend, row, prefix, &value));
-        if (value.data != NULL && !give_entry((void *)(uintptr_t)it, prefix, value))
-            return NULL;
-    }
+    weir_error *error;
+    if (it->plan->placement.is_first && prefix.size == 0 && !give_unmarked(it, row, &error))
+        return error;
     char *name = prefix.size < sizeof(room) ? room : take(keyed, it->state, prefix.size + 1);
     if (name == NULL)
         return NULL;
     name[0] = it->plan->placement.mark;
     if (prefix.size > 0)
         memcpy(name + 1, prefix.data, prefix.size);
-    return each_stored(it, row, (weir_str){ .data = name, .size = prefix.size + 1 });
+    prefix = (weir_str){ .data = name, .size = prefix.size + 1 };
+    return keyed->verbs->each(keyed->backend, row, prefix, give_entry, it);
 }
 
 static void iterate(struct keyed *keyed, uint32_t state, weir_str prefix, keyed_each_fn *each,
@@ -567,8 +567,9 @@ static void iterate(struct keyed *keyed, uint32_t state, weir_str prefix, keyed_
     }
     struct row_key row = keyed->row; /* the callback selects other states */
     row.state = plan->placement.row;
-    weir_error *error =
-        plan->placement.mark == 0 ? each_stored(&it, &row, prefix) : each_marked(&it, &row, prefix);
+    weir_error *error = plan->placement.mark == 0
+                            ? keyed->verbs->each(keyed->backend, &row, prefix, give_entry, &it)
+                            : each_marked(&it, &row, prefix);
     if (__builtin_expect(error != NULL, 0))
         fail_in(keyed, state, error);
 }
@@ -853,7 +854,7 @@ struct keyed *keyed_new(struct backend *backend, const struct weir_state *states
     keyed->time.timestamp_ms = WEIR_NO_TIMESTAMP;
     keyed->plans = mem_alloc_array(state_count, sizeof(*keyed->plans));
     struct placement placements[WEIR_STATES_MAX];
-    placement_init(placements, states, state_count, false);
+    placement_init(placements, states, state_count);
     for (uint32_t i = state_count; i-- > 0;)
         plan_init(keyed, i, &states[i], placements[i]);
     keyed->key = mem_alloc(KEY_ROOM);

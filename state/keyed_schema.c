@@ -28,7 +28,7 @@ uint64_t keyed_schema(const struct weir_state *states, uint32_t state_count)
 {
     uint64_t sum = fold(0, state_count);
     struct placement placements[WEIR_STATES_MAX];
-    placement_init(placements, states, state_count, false);
+    placement_init(placements, states, state_count);
     for (uint32_t i = 0; i < state_count; i++) {
         const struct weir_state *state = &states[i];
         sum = fold(sum, hash_bytes(state->name, strlen(state->name)));
@@ -49,13 +49,13 @@ void keyed_schema_text(const struct weir_state *states, uint32_t state_count, we
     static const char *const ttls[] = { "", " with a processing-time TTL",
         " with an event-time TTL" };
     struct placement placements[WEIR_STATES_MAX];
-    placement_init(placements, states, state_count, false);
+    placement_init(placements, states, state_count);
     for (uint32_t i = 0; i < state_count; i++) {
         const struct weir_state *state = &states[i];
         buffer_printf(out, "%s %s%s: ", state_kind_name(state->kind), state->name,
             ttls[ttl_kind(state)]);
         schema_print(state->type, out);
         buffer_printf(out, ", %u bytes%s\n", state->type->size,
-            placements[i].mark == 0 ? "" : ", in one row with the other maps");
+            placements[i].mark == 0 ? "" : ", in one row with others");
     }
 }

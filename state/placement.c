@@ -5,24 +5,20 @@
 
 _Static_assert(WEIR_STATES_MAX < UINT8_MAX, "a mark is a byte");
 
-static bool may_share(const struct weir_state *state)
-{
-    return state->kind == WEIR_MAP && state->ttl_ms == 0;
-}
-
 void placement_init(struct placement *placements, const struct weir_state *states,
-    uint32_t state_count, bool is_apart)
+    uint32_t state_count)
 {
     uint32_t first = 0, count = 0;
     ASSERT(state_count <= WEIR_STATES_MAX);
     for (uint32_t i = state_count; i-- > 0;) {
-        if (!may_share(&states[i]))
+        if (!states[i].shares_row)
             continue;
+        ASSERT(states[i].kind == WEIR_MAP && states[i].ttl_ms == 0);
         first = i;
         count++;
     }
     for (uint32_t i = 0; i < state_count; i++) {
-        bool shares = !is_apart && count > 1 && may_share(&states[i]);
+        bool shares = count > 1 && states[i].shares_row;
         placements[i] = (struct placement){ .row = shares ? first : i,
             .mark = (char)(shares ? i + 1 : 0),
             .is_first = i == first };

@@ -6,7 +6,7 @@
 #include "types/schema.h"
 
 #define KIND_COUNT ((uint8_t)WEIR_STRING + 1)
-#define MAPS_SHARE ((uint8_t)1)
+#define SHARES_ROW 0x80u /* beside a state's kind */
 
 const char *state_kind_name(enum weir_state_kind kind)
 {
@@ -66,13 +66,11 @@ void state_schema_put(const struct state_schema *schema, weir_buffer *out)
     for (uint32_t i = 0; i < schema->state_count; i++) {
         const struct weir_state *state = &schema->states[i];
         buffer_put_str(out, weir_str_of(state->name));
-        buffer_put_u8(out, (uint8_t)state->kind);
+        buffer_put_u8(out, (uint8_t)((uint32_t)state->kind | (state->shares_row ? SHARES_ROW : 0)));
         buffer_put_u8(out, (uint8_t)state->ttl_time);
         buffer_put_u64(out, (uint64_t)state->ttl_ms);
         schema_put_placed(state->type, out);
     }
-    if (!schema->is_apart)
-        buffer_put_u8(out, MAPS_SHARE);
 }
 
 /* -- reading -------------------------------------------------------------------------------- */
@@ -103,9 +101,13 @@ static weir_error *get_state(struct reader *reader, struct arena *arena, struct 
     state->name = schema_get_name(reader, arena);
     uint8_t kind = reader_u8(reader), time = reader_u8(reader);
     uint64_t ttl_ms = reader_u64(reader);
+    state->shares_row = (kind & SHARES_ROW) != 0;
+    kind &= (uint8_t)~SHARES_ROW;
     if (reader_failed(reader) || state->name == NULL || kind > WEIR_REDUCING ||
         time > WEIR_EVENT_TIME || ttl_ms > INT64_MAX)
         return damaged("a state is none");
+    if (state->shares_row && (kind != WEIR_MAP || ttl_ms > 0))
+        return damaged("a state shares a row and may not");
     state->kind = (enum weir_state_kind)kind;
     state->ttl_time = (enum weir_time)time;
     state->ttl_ms = (int64_t)ttl_ms;
@@ -128,9 +130,6 @@ weir_error *state_schema_get(weir_str bytes, struct arena *arena, struct state_s
         if (state_schema_find(schema, state->name) >= 0)
             return damaged("two states have one name");
     }
-    schema->is_apart = !reader_failed(&reader) && reader_at_end(&reader);
-    if (!schema->is_apart && reader_u8(&reader) != MAPS_SHARE)
-        return damaged("nothing is known of where its maps lie");
     return reader_failed(&reader) || !reader_at_end(&reader) ? damaged("its length is wrong")
                                                              : NULL;
 }

@@ -5,9 +5,8 @@
  * the key, and each state with its kind, its time to live, its fields, and where they lie in the struct.
  *
  *      u32 key field count | of each: u8 kind, str name
- *      u32 state count     | of each: str name, u8 kind, u8 time of the TTL, u64 ttl_ms,
- *                            type, placed (types/schema.h)
- *      u8 1: maps share a row (state/placement.h); missing: it was written before they did
+ *      u32 state count     | of each: str name, u8 kind (with 0x80: shares its row), u8 time of the TTL,
+ *                            u64 ttl_ms, type, placed (types/schema.h)
  *
  * Integers and strings as in base/buffer.h. What is decoded is checked as if a program had declared it:
  * kinds, offsets inside the struct, names. So a decoded state may be used wherever a declared one may,
@@ -27,7 +26,6 @@ struct state_schema {
     struct weir_field keys[WEIR_KEY_FIELDS_MAX];
     const struct weir_state *states;
     uint32_t state_count;
-    bool is_apart; /* each map has a row of its own */
 };
 
 /* Of what a program declares. `key` without a type: no fields. The states are borrowed. */

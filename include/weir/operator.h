@@ -64,6 +64,11 @@ struct weir_state {
      * are never seen by a read. An edit that did not change a fixed-size value still stamps. */
     int64_t ttl_ms;
     enum weir_time ttl_time;
+    /* WEIR_MAP without a time to live only. The maps of an operator that say so lie together, one row a key: whoever asks
+     * for one of them usually asks for the others, and all are found at once. For short maps: with one of thousands
+     * of entries the others are read like it, and clearing one of them costs what removing its entries does.
+     * Part of the stored state, too. */
+    bool shares_row;
 };
 
 /* -- the operator --------------------------------------------------------------------------- */
@@ -158,8 +163,7 @@ WEIR_API void weir_batch_reject(weir_ctx *ctx, const struct weir_row *row, weir_
 WEIR_API const void *weir_state_read_as(weir_ctx *ctx, uint32_t state,
     const struct weir_type *type);
 WEIR_API void *weir_state_edit_as(weir_ctx *ctx, uint32_t state, const struct weir_type *type);
-/* Removes the value, the whole list, or every entry of the map, of the current key. One of several maps without a time
- * to live is emptied entry by entry: that costs what removing each of them does. */
+/* Removes the value, the whole list, or every entry of the map, of the current key. */
 WEIR_API void weir_state_clear(weir_ctx *ctx, uint32_t state);
 
 #define weir_map_read(ctx_, state_, key_, type_) \

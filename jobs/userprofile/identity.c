@@ -244,12 +244,18 @@ void identity_init(struct identity *identity, int64_t fanout_limit, int64_t emit
         (struct weir_state){ .name = identity->link_name, .kind = WEIR_VALUE, .type = &link_type };
     identity->states[CLAIMANTS] =
         (struct weir_state){ .name = "claimants", .kind = WEIR_MAP, .type = &claimant_type };
-    identity->states[TOTALS] =
-        (struct weir_state){ .name = "totals", .kind = WEIR_MAP, .type = &totals_type };
-    identity->states[COUNTS] =
-        (struct weir_state){ .name = "counts", .kind = WEIR_MAP, .type = &count_type };
-    identity->states[TAGS] =
-        (struct weir_state){ .name = "tags", .kind = WEIR_MAP, .type = &latest_type };
+    identity->states[TOTALS] = (struct weir_state){ .name = "totals",
+        .kind = WEIR_MAP,
+        .type = &totals_type,
+        .shares_row = true };
+    identity->states[COUNTS] = (struct weir_state){ .name = "counts",
+        .kind = WEIR_MAP,
+        .type = &count_type,
+        .shares_row = true };
+    identity->states[TAGS] = (struct weir_state){ .name = "tags",
+        .kind = WEIR_MAP,
+        .type = &latest_type,
+        .shares_row = true };
     identity->operator_ = (struct weir_operator){ .uid = "identity",
         .in = &claim_type,
         .out = &change_type,

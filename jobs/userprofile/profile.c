@@ -179,9 +179,9 @@ static void close_instance(weir_ctx *ctx)
 }
 
 static const struct weir_state states[STATE_COUNT] = {
-    [TOTALS] = { .name = "totals", .kind = WEIR_MAP, .type = &totals_type },
-    [COUNTS] = { .name = "counts", .kind = WEIR_MAP, .type = &count_type },
-    [TAGS] = { .name = "tags", .kind = WEIR_MAP, .type = &latest_type },
+    [TOTALS] = { .name = "totals", .kind = WEIR_MAP, .type = &totals_type, .shares_row = true },
+    [COUNTS] = { .name = "counts", .kind = WEIR_MAP, .type = &count_type, .shares_row = true },
+    [TAGS] = { .name = "tags", .kind = WEIR_MAP, .type = &latest_type, .shares_row = true },
 };
 static const char *const counters[PROFILE_COUNTER_COUNT] = {
     [PROFILE_EMITTED] = "profiles_emitted",

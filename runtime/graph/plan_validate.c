@@ -74,6 +74,10 @@ static void check_state(struct check *check, const struct weir_state *state)
     if (state->kind != WEIR_REDUCING && state->reduce != NULL)
         job_mistake(check->job, "%s: state '%s' has a reduce function but is not WEIR_REDUCING",
             check->label, name);
+    if (state->shares_row && (state->kind != WEIR_MAP || state->ttl_ms > 0))
+        job_mistake(check->job,
+            "%s: state '%s' cannot share a row: only maps without a time to live can", check->label,
+            name);
     if (state->ttl_ms < 0)
         job_mistake(check->job, "%s: the ttl_ms of state '%s' is negative", check->label, name);
 }

@@ -30,8 +30,8 @@ static void longest_title(void *total, const void *value)
 const struct weir_state keyed_fixture_states[STATE_COUNT] = {
     [FIXED] = { .name = "fixed", .kind = WEIR_VALUE, .type = &profile_type },
     [NOTE] = { .name = "note", .kind = WEIR_VALUE, .type = &note_type },
-    [MAP] = { .name = "map", .kind = WEIR_MAP, .type = &profile_type },
-    [NOTES] = { .name = "notes", .kind = WEIR_MAP, .type = &note_type },
+    [MAP] = { .name = "map", .kind = WEIR_MAP, .type = &profile_type, .shares_row = true },
+    [NOTES] = { .name = "notes", .kind = WEIR_MAP, .type = &note_type, .shares_row = true },
     [LIST] = { .name = "list", .kind = WEIR_LIST, .type = &profile_type },
     [NOTE_LIST] = { .name = "note-list", .kind = WEIR_LIST, .type = &note_type },
     [SUM] = { .name = "sum", .kind = WEIR_REDUCING, .type = &profile_type, .reduce = add_profiles },

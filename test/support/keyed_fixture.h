@@ -26,8 +26,8 @@ WEIR_TYPE(note, WEIR_FIELD(1, note, title), WEIR_FIELD(2, note, count), WEIR_FIE
 enum {
     FIXED,
     NOTE,
+    NOTES, /* in one row with MAP */
     MAP,
-    NOTES,
     LIST,
     NOTE_LIST,
     SUM,

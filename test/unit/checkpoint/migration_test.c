@@ -53,45 +53,47 @@ static const struct row {
     struct weir_state stored, now;
     const char *reported, *refused;
 } rows[] = {
-    { "the same", { "s", WEIR_VALUE, &before_type, NULL, 0, 0 },
-        { "s", WEIR_VALUE, &before_type, NULL, 0, 0 }, "  state 's': kept\n", NULL },
-    { "wider, renamed, one more", { "s", WEIR_VALUE, &before_type, NULL, 0, 0 },
-        { "s", WEIR_VALUE, &wide_type, NULL, 0, 0 },
+    { "the same", { "s", WEIR_VALUE, &before_type, NULL, 0, 0, false },
+        { "s", WEIR_VALUE, &before_type, NULL, 0, 0, false }, "  state 's': kept\n", NULL },
+    { "wider, renamed, one more", { "s", WEIR_VALUE, &before_type, NULL, 0, 0, false },
+        { "s", WEIR_VALUE, &wide_type, NULL, 0, 0, false },
         "  state 's': kept; converted: 1 'narrow' i32 -> i64, 2 'plain' u32 -> i64; new: "
         "'is_new'\n",
         NULL },
-    { "fields gone", { "s", WEIR_MAP, &before_type, NULL, 0, 0 },
-        { "s", WEIR_MAP, &less_type, NULL, 0, 0 },
+    { "fields gone", { "s", WEIR_MAP, &before_type, NULL, 0, 0, false },
+        { "s", WEIR_MAP, &less_type, NULL, 0, 0, false },
         "  state 's': kept; DROPPED: 'narrow', 'plain', 'text'\n", NULL },
-    { "another kind of field", { "s", WEIR_LIST, &before_type, NULL, 0, 0 },
-        { "s", WEIR_LIST, &other_type, NULL, 0, 0 }, "REFUSED",
+    { "another kind of field", { "s", WEIR_LIST, &before_type, NULL, 0, 0, false },
+        { "s", WEIR_LIST, &other_type, NULL, 0, 0, false }, "REFUSED",
         "field 3 'real' of type 'other' was stored as f64 and is i64 now" },
-    { "both schemas are printed", { "s", WEIR_LIST, &before_type, NULL, 0, 0 },
-        { "s", WEIR_LIST, &other_type, NULL, 0, 0 }, "REFUSED",
+    { "both schemas are printed", { "s", WEIR_LIST, &before_type, NULL, 0, 0, false },
+        { "s", WEIR_LIST, &other_type, NULL, 0, 0, false }, "REFUSED",
         "(stored: before { 1 narrow i32, 2 plain u32, 3 real f64, 4 text string }; now: other { 3 "
         "real "
         "i64 })" },
-    { "narrower", { "s", WEIR_VALUE, &wide_type, NULL, 0, 0 },
-        { "s", WEIR_VALUE, &before_type, NULL, 0, 0 }, "REFUSED", "was stored as i64 and is i32" },
-    { "another kind of state", { "s", WEIR_VALUE, &less_type, NULL, 0, 0 },
-        { "s", WEIR_LIST, &less_type, NULL, 0, 0 }, "REFUSED",
+    { "narrower", { "s", WEIR_VALUE, &wide_type, NULL, 0, 0, false },
+        { "s", WEIR_VALUE, &before_type, NULL, 0, 0, false }, "REFUSED",
+        "was stored as i64 and is i32" },
+    { "another kind of state", { "s", WEIR_VALUE, &less_type, NULL, 0, 0, false },
+        { "s", WEIR_LIST, &less_type, NULL, 0, 0, false }, "REFUSED",
         "operator 'op', state 's': it was a value and is a list now" },
-    { "value and reducing", { "s", WEIR_VALUE, &less_type, NULL, 0, 0 },
-        { "s", WEIR_REDUCING, &less_type, reduce, 0, 0 }, "REFUSED",
+    { "value and reducing", { "s", WEIR_VALUE, &less_type, NULL, 0, 0, false },
+        { "s", WEIR_REDUCING, &less_type, reduce, 0, 0, false }, "REFUSED",
         "was a value and is a reducing" },
-    { "a longer life", { "s", WEIR_VALUE, &less_type, NULL, 10, EVENT },
-        { "s", WEIR_VALUE, &less_type, NULL, 20, EVENT }, "  state 's': kept\n", NULL },
-    { "an end of dying", { "s", WEIR_VALUE, &less_type, NULL, 10, EVENT },
-        { "s", WEIR_VALUE, &less_type, NULL, 0, 0 }, "its entries live for ever now", NULL },
-    { "a life that begins", { "s", WEIR_VALUE, &less_type, NULL, 0, 0 },
-        { "s", WEIR_VALUE, &less_type, NULL, 20, PROCESSING },
+    { "a longer life", { "s", WEIR_VALUE, &less_type, NULL, 10, EVENT, false },
+        { "s", WEIR_VALUE, &less_type, NULL, 20, EVENT, false }, "  state 's': kept\n", NULL },
+    { "an end of dying", { "s", WEIR_VALUE, &less_type, NULL, 10, EVENT, false },
+        { "s", WEIR_VALUE, &less_type, NULL, 0, 0, false }, "its entries live for ever now", NULL },
+    { "a life that begins", { "s", WEIR_VALUE, &less_type, NULL, 0, 0, false },
+        { "s", WEIR_VALUE, &less_type, NULL, 20, PROCESSING, false },
         "its entries live for 20 ms from the restore on", NULL },
-    { "one that nobody knows the start of", { "s", WEIR_VALUE, &less_type, NULL, 0, 0 },
-        { "s", WEIR_VALUE, &less_type, NULL, 20, EVENT }, "REFUSED", "nobody knows when its" },
-    { "another clock", { "s", WEIR_VALUE, &less_type, NULL, 10, PROCESSING },
-        { "s", WEIR_VALUE, &less_type, NULL, 20, EVENT }, "REFUSED", "another clock" },
-    { "another name", { "s", WEIR_VALUE, &less_type, NULL, 0, 0 },
-        { "t", WEIR_VALUE, &less_type, NULL, 0, 0 }, "  state 't': new, starts empty\n",
+    { "one that nobody knows the start of", { "s", WEIR_VALUE, &less_type, NULL, 0, 0, false },
+        { "s", WEIR_VALUE, &less_type, NULL, 20, EVENT, false }, "REFUSED",
+        "nobody knows when its" },
+    { "another clock", { "s", WEIR_VALUE, &less_type, NULL, 10, PROCESSING, false },
+        { "s", WEIR_VALUE, &less_type, NULL, 20, EVENT, false }, "REFUSED", "another clock" },
+    { "another name", { "s", WEIR_VALUE, &less_type, NULL, 0, 0, false },
+        { "t", WEIR_VALUE, &less_type, NULL, 0, 0, false }, "  state 't': new, starts empty\n",
         "state 's': the job does not have it any more; put it back, or drop it with "
         "--allow-non-restored-state" },
 };
@@ -160,8 +162,8 @@ static void every_change_is_kept_converted_dropped_or_refused(void **state)
 
 static void what_is_gone_is_dropped_only_when_allowed(void **state)
 {
-    const struct weir_state stored = { "old", WEIR_VALUE, &less_type, NULL, 0, 0 };
-    const struct weir_state now = { "new", WEIR_VALUE, &less_type, NULL, 0, 0 };
+    const struct weir_state stored = { "old", WEIR_VALUE, &less_type, NULL, 0, 0, false };
+    const struct weir_state now = { "new", WEIR_VALUE, &less_type, NULL, 0, 0, false };
     struct restore_expectation expected = expects(&now);
     weir_buffer *report = weir_buffer_new(1u << 20);
     expect_ok(plan(&stored, &expected, true, report));
@@ -179,7 +181,7 @@ static void what_is_gone_is_dropped_only_when_allowed(void **state)
 
 static void another_key_is_never_restored(void **state)
 {
-    const struct weir_state it = { "s", WEIR_VALUE, &less_type, NULL, 0, 0 };
+    const struct weir_state it = { "s", WEIR_VALUE, &less_type, NULL, 0, 0, false };
     struct restore_expectation expected = expects(&it);
     weir_buffer *report = weir_buffer_new(1u << 20);
     expected.key = WEIR_KEY(click, page);

@@ -242,7 +242,7 @@ static inline struct kit_digest kit_digest(const char *checkpoint_dir,
     const struct checkpoint_metadata *metadata, const struct backend_class *verbs, uint32_t state)
 {
     struct kit_digest digest = { .state = state };
-    placement_init(digest.placements, keyed_fixture_states, STATE_COUNT, false);
+    placement_init(digest.placements, keyed_fixture_states, STATE_COUNT);
     struct backend_source sources[8];
     uint32_t count = 0;
     for (uint32_t i = 0; i < metadata->operator_count; i++)

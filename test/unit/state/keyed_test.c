@@ -709,6 +709,45 @@ static void clearing_a_map_leaves_the_others_of_its_row(void **state)
     keyed_fixture_end(&it);
 }
 
+struct reading {
+    struct keyed_fixture *it;
+    uint32_t count;
+};
+
+static bool read_other(void *arg, weir_str entry, const void *value)
+{
+    struct reading *reading = arg;
+    const struct note *note = value;
+    assert_non_null(keyed_read(reading->it->keyed, MAP, str("far away")));
+    assert_non_null(keyed_read(reading->it->keyed, NOTE, str("")));
+    assert_true(
+        weir_str_equal(note->title, entry.size == 0 ? str("of the row") : str("of an entry")));
+    reading->count++;
+    return true;
+}
+
+/* Also the strings of the entry that has no mark. */
+static void what_each_gives_outlasts_reads_of_other_states(void **state)
+{
+    struct keyed_fixture it;
+    keyed_fixture_begin(&it, state);
+    keyed_fixture_key_is(&it, "somebody");
+    ((struct note *)keyed_edit(it.keyed, NOTES, str("")))->title = str("of the row");
+    ((struct note *)keyed_edit(it.keyed, NOTES, str("x")))->title = str("of an entry");
+    set_visits(&it, "far away", 1);
+    keyed_edit(it.keyed, NOTE, str(""));
+    keyed_fixture_commit(&it);
+    for (int round = 0; round < 2; round++) {
+        struct reading reading = { .it = &it };
+        keyed_fixture_key_is(&it, "somebody");
+        keyed_each(it.keyed, NOTES, str(""), read_other, &reading);
+        assert_int_equal(reading.count, 2);
+        keyed_fixture_commit(&it);
+        keyed_fixture_restart(&it);
+    }
+    keyed_fixture_end(&it);
+}
+
 struct growing {
     struct keyed_fixture *it;
     uint32_t seen;
@@ -829,18 +868,20 @@ static void the_schema_is_what_stored_bytes_depend_on(void **state)
 static void the_schema_says_which_maps_share_a_row(void **state)
 {
     (void)state;
-    struct weir_state maps[3] = { [0] = { .name = "a", .kind = WEIR_MAP, .type = &profile_type },
-        [1] = { .name = "b", .kind = WEIR_MAP, .type = &profile_type },
-        [2] = { .name = "c", .kind = WEIR_MAP, .type = &profile_type, .ttl_ms = 100 } };
+    struct weir_state map = { .name = "a", .kind = WEIR_MAP, .type = &profile_type };
+    struct weir_state maps[3] = { map, map, map };
+    maps[0].shares_row = maps[1].shares_row = true;
+    uint64_t schema = keyed_schema(maps, 3);
     weir_buffer *text = weir_buffer_new(4096);
     keyed_schema_text(maps, 3, text);
     assert_string_equal(buffer_text(text),
         "map a: profile { 1 user_id u64, 2 visits i64, 3 is_new bool }, 24 bytes, in one row with "
-        "the other maps\n"
-        "map b: profile { 1 user_id u64, 2 visits i64, 3 is_new bool }, 24 bytes, in one row with "
-        "the other maps\n"
-        "map c with a processing-time TTL: profile { 1 user_id u64, 2 visits i64, 3 is_new bool }, "
-        "24 bytes\n");
+        "others\n"
+        "map a: profile { 1 user_id u64, 2 visits i64, 3 is_new bool }, 24 bytes, in one row with "
+        "others\n"
+        "map a: profile { 1 user_id u64, 2 visits i64, 3 is_new bool }, 24 bytes\n");
+    maps[2].shares_row = true;
+    assert_int_not_equal(keyed_schema(maps, 3), schema);
     weir_buffer_free(text);
 }
 
@@ -872,6 +913,7 @@ int main(void)
         SHELF_FOR_EACH(callbacks_allocate_nothing_once_warm),
         SHELF_FOR_EACH(maps_of_one_key_have_names_of_their_own),
         SHELF_FOR_EACH(clearing_a_map_leaves_the_others_of_its_row),
+        SHELF_FOR_EACH(what_each_gives_outlasts_reads_of_other_states),
         SHELF_FOR_EACH(each_may_change_other_maps_of_the_row),
         cmocka_unit_test(the_schema_is_what_stored_bytes_depend_on),
         cmocka_unit_test(the_schema_says_which_maps_share_a_row),

@@ -1,4 +1,4 @@
-/* Where entries lie: maps without a time to live in one row behind their marks, everything else alone. */
+/* Where entries lie: maps that share in one row behind their marks, everything else alone. */
 #include "state/placement.h"
 
 #include <setjmp.h>
@@ -10,12 +10,12 @@
 
 static const struct weir_state states[] = {
     { .name = "value", .kind = WEIR_VALUE },
-    { .name = "first", .kind = WEIR_MAP },
+    { .name = "first", .kind = WEIR_MAP, .shares_row = true },
     { .name = "list", .kind = WEIR_LIST },
     { .name = "mortal", .kind = WEIR_MAP, .ttl_ms = 1 },
-    { .name = "second", .kind = WEIR_MAP },
+    { .name = "second", .kind = WEIR_MAP, .shares_row = true },
     { .name = "sum", .kind = WEIR_REDUCING },
-    { .name = "third", .kind = WEIR_MAP },
+    { .name = "third", .kind = WEIR_MAP, .shares_row = true },
 };
 #define COUNT ((uint32_t)(sizeof(states) / sizeof(states[0])))
 
@@ -25,18 +25,15 @@ static void expect_row_and_mark(const struct placement *placement, uint32_t row,
     assert_int_equal(placement->mark, mark);
 }
 
-static void only_maps_without_a_time_to_live_share(void **state)
+static void maps_that_say_so_share(void **state)
 {
     static const char marks[COUNT] = { [1] = 2, [4] = 5, [6] = 7 };
     struct placement placements[COUNT];
     (void)state;
-    placement_init(placements, states, COUNT, false);
+    placement_init(placements, states, COUNT);
     for (uint32_t i = 0; i < COUNT; i++)
         expect_row_and_mark(&placements[i], marks[i] == 0 ? i : 1, marks[i]);
-    placement_init(placements, states, COUNT, true);
-    for (uint32_t i = 0; i < COUNT; i++)
-        expect_row_and_mark(&placements[i], i, 0);
-    placement_init(placements, states, 4, false); /* the only map that might */
+    placement_init(placements, states, 4); /* with one map that would */
     for (uint32_t i = 0; i < 4; i++)
         expect_row_and_mark(&placements[i], i, 0);
 }
@@ -46,7 +43,7 @@ static void a_name_tells_state_and_entry(void **state)
     static const char *const entries[] = { "", "x", "\x05", "\x07z" };
     struct placement placements[COUNT];
     (void)state;
-    placement_init(placements, states, COUNT, false);
+    placement_init(placements, states, COUNT);
     for (uint32_t i = 0; i < COUNT; i++) {
         for (size_t j = 0; j < sizeof(entries) / sizeof(entries[0]); j++) {
             char room[8];
@@ -70,7 +67,7 @@ static void names_that_no_state_has_are_none(void **state)
     uint32_t found_state;
     weir_str found;
     (void)state;
-    placement_init(placements, states, COUNT, false);
+    placement_init(placements, states, COUNT);
     for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
         assert_false(
             placement_find(placements, COUNT, 1, weir_str_of(names[i]), &found_state, &found));
@@ -82,7 +79,7 @@ static void names_that_no_state_has_are_none(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(only_maps_without_a_time_to_live_share),
+        cmocka_unit_test(maps_that_say_so_share),
         cmocka_unit_test(a_name_tells_state_and_entry),
         cmocka_unit_test(names_that_no_state_has_are_none),
     };

@@ -343,8 +343,15 @@ static void bad_states(weir_job *job)
         { .name = "reduced", .kind = WEIR_VALUE, .type = &click_type, .reduce = add },
         { .name = "odd", .kind = (enum weir_state_kind)9, .type = &click_type },
         { .name = "old", .type = &click_type, .ttl_ms = -1 },
+        { .name = "value", .type = &click_type, .shares_row = true },
+        { .name = "mortal",
+            .kind = WEIR_MAP,
+            .type = &click_type,
+            .ttl_ms = 1,
+            .shares_row = true },
+        { .name = "shared", .kind = WEIR_MAP, .type = &click_type, .shares_row = true },
     };
-    refuse_state(job, states, 8);
+    refuse_state(job, states, 11);
 }
 
 static void too_many_states(weir_job *job)
@@ -510,7 +517,7 @@ static const struct mistake {
     { "event time negative", event_time_from_the_future,
         "source 'clicks': records cannot be out of order by a negative time" },
     { "states", bad_states,
-        "the job has 7 mistakes:\n"
+        "the job has 9 mistakes:\n"
         "  operator 'build profile' has a state without a name\n"
         "  operator 'build profile' has no type for a state: set .type\n"
         "  operator 'build profile' has two states 'twice'\n"
@@ -518,7 +525,12 @@ static const struct mistake {
         "  operator 'build profile': state 'reduced' has a reduce function but is not "
         "WEIR_REDUCING\n"
         "  operator 'build profile': state 'odd' is of no known kind\n"
-        "  operator 'build profile': the ttl_ms of state 'old' is negative" },
+        "  operator 'build profile': the ttl_ms of state 'old' is negative\n"
+        "  operator 'build profile': state 'value' cannot share a row: only maps without a time to "
+        "live can\n"
+        "  operator 'build profile': state 'mortal' cannot share a row: only maps without a time "
+        "to "
+        "live can" },
     { "many states", too_many_states,
         "operator 'build profile' must have at most 64 states, in an array" },
     { "sides and counters", bad_sides_and_counters,
